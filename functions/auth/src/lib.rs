@@ -1,0 +1,1 @@
+//! Routes under /auth: register, login, refresh, logout.

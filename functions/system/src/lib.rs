@@ -1,0 +1,1 @@
+//! Health checks, metrics, the OpenAPI document and its page.

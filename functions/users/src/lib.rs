@@ -1,0 +1,1 @@
+//! Routes under /users, /roles and /audit-logs.

@@ -1,0 +1,1 @@
+//! The conventions of the HTTP API: errors, extractors, paging, idempotency, rate limits.

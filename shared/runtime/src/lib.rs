@@ -1,0 +1,1 @@
+//! Settings, the database factory, logs and metrics; run as a Lambda function or as a server.

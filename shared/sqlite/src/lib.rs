@@ -1,0 +1,1 @@
+//! The Database contract on embedded SQLite.
