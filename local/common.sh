@@ -4,6 +4,8 @@
 # Read by the scripts that source this file.
 # shellcheck disable=SC2034
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# What the scripts download: `cargo clean` removes it with the rest.
+tools=$root/target/tools
 
 # Ends the script with one sentence that tells the reader what to do.
 fail() {
@@ -30,18 +32,37 @@ install_packages() {
     >/dev/null || fail "apt-get could not install $*: install $why by hand and try again."
 }
 
+# python_tools: a Python environment of the project's own, $tools/python, for programs that PyPI carries ready to run.
+python_tools() {
+  [ -x "$tools/python/bin/pip" ] && return
+  python3 -c 'import ensurepip, venv' 2>/dev/null || install_packages Python python3 python3-venv
+  mkdir -p "$tools"
+  python3 -m venv "$tools/python" || fail 'python3 could not make an environment: install python3-venv.'
+}
+
+# pip ARGUMENT...: quietly, with the versions of local/python-tools.txt.
+pip() {
+  python_tools
+  PIP_DISABLE_PIP_VERSION_CHECK=1 "$tools/python/bin/pip" --quiet "$@" --constraint "$root/local/python-tools.txt" >&2 ||
+    fail "pip could not $*: check the network and try again."
+}
+
+# python_tool_version NAME: the version that local/python-tools.txt asks for.
+python_tool_version() { sed -n "s/^$1==//p" "$root/local/python-tools.txt"; }
+
 # fetch_npm_package NAME VERSION SHA256 DIRECTORY: unpacks a package without running any script of its own.
 fetch_npm_package() {
-  local name=$1 version=$2 sha256=$3 directory=$4 download archive
-  [ -e "$directory/package.json" ] && return
+  local name=$1 version=$2 sha256=$3 directory=$4 download
+  [ -d "$directory" ] && return
   have npm || install_packages npm npm
-  download=$(mktemp -d)
+  mkdir -p "$tools"
+  download=$(mktemp -d "$tools/download.XXXXXX")
   (cd "$download" && npm pack --loglevel=error "$name@$version" >/dev/null) ||
     fail "npm could not download $name@$version: check the network and try again."
-  archive=$(echo "$download"/*.tgz)
-  echo "$sha256  $archive" | sha256sum --check --quiet >/dev/null 2>&1 ||
+  echo "$sha256  $(echo "$download"/*.tgz)" | sha256sum --check --status ||
     fail "$name@$version is not the archive that was reviewed: its SHA-256 is not $sha256."
-  mkdir -p "$directory"
-  tar -xzf "$archive" -C "$directory" --strip-components=1 --no-same-owner
+  tar -xzf "$download"/*.tgz -C "$download" --no-same-owner
+  # Moved into place whole: an interrupted download leaves nothing that looks complete.
+  mv "$download/package" "$directory"
   rm -r "$download"
 }
