@@ -1,1 +1,36 @@
-//! A portable document store: one contract, its typed layer, and the suite that holds a backend to it.
+#![doc = include_str!("../README.md")]
+
+pub mod encoding;
+pub mod limits;
+pub mod paging;
+pub mod retry;
+pub mod terms;
+
+mod batch;
+mod collection;
+mod contract;
+mod cursor;
+mod db;
+mod document;
+mod entity;
+mod error;
+mod evaluate;
+mod key;
+mod projection;
+mod query;
+mod scalar;
+mod transaction;
+
+pub use batch::{Batch, Expect, GuardChange, Operation, Prepared, TermChange};
+pub use collection::{Collection, Field, FieldKind, Index, Schema, Unique};
+pub use contract::Database;
+pub use db::{Db, Documents, TypedPage};
+pub use document::{Body, Document, is_expired};
+pub use entity::{Entity, Stored};
+pub use error::{Cause, Error, Rejection, Result};
+pub use evaluate::{State, cause_of_document, evaluate};
+pub use key::{Key, ParseVersionError, UniqueKey, Version};
+pub use projection::{IndexEntry, Projection, term_position};
+pub use query::{Condition, Filter, Page, Query, Scan, Search};
+pub use scalar::Scalar;
+pub use transaction::{Increment, Transaction};

@@ -1,0 +1,133 @@
+use std::fmt;
+use std::time::Duration;
+
+use crate::Key;
+
+/// What a call on a [`Database`](crate::Database) returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a call failed, and so whether it may be tried again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The batch does not fit what is stored. Nothing was applied. Always holds the rejection of the lowest operation
+    /// that failed, first; others may follow.
+    #[error("rejected: {}", Listed(.0))]
+    Rejected(Vec<Rejection>),
+    /// Others were writing the same documents. Nothing was applied; safe to try again.
+    #[error("too many writers at once on the same documents; try again")]
+    Contended,
+    /// The database asks to be called less often. Nothing was applied; safe to try again.
+    #[error("the database is throttling its callers; try again later")]
+    Throttled {
+        /// How long to wait, where the database says so.
+        after: Option<Duration>,
+    },
+    /// The database did not answer, and nothing was applied; safe to try again.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+    /// The reply was lost and could not be found out: the batch may have been applied, whole, or not at all.
+    #[error("the outcome of the write is not known: {0}")]
+    OutcomeUnknown(String),
+    /// A limit of the contract ([`limits`](crate::limits)) is exceeded; the text says which.
+    #[error("over a limit: {0}")]
+    Limit(String),
+    /// The call makes no sense for the declared collections; the text says why.
+    #[error("invalid: {0}")]
+    Invalid(String),
+    /// The cursor was altered, or made by another query.
+    #[error("the cursor does not belong to this query")]
+    BadCursor,
+    /// What is stored is not what this layer wrote.
+    #[error("the stored data is damaged: {0}")]
+    Corrupt(String),
+    /// A fault of this layer or its configuration.
+    #[error("internal database error: {0}")]
+    Internal(String),
+}
+
+impl Error {
+    /// Whether nothing was applied and the same call may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Contended | Self::Throttled { .. } | Self::Unavailable(_))
+    }
+
+    /// The rejection of the lowest operation that failed, if that is what this is.
+    pub fn rejection(&self) -> Option<&Rejection> {
+        match self {
+            Self::Rejected(rejections) => rejections.first(),
+            _ => None,
+        }
+    }
+
+    /// The attribute whose value another document holds, if that is the first rejection.
+    pub fn taken_attribute(&self) -> Option<&str> {
+        match self.rejection()?.cause {
+            Cause::UniqueTaken { attribute } => Some(attribute),
+            _ => None,
+        }
+    }
+}
+
+/// One operation of a batch that does not fit what is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// The operation's place in the batch, from 0.
+    pub operation: usize,
+    /// The document it names.
+    pub key: Key,
+    /// Why it was rejected: of several causes the first in the order of [`Cause`].
+    pub cause: Cause,
+}
+
+/// Why an operation was rejected, in the order of precedence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// A document of this id exists.
+    AlreadyExists,
+    /// No document of this id exists.
+    NotFound,
+    /// The document was written since the version that the operation names.
+    VersionMismatch,
+    /// A `Check` found the opposite of what it expects.
+    CheckFailed,
+    /// Another document holds this value of a unique attribute.
+    UniqueTaken {
+        /// The attribute's declared name.
+        attribute: &'static str,
+    },
+    /// The number would fall below `at_least`.
+    BelowMinimum,
+    /// The number would leave the range of i64.
+    Overflow,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AlreadyExists => f.write_str("exists already"),
+            Self::NotFound => f.write_str("does not exist"),
+            Self::VersionMismatch => f.write_str("was changed meanwhile"),
+            Self::CheckFailed => f.write_str("is not as expected"),
+            Self::UniqueTaken { attribute } => write!(f, "has a value of `{attribute}` that is taken"),
+            Self::BelowMinimum => f.write_str("would fall below its minimum"),
+            Self::Overflow => f.write_str("would overflow"),
+        }
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "operation {}: {} {}", self.operation, self.key, self.cause)
+    }
+}
+
+struct Listed<'a>(&'a [Rejection]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, rejection) in self.0.iter().enumerate() {
+            write!(f, "{}{rejection}", if index == 0 { "" } else { "; " })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,274 @@
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use switchyard_ambient::Ambient;
+
+use crate::collection::{Collection, FieldKind, Unique};
+use crate::limits::{MAX_ID_BYTES, MAX_INDEXED_STRING_BYTES, MAX_PARTITION_KEY_BYTES};
+use crate::{Error, Result, Scalar, encoding};
+
+/// Names one document: its collection and its id.
+#[derive(Clone)]
+pub struct Key {
+    collection: &'static Collection,
+    id: String,
+}
+
+impl Key {
+    /// The key of the document `id` of `collection`: 1 to 256 bytes without U+0000.
+    pub fn new(collection: &'static Collection, id: impl Into<String>) -> Result<Self> {
+        let id = id.into();
+        if id.is_empty() || id.len() > MAX_ID_BYTES {
+            return Err(Error::Limit(format!(
+                "an id has 1 to {MAX_ID_BYTES} bytes, this one has {}",
+                id.len()
+            )));
+        }
+        if id.contains('\0') {
+            return Err(Error::Invalid("an id must not contain U+0000".to_owned()));
+        }
+        Ok(Self { collection, id })
+    }
+
+    /// The collection.
+    pub fn collection(&self) -> &'static Collection {
+        self.collection
+    }
+
+    /// The id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn parts(&self) -> (&'static str, &str) {
+        (self.collection.name, &self.id)
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for Key {}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// By the collection's name, then by the id: the global order in which backends take locks.
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.parts().cmp(&other.parts())
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.parts().hash(state);
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// `users/0190…`.
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.collection.name, self.id)
+    }
+}
+
+/// A value of a unique attribute, encoded: what `lookup` looks for and what a guard protects.
+#[derive(Clone)]
+pub struct UniqueKey {
+    collection: &'static Collection,
+    attribute: &'static str,
+    value: Vec<u8>,
+}
+
+impl UniqueKey {
+    /// The value `values` of the attribute `attribute`, one scalar for each of its fields.
+    pub fn new(
+        collection: &'static Collection,
+        attribute: &str,
+        values: impl IntoIterator<Item = impl Into<Scalar>>,
+    ) -> Result<Self> {
+        let unique = collection.unique(attribute).ok_or_else(|| {
+            Error::Invalid(format!(
+                "the collection `{}` has no unique attribute `{attribute}`",
+                collection.name
+            ))
+        })?;
+        let values: Vec<Scalar> = values.into_iter().map(Into::into).collect();
+        check_scalars(collection, unique.fields, &values)?;
+        Self::of_values(collection, unique, &values)
+    }
+
+    pub(crate) fn of_values(
+        collection: &'static Collection,
+        unique: &'static Unique,
+        values: &[Scalar],
+    ) -> Result<Self> {
+        let value = encoding::encode(values);
+        if value.len() > MAX_PARTITION_KEY_BYTES {
+            return Err(Error::Limit(format!(
+                "the value of `{}` takes {} bytes, at most {MAX_PARTITION_KEY_BYTES} are possible",
+                unique.name,
+                value.len()
+            )));
+        }
+        Ok(Self { collection, attribute: unique.name, value })
+    }
+
+    /// The collection.
+    pub fn collection(&self) -> &'static Collection {
+        self.collection
+    }
+
+    /// The attribute's declared name.
+    pub fn attribute(&self) -> &'static str {
+        self.attribute
+    }
+
+    /// The encoded value ([`encoding`]).
+    pub fn value(&self) -> &[u8] {
+        &self.value
+    }
+
+    fn parts(&self) -> (&'static str, &'static str, &[u8]) {
+        (self.collection.name, self.attribute, &self.value)
+    }
+}
+
+impl PartialEq for UniqueKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for UniqueKey {}
+
+impl PartialOrd for UniqueKey {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for UniqueKey {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.parts().cmp(&other.parts())
+    }
+}
+
+impl Hash for UniqueKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.parts().hash(state);
+    }
+}
+
+/// Names the attribute only: its value may be personal.
+impl fmt::Debug for UniqueKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.collection.name, self.attribute)
+    }
+}
+
+/// Checks that `values` are what the declared fields hold, one for each.
+pub(crate) fn check_scalars(collection: &Collection, fields: &[&str], values: &[Scalar]) -> Result<()> {
+    if fields.len() != values.len() {
+        let (expected, given) = (fields.len(), values.len());
+        return Err(Error::Invalid(format!(
+            "{expected} values are needed ({}), {given} given",
+            fields.join(", ")
+        )));
+    }
+    for (name, value) in fields.iter().zip(values) {
+        let kind = collection.field(name).map(|field| field.kind);
+        let fits = match value {
+            Scalar::Boolean(_) => kind == Some(FieldKind::Boolean),
+            Scalar::Integer(_) => matches!(kind, Some(FieldKind::Integer | FieldKind::Time)),
+            Scalar::String(_) => kind == Some(FieldKind::String),
+        };
+        if !fits {
+            return Err(Error::Invalid(format!("`{name}` is compared with {}", value.kind())));
+        }
+        check_indexed_string(name, value)?;
+    }
+    Ok(())
+}
+
+/// Checks that a string is one that an index can hold.
+pub(crate) fn check_indexed_string(name: &str, value: &Scalar) -> Result<()> {
+    let Scalar::String(text) = value else { return Ok(()) };
+    if text.len() > MAX_INDEXED_STRING_BYTES {
+        return Err(Error::Limit(format!(
+            "`{name}` is indexed and has {} bytes, at most {MAX_INDEXED_STRING_BYTES} are possible",
+            text.len()
+        )));
+    }
+    if text.contains('\0') {
+        return Err(Error::Invalid(format!("`{name}` must not contain U+0000")));
+    }
+    Ok(())
+}
+
+/// The version of a document: opaque, new for every write, never used twice. It is the document's HTTP entity tag.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Version([u8; 16]);
+
+impl Version {
+    /// What `commit` answers for operations that make no version (`Delete`, `Check`).
+    pub const NONE: Self = Self([0; 16]);
+
+    /// A version that was never used before.
+    pub fn new(ambient: &Ambient) -> Self {
+        Self(ambient.bytes())
+    }
+
+    /// The version stored as these bytes.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes to store.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+/// 22 characters of base64url.
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+impl fmt::Debug for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The text is not a version's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a version is 22 characters of base64url")]
+pub struct ParseVersionError;
+
+impl FromStr for Version {
+    type Err = ParseVersionError;
+
+    fn from_str(text: &str) -> Result<Self, ParseVersionError> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| ParseVersionError)?;
+        bytes.try_into().map(Self).map_err(|_| ParseVersionError)
+    }
+}

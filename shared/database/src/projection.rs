@@ -1,0 +1,102 @@
+use std::collections::BTreeSet;
+
+use switchyard_ambient::Timestamp;
+
+use crate::collection::{Index, Unique};
+use crate::key::check_indexed_string;
+use crate::limits::{MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES};
+use crate::{Body, Document, Error, Key, Result, Scalar, UniqueKey, encoding, terms};
+
+/// What is stored beside a document so that it can be found: all of it follows from the body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Projection {
+    /// Its entry in each declared index, in the order of declaration; `None` where the document is not in the index.
+    pub entries: Vec<Option<IndexEntry>>,
+    /// The unique values it holds.
+    pub guards: BTreeSet<UniqueKey>,
+    /// Its search terms.
+    pub terms: BTreeSet<String>,
+    /// When it ceases to be.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Where a document stands in an index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexEntry {
+    /// The index.
+    pub index: &'static Index,
+    /// The encoded partition values; empty for an index without partition fields.
+    pub partition: Vec<u8>,
+    /// The encoded sort values, then the encoded id: unique in its partition.
+    pub position: Vec<u8>,
+}
+
+impl IndexEntry {
+    /// Partition and position in one key, for a backend with one ordered column an index.
+    pub fn whole_key(&self) -> Vec<u8> {
+        [&self.partition[..], &self.position].concat()
+    }
+}
+
+impl Projection {
+    /// What belongs beside a document of this content. Fails where an indexed value breaks a limit.
+    pub fn new(key: &Key, body: &Body, expires_at: Option<Timestamp>) -> Result<Self> {
+        let collection = key.collection();
+        let entries =
+            collection.indexes.iter().map(|index| entry(key, index, body)).collect::<Result<_>>()?;
+        let guards = collection
+            .uniques
+            .iter()
+            .filter_map(|unique| guard(key, unique, body).transpose())
+            .collect::<Result<_>>()?;
+        Ok(Self { entries, guards, terms: terms::of_document(collection, body), expires_at })
+    }
+
+    /// What belongs beside a stored document.
+    pub fn of(document: &Document) -> Result<Self> {
+        Self::new(&document.key, &document.body, document.expires_at)
+    }
+}
+
+/// The position of a document under one of its search terms: the order of a search's results.
+pub fn term_position(term: &str, id: &str) -> Vec<u8> {
+    let mut position = Vec::with_capacity(term.len() + id.len() + 2);
+    encoding::encode_string_into(term, &mut position);
+    encoding::encode_string_into(id, &mut position);
+    position
+}
+
+fn entry(key: &Key, index: &'static Index, body: &Body) -> Result<Option<IndexEntry>> {
+    let (Some(partition), Some(sort)) = (values(index.partition, body)?, values(index.sort, body)?) else {
+        return Ok(None);
+    };
+    let partition = encoding::encode(&partition);
+    let mut position = encoding::encode(&sort);
+    encoding::encode_string_into(key.id(), &mut position);
+    if partition.len() > MAX_PARTITION_KEY_BYTES || position.len() > MAX_SORT_KEY_BYTES {
+        return Err(Error::Limit(format!(
+            "{key} takes {} and {} bytes in the index `{}`, at most {MAX_PARTITION_KEY_BYTES} and {MAX_SORT_KEY_BYTES} \
+             are possible",
+            partition.len(),
+            position.len(),
+            index.name
+        )));
+    }
+    Ok(Some(IndexEntry { index, partition, position }))
+}
+
+fn guard(key: &Key, unique: &'static Unique, body: &Body) -> Result<Option<UniqueKey>> {
+    let Some(values) = values(unique.fields, body)? else { return Ok(None) };
+    UniqueKey::of_values(key.collection(), unique, &values).map(Some)
+}
+
+/// The values of these fields, or `None` where one is missing or `null`.
+fn values(fields: &[&str], body: &Body) -> Result<Option<Vec<Scalar>>> {
+    let mut values = Vec::with_capacity(fields.len());
+    for name in fields {
+        let Some(value) = body.get(*name).and_then(Scalar::from_json) else { return Ok(None) };
+        check_indexed_string(name, &value)?;
+        values.push(value);
+    }
+    Ok(Some(values))
+}
