@@ -1,0 +1,21 @@
+//! What the tests stand on: fresh databases on every backend, processes of the real binaries, the Lambda emulator.
+//!
+//! The servers are real and `local/servers` starts them. One that is not there fails its tests with a sentence; no test
+//! is ever skipped.
+
+pub mod emulator;
+pub mod process;
+
+/// The value of a variable that `local/servers env` sets.
+///
+/// # Panics
+///
+/// Where it is not set: the tests need the servers.
+pub fn required(variable: &str) -> String {
+    std::env::var(variable).unwrap_or_else(|_| {
+        panic!(
+            "{variable} is not set: run the tests with local/test, or start the servers with `local/servers start` and \
+             set their variables with `eval \"$(local/servers env)\"`"
+        )
+    })
+}

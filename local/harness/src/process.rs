@@ -1,0 +1,110 @@
+//! Runs a binary of the project as a process of its own.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+
+/// A process that ends with the test that started it.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    /// Its address: `http://127.0.0.1:PORT`.
+    pub base_url: String,
+    lines: mpsc::Receiver<String>,
+}
+
+/// A port of 127.0.0.1 on which nothing listens.
+pub fn free_port() -> anyhow::Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+impl Process {
+    /// Starts `command` as an HTTP server on a free port, which it is told as `PORT`, and waits until it answers.
+    pub async fn serve(mut command: Command) -> anyhow::Result<Self> {
+        let port = free_port()?;
+        command.env("PORT", port.to_string()).env("HOST", "127.0.0.1");
+        let mut process = Self::start(command, format!("http://127.0.0.1:{port}"))?;
+        process.wait_until_it_answers("/healthz").await?;
+        Ok(process)
+    }
+
+    /// Starts `command`, which will answer at `base_url`.
+    pub fn start(mut command: Command, base_url: String) -> anyhow::Result<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
+        let (sender, lines) = mpsc::channel();
+        let outputs: [Option<Box<dyn std::io::Read + Send>>; 2] = [
+            child.stdout.take().map(|output| Box::new(output) as _),
+            child.stderr.take().map(|output| Box::new(output) as _),
+        ];
+        for output in outputs.into_iter().flatten() {
+            let sender = sender.clone();
+            thread::spawn(move || {
+                for line in BufReader::new(output).lines().map_while(Result::ok) {
+                    let _ = sender.send(line);
+                }
+            });
+        }
+        Ok(Self { child, base_url, lines })
+    }
+
+    /// Waits until `path` is answered at all.
+    pub async fn wait_until_it_answers(&mut self, path: &str) -> anyhow::Result<()> {
+        let url = format!("{}{path}", self.base_url);
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("the process ended with {status} before it answered:\n{}", self.output());
+            }
+            if reqwest::get(&url).await.is_ok() {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        bail!("{url} was not answered within 30 seconds:\n{}", self.output())
+    }
+
+    /// What it has printed since this was last asked.
+    pub fn output(&self) -> String {
+        thread::sleep(Duration::from_millis(50)); // the pipes are read by threads of their own
+        self.lines.try_iter().collect::<Vec<_>>().join("\n")
+    }
+
+    /// The process's id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Asks it to end (SIGTERM) and waits until it has: its exit code.
+    pub fn terminate(&mut self) -> anyhow::Result<Option<i32>> {
+        let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
+        anyhow::ensure!(status.success(), "kill -TERM did not succeed");
+        Ok(self.child.wait()?.code())
+    }
+
+    /// Ends it at once (SIGKILL).
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs `command` to its end: its exit code, and what it printed on standard output and on standard error.
+pub fn run(mut command: Command) -> anyhow::Result<(Option<i32>, String, String)> {
+    let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot start {command:?}"))?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok((output.status.code(), text(&output.stdout), text(&output.stderr)))
+}
