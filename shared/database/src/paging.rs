@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use crate::collection::Index;
 use crate::cursor::Fingerprint;
 use crate::encoding::{self, successor_of_prefix};
-use crate::limits::MAX_EXAMINED;
+use crate::limits::{MAX_EXAMINED, MAX_KEYS};
 use crate::query::check_limit;
-use crate::{Collection, Document, Error, Filter, Page, Query, Result, Scalar, Scan, Search, terms};
+use crate::{Collection, Document, Error, Filter, Key, Page, Query, Result, Scalar, Scan, Search, terms};
 
 /// Reads the ordered entries that a backend keeps beside its documents.
 #[async_trait]
@@ -69,6 +69,15 @@ pub struct Entry {
     pub position: Vec<u8>,
     /// The document, perhaps newer or older than the entry.
     pub document: Document,
+}
+
+/// Checks that [`Database::get_many`](crate::Database::get_many) is asked for no more keys than it may be.
+pub fn check_keys(keys: &[Key]) -> Result<()> {
+    if keys.len() <= MAX_KEYS {
+        Ok(())
+    } else {
+        Err(Error::Limit(format!("{} keys are read at once, at most {MAX_KEYS} are possible", keys.len())))
+    }
 }
 
 /// Answers [`Database::query`](crate::Database::query).

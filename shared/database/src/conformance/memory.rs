@@ -1,0 +1,209 @@
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use switchyard_ambient::{Ambient, Timestamp};
+
+use crate::paging::{self, Entry, Range, Ranges, Source};
+use crate::{
+    Batch, Collection, Database, Document, Error, Key, Page, Projection, Query, Result, Scan, Schema, Search,
+    State, UniqueKey, Version, evaluate, term_position,
+};
+
+/// The contract in its simplest form: documents in an ordered map under one lock, everything else worked out when it is
+/// asked for. The model that backends are compared with, and a database for tests and examples.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    ambient: Ambient,
+    documents: Arc<Mutex<BTreeMap<Key, Document>>>,
+}
+
+impl Memory {
+    /// An empty store.
+    pub fn new(ambient: Ambient) -> Self {
+        Self { ambient, documents: Arc::default() }
+    }
+
+    /// Another handle on the same store, with another clock.
+    pub fn with_ambient(&self, ambient: Ambient) -> Self {
+        Self { ambient, documents: Arc::clone(&self.documents) }
+    }
+
+    fn documents(&self) -> MutexGuard<'_, BTreeMap<Key, Document>> {
+        self.documents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The live documents of a collection, seen as `collection` declares them, in the order of their ids.
+    fn live(&self, collection: &'static Collection) -> Result<Vec<Document>> {
+        live(&self.documents(), collection, self.ambient.now())
+    }
+}
+
+fn live(
+    documents: &BTreeMap<Key, Document>,
+    collection: &'static Collection,
+    now: Timestamp,
+) -> Result<Vec<Document>> {
+    documents
+        .values()
+        .filter(|document| document.key.collection() == collection && !document.is_expired(now))
+        .map(|document| Ok(Document { key: Key::new(collection, document.key.id())?, ..document.clone() }))
+        .collect()
+}
+
+/// The document that holds a unique value.
+fn owner(
+    documents: &BTreeMap<Key, Document>,
+    unique: &UniqueKey,
+    now: Timestamp,
+) -> Result<Option<Document>> {
+    for document in live(documents, unique.collection(), now)? {
+        if Projection::of(&document)?.guards.contains(unique) {
+            return Ok(Some(document));
+        }
+    }
+    Ok(None)
+}
+
+#[async_trait]
+impl Database for Memory {
+    async fn migrate(&self, schema: &Schema) -> Result<()> {
+        for collection in schema.collections() {
+            let mut held = BTreeMap::new();
+            for document in self.live(collection)? {
+                for guard in Projection::of(&document)?.guards {
+                    let attribute = guard.attribute();
+                    if let Some(other) = held.insert(guard, document.key.clone()) {
+                        let key = document.key;
+                        return Err(Error::Invalid(format!(
+                            "{other} and {key} have the same value of `{attribute}`"
+                        )));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Document>> {
+        let documents = self.documents();
+        Ok(documents.get(key).filter(|document| !document.is_expired(self.ambient.now())).cloned())
+    }
+
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Document>>> {
+        paging::check_keys(keys)?;
+        let mut found = Vec::with_capacity(keys.len());
+        for key in keys {
+            found.push(self.get(key).await?);
+        }
+        Ok(found)
+    }
+
+    async fn lookup(&self, unique: &UniqueKey) -> Result<Option<Document>> {
+        owner(&self.documents(), unique, self.ambient.now())
+    }
+
+    async fn query(&self, query: &Query) -> Result<Page> {
+        paging::query(self, query).await
+    }
+
+    async fn search(&self, search: &Search) -> Result<Page> {
+        paging::search(self, search).await
+    }
+
+    async fn scan(&self, scan: &Scan) -> Result<Page> {
+        paging::scan(self, scan).await
+    }
+
+    async fn commit(&self, batch: &Batch) -> Result<Vec<Version>> {
+        let now = self.ambient.now();
+        let mut documents = self.documents();
+        let mut state = State::default();
+        for prepared in batch.operations() {
+            let key = prepared.key();
+            state.documents.extend(documents.get(key).map(|document| (key.clone(), document.clone())));
+        }
+        for change in batch.guard_changes() {
+            let owner = owner(&documents, &change.guard, now)?;
+            state.owners.extend(owner.map(|owner| (change.guard.clone(), owner.key)));
+        }
+        evaluate(batch, &state, now)?;
+        for prepared in batch.operations() {
+            match prepared.outcome(state.documents.get(prepared.key())) {
+                Some(document) => drop(documents.insert(prepared.key().clone(), document)),
+                None if prepared.before.is_some() => drop(documents.remove(prepared.key())),
+                None => {} // a check
+            }
+        }
+        Ok(batch.versions())
+    }
+
+    async fn sweep_expired(&self, at_most: u32) -> Result<u64> {
+        let now = self.ambient.now();
+        let mut documents = self.documents();
+        let expired: Vec<Key> = documents
+            .values()
+            .filter(|document| document.is_expired(now))
+            .map(|document| document.key.clone())
+            .take(at_most as usize)
+            .collect();
+        expired.iter().for_each(|key| drop(documents.remove(key)));
+        Ok(expired.len() as u64)
+    }
+
+    async fn ping(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Ranges for Memory {
+    async fn read_range(&self, range: &Range, at_most: usize) -> Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        for document in self.live(range.collection)? {
+            for position in positions(range, &document)? {
+                let below = range.to.as_ref().is_none_or(|to| position < *to);
+                if position >= range.from && below {
+                    entries.push(Entry { position, document: document.clone() });
+                }
+            }
+        }
+        entries.sort_by(|a, b| a.position.cmp(&b.position));
+        if range.descending {
+            entries.reverse();
+        }
+        entries.truncate(at_most);
+        Ok(entries)
+    }
+
+    async fn read_collection(
+        &self,
+        collection: &'static Collection,
+        after: Option<&str>,
+        at_most: usize,
+    ) -> Result<Vec<Document>> {
+        let behind = |document: &Document| after.is_none_or(|after| document.key.id() > after);
+        Ok(self.live(collection)?.into_iter().filter(behind).take(at_most).collect())
+    }
+}
+
+/// Where a document stands in what a range is a range of.
+fn positions(range: &Range, document: &Document) -> Result<Vec<Vec<u8>>> {
+    let projection = Projection::of(document)?;
+    let positions = match &range.source {
+        Source::Index { index, partition } => projection
+            .entries
+            .into_iter()
+            .flatten()
+            .filter(|entry| entry.index.name == index.name && entry.partition == *partition)
+            .map(|entry| entry.position)
+            .collect(),
+        Source::Terms { prefix } => projection
+            .terms
+            .iter()
+            .filter(|term| term.starts_with(prefix))
+            .map(|term| term_position(term, document.key.id()))
+            .collect(),
+    };
+    Ok(positions)
+}

@@ -1,0 +1,332 @@
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use switchyard_ambient::{Ambient, ManualClock, SystemRandomness, Timestamp};
+
+use super::Subject;
+use crate::{
+    Batch, Body, Cause, Collection, Database, Db, Document, Error, Expect, Key, Operation, Query, Result,
+    Scalar, Scan, Schema, Search, UniqueKey, Version,
+};
+
+/// 2100-01-01T00:00:00Z.
+const START: Timestamp = Timestamp::from_seconds(4_102_444_800);
+
+/// A handle on the store that a case runs on, with what the cases say often in few words.
+#[derive(Clone)]
+pub struct Store {
+    subject: Arc<dyn Subject>,
+    /// The clock of every handle of this case.
+    pub clock: ManualClock,
+    /// The database with its typed layer.
+    pub db: Db,
+}
+
+impl Store {
+    pub(super) async fn open(subject: Arc<dyn Subject>) -> Self {
+        let clock = ManualClock::at(START);
+        let ambient = Ambient::new(clock.clone(), SystemRandomness);
+        let backend = subject.open(ambient.clone()).await;
+        Self { subject, clock, db: Db::new(backend, ambient) }
+    }
+
+    /// Another instance: a handle with connections of its own on the same store.
+    pub async fn another(&self) -> Self {
+        let backend = self.subject.open(self.ambient().clone()).await;
+        Self { db: Db::new(backend, self.ambient().clone()), ..self.clone() }
+    }
+
+    /// The database.
+    pub fn backend(&self) -> &dyn Database {
+        self.db.backend()
+    }
+
+    /// The clock and the randomness of every handle of this case.
+    pub fn ambient(&self) -> &Ambient {
+        self.db.ambient()
+    }
+
+    /// The present time.
+    pub fn now(&self) -> Timestamp {
+        self.ambient().now()
+    }
+
+    /// Brings the store to these collections.
+    pub async fn migrate(&self, collections: &[&'static Collection]) {
+        self.try_migrate(collections).await.expect("the collections are migrated");
+    }
+
+    /// Brings the store to these collections, if it can.
+    pub async fn try_migrate(&self, collections: &[&'static Collection]) -> Result<()> {
+        self.backend().migrate(&Schema::new(collections.iter().copied())?).await
+    }
+
+    // --- writing ---------------------------------------------------------------------------------------------------
+
+    /// Commits operations.
+    pub async fn commit(&self, operations: Vec<Operation>) -> Result<Vec<Version>> {
+        self.db.commit(operations).await
+    }
+
+    /// Commits operations, again for as long as nothing was applied and it may succeed later.
+    pub async fn commit_patiently(&self, operations: Vec<Operation>) -> Result<Vec<Version>> {
+        let batch = Batch::new(operations, self.ambient())?;
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            match self.backend().commit(&batch).await {
+                Err(error) if error.is_retryable() && Instant::now() < deadline => {
+                    tokio::time::sleep(self.ambient().jitter(Duration::from_millis(20))).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Stores a document that must not exist.
+    pub async fn create(&self, collection: &'static Collection, id: &str, body: Value) -> Document {
+        self.create_until(collection, id, body, None).await
+    }
+
+    /// Stores a document that must not exist, and that ceases to be.
+    pub async fn create_until(
+        &self,
+        collection: &'static Collection,
+        id: &str,
+        body: Value,
+        expires_at: impl Into<Option<Timestamp>>,
+    ) -> Document {
+        let operation = create_until(collection, id, body, expires_at);
+        let versions = self.commit(vec![operation]).await.expect("the document is created");
+        let stored = self.get(collection, id).await.expect("the document is there");
+        assert_eq!(versions, [stored.version], "the answer of `commit` is the version that is stored");
+        stored
+    }
+
+    /// Stores new content.
+    pub async fn replace(&self, previous: &Document, body: Value) -> Document {
+        let operation = replace(previous, body);
+        let versions = self.commit(vec![operation]).await.expect("the document is replaced");
+        let key = &previous.key;
+        let stored = self.get(key.collection(), key.id()).await.expect("the document is there");
+        assert_eq!(versions, [stored.version], "the answer of `commit` is the version that is stored");
+        stored
+    }
+
+    /// Removes a document.
+    pub async fn delete(&self, previous: &Document) {
+        let versions = self.commit(vec![delete(previous)]).await.expect("the document is deleted");
+        assert_eq!(versions, [Version::NONE]);
+    }
+
+    /// Stores many documents, in as few batches as their guards and terms allow.
+    pub async fn fill(
+        &self,
+        collection: &'static Collection,
+        documents: impl IntoIterator<Item = (String, Value)>,
+    ) {
+        let operations =
+            documents.into_iter().map(|(id, body)| create(collection, &id, body)).collect::<Vec<_>>();
+        let mut rest = &operations[..];
+        let mut take = 100;
+        while !rest.is_empty() {
+            take = take.min(rest.len());
+            match Batch::new(rest[..take].to_vec(), self.ambient()) {
+                Ok(batch) => {
+                    self.backend().commit(&batch).await.expect("the documents are created");
+                    rest = &rest[take..];
+                }
+                Err(Error::Limit(_)) if take > 1 => take /= 2,
+                Err(error) => panic!("a batch of new documents is refused: {error}"),
+            }
+        }
+    }
+
+    /// Commits operations that must be rejected; answers with the lowest one's place and cause.
+    pub async fn rejection(&self, operations: Vec<Operation>) -> (usize, Cause) {
+        let keys: Vec<Key> = operations.iter().map(|operation| operation.key().clone()).collect();
+        let error = self.commit(operations).await.expect_err("the batch is rejected");
+        let Error::Rejected(rejections) = &error else { panic!("the batch is rejected, not {error:?}") };
+        let first = rejections.first().expect("a rejected batch names an operation");
+        assert_eq!(first.key, keys[first.operation], "the rejection names the operation's document");
+        let lowest = rejections.iter().map(|rejection| rejection.operation).min();
+        assert_eq!(lowest, Some(first.operation), "the lowest rejected operation comes first");
+        (first.operation, first.cause)
+    }
+
+    // --- reading by key, asserted at once --------------------------------------------------------------------------
+
+    /// The document `id`.
+    pub async fn get(&self, collection: &'static Collection, id: &str) -> Option<Document> {
+        self.backend().get(&key(collection, id)).await.expect("the document is read")
+    }
+
+    /// The document that holds `value` as its unique `attribute`.
+    pub async fn lookup(
+        &self,
+        collection: &'static Collection,
+        attribute: &str,
+        value: impl Into<Scalar>,
+    ) -> Option<Document> {
+        let unique = UniqueKey::new(collection, attribute, [value]).expect("the attribute is declared");
+        self.backend().lookup(&unique).await.expect("the document is looked up")
+    }
+
+    /// The id of the document that holds `value` as its unique `attribute`.
+    pub async fn holder(
+        &self,
+        collection: &'static Collection,
+        attribute: &str,
+        value: impl Into<Scalar>,
+    ) -> Option<String> {
+        self.lookup(collection, attribute, value).await.map(|document| document.key.id().to_owned())
+    }
+
+    // --- reading through indexes, which may lag --------------------------------------------------------------------
+
+    /// Reads again until what `read` answers is `expected`.
+    ///
+    /// # Panics
+    ///
+    /// When it is something else for longer than an index may lag.
+    pub async fn eventually<T, F>(&self, expected: T, read: impl Fn() -> F)
+    where
+        T: PartialEq + Debug,
+        F: Future<Output = T>,
+    {
+        let deadline = Instant::now() + self.subject.patience();
+        loop {
+            let found = read().await;
+            if found == expected {
+                return;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "for {:?}\n   found: {found:?}\nexpected: {expected:?}",
+                self.subject.patience()
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// The result of a query, in one page, is exactly the documents `ids`.
+    pub async fn expect_query(&self, query: &Query, ids: &[&str]) {
+        self.eventually(pages_of(&[ids]), || self.query_pages(query)).await;
+    }
+
+    /// The result of a search, in one page, is exactly the documents `ids`.
+    pub async fn expect_search(&self, search: &Search, ids: &[&str]) {
+        self.eventually(pages_of(&[ids]), || self.search_pages(search)).await;
+    }
+
+    /// The ids of a query's result, page by page to its end.
+    pub async fn query_pages(&self, query: &Query) -> Vec<Vec<String>> {
+        let mut pages = Vec::new();
+        let mut query = query.clone();
+        loop {
+            let page = self.backend().query(&query).await.expect("the query is answered");
+            pages.push(ids(&page.documents));
+            query.cursor = Some(match page.next {
+                Some(next) => next,
+                None => return pages,
+            });
+        }
+    }
+
+    /// The ids of a search's result, page by page to its end.
+    pub async fn search_pages(&self, search: &Search) -> Vec<Vec<String>> {
+        let mut pages = Vec::new();
+        let mut search = search.clone();
+        loop {
+            let page = self.backend().search(&search).await.expect("the search is answered");
+            pages.push(ids(&page.documents));
+            search.cursor = Some(match page.next {
+                Some(next) => next,
+                None => return pages,
+            });
+        }
+    }
+
+    /// A whole collection, page by page to its end.
+    pub async fn scan_pages(&self, scan: &Scan) -> Vec<Vec<Document>> {
+        let mut pages = Vec::new();
+        let mut scan = scan.clone();
+        loop {
+            let page = self.backend().scan(&scan).await.expect("the scan is answered");
+            pages.push(page.documents);
+            scan.cursor = Some(match page.next {
+                Some(next) => next,
+                None => return pages,
+            });
+        }
+    }
+}
+
+/// The ids of documents, in their order.
+pub(super) fn ids(documents: &[Document]) -> Vec<String> {
+    documents.iter().map(|document| document.key.id().to_owned()).collect()
+}
+
+/// Pages of ids, as they are read.
+pub(super) fn pages_of(pages: &[&[&str]]) -> Vec<Vec<String>> {
+    pages.iter().map(|page| page.iter().map(|&id| id.to_owned()).collect()).collect()
+}
+
+/// The key of a document.
+pub(super) fn key(collection: &'static Collection, id: &str) -> Key {
+    Key::new(collection, id).expect("the id is one")
+}
+
+/// The body that a JSON object is.
+pub(super) fn body(value: Value) -> Body {
+    match value {
+        Value::Object(body) => body,
+        other => panic!("a body is an object, not {other}"),
+    }
+}
+
+pub(super) fn create(collection: &'static Collection, id: &str, body: Value) -> Operation {
+    create_until(collection, id, body, None)
+}
+
+pub(super) fn create_until(
+    collection: &'static Collection,
+    id: &str,
+    content: Value,
+    expires_at: impl Into<Option<Timestamp>>,
+) -> Operation {
+    Operation::Create { key: key(collection, id), body: body(content), expires_at: expires_at.into() }
+}
+
+/// Replaces the content; the time of expiry stays.
+pub(super) fn replace(previous: &Document, content: Value) -> Operation {
+    Operation::Replace { previous: previous.clone(), body: body(content), expires_at: previous.expires_at }
+}
+
+pub(super) fn delete(previous: &Document) -> Operation {
+    Operation::Delete { previous: previous.clone() }
+}
+
+pub(super) fn increment(
+    collection: &'static Collection,
+    id: &str,
+    field: &'static str,
+    by: i64,
+) -> Operation {
+    Operation::Increment { key: key(collection, id), field, by, at_least: None }
+}
+
+pub(super) fn check(collection: &'static Collection, id: &str, expect: Expect) -> Operation {
+    Operation::Check { key: key(collection, id), expect }
+}
+
+pub(super) fn increment_at_least(
+    collection: &'static Collection,
+    id: &str,
+    field: &'static str,
+    by: i64,
+    at_least: i64,
+) -> Operation {
+    Operation::Increment { key: key(collection, id), field, by, at_least: Some(at_least) }
+}
