@@ -225,11 +225,11 @@ fn prepare(mut operation: Operation, new_version: Version) -> Result<(Prepared, 
         }
         Operation::Replace { previous, body, expires_at } => {
             bytes += canonicalize(&previous.key, body)?;
-            before = Some(Projection::of(previous)?);
+            before = Some(Projection::of(previous));
             after = Some(Projection::new(&previous.key, body, *expires_at)?);
             version = new_version;
         }
-        Operation::Delete { previous } => before = Some(Projection::of(previous)?),
+        Operation::Delete { previous } => before = Some(Projection::of(previous)),
         Operation::Increment { .. } => version = new_version,
         Operation::Check { .. } => {}
     }

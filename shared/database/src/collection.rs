@@ -214,7 +214,8 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// Checks the declarations: names are lower-case ASCII, fields are declared once and used as what they are.
+    /// Checks the declarations: names are lower-case ASCII (those of fields may be any), fields are declared
+    /// once and used as what they are.
     pub fn new(collections: impl IntoIterator<Item = &'static Collection>) -> Result<Self> {
         let collections: Vec<_> = collections.into_iter().collect();
         for (place, collection) in collections.iter().enumerate() {
@@ -238,12 +239,17 @@ impl Schema {
 
 /// Identifiers become table, column and index names of 63 bytes at the most (PostgreSQL), with a prefix in front.
 const MAX_NAME_BYTES: usize = 40;
+/// What PostgreSQL keeps of a column's name.
+const MAX_FIELD_NAME_BYTES: usize = 63;
 
 fn check_collection(collection: &'static Collection) -> Result<(), String> {
     check_name(collection.name)?;
     check_distinct("field", collection.fields.iter().map(|field| field.name))?;
     check_distinct("index", collection.indexes.iter().map(|index| index.name))?;
     check_distinct("unique attribute", collection.uniques.iter().map(|unique| unique.name))?;
+    check_distinct("search field", collection.search.iter().copied())?;
+    check_distinct("counter", collection.counters.iter().copied())?;
+    collection.fields.iter().try_for_each(|field| check_field_name(field.name))?;
     for index in collection.indexes {
         check_name(index.name)?;
         if index.partition.is_empty() && index.sort.is_empty() {
@@ -260,6 +266,7 @@ fn check_collection(collection: &'static Collection) -> Result<(), String> {
         if unique.fields.is_empty() {
             return Err(format!("unique attribute `{}` has no field", unique.name));
         }
+        check_distinct("field of a unique attribute", unique.fields.iter().copied())?;
         check_fields(collection, unique.fields.iter(), is_indexable)?;
     }
     check_fields(collection, collection.search.iter(), |kind| kind == FieldKind::String)?;
@@ -291,6 +298,17 @@ fn check_name(name: &str) -> Result<(), String> {
     }
 }
 
+/// A field's name comes from the document and may be any; it also names a column, for people.
+fn check_field_name(name: &str) -> Result<(), String> {
+    if (1..=MAX_FIELD_NAME_BYTES).contains(&name.len()) && !name.contains('\0') {
+        Ok(())
+    } else {
+        Err(format!(
+            "a declared field's name has 1 to {MAX_FIELD_NAME_BYTES} bytes without U+0000, `{name}` has not"
+        ))
+    }
+}
+
 fn check_distinct(what: impl fmt::Display, names: impl Iterator<Item = &'static str>) -> Result<(), String> {
     let mut seen = Vec::new();
     for name in names {
@@ -315,4 +333,76 @@ fn check_fields<'a>(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: Field = Field::string("a");
+
+    fn fault_of(collection: &'static Collection) -> String {
+        match Schema::new([collection]) {
+            Err(Error::Invalid(fault)) => fault,
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn declarations_that_contradict_themselves_are_refused() {
+        const CASES: &[(&Collection, &str)] = &[
+            (
+                &Collection::new("People"),
+                "the name `People` must be 1 to 40 of a-z, 0-9 and _, a letter first",
+            ),
+            (&Collection::new("c").fields(&[A, A]), "field `a` is named twice"),
+            (&Collection::new("c").search(&["a"]), "the field `a` is used but not declared"),
+            (
+                &Collection::new("c").fields(&[Field::integer("a")]).search(&["a"]),
+                "the field `a` is Integer and cannot be used so",
+            ),
+            (&Collection::new("c").fields(&[A]).search(&["a", "a"]), "search field `a` is named twice"),
+            (
+                &Collection::new("c").indexes(&[Index::new("all")]),
+                "index `all` has neither a partition nor a sort",
+            ),
+            (
+                &Collection::new("c").fields(&[A]).indexes(&[Index::new("i").partition(&["a"]).sort(&["a"])]),
+                "indexed field `a` is named twice",
+            ),
+            (
+                &Collection::new("c").fields(&[A]).indexes(&[Index::new("i").sort(&["a"]).shards(17)]),
+                "index `i` has 17 shards; 1 to 16 are possible",
+            ),
+            (
+                &Collection::new("c").fields(&[Field::json("a")]).uniques(&[Unique::new("a", &["a"])]),
+                "the field `a` is Json and cannot be used so",
+            ),
+            (
+                &Collection::new("c").fields(&[A]).uniques(&[Unique::new("a", &["a", "a"])]),
+                "field of a unique attribute `a` is named twice",
+            ),
+            (
+                &Collection::new("c")
+                    .fields(&[Field::integer("n")])
+                    .indexes(&[Index::new("i").sort(&["n"])])
+                    .counters(&["n"]),
+                "`n` cannot be a counter and be used by an index or a unique attribute",
+            ),
+            (
+                &Collection::new("c").fields(&[Field::string("")]),
+                "a declared field's name has 1 to 63 bytes without U+0000, `` has not",
+            ),
+        ];
+        for (collection, fault) in CASES {
+            assert_eq!(fault_of(collection), format!("collection `{}`: {fault}", collection.name));
+        }
+    }
+
+    #[test]
+    fn a_collection_is_declared_once() {
+        const C: &Collection = &Collection::new("c");
+        let fault = "the collection `c` is declared twice".to_owned();
+        assert_eq!(Schema::new([C, C]).unwrap_err(), Error::Invalid(fault));
+    }
 }

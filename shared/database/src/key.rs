@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use switchyard_ambient::Ambient;
 
-use crate::collection::{Collection, FieldKind, Unique};
+use crate::collection::{Collection, Unique};
 use crate::limits::{MAX_ID_BYTES, MAX_INDEXED_STRING_BYTES, MAX_PARTITION_KEY_BYTES};
 use crate::{Error, Result, Scalar, encoding};
 
@@ -193,13 +193,7 @@ pub(crate) fn check_scalars(collection: &Collection, fields: &[&str], values: &[
         )));
     }
     for (name, value) in fields.iter().zip(values) {
-        let kind = collection.field(name).map(|field| field.kind);
-        let fits = match value {
-            Scalar::Boolean(_) => kind == Some(FieldKind::Boolean),
-            Scalar::Integer(_) => matches!(kind, Some(FieldKind::Integer | FieldKind::Time)),
-            Scalar::String(_) => kind == Some(FieldKind::String),
-        };
-        if !fits {
+        if !collection.field(name).is_some_and(|field| value.is_of(field.kind)) {
             return Err(Error::Invalid(format!("`{name}` is compared with {}", value.kind())));
         }
         check_indexed_string(name, value)?;

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use crate::collection::Index;
 use crate::cursor::Fingerprint;
 use crate::encoding::{self, successor_of_prefix};
-use crate::limits::{MAX_EXAMINED, MAX_KEYS};
+use crate::limits::{MAX_EXAMINED, MAX_KEYS, MAX_SORT_KEY_BYTES};
 use crate::query::check_limit;
 use crate::{Collection, Document, Error, Filter, Key, Page, Query, Result, Scalar, Scan, Search, terms};
 
@@ -30,7 +30,8 @@ pub trait Ranges: Sync {
     ) -> Result<Vec<Document>>;
 }
 
-/// A range of ordered entries.
+/// A range of ordered entries: never an empty one, and the bounds are never longer than a position can be
+/// ([`MAX_SORT_KEY_BYTES`]), since DynamoDB refuses to compare with either.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Range {
     /// The collection.
@@ -86,7 +87,7 @@ pub async fn query(ranges: &dyn Ranges, query: &Query) -> Result<Page> {
     let Some(index) = query.collection.index(query.index) else {
         return Err(Error::Internal("a checked query names an index".to_owned()));
     };
-    let from = lower_bound(&query.from);
+    let Some(from) = lower_bound(&query.from) else { return nothing(query.cursor.as_deref()) };
     let to = upper_bound(&query.to);
     let range = Range {
         collection: query.collection,
@@ -104,10 +105,7 @@ pub async fn search(ranges: &dyn Ranges, search: &Search) -> Result<Page> {
     search.check()?;
     let wanted = terms::of_search(&search.text)?;
     let Some(prefix) = terms::leading(&wanted).cloned() else {
-        return match search.cursor {
-            Some(_) => Err(Error::BadCursor),
-            None => Ok(Page { documents: Vec::new(), next: None }),
-        };
+        return nothing(search.cursor.as_deref());
     };
     let range = Range {
         collection: search.collection,
@@ -137,22 +135,38 @@ pub async fn scan(ranges: &dyn Ranges, scan: &Scan) -> Result<Page> {
     Ok(Page { documents, next })
 }
 
-fn lower_bound(bound: &Bound<Vec<Scalar>>) -> Vec<u8> {
-    match bound {
-        Bound::Included(values) => encoding::encode(values),
-        // Entries go on behind their sort values, so what lies above is what lies behind all that begins with them.
-        Bound::Excluded(values) => {
-            successor_of_prefix(&encoding::encode(values)).unwrap_or_else(|| vec![0xff; 2048])
-        }
-        Bound::Unbounded => Vec::new(),
+/// A result that is known to be empty: no page of it ever gave a cursor.
+fn nothing(cursor: Option<&str>) -> Result<Page> {
+    match cursor {
+        Some(_) => Err(Error::BadCursor),
+        None => Ok(Page { documents: Vec::new(), next: None }),
     }
 }
 
+/// The lowest position of what a bound lets in; `None` where it lets nothing in.
+fn lower_bound(bound: &Bound<Vec<Scalar>>) -> Option<Vec<u8>> {
+    match bound {
+        Bound::Included(values) => comparable(encoding::encode(values)),
+        // Entries go on behind their sort values, so what lies above is what lies behind all that begins with them.
+        Bound::Excluded(values) => successor_of_prefix(&encoding::encode(values)).and_then(comparable),
+        Bound::Unbounded => Some(Vec::new()),
+    }
+}
+
+/// The lowest position above what a bound lets in; `None` where there is none.
 fn upper_bound(bound: &Bound<Vec<Scalar>>) -> Option<Vec<u8>> {
     match bound {
-        Bound::Included(values) => successor_of_prefix(&encoding::encode(values)),
-        Bound::Excluded(values) => Some(encoding::encode(values)),
+        Bound::Included(values) => successor_of_prefix(&encoding::encode(values)).and_then(comparable),
+        Bound::Excluded(values) => comparable(encoding::encode(values)),
         Bound::Unbounded => None,
+    }
+}
+
+/// The lowest byte string that is no longer than a position can be and divides positions as `bytes` does.
+fn comparable(bytes: Vec<u8>) -> Option<Vec<u8>> {
+    match bytes.get(..MAX_SORT_KEY_BYTES) {
+        Some(beginning) if bytes.len() > MAX_SORT_KEY_BYTES => successor_of_prefix(beginning),
+        _ => Some(bytes),
     }
 }
 
@@ -169,14 +183,18 @@ impl Walk<'_> {
     async fn page(mut self, ranges: &dyn Ranges, cursor: Option<&str>) -> Result<Page> {
         let fingerprint = self.fingerprint();
         if let Some(cursor) = cursor {
-            self.continue_behind(fingerprint.open(cursor)?);
+            let position = fingerprint.open(cursor)?;
+            if position.len() > MAX_SORT_KEY_BYTES {
+                return Err(Error::BadCursor); // made up
+            }
+            self.continue_behind(position);
         }
         let limit = self.limit as usize;
         let mut found: Vec<Entry> = Vec::new();
         let mut last_examined = Vec::new();
         let mut examined = 0;
         let mut ask = limit + 1;
-        loop {
+        while !self.is_exhausted() {
             // One more than may be examined tells whether the range goes on behind it.
             let ask_now = ask.min(MAX_EXAMINED + 1 - examined);
             let entries = ranges.read_range(&self.range, ask_now).await?;
@@ -202,6 +220,11 @@ impl Walk<'_> {
             self.continue_behind(last_examined.clone());
             ask *= 2; // what was found so far fits rarely: look further at once
         }
+        Ok(page_of(found, None))
+    }
+
+    fn is_exhausted(&self) -> bool {
+        self.range.to.as_ref().is_some_and(|to| *to <= self.range.from)
     }
 
     /// The rest of the range, behind `position`.
@@ -210,7 +233,8 @@ impl Walk<'_> {
             self.range.to = Some(position);
         } else {
             position.push(0); // the lowest byte string above
-            self.range.from = position;
+            // There is one, unless the position is none that a document has.
+            self.range.from = comparable(position).unwrap_or_else(|| vec![0xff; MAX_SORT_KEY_BYTES]);
         }
     }
 
@@ -247,4 +271,118 @@ impl Walk<'_> {
 
 fn page_of(found: Vec<Entry>, next: Option<String>) -> Page {
     Page { documents: found.into_iter().map(|entry| entry.document).collect(), next }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use switchyard_ambient::Ambient;
+
+    use super::*;
+    use crate::conformance::Memory;
+    use crate::{Batch, Body, Database as _, Field, Operation};
+
+    const NOTES: &Collection = &Collection::new("notes")
+        .fields(&[Field::integer("rank"), Field::string("a"), Field::string("b")])
+        .indexes(&[Index::new("by_rank").sort(&["rank"]), Index::new("by_text").sort(&["a", "b"])]);
+
+    /// Hands ranges on, and remembers them.
+    struct Watched {
+        memory: Memory,
+        ranges: Mutex<Vec<Range>>,
+    }
+
+    impl Watched {
+        fn new() -> Self {
+            Self { memory: Memory::new(Ambient::system()), ranges: Mutex::default() }
+        }
+
+        async fn create(&self, id: &str, body: serde_json::Value) {
+            let key = Key::new(NOTES, id).unwrap();
+            let body: Body = body.as_object().unwrap().clone();
+            let create = Operation::Create { key, body, expires_at: None };
+            let batch = Batch::new(vec![create], &Ambient::system()).unwrap();
+            self.memory.commit(&batch).await.unwrap();
+        }
+    }
+
+    #[async_trait]
+    impl Ranges for Watched {
+        async fn read_range(&self, range: &Range, at_most: usize) -> Result<Vec<Entry>> {
+            assert!(range.to.as_ref().is_none_or(|to| range.from < *to), "an empty range is read: {range:?}");
+            let longest = range.to.as_ref().map_or(0, Vec::len).max(range.from.len());
+            assert!(longest <= MAX_SORT_KEY_BYTES, "a bound of {longest} bytes is compared with");
+            self.ranges.lock().unwrap().push(range.clone());
+            self.memory.read_range(range, at_most).await
+        }
+
+        async fn read_collection(
+            &self,
+            collection: &'static Collection,
+            after: Option<&str>,
+            at_most: usize,
+        ) -> Result<Vec<Document>> {
+            self.memory.read_collection(collection, after, at_most).await
+        }
+    }
+
+    fn ids(page: &Page) -> Vec<&str> {
+        page.documents.iter().map(|document| document.key.id()).collect()
+    }
+
+    #[tokio::test]
+    async fn what_lets_nothing_in_is_answered_without_reading() {
+        let watched = Watched::new();
+        watched.create("n", serde_json::json!({"rank": i64::MAX})).await;
+        let by_rank = Query::new(NOTES, "by_rank");
+        for nothing in [
+            by_rank.clone().above([i64::MAX]),
+            by_rank.clone().at_least([2]).at_most([1]),
+            by_rank.clone().above([1]).below([1]),
+            by_rank.clone().below([i64::MIN]).at_least([i64::MIN]),
+        ] {
+            assert_eq!(ids(&query(&watched, &nothing).await.unwrap()), [""; 0], "{nothing:?}");
+            let with_cursor = nothing.after(Some("AAAA".to_owned()));
+            assert_eq!(query(&watched, &with_cursor).await, Err(Error::BadCursor));
+        }
+        assert_eq!(*watched.ranges.lock().unwrap(), []);
+        assert_eq!(ids(&query(&watched, &by_rank.at_least([i64::MAX])).await.unwrap()), ["n"]);
+    }
+
+    #[tokio::test]
+    async fn bounds_longer_than_a_position_divide_positions_all_the_same() {
+        let watched = Watched::new();
+        let (a, b) = ("a".repeat(512), "b".repeat(512 - 6)); // 513 + 507 and the id: 1024 bytes
+        for id in ["123", "124"] {
+            watched.create(id, serde_json::json!({"a": a, "b": b})).await;
+        }
+        let by_text = Query::new(NOTES, "by_text");
+        let longer = "b".repeat(512);
+        for (bounded, expected) in [
+            (by_text.clone().below([&a, &longer]), &["123", "124"][..]),
+            (by_text.clone().at_most([&a, &longer]), &["123", "124"]),
+            (by_text.clone().at_least([&a, &longer]), &[]),
+            (by_text.clone().above([&a, &longer]), &[]),
+            (by_text.clone().at_least([&a, &b]), &["123", "124"]),
+            (by_text.clone().above([&a, &b]), &[]),
+        ] {
+            assert_eq!(ids(&query(&watched, &bounded).await.unwrap()), expected);
+        }
+        let first = query(&watched, &by_text.clone().limit(1)).await.unwrap();
+        assert_eq!(ids(&first), ["123"]);
+        let second = query(&watched, &by_text.clone().limit(1).after(first.next)).await.unwrap();
+        assert_eq!(ids(&second), ["124"]);
+        assert_eq!(second.next, None);
+    }
+
+    #[tokio::test]
+    async fn one_read_is_enough_for_a_page_without_filters() {
+        let watched = Watched::new();
+        for id in ["a", "b", "c"] {
+            watched.create(id, serde_json::json!({"rank": 1})).await;
+        }
+        query(&watched, &Query::new(NOTES, "by_rank").limit(2)).await.unwrap();
+        assert_eq!(watched.ranges.lock().unwrap().len(), 1);
+    }
 }

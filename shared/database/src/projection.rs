@@ -39,8 +39,8 @@ impl IndexEntry {
 }
 
 impl Projection {
-    /// What belongs beside a document of this content. Fails where an indexed value breaks a limit.
-    pub fn new(key: &Key, body: &Body, expires_at: Option<Timestamp>) -> Result<Self> {
+    /// What belongs beside a document that is about to be written. Fails where an indexed value breaks a limit.
+    pub(crate) fn new(key: &Key, body: &Body, expires_at: Option<Timestamp>) -> Result<Self> {
         let collection = key.collection();
         let entries =
             collection.indexes.iter().map(|index| entry(key, index, body)).collect::<Result<_>>()?;
@@ -53,8 +53,19 @@ impl Projection {
     }
 
     /// What belongs beside a stored document.
-    pub fn of(document: &Document) -> Result<Self> {
-        Self::new(&document.key, &document.body, document.expires_at)
+    ///
+    /// It may have been stored before a field was declared, with a value that the declaration would refuse. Such a value
+    /// counts as missing, so that the document can still be migrated, replaced and deleted.
+    pub fn of(document: &Document) -> Self {
+        let Document { key, body, expires_at, .. } = document;
+        let collection = key.collection();
+        let fitting = |index| entry(key, index, body).ok().flatten();
+        Self {
+            entries: collection.indexes.iter().map(fitting).collect(),
+            guards: collection.uniques.iter().filter_map(|u| guard(key, u, body).ok().flatten()).collect(),
+            terms: terms::of_document(collection, body),
+            expires_at: *expires_at,
+        }
     }
 }
 
@@ -67,7 +78,8 @@ pub fn term_position(term: &str, id: &str) -> Vec<u8> {
 }
 
 fn entry(key: &Key, index: &'static Index, body: &Body) -> Result<Option<IndexEntry>> {
-    let (Some(partition), Some(sort)) = (values(index.partition, body)?, values(index.sort, body)?) else {
+    let (Some(partition), Some(sort)) = (values(key, index.partition, body)?, values(key, index.sort, body)?)
+    else {
         return Ok(None);
     };
     let partition = encoding::encode(&partition);
@@ -86,17 +98,59 @@ fn entry(key: &Key, index: &'static Index, body: &Body) -> Result<Option<IndexEn
 }
 
 fn guard(key: &Key, unique: &'static Unique, body: &Body) -> Result<Option<UniqueKey>> {
-    let Some(values) = values(unique.fields, body)? else { return Ok(None) };
+    let Some(values) = values(key, unique.fields, body)? else { return Ok(None) };
     UniqueKey::of_values(key.collection(), unique, &values).map(Some)
 }
 
-/// The values of these fields, or `None` where one is missing or `null`.
-fn values(fields: &[&str], body: &Body) -> Result<Option<Vec<Scalar>>> {
+/// The values of these fields, or `None` where one is missing, `null` or not what is declared.
+fn values(key: &Key, fields: &[&str], body: &Body) -> Result<Option<Vec<Scalar>>> {
     let mut values = Vec::with_capacity(fields.len());
     for name in fields {
-        let Some(value) = body.get(*name).and_then(Scalar::from_json) else { return Ok(None) };
+        let kind = key.collection().field(name).map(|field| field.kind);
+        let scalar = body.get(*name).and_then(Scalar::from_json);
+        let Some(value) = scalar.filter(|scalar| kind.is_some_and(|kind| scalar.is_of(kind))) else {
+            return Ok(None);
+        };
         check_indexed_string(name, &value)?;
         values.push(value);
     }
     Ok(Some(values))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{Collection, Field, Version};
+
+    const PEOPLE: &Collection = &Collection::new("people")
+        .fields(&[Field::string("name"), Field::integer("born")])
+        .indexes(&[Index::new("by_name").sort(&["name"]), Index::new("by_birth").sort(&["born", "name"])])
+        .uniques(&[Unique::new("name", &["name"])]);
+
+    fn document(body: serde_json::Value) -> Document {
+        let body = body.as_object().unwrap().clone();
+        Document { key: Key::new(PEOPLE, "p").unwrap(), version: Version::NONE, body, expires_at: None }
+    }
+
+    #[test]
+    fn a_value_stored_before_its_declaration_that_does_not_fit_it_counts_as_missing() {
+        let nothing = Projection {
+            entries: vec![None, None],
+            guards: BTreeSet::new(),
+            terms: BTreeSet::new(),
+            expires_at: None,
+        };
+        assert_eq!(Projection::of(&document(json!({"name": 5, "born": 1906}))), nothing);
+        assert_eq!(Projection::of(&document(json!({"name": "x".repeat(513), "born": 1906}))), nothing);
+    }
+
+    #[test]
+    fn a_document_is_in_an_index_where_every_field_has_a_value() {
+        let written = Projection::of(&document(json!({"name": "Grace", "born": null})));
+        assert_eq!(written.entries[0].as_ref().unwrap().position, b"Grace\0p\0");
+        assert_eq!(written.entries[1], None);
+        assert_eq!(written.guards.len(), 1);
+    }
 }

@@ -3,6 +3,8 @@ use std::fmt;
 use serde_json::Value;
 use switchyard_ambient::Timestamp;
 
+use crate::FieldKind;
+
 /// A value that an index, a unique attribute or a filter compares.
 ///
 /// Strings order by their UTF-8 bytes, numbers by value, `false` before `true`. Values of different kinds never
@@ -25,6 +27,15 @@ impl Scalar {
             Value::Number(number) => number.as_i64().map(Self::Integer),
             Value::String(text) => Some(Self::String(text.clone())),
             Value::Null | Value::Array(_) | Value::Object(_) => None,
+        }
+    }
+
+    /// Whether a field of this kind holds such values.
+    pub(crate) fn is_of(&self, kind: FieldKind) -> bool {
+        match self {
+            Self::Boolean(_) => kind == FieldKind::Boolean,
+            Self::Integer(_) => matches!(kind, FieldKind::Integer | FieldKind::Time),
+            Self::String(_) => kind == FieldKind::String,
         }
     }
 

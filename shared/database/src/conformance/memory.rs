@@ -58,7 +58,7 @@ fn owner(
     now: Timestamp,
 ) -> Result<Option<Document>> {
     for document in live(documents, unique.collection(), now)? {
-        if Projection::of(&document)?.guards.contains(unique) {
+        if Projection::of(&document).guards.contains(unique) {
             return Ok(Some(document));
         }
     }
@@ -71,7 +71,7 @@ impl Database for Memory {
         for collection in schema.collections() {
             let mut held = BTreeMap::new();
             for document in self.live(collection)? {
-                for guard in Projection::of(&document)?.guards {
+                for guard in Projection::of(&document).guards {
                     let attribute = guard.attribute();
                     if let Some(other) = held.insert(guard, document.key.clone()) {
                         let key = document.key;
@@ -161,7 +161,7 @@ impl Ranges for Memory {
     async fn read_range(&self, range: &Range, at_most: usize) -> Result<Vec<Entry>> {
         let mut entries = Vec::new();
         for document in self.live(range.collection)? {
-            for position in positions(range, &document)? {
+            for position in positions(range, &document) {
                 let below = range.to.as_ref().is_none_or(|to| position < *to);
                 if position >= range.from && below {
                     entries.push(Entry { position, document: document.clone() });
@@ -188,9 +188,9 @@ impl Ranges for Memory {
 }
 
 /// Where a document stands in what a range is a range of.
-fn positions(range: &Range, document: &Document) -> Result<Vec<Vec<u8>>> {
-    let projection = Projection::of(document)?;
-    let positions = match &range.source {
+fn positions(range: &Range, document: &Document) -> Vec<Vec<u8>> {
+    let projection = Projection::of(document);
+    match &range.source {
         Source::Index { index, partition } => projection
             .entries
             .into_iter()
@@ -204,6 +204,5 @@ fn positions(range: &Range, document: &Document) -> Result<Vec<Vec<u8>>> {
             .filter(|term| term.starts_with(prefix))
             .map(|term| term_position(term, document.key.id()))
             .collect(),
-    };
-    Ok(positions)
+    }
 }
