@@ -1,0 +1,121 @@
+//! Where a request comes from.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use axum::http::HeaderMap;
+use ipnet::IpNet;
+
+/// Who opened the connection: the gateway's `sourceIp`, or the socket's peer. What runs the router puts it into the
+/// request's extensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerAddress(
+    /// The address.
+    pub IpAddr,
+);
+
+/// The proxies whose `X-Forwarded-For` is believed: addresses and networks (CIDR), separated by commas.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrustedProxies(Vec<IpNet>);
+
+impl TrustedProxies {
+    fn include(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(&address))
+    }
+
+    /// The client's address.
+    ///
+    /// Each proxy appends to `X-Forwarded-For` whom it heard from, and whatever the client wrote stands before that.
+    /// So the list is walked from its end for as long as the proxies are ours; the first other address is the client.
+    pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let mut client = peer.to_canonical();
+        let lines: Vec<&str> =
+            headers.get_all("x-forwarded-for").iter().map(|line| line.to_str().unwrap_or_default()).collect();
+        for hop in lines.iter().flat_map(|line| line.split(',')).rev() {
+            if !self.include(client) {
+                break;
+            }
+            let Some(address) = read_hop(hop.trim()) else { break };
+            client = address;
+        }
+        client
+    }
+}
+
+/// An address as proxies write it: with a port sometimes, and IPv6 in brackets then.
+fn read_hop(hop: &str) -> Option<IpAddr> {
+    let address = hop
+        .parse::<IpAddr>()
+        .or_else(|_| hop.parse().map(|socket: std::net::SocketAddr| socket.ip()))
+        .or_else(|_| hop.trim_matches(['[', ']']).parse());
+    address.ok().map(|address| address.to_canonical())
+}
+
+/// The text is not a list of addresses and networks.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is neither an address nor a network as in 10.0.0.0/8")]
+pub struct ParseProxiesError(String);
+
+impl FromStr for TrustedProxies {
+    type Err = ParseProxiesError;
+
+    fn from_str(text: &str) -> Result<Self, ParseProxiesError> {
+        let networks = text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(|entry| {
+            entry
+                .parse::<IpNet>()
+                .or_else(|_| entry.parse::<IpAddr>().map(IpNet::from))
+                .map_err(|_| ParseProxiesError(entry.to_owned()))
+        });
+        networks.collect::<Result<_, _>>().map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn client(trusted: &str, peer: &str, forwarded: &[&'static str]) -> String {
+        let mut headers = HeaderMap::new();
+        for line in forwarded {
+            headers.append("x-forwarded-for", HeaderValue::from_static(line));
+        }
+        let trusted: TrustedProxies = trusted.parse().unwrap();
+        trusted.client(peer.parse().unwrap(), &headers).to_string()
+    }
+
+    #[test]
+    fn the_header_of_a_stranger_counts_for_nothing() {
+        assert_eq!(client("", "203.0.113.9", &["198.51.100.1"]), "203.0.113.9");
+        assert_eq!(client("10.0.0.0/8", "203.0.113.9", &["198.51.100.1"]), "203.0.113.9");
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_believed_about_its_client_only() {
+        assert_eq!(client("10.0.0.0/8", "10.0.0.1", &["198.51.100.1"]), "198.51.100.1");
+        assert_eq!(client("10.0.0.0/8", "10.0.0.1", &["6.6.6.6, 198.51.100.1"]), "198.51.100.1");
+    }
+
+    #[test]
+    fn a_chain_of_trusted_proxies_is_followed_to_its_start() {
+        assert_eq!(client("10.0.0.0/8, ::1", "::1", &["198.51.100.1", "10.0.0.7:4711"]), "198.51.100.1");
+        assert_eq!(client("10.0.0.0/8", "10.0.0.1", &["10.0.0.7"]), "10.0.0.7");
+    }
+
+    #[test]
+    fn what_is_no_address_ends_the_chain() {
+        assert_eq!(client("10.0.0.0/8", "10.0.0.1", &["198.51.100.1, unknown"]), "10.0.0.1");
+    }
+
+    #[test]
+    fn an_address_of_version_4_in_version_6_is_the_former() {
+        assert_eq!(client("10.0.0.0/8", "::ffff:10.0.0.1", &["[2001:db8::1]:443"]), "2001:db8::1");
+    }
+
+    #[test]
+    fn a_list_with_something_else_in_it_is_refused() {
+        let fault = "10.0.0.0/8, home".parse::<TrustedProxies>().unwrap_err();
+        assert_eq!(fault.to_string(), "`home` is neither an address nor a network as in 10.0.0.0/8");
+    }
+}

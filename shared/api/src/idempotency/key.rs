@@ -1,0 +1,109 @@
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName};
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Required, Schema};
+
+use crate::{ApiError, ApiResult, ErrorCode};
+
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+const MAX_KEY_BYTES: usize = 255;
+
+/// The `Idempotency-Key` of a request, for a handler that must have one: without it the request is refused with 400
+/// `IDEMPOTENCY_KEY_REQUIRED`. Name it in the operation's `params(..)` too.
+///
+/// A handler may derive the ids of what it creates from the key and the caller: then even a crash between its commit
+/// and the keeping of its answer cannot make the effect happen twice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdempotencyKey(String);
+
+impl IdempotencyKey {
+    /// The key as the client chose it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The key of a request, if it has one.
+    ///
+    /// The draft writes it as a structured string, in quotes; most clients leave them out. Both name the same key.
+    pub(super) fn of(headers: &HeaderMap) -> ApiResult<Option<Self>> {
+        let mut lines = headers.get_all(IDEMPOTENCY_KEY).iter();
+        let Some(line) = lines.next() else { return Ok(None) };
+        let invalid = || ApiError::invalid("Idempotency-Key", "must be 1 to 255 visible ASCII characters");
+        if lines.next().is_some() {
+            return Err(ApiError::invalid("Idempotency-Key", "must be given once"));
+        }
+        let text = line.to_str().map_err(|_| invalid())?.trim();
+        let key = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
+        if (1..=MAX_KEY_BYTES).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()) {
+            Ok(Some(Self(key.to_owned())))
+        } else {
+            Err(invalid())
+        }
+    }
+
+    pub(crate) fn parameter(required: Required) -> Parameter {
+        let schema = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .min_length(Some(1))
+            .max_length(Some(MAX_KEY_BYTES))
+            .pattern(Some("^[!-~]+$"))
+            .examples(["0190a5f4-6f0e-7cc4-8a5e-5d9c0b1f3f55"]);
+        ParameterBuilder::new()
+            .name("Idempotency-Key")
+            .parameter_in(ParameterIn::Header)
+            .required(required)
+            .description(Some(
+                "A value of your own for this request. The same key with the same body gets the first answer again, \
+                 for 24 hours.",
+            ))
+            .schema(Some(RefOr::T(Schema::Object(schema.build()))))
+            .build()
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> ApiResult<Self> {
+        Self::of(&parts.headers)?.ok_or_else(|| ErrorCode::IdempotencyKeyRequired.into())
+    }
+}
+
+impl IntoParams for IdempotencyKey {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![Self::parameter(Required::True)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn key(lines: &[&'static str]) -> Result<Option<String>, String> {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(IDEMPOTENCY_KEY, HeaderValue::from_static(line));
+        }
+        IdempotencyKey::of(&headers).map(|key| key.map(|key| key.0)).map_err(|error| format!("{error:?}"))
+    }
+
+    #[test]
+    fn a_key_is_the_same_with_and_without_quotes() {
+        assert_eq!(key(&["abc-1"]), Ok(Some("abc-1".to_owned())));
+        assert_eq!(key(&["\"abc-1\""]), Ok(Some("abc-1".to_owned())));
+        assert_eq!(key(&[]), Ok(None));
+    }
+
+    #[test]
+    fn a_key_that_is_none_is_refused() {
+        assert!(key(&[""]).unwrap_err().contains("must be 1 to 255 visible ASCII characters"));
+        assert!(key(&["a b"]).is_err());
+        assert!(key(&["a", "b"]).unwrap_err().contains("must be given once"));
+    }
+}

@@ -1,0 +1,192 @@
+//! `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header): a POST that is sent again is not done again.
+//!
+//! The first request with a key leaves a record, runs under a lease, and its answer is kept in the record for 24
+//! hours. It runs to its end even when its client has gone, so that a client that lost patience finds the answer when
+//! it asks again. After a crash the lease runs out and the next request takes over.
+//!
+//! Not kept are answers that say nothing about the request itself, so that it can be repeated once what stood in its
+//! way is gone: 5xx, 401, 403, 408, 423 and 429.
+
+mod key;
+mod record;
+mod seal;
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures::FutureExt;
+use switchyard_database::{Cause, Db, Error, Stored};
+use tracing::Instrument;
+
+use crate::context::RequestId;
+use crate::error::render;
+use crate::input::read_body;
+use crate::{ApiError, ApiResult, ErrorCode};
+
+pub use key::IdempotencyKey;
+pub use record::IdempotencyRecord;
+
+use record::{Answer, KEPT_FOR};
+use seal::{Secret, record_id};
+
+/// Says that an answer was given before.
+pub const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// A larger answer does not fit into one document once it is encoded.
+const MAX_ANSWER_BYTES: usize = 240 * 1024;
+
+/// How much longer than a request may take its lease lasts.
+const LEASE_MARGIN: Duration = Duration::from_secs(30);
+
+/// Whether a request carries a key.
+pub(crate) fn is_keyed(request: &Request) -> bool {
+    request.headers().contains_key(key::IDEMPOTENCY_KEY)
+}
+
+/// What a key is good for: one caller on one route.
+pub(crate) struct Scope<'a> {
+    pub(crate) caller: String,
+    pub(crate) route: &'a str,
+    pub(crate) request_id: &'a RequestId,
+    /// How long a request may take.
+    pub(crate) timeout: Duration,
+}
+
+/// Runs a request that carries a key, unless it ran before.
+pub(crate) async fn run_once(db: &Db, scope: Scope<'_>, request: Request, next: Next) -> ApiResult<Response> {
+    let Some(key) = IdempotencyKey::of(request.headers())? else { return Ok(next.run(request).await) };
+    let (parts, body) = request.into_parts();
+    let body = read_body(&parts.headers, body).await?;
+    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+    let id = record_id(&[&scope.caller, parts.method.as_str(), scope.route, key.as_str()]);
+    let secret = Secret::of(&id, key.as_str(), &[target.as_bytes(), &body]);
+    let lease = scope.timeout + LEASE_MARGIN;
+    let run = match begin(db, id, &secret, lease).await? {
+        Begun::Answered(answer) => return Ok(replay(answer)),
+        Begun::Running(record) => {
+            Run { db: db.clone(), record, secret, request_id: scope.request_id.clone() }
+        }
+    };
+    let request = Request::from_parts(parts, Body::from(body));
+    let running = tokio::spawn(run.complete(request, next).in_current_span());
+    running.await.map_err(ApiError::internal)
+}
+
+enum Begun {
+    Running(Stored<IdempotencyRecord>),
+    Answered(Answer),
+}
+
+/// Takes the key for this request, or finds what became of it.
+async fn begin(db: &Db, id: String, secret: &Secret, lease: Duration) -> ApiResult<Begun> {
+    let records = db.collection::<IdempotencyRecord>();
+    let fingerprint = secret.fingerprint().map_err(ApiError::internal)?;
+    let now = db.ambient().now();
+    let fresh = IdempotencyRecord {
+        id,
+        fingerprint,
+        leased_until: now + lease,
+        answer: None,
+        forgotten_at: now + KEPT_FOR,
+    };
+    // A second round is for the record that vanished between the two looks at it.
+    for _ in 0..2 {
+        match records.insert(&fresh).await {
+            Ok(record) => return Ok(Begun::Running(record)),
+            Err(fault) if is_rejected(&fault, Cause::AlreadyExists) => {}
+            Err(fault) => return Err(fault.into()),
+        }
+        let Some(record) = records.get(&fresh.id).await? else { continue };
+        if record.fingerprint != fresh.fingerprint {
+            return Err(ErrorCode::IdempotencyKeyReused.into());
+        }
+        if let Some(sealed) = &record.answer {
+            let bytes = secret.open(&record.id, sealed).map_err(ApiError::internal)?;
+            let answer =
+                Answer::from_bytes(&bytes).ok_or_else(|| ApiError::internal("a kept answer is damaged"))?;
+            return Ok(Begun::Answered(answer));
+        }
+        if record.leased_until > now {
+            break;
+        }
+        return match records.replace(&record, &fresh).await {
+            Ok(record) => Ok(Begun::Running(record)),
+            Err(Error::Rejected(_)) => break, // another took over first
+            Err(fault) => Err(fault.into()),
+        };
+    }
+    Err(ApiError::new(ErrorCode::IdempotencyInProgress).retry_after(Duration::from_secs(1)))
+}
+
+fn is_rejected(fault: &Error, cause: Cause) -> bool {
+    fault.rejection().is_some_and(|rejection| rejection.cause == cause)
+}
+
+fn replay(answer: Answer) -> Response {
+    let mut response = answer.into_response();
+    response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+    response
+}
+
+struct Run {
+    db: Db,
+    record: Stored<IdempotencyRecord>,
+    secret: Secret,
+    request_id: RequestId,
+}
+
+impl Run {
+    async fn complete(self, request: Request, next: Next) -> Response {
+        let response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+            Ok(response) => response,
+            Err(panic) => crate::stack::answer_panic(&*panic).into_response(),
+        };
+        let (parts, body) = render(response, self.request_id.as_str()).into_parts();
+        let body = match to_bytes(body, usize::MAX).await {
+            Ok(body) => body,
+            Err(fault) => return ApiError::internal(fault).into_response(),
+        };
+        if let Err(fault) = self.finish(parts.status, &parts.headers, &body).await {
+            // The answer is good; only its repetition is lost, and with it the lease until it runs out.
+            tracing::warn!(cause = %fault, "the answer could not be kept for its idempotency key");
+        }
+        Response::from_parts(parts, Body::from(body))
+    }
+
+    /// Keeps the answer, or gives the key back.
+    async fn finish(
+        &self,
+        status: StatusCode,
+        headers: &axum::http::HeaderMap,
+        body: &Bytes,
+    ) -> ApiResult<()> {
+        let records = self.db.collection::<IdempotencyRecord>();
+        if !is_kept(status) || body.len() > MAX_ANSWER_BYTES {
+            return Ok(records.delete(&self.record).await?);
+        }
+        let answer = Answer { status, headers: headers.clone(), body: body.clone() };
+        let bytes = answer.to_bytes().map_err(ApiError::internal)?;
+        let sealed =
+            self.secret.seal(&self.record.id, bytes, self.db.ambient()).map_err(ApiError::internal)?;
+        let answered = IdempotencyRecord { answer: Some(sealed), ..(*self.record).clone() };
+        records.replace(&self.record, &answered).await?;
+        Ok(())
+    }
+}
+
+fn is_kept(status: StatusCode) -> bool {
+    !status.is_server_error()
+        && !matches!(
+            status,
+            StatusCode::UNAUTHORIZED
+                | StatusCode::FORBIDDEN
+                | StatusCode::REQUEST_TIMEOUT
+                | StatusCode::LOCKED
+                | StatusCode::TOO_MANY_REQUESTS
+        )
+}

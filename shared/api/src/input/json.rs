@@ -1,0 +1,90 @@
+use axum::body::Bytes;
+use axum::extract::{FromRequest, OptionalFromRequest, Request};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use deserr::Deserr;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::body::{is_json, read_body};
+use super::faults::Faults;
+use super::json_text;
+use crate::{ApiError, ApiResult, ErrorCode};
+
+/// A JSON body: of a request where `T` derives `Deserr`, of an answer where it derives `Serialize`.
+///
+/// As an extractor it refuses a body of another type (415), one over 1 MiB (413), and one that is not JSON or not a
+/// `T` (400), then with every fault at once under its field's path. Derive with
+/// `#[deserr(error = Faults, deny_unknown_fields)]`; a field that may be left out has `#[deserr(default)]`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Json<T>(
+    /// The value.
+    pub T,
+);
+
+impl<T, S> FromRequest<S> for Json<T>
+where
+    T: Deserr<Faults>,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _state: &S) -> ApiResult<Self> {
+        read_value(request, &[]).await.and_then(decode).map(Self)
+    }
+}
+
+/// `Option<Json<T>>`: a body that may be left out.
+impl<T, S> OptionalFromRequest<S> for Json<T>
+where
+    T: Deserr<Faults>,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _state: &S) -> ApiResult<Option<Self>> {
+        let (headers, bytes) = read(request).await?;
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        parse(&headers, &bytes, &[]).and_then(decode).map(Self).map(Some)
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_vec(&self.0) {
+            Ok(body) => {
+                ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+            }
+            Err(fault) => ApiError::internal(fault).into_response(),
+        }
+    }
+}
+
+/// The JSON of a request's body.
+pub(crate) async fn read_value(request: Request, also: &[&str]) -> ApiResult<Value> {
+    let (headers, bytes) = read(request).await?;
+    parse(&headers, &bytes, also)
+}
+
+/// A `T` of JSON, or all its faults.
+pub(crate) fn decode<T: Deserr<Faults>>(value: Value) -> ApiResult<T> {
+    Ok(deserr::deserialize::<T, _, Faults>(value)?)
+}
+
+async fn read(request: Request) -> ApiResult<(HeaderMap, Bytes)> {
+    let (parts, body) = request.into_parts();
+    let bytes = read_body(&parts.headers, body).await?;
+    Ok((parts.headers, bytes))
+}
+
+fn parse(headers: &HeaderMap, bytes: &[u8], also: &[&str]) -> ApiResult<Value> {
+    if !headers.contains_key(header::CONTENT_TYPE) && bytes.is_empty() {
+        return Err(ApiError::invalid("body", "is required"));
+    }
+    if !is_json(headers, also) {
+        return Err(ErrorCode::UnsupportedMediaType.into());
+    }
+    Ok(json_text::read(bytes)?)
+}

@@ -1,0 +1,223 @@
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+use super::faults::{FaultKind, Faults};
+use super::path::FieldPath;
+
+/// What is stored may nest 30 deep, so nothing deeper is of use.
+const MAX_DEPTH: usize = 32;
+
+/// The largest whole number up to which a double is exact.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// Reads JSON as strictly as RFC 8259 lets a reader be.
+///
+/// Beside what the grammar forbids, these are faults: a name that an object holds twice, since readers disagree about
+/// which one counts; nesting beyond [`MAX_DEPTH`]; and the character U+0000, which the database cannot keep. A number
+/// written with a zero fraction is a whole number, as JSON Schema has it.
+pub(crate) fn read(text: &[u8]) -> Result<Value, Faults> {
+    let mut reading = Reading { path: FieldPath::root(), depth: 0, faults: Faults::new() };
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let value = Node(&mut reading)
+        .deserialize(&mut deserializer)
+        .and_then(|value| deserializer.end().map(|()| value));
+    match value {
+        Ok(value) => reading.faults.or(value),
+        Err(fault) => Err(Faults::at(FieldPath::root(), describe(&fault))),
+    }
+}
+
+fn describe(fault: &serde_json::Error) -> String {
+    let (line, column) = (fault.line(), fault.column());
+    let message = fault.to_string();
+    let message = message.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&message);
+    format!("is not valid JSON: {message}, at line {line}, column {column}")
+}
+
+struct Reading {
+    path: FieldPath,
+    depth: usize,
+    faults: Faults,
+}
+
+impl Reading {
+    fn fault(&mut self, fault: &str) {
+        self.faults.push(self.path.clone(), FaultKind::Rule(fault.to_owned()));
+    }
+
+    fn check_text(&mut self, text: &str) {
+        if text.contains('\0') {
+            self.fault("must not contain the character U+0000");
+        }
+    }
+
+    fn descend<E: Error>(&mut self) -> Result<(), E> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            Err(E::custom(format!("nested more than {MAX_DEPTH} deep")))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+struct Node<'a>(&'a mut Reading);
+
+impl<'de> DeserializeSeed<'de> for Node<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Node<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        if value.fract() == 0.0 && value.abs() < EXACT {
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "whole and within the range where doubles are exact"
+            )]
+            return Ok(Value::Number((value as i64).into()));
+        }
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("number out of range"))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        self.0.check_text(text);
+        Ok(Value::String(text.to_owned()))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Value, E> {
+        self.0.check_text(&text);
+        Ok(Value::String(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        self.0.descend()?;
+        let mut list = Vec::new();
+        loop {
+            self.0.path.push_index(list.len());
+            let item = items.next_element_seed(Node(self.0))?;
+            self.0.path.pop();
+            match item {
+                Some(item) => list.push(item),
+                None => break,
+            }
+        }
+        self.0.depth -= 1;
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        self.0.descend()?;
+        let mut object = Map::new();
+        while let Some(name) = members.next_key::<String>()? {
+            self.0.path.push_key(&name);
+            self.0.check_text(&name);
+            let value = members.next_value_seed(Node(self.0))?;
+            if object.contains_key(&name) {
+                self.0.fault("is given more than once");
+            }
+            self.0.path.pop();
+            object.insert(name, value);
+        }
+        self.0.depth -= 1;
+        Ok(Value::Object(object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn faults(text: &str) -> Vec<(String, String)> {
+        read(text.as_bytes()).unwrap_err().into_details().into_iter().collect()
+    }
+
+    fn fault(path: &str, message: &str) -> Vec<(String, String)> {
+        vec![(path.to_owned(), message.to_owned())]
+    }
+
+    #[test]
+    fn valid_json_is_read_as_it_stands() {
+        let text = r#"{"a":[1,-2,1.5,null,true,"ä"],"b":{}}"#;
+        assert_eq!(read(text.as_bytes()), Ok(json!({"a":[1,-2,1.5,null,true,"ä"],"b":{}})));
+    }
+
+    #[test]
+    fn a_number_with_a_zero_fraction_is_a_whole_number() {
+        assert_eq!(read(b"[1.0, -0.0, 2e3]"), Ok(json!([1, 0, 2000])));
+    }
+
+    #[test]
+    fn a_syntax_error_is_told_with_its_place() {
+        assert_eq!(
+            faults("{\"a\": 1,\n \"b\" 2}"),
+            fault("body", "is not valid JSON: expected `:`, at line 2, column 6")
+        );
+        assert_eq!(
+            faults("{} x"),
+            fault("body", "is not valid JSON: trailing characters, at line 1, column 4")
+        );
+    }
+
+    #[test]
+    fn a_name_given_twice_is_a_fault_at_its_path() {
+        assert_eq!(faults(r#"{"a":[{"b":1,"b":1}]}"#), fault("a[0].b", "is given more than once"));
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let deep = |levels| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(read(deep(32).as_bytes()).is_ok());
+        assert_eq!(
+            faults(&deep(33)),
+            fault("body", "is not valid JSON: nested more than 32 deep, at line 1, column 34")
+        );
+        assert_eq!(
+            faults(&deep(100_000)),
+            fault("body", "is not valid JSON: nested more than 32 deep, at line 1, column 33")
+        );
+    }
+
+    #[test]
+    fn the_null_character_is_a_fault_in_values_and_names() {
+        assert_eq!(faults(r#"{"a":"x\u0000"}"#), fault("a", "must not contain the character U+0000"));
+        assert_eq!(faults(r#"{"\u0000":1}"#), fault("[\"\\0\"]", "must not contain the character U+0000"));
+    }
+
+    #[test]
+    fn a_number_beyond_all_doubles_is_a_fault() {
+        assert_eq!(
+            faults("1e400"),
+            fault("body", "is not valid JSON: number out of range, at line 1, column 5")
+        );
+    }
+}

@@ -1,0 +1,130 @@
+//! Error answers in the document: for each code its status, its sentence and an example.
+
+use std::collections::BTreeMap;
+
+use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::example::{Example, ExampleBuilder};
+use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::{Ref, RefOr, Response, ResponseBuilder, Schema};
+
+use crate::error::envelope;
+use crate::{ApiError, ErrorCode};
+
+/// The name of the envelope's schema.
+pub(super) const SCHEMA: &str = "Error";
+const JSON: &str = "application/json";
+const EXAMPLE_REQUEST_ID: &str = "0190a5f4-6f0e-7cc4-8a5e-5d9c0b1f3f55";
+
+/// Names the error codes of an operation, for its `responses(..)`. Those that follow from the conventions (401, 403,
+/// 404, 413, …) are added by [`complete`](crate::complete) and need not be named.
+///
+/// ```
+/// switchyard_api::operation_errors!(RegisterErrors: EmailTaken, WeakPassword);
+///
+/// #[utoipa::path(post, path = "/register", responses((status = 201), RegisterErrors))]
+/// async fn register() {}
+/// ```
+#[macro_export]
+macro_rules! operation_errors {
+    ($(#[$meta:meta])* $visibility:vis $name:ident: $($code:ident),+ $(,)?) => {
+        $(#[$meta])*
+        #[doc = "The error codes of an operation, beside those that follow from the conventions."]
+        #[derive(Clone, Copy, Debug)]
+        $visibility struct $name;
+
+        impl ::utoipa::IntoResponses for $name {
+            fn responses() -> ::std::collections::BTreeMap<
+                ::std::string::String,
+                ::utoipa::openapi::RefOr<::utoipa::openapi::Response>,
+            > {
+                $crate::error_responses(&[$($crate::ErrorCode::$code),+])
+            }
+        }
+    };
+}
+
+/// The answers that carry these codes, by status.
+pub fn error_responses(codes: &[ErrorCode]) -> BTreeMap<String, RefOr<Response>> {
+    let mut responses = BTreeMap::new();
+    for &code in codes {
+        add(&mut responses, code);
+    }
+    responses
+}
+
+/// Adds a code to the answers of an operation, beside others of its status.
+pub(super) fn add(responses: &mut BTreeMap<String, RefOr<Response>>, code: ErrorCode) {
+    let response = responses
+        .entry(code.status().as_u16().to_string())
+        .or_insert_with(|| RefOr::T(ResponseBuilder::new().build()));
+    let RefOr::T(response) = response else { return };
+    let content = response.content.entry(JSON.to_owned()).or_insert_with(|| {
+        RefOr::T(ContentBuilder::new().schema(Some(Ref::from_schema_name(SCHEMA))).build())
+    });
+    let RefOr::T(content) = content else { return };
+    if content.examples.contains_key(code.as_str()) {
+        return;
+    }
+    let example = Ref::new(format!("#/components/examples/{}", example_name(code)));
+    content.examples.insert(code.as_str().to_owned(), RefOr::Ref(example));
+    if !response.description.is_empty() {
+        response.description.push_str("\n\n");
+    }
+    response.description.push_str(&format!("`{}`: {}", code.as_str(), code.message()));
+}
+
+/// Every code's example, by name.
+pub(super) fn examples() -> impl Iterator<Item = (String, RefOr<Example>)> {
+    ErrorCode::ALL.iter().map(|&code| {
+        let example = ExampleBuilder::new().summary(code.message()).value(Some(example(code)));
+        (example_name(code), RefOr::T(example.build()))
+    })
+}
+
+fn example(code: ErrorCode) -> serde_json::Value {
+    let error = ApiError::new(code);
+    let error = match code {
+        ErrorCode::ValidationError => error.detail("email", "must be an e-mail address"),
+        ErrorCode::WeakPassword => error.detail("password", "is among the most common passwords"),
+        _ => error,
+    };
+    envelope(&error, EXAMPLE_REQUEST_ID)
+}
+
+/// A code's name on the wire is not enough: one code can have two statuses.
+fn example_name(code: ErrorCode) -> String {
+    format!("{code:?}")
+}
+
+/// The schema of the envelope.
+pub(super) fn schema() -> RefOr<Schema> {
+    let text =
+        |description: &str| ObjectBuilder::new().schema_type(Type::String).description(Some(description));
+    let mut codes: Vec<_> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    let details = ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .description(Some("What is wrong, by the path of the field, as in `items[0].quantity`."))
+        .additional_properties(Some(AdditionalProperties::RefOr(RefOr::T(Schema::Object(
+            ObjectBuilder::new().schema_type(Type::String).build(),
+        )))));
+    let error = ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property("code", text("What went wrong, for programs.").enum_values(Some(codes)))
+        .property("message", text("What went wrong, and what to do about it, for people."))
+        .property("details", details)
+        .property("request_id", text("The id of the request, also in `X-Request-Id`."))
+        .required("code")
+        .required("message")
+        .required("details")
+        .required("request_id")
+        .additional_properties(Some(AdditionalProperties::FreeForm(false)));
+    let envelope = ObjectBuilder::new()
+        .schema_type(SchemaType::Type(Type::Object))
+        .description(Some("The body of every answer that is an error."))
+        .property("error", error)
+        .required("error")
+        .additional_properties(Some(AdditionalProperties::FreeForm(false)));
+    RefOr::T(Schema::Object(envelope.build()))
+}

@@ -1,0 +1,203 @@
+//! The OpenAPI document: what the routers declare, and what follows from the conventions.
+
+mod bodies;
+mod errors;
+mod headers;
+
+use std::collections::{BTreeMap, HashSet};
+
+use utoipa::openapi::header::Header;
+use utoipa::openapi::path::{Operation, Parameter, ParameterIn, PathItem};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{OpenApi, Ref, RefOr, Required, Response, ResponseBuilder};
+
+use crate::rate_limit::is_limited_by_address;
+use crate::{ErrorCode, IdempotencyKey};
+
+pub use errors::error_responses;
+
+/// The name of the security scheme: an operation for signed-in users says `security(("bearer" = []))`, with the
+/// permissions that it asks for in the list.
+pub const BEARER: &str = "bearer";
+
+/// Adds to every operation what follows from the conventions.
+///
+/// - signed-in callers: 401, and 403 where permissions are named; 429 with the rate limit's headers;
+/// - parameters or a body: 400; a body: 413, 415, and no unknown fields; a path with parameters: 404;
+/// - POST: `Idempotency-Key` with its 409 and 422;
+/// - an `ETag` on a 200 of GET: `If-None-Match` and 304; on another method's, or where 412 is listed: `If-Match`;
+/// - everywhere: 500, 503, `X-Request-Id`, and for each error code an example.
+pub fn complete(mut document: OpenApi) -> OpenApi {
+    let mut components = document.components.take().unwrap_or_default();
+    components.schemas.insert(errors::SCHEMA.to_owned(), errors::schema());
+    components.examples.extend(errors::examples());
+    components.headers.extend(headers::all());
+    components.parameters.extend(headers::parameters());
+    components.security_schemes.insert(BEARER.to_owned(), RefOr::T(bearer()));
+    for item in document.paths.paths.values_mut() {
+        for (method, operation) in operations_mut(item) {
+            complete_operation(method, operation);
+            bodies::complete(operation, &mut components.schemas);
+        }
+    }
+    document.components = Some(components);
+    document
+}
+
+/// Method and path pattern of the operations whose callers are counted by address.
+pub(crate) fn operations_limited_by_address(document: &OpenApi) -> HashSet<(String, String)> {
+    let mut limited = HashSet::new();
+    for (path, item) in &document.paths.paths {
+        for (method, operation) in operations(item) {
+            if is_limited_by_address(operation) {
+                limited.insert((method.to_owned(), path.clone()));
+            }
+        }
+    }
+    limited
+}
+
+fn complete_operation(method: &str, operation: &mut Operation) {
+    let permissions: Option<Vec<String>> = operation.security.as_deref().and_then(permissions);
+    let signed_in = permissions.is_some();
+    let limited = signed_in || is_limited_by_address(operation);
+    let places: Vec<ParameterIn> =
+        parameters(operation).map(|parameter| parameter.parameter_in.clone()).collect();
+    let in_path = places.contains(&ParameterIn::Path);
+    let has_body = operation.request_body.is_some();
+
+    let mut codes = vec![ErrorCode::InternalError, ErrorCode::Unavailable];
+    if method == "POST" {
+        codes.extend(complete_idempotency(operation));
+    }
+    complete_preconditions(method, operation, &mut codes);
+    if signed_in {
+        codes.extend([ErrorCode::Unauthenticated, ErrorCode::AccessTokenExpired]);
+    }
+    if permissions.is_some_and(|permissions| !permissions.is_empty()) {
+        codes.push(ErrorCode::Forbidden);
+    }
+    if limited {
+        codes.push(ErrorCode::RateLimited);
+    }
+    if has_body || !places.is_empty() {
+        codes.push(ErrorCode::ValidationError);
+    }
+    if has_body {
+        codes.extend([ErrorCode::PayloadTooLarge, ErrorCode::UnsupportedMediaType]);
+    }
+    if in_path {
+        codes.push(ErrorCode::NotFound);
+    }
+    for code in codes {
+        errors::add(&mut operation.responses.responses, code);
+    }
+    add_parameter(operation, "RequestId", "X-Request-Id");
+    for (status, response) in &mut operation.responses.responses {
+        if let RefOr::T(response) = response {
+            headers::add(status, response, limited);
+        }
+    }
+}
+
+/// The permissions that a signed-in caller needs; `None` for a public operation.
+fn permissions(requirements: &[utoipa::openapi::SecurityRequirement]) -> Option<Vec<String>> {
+    // The requirement's own map is private, and this is what it is written as.
+    let requirements: Vec<BTreeMap<String, Vec<String>>> = requirements
+        .iter()
+        .filter_map(|one| serde_json::from_value(serde_json::to_value(one).ok()?).ok())
+        .collect();
+    requirements.into_iter().find_map(|mut one| one.remove(BEARER))
+}
+
+fn complete_idempotency(operation: &mut Operation) -> Vec<ErrorCode> {
+    let own = parameters(operation).find(|parameter| parameter.name == "Idempotency-Key").cloned();
+    let mut codes = vec![
+        ErrorCode::IdempotencyInProgress,
+        ErrorCode::IdempotencyKeyReused,
+        ErrorCode::ValidationError, // the key itself can be malformed
+        ErrorCode::PayloadTooLarge,
+    ];
+    match own {
+        Some(parameter) if parameter.required == Required::True => {
+            codes.push(ErrorCode::IdempotencyKeyRequired);
+        }
+        Some(_) => {}
+        None => {
+            let parameter = IdempotencyKey::parameter(Required::False);
+            operation.parameters.get_or_insert_default().push(RefOr::T(parameter));
+        }
+    }
+    codes
+}
+
+fn complete_preconditions(method: &str, operation: &mut Operation, codes: &mut Vec<ErrorCode>) {
+    let tagged = operation.responses.responses.get("200").is_some_and(has_etag);
+    if method == "GET" && tagged {
+        add_parameter(operation, "IfNoneMatch", "If-None-Match");
+        let unchanged = ResponseBuilder::new().description("What the client has is still good.");
+        operation
+            .responses
+            .responses
+            .entry("304".to_owned())
+            .or_insert_with(|| RefOr::T(unchanged.header("ETag", Header::default()).build()));
+    }
+    let guarded = operation.responses.responses.contains_key("412");
+    if matches!(method, "PUT" | "PATCH" | "DELETE") && (tagged || guarded) {
+        add_parameter(operation, "IfMatch", "If-Match");
+        codes.push(ErrorCode::PreconditionFailed);
+    }
+}
+
+fn has_etag(response: &RefOr<Response>) -> bool {
+    matches!(response, RefOr::T(response) if response.headers.contains_key("ETag"))
+}
+
+fn parameters(operation: &Operation) -> impl Iterator<Item = &Parameter> {
+    operation.parameters.iter().flatten().filter_map(|parameter| match parameter {
+        RefOr::T(parameter) => Some(parameter),
+        RefOr::Ref(_) => None,
+    })
+}
+
+/// Refers to one of the common parameters, unless the operation has its own of that name.
+fn add_parameter(operation: &mut Operation, component: &str, name: &str) {
+    if parameters(operation).all(|parameter| parameter.name != name) {
+        let reference = Ref::new(format!("#/components/parameters/{component}"));
+        operation.parameters.get_or_insert_default().push(RefOr::Ref(reference));
+    }
+}
+
+fn bearer() -> SecurityScheme {
+    SecurityScheme::Http(
+        HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .description(Some("The access token that `/auth/login` and `/auth/refresh` answer with."))
+            .build(),
+    )
+}
+
+fn operations_mut(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
+    [
+        ("GET", &mut item.get),
+        ("PUT", &mut item.put),
+        ("POST", &mut item.post),
+        ("DELETE", &mut item.delete),
+        ("PATCH", &mut item.patch),
+    ]
+    .into_iter()
+    .filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+}
+
+fn operations(item: &PathItem) -> impl Iterator<Item = (&'static str, &Operation)> {
+    [
+        ("GET", &item.get),
+        ("PUT", &item.put),
+        ("POST", &item.post),
+        ("DELETE", &item.delete),
+        ("PATCH", &item.patch),
+    ]
+    .into_iter()
+    .filter_map(|(method, operation)| Some((method, operation.as_ref()?)))
+}

@@ -1,0 +1,199 @@
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use switchyard_ambient::Timestamp;
+
+use crate::{ApiError, ErrorCode};
+
+/// How often somebody may ask: so many requests in each window of time, or without a limit. Written `100/15m` (with
+/// `s`, `m`, `h` or `d`) or `off`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateLimit {
+    /// As often as they like.
+    Off,
+    /// So many requests in each window.
+    Quota(Quota),
+}
+
+/// So many requests in each window of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    requests: u32,
+    window_seconds: u32,
+}
+
+impl Quota {
+    /// So many requests in each window; both at least 1.
+    pub const fn new(requests: u32, window_seconds: u32) -> Option<Self> {
+        if requests == 0 || window_seconds == 0 { None } else { Some(Self { requests, window_seconds }) }
+    }
+
+    /// The number of requests.
+    pub const fn requests(self) -> u32 {
+        self.requests
+    }
+
+    /// The window that holds `now`: windows follow each other from the epoch on, the same for all instances.
+    pub(super) fn window(self, now: Timestamp) -> Window {
+        let length = i64::from(self.window_seconds);
+        let starts_at = now.as_seconds().div_euclid(length) * length;
+        Window { starts_at, ends_at: Timestamp::from_seconds(starts_at.saturating_add(length)) }
+    }
+}
+
+/// A stretch of time in which requests are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Window {
+    /// In seconds since the epoch.
+    pub(super) starts_at: i64,
+    pub(super) ends_at: Timestamp,
+}
+
+impl RateLimit {
+    /// So many requests in each window of so many minutes.
+    pub const fn per_minutes(requests: u32, minutes: u32) -> Self {
+        match Quota::new(requests, minutes.saturating_mul(60)) {
+            Some(quota) => Self::Quota(quota),
+            None => Self::Off,
+        }
+    }
+}
+
+/// The text is not a rate limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be a number of requests and a time, as in 100/15m, or off")]
+pub struct ParseRateLimitError;
+
+impl FromStr for RateLimit {
+    type Err = ParseRateLimitError;
+
+    fn from_str(text: &str) -> Result<Self, ParseRateLimitError> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        let quota = || {
+            let (requests, time) = text.split_once('/')?;
+            let unit = time.chars().last()?;
+            let seconds: u32 = match unit {
+                's' => 1,
+                'm' => 60,
+                'h' => 60 * 60,
+                'd' => 24 * 60 * 60,
+                _ => return None,
+            };
+            let count = match time.strip_suffix(unit)? {
+                "" => 1, // `100/m`
+                count => count.parse().ok()?,
+            };
+            Quota::new(requests.parse().ok()?, seconds.checked_mul(count)?)
+        };
+        quota().map(Self::Quota).ok_or(ParseRateLimitError)
+    }
+}
+
+impl fmt::Display for RateLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("off"),
+            Self::Quota(quota) => write!(f, "{}/{}s", quota.requests, quota.window_seconds),
+        }
+    }
+}
+
+/// What became of a request that was counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub(super) policy: &'static str,
+    pub(super) quota: Quota,
+    pub(super) allowed: bool,
+    pub(super) remaining: u32,
+    pub(super) resets_in: Duration,
+}
+
+impl Verdict {
+    pub(crate) fn is_allowed(&self) -> bool {
+        self.allowed
+    }
+
+    /// The 429 of a request that was one too many.
+    pub(crate) fn refusal(&self) -> ApiError {
+        ApiError::new(ErrorCode::RateLimited).retry_after(self.resets_in)
+    }
+
+    /// Adds `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10).
+    pub(crate) fn tell(&self, headers: &mut HeaderMap) {
+        let Self { policy, quota, remaining, .. } = self;
+        let seconds = self.resets_in.as_secs() + u64::from(self.resets_in.subsec_nanos() > 0);
+        let entries = [
+            (POLICY, format!("\"{policy}\";q={};w={}", quota.requests, quota.window_seconds)),
+            (LIMIT, format!("\"{policy}\";r={remaining};t={seconds}")),
+        ];
+        for (name, entry) in entries {
+            if let Ok(value) = HeaderValue::try_from(entry) {
+                headers.append(name, value);
+            }
+        }
+    }
+}
+
+const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(text: &str) -> Option<(u32, u32)> {
+        match text.parse() {
+            Ok(RateLimit::Quota(quota)) => Some((quota.requests, quota.window_seconds)),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_limit_is_a_number_and_a_time() {
+        assert_eq!(seconds("100/15m"), Some((100, 900)));
+        assert_eq!(seconds("1/s"), Some((1, 1)));
+        assert_eq!(seconds("5000/2h"), Some((5000, 7200)));
+        assert_eq!(seconds("5/1d"), Some((5, 86_400)));
+        assert_eq!("off".parse(), Ok(RateLimit::Off));
+    }
+
+    #[test]
+    fn anything_else_is_refused_with_an_example() {
+        for text in
+            ["", "100", "100/", "100/15", "0/15m", "100/0m", "-1/m", "100/15 m", "100/99999999d", "Off"]
+        {
+            assert_eq!(text.parse::<RateLimit>(), Err(ParseRateLimitError), "{text}");
+        }
+        assert_eq!(
+            ParseRateLimitError.to_string(),
+            "must be a number of requests and a time, as in 100/15m, or off"
+        );
+    }
+
+    #[test]
+    fn windows_follow_each_other_without_a_gap() {
+        let quota = Quota::new(1, 900).unwrap();
+        let window = quota.window(Timestamp::from_micros(1_799_999_999));
+        assert_eq!(window, Window { starts_at: 900, ends_at: Timestamp::from_seconds(1800) });
+        assert_eq!(quota.window(window.ends_at).starts_at, 1800);
+    }
+
+    #[test]
+    fn the_headers_say_what_is_left_and_until_when() {
+        let verdict = Verdict {
+            policy: "user",
+            quota: Quota::new(100, 900).unwrap(),
+            allowed: true,
+            remaining: 7,
+            resets_in: Duration::from_millis(1_500),
+        };
+        let mut headers = HeaderMap::new();
+        verdict.tell(&mut headers);
+        assert_eq!(headers["ratelimit-policy"], "\"user\";q=100;w=900");
+        assert_eq!(headers["ratelimit"], "\"user\";r=7;t=2");
+    }
+}

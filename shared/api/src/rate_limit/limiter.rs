@@ -1,0 +1,123 @@
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use switchyard_database::{Db, Result};
+
+use super::counter::take;
+use super::limit::{Quota, RateLimit, Verdict, Window};
+
+/// So many subjects are remembered; beyond that those whose window is over are forgotten, and then all.
+const MAX_SUBJECTS: usize = 10_000;
+
+/// Counts requests in the shared store, so that a limit holds over all instances together.
+///
+/// Counting each request there would cost every one of them a write. So an instance takes a few of a subject's
+/// requests out of the store at once, as many as it has used up before, and never more than a twentieth of the quota.
+/// The limit is never exceeded; what an instance has taken and not used is lost to the others until the window ends. A
+/// small quota, or one that is counted exactly, is taken one by one.
+#[derive(Debug)]
+pub(crate) struct Limiter {
+    policy: &'static str,
+    limit: RateLimit,
+    exact: bool,
+    shares: Mutex<HashMap<String, Share>>,
+}
+
+/// What this instance holds of a subject's quota.
+#[derive(Clone, Copy, Debug)]
+struct Share {
+    window: Window,
+    /// Taken out of the store and not used yet.
+    at_hand: u32,
+    /// Used by this instance in this window.
+    used: u32,
+    /// Left in the store when it was asked last; `None` before.
+    in_store: Option<u32>,
+}
+
+impl Limiter {
+    /// A limiter that asks the store about every request.
+    pub(crate) fn exact(policy: &'static str, limit: RateLimit) -> Self {
+        Self { policy, limit, exact: true, shares: Mutex::default() }
+    }
+
+    /// A limiter that takes requests out of the store in portions.
+    pub(crate) fn in_portions(policy: &'static str, limit: RateLimit) -> Self {
+        Self { policy, limit, exact: false, shares: Mutex::default() }
+    }
+
+    /// Counts one request of `subject`; `None` where there is no limit.
+    pub(crate) async fn count(&self, db: &Db, subject: &str) -> Result<Option<Verdict>> {
+        let RateLimit::Quota(quota) = self.limit else { return Ok(None) };
+        let now = db.ambient().now();
+        let window = quota.window(now);
+        let resets_in = window.ends_at - now;
+        let verdict =
+            |allowed, remaining| Some(Verdict { policy: self.policy, quota, allowed, remaining, resets_in });
+
+        let mut share = match self.use_share(subject, window) {
+            Use::Allowed { remaining } => return Ok(verdict(true, remaining)),
+            Use::Exhausted => return Ok(verdict(false, 0)),
+            Use::Empty(share) => share,
+        };
+        // The quota is part of the name, so that a changed setting starts afresh.
+        let id = format!("{}:{subject}:{}:{}", self.policy, self.limit, window.starts_at);
+        let taken = take(db, &id, quota.requests(), window.ends_at, self.portion(quota, share)).await?;
+        let allowed = taken.granted > 0;
+        share.in_store = Some(taken.remaining);
+        share.at_hand = taken.granted.saturating_sub(1);
+        share.used = share.used.saturating_add(u32::from(allowed));
+        let remaining = share.at_hand.saturating_add(taken.remaining);
+        self.put_share(subject, share);
+        Ok(verdict(allowed, remaining))
+    }
+
+    fn portion(&self, quota: Quota, share: Share) -> u32 {
+        if self.exact { 1 } else { share.used.clamp(1, (quota.requests() / 20).max(1)) }
+    }
+
+    fn use_share(&self, subject: &str, window: Window) -> Use {
+        let mut shares = self.lock();
+        match shares.get_mut(subject).filter(|share| share.window == window) {
+            Some(share) if share.at_hand > 0 => {
+                share.at_hand -= 1;
+                share.used = share.used.saturating_add(1);
+                Use::Allowed { remaining: share.at_hand.saturating_add(share.in_store.unwrap_or(0)) }
+            }
+            // Nothing flows back into a window, so the store need not be asked again: a flood stops here.
+            Some(share) if share.in_store == Some(0) => Use::Exhausted,
+            Some(share) => Use::Empty(*share),
+            None => Use::Empty(Share { window, at_hand: 0, used: 0, in_store: None }),
+        }
+    }
+
+    fn put_share(&self, subject: &str, mut share: Share) {
+        let mut shares = self.lock();
+        if shares.len() >= MAX_SUBJECTS && !shares.contains_key(subject) {
+            shares.retain(|_, other| {
+                other.window.ends_at > share.window.ends_at || other.window == share.window
+            });
+            if shares.len() >= MAX_SUBJECTS {
+                shares.clear();
+            }
+        }
+        // Another request of the same subject may have taken a portion meanwhile.
+        if let Some(other) = shares.get(subject).filter(|other| other.window == share.window) {
+            share.at_hand = share.at_hand.saturating_add(other.at_hand);
+            share.in_store = share.in_store.into_iter().chain(other.in_store).min();
+            share.used = share.used.max(other.used);
+        }
+        shares.insert(subject.to_owned(), share);
+    }
+
+    // A panic elsewhere leaves the map in order, so the lock is good all the same.
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Share>> {
+        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+enum Use {
+    Allowed { remaining: u32 },
+    Exhausted,
+    Empty(Share),
+}
