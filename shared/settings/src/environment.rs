@@ -1,0 +1,167 @@
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::str::FromStr;
+
+/// The variables of the environment, and what was wrong with those that were read.
+///
+/// A reader returns `None` where it noted a fault; the value that it could not make is never needed, since
+/// [`read`](Environment::read) ends with the faults then. A variable that is set to nothing counts as not set: that is
+/// how templates and compose files leave one out. Values are never repeated in messages, since they can be secrets.
+#[derive(Debug)]
+pub struct Environment {
+    variables: HashMap<String, String>,
+    faults: Vec<String>,
+}
+
+impl Environment {
+    /// The environment of this process.
+    pub fn of_process() -> Self {
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+        });
+        Self { variables: variables.collect(), faults: Vec::new() }
+    }
+
+    /// These variables and no others.
+    pub fn of(variables: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>) -> Self {
+        let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
+        Self { variables: variables.collect(), faults: Vec::new() }
+    }
+
+    /// Sets a variable, unless it is set.
+    #[must_use]
+    pub fn with_default(mut self, name: &str, value: &str) -> Self {
+        if self.text(name).is_none() {
+            self.variables.insert(name.to_owned(), value.to_owned());
+        }
+        self
+    }
+
+    /// The text of a variable, if it is set to something.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str).filter(|text| !text.trim().is_empty())
+    }
+
+    /// A variable that must be set.
+    pub fn required<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<T> {
+        self.required_with(name, str::parse)
+    }
+
+    /// A variable that must be set, read by `parse`. Its error ends the sentence that the variable's name begins.
+    pub fn required_with<T, E: Display>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        match self.optional_with(name, parse)? {
+            Some(value) => Some(value),
+            None => {
+                self.faults.push(format!("{name} is not set"));
+                None
+            }
+        }
+    }
+
+    /// A variable that may be left out.
+    pub fn optional<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<Option<T>> {
+        self.optional_with(name, str::parse)
+    }
+
+    /// A variable that may be left out, read by `parse`.
+    pub fn optional_with<T, E: Display>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<Option<T>> {
+        match self.text(name).map(|text| parse(text.trim())) {
+            None => Some(None),
+            Some(Ok(value)) => Some(Some(value)),
+            Some(Err(fault)) => {
+                self.fault(name, fault);
+                None
+            }
+        }
+    }
+
+    /// A variable with a default.
+    pub fn or<T: FromStr<Err: Display>>(&mut self, name: &str, default: T) -> Option<T> {
+        self.or_with(name, default, str::parse)
+    }
+
+    /// A variable with a default, read by `parse`.
+    pub fn or_with<T, E: Display>(
+        &mut self,
+        name: &str,
+        default: T,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        Some(self.optional_with(name, parse)?.unwrap_or(default))
+    }
+
+    /// Notes what is wrong with a variable: the end of a sentence that its name begins, as in `must be …`.
+    pub fn fault(&mut self, name: &str, fault: impl Display) {
+        self.faults.push(format!("{name} {fault}"));
+    }
+
+    /// Reads settings.
+    ///
+    /// # Errors
+    ///
+    /// All faults that were noted, in one message.
+    pub fn read<T>(mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Result<T, SettingsError> {
+        let settings = read(&mut self);
+        match settings {
+            Some(settings) if self.faults.is_empty() => Ok(settings),
+            _ => Err(SettingsError(self.faults)),
+        }
+    }
+}
+
+/// Settings are missing or malformed; the message names each of them.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("these settings are missing or malformed:\n- {}", .0.join("\n- "))]
+pub struct SettingsError(Vec<String>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_is_in_one_message() {
+        let environment = Environment::of([("PORT", "http"), ("EMPTY", "  ")]);
+        let read = environment.read(|environment| {
+            let port =
+                environment.or_with("PORT", 80_u16, |text| text.parse().map_err(|_| "must be a number"));
+            let empty: Option<String> = environment.required("EMPTY");
+            let missing: Option<String> = environment.required("MISSING");
+            Some((port?, empty?, missing?))
+        });
+        assert_eq!(
+            read.map_err(|faults| faults.to_string()),
+            Err("these settings are missing or malformed:\n\
+                 - PORT must be a number\n- EMPTY is not set\n- MISSING is not set"
+                .to_owned())
+        );
+    }
+
+    #[test]
+    fn a_default_stands_in_for_what_is_not_set() {
+        let environment =
+            Environment::of([("B", "2"), ("C", "")]).with_default("C", "3").with_default("B", "9");
+        let read = environment.read(|environment| {
+            let (a, b, c) = (environment.or("A", 1), environment.or("B", 1), environment.optional("C"));
+            Some((a?, b?, c?))
+        });
+        assert_eq!(read, Ok((1, 2, Some(3))));
+    }
+
+    #[test]
+    fn a_fault_noted_by_hand_counts_even_when_everything_was_read() {
+        let read = Environment::of([("A", "1"), ("B", "1")]).read(|environment| {
+            environment.fault("B", "must be greater than A");
+            Some(())
+        });
+        let expected = "these settings are missing or malformed:\n- B must be greater than A";
+        assert_eq!(read.map_err(|faults| faults.to_string()), Err(expected.to_owned()));
+    }
+}

@@ -1,0 +1,93 @@
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// A stretch of time, written `90s`, `15m`, `24h` or `30d`; never zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lifetime(u32);
+
+impl Lifetime {
+    /// So many seconds.
+    pub const fn seconds(seconds: u32) -> Self {
+        Self(seconds)
+    }
+
+    /// So many minutes.
+    pub const fn minutes(minutes: u32) -> Self {
+        Self(minutes * 60)
+    }
+
+    /// So many hours.
+    pub const fn hours(hours: u32) -> Self {
+        Self::minutes(hours * 60)
+    }
+
+    /// So many days.
+    pub const fn days(days: u32) -> Self {
+        Self::hours(days * 24)
+    }
+
+    /// The time in seconds.
+    pub const fn as_seconds(self) -> u32 {
+        self.0
+    }
+
+    /// The time as a duration.
+    pub const fn as_duration(self) -> Duration {
+        Duration::from_secs(self.0 as u64)
+    }
+}
+
+impl From<Lifetime> for Duration {
+    fn from(lifetime: Lifetime) -> Self {
+        lifetime.as_duration()
+    }
+}
+
+/// The text is not a stretch of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be a time as in 90s, 15m, 24h or 30d")]
+pub struct ParseLifetimeError;
+
+impl FromStr for Lifetime {
+    type Err = ParseLifetimeError;
+
+    fn from_str(text: &str) -> Result<Self, ParseLifetimeError> {
+        let (count, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or(ParseLifetimeError)?;
+        let unit = match unit {
+            "s" => 1,
+            "m" => 60,
+            "h" => 60 * 60,
+            "d" => 24 * 60 * 60,
+            _ => return Err(ParseLifetimeError),
+        };
+        let count: u32 = count.parse().map_err(|_| ParseLifetimeError)?;
+        count.checked_mul(unit).filter(|&seconds| seconds > 0).map(Self).ok_or(ParseLifetimeError)
+    }
+}
+
+impl fmt::Display for Lifetime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}s", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lifetime_is_a_number_and_a_unit() {
+        assert_eq!("90s".parse(), Ok(Lifetime::seconds(90)));
+        assert_eq!("15m".parse(), Ok(Lifetime::minutes(15)));
+        assert_eq!("24h".parse(), Ok(Lifetime::hours(24)));
+        assert_eq!("30d".parse(), Ok(Lifetime::days(30)));
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for text in ["", "s", "15", "0m", "-1m", "1.5h", "15 m", "15M", "99999999d", "1ä"] {
+            assert_eq!(text.parse::<Lifetime>(), Err(ParseLifetimeError), "{text}");
+        }
+    }
+}
