@@ -1,0 +1,53 @@
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Path;
+use axum::http::header;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
+use switchyard_api::{ApiError, ApiResult, OrNotFound as _};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_swagger_ui::Config;
+
+/// The OpenAPI document of the whole API. It is generated from the routers of all functions; a test keeps it so, and
+/// every function that answers it answers the same bytes.
+pub const OPENAPI_JSON: &str = include_str!("../openapi.json");
+
+/// The page's own scripts and styles, and nothing from elsewhere: it works without internet. Swagger UI sets styles on
+/// its elements and draws its icons from `data:` addresses.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+     img-src 'self' data:; font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+     frame-ancestors 'none'";
+
+/// What anybody may keep, for an hour.
+const PUBLIC_FOR_AN_HOUR: &str = "public, max-age=3600";
+
+/// Answers the OpenAPI 3.1 document of this API.
+#[utoipa::path(get, path = "/openapi.json", tag = "system", responses((status = 200, body = serde_json::Value)))]
+pub(crate) async fn get_openapi() -> impl IntoResponse {
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, PUBLIC_FOR_AN_HOUR)];
+    (headers, OPENAPI_JSON)
+}
+
+/// The page that shows the document. It is for people, so the document itself does not list it.
+pub(crate) fn pages<S: Clone + Send + Sync + 'static>() -> OpenApiRouter<S> {
+    let pages = Router::new()
+        // The page's parts have relative addresses.
+        .route("/docs", get(|| async { Redirect::permanent("/docs/") }))
+        .route("/docs/", get(|| async { answer_file("index.html") }))
+        .route("/docs/{*file}", get(|Path(file): Path<String>| async move { answer_file(&file) }));
+    OpenApiRouter::from(pages)
+}
+
+fn answer_file(path: &str) -> ApiResult<Response> {
+    let config = Config::from("/openapi.json").try_it_out_enabled(true).persist_authorization(false);
+    let file = utoipa_swagger_ui::serve(path, Arc::new(config))
+        .map_err(|fault| ApiError::internal(fault.to_string()))?
+        .or_not_found()?;
+    let headers = [
+        (header::CONTENT_TYPE, file.content_type),
+        (header::CACHE_CONTROL, PUBLIC_FOR_AN_HOUR.to_owned()),
+        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY.to_owned()),
+    ];
+    Ok((headers, file.bytes.into_owned()).into_response())
+}
