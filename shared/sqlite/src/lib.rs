@@ -1,1 +1,54 @@
-//! The Database contract on embedded SQLite.
+//! The [`Database`](switchyard_database::Database) contract on embedded SQLite.
+//!
+//! ```
+//! use switchyard_ambient::Ambient;
+//! use switchyard_database::{Batch, Collection, Database, Field, Key, Operation, Schema};
+//! use switchyard_sqlite::Sqlite;
+//!
+//! const NOTES: &Collection = &Collection::new("notes").fields(&[Field::string("text")]);
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! let ambient = Ambient::system();
+//! let sqlite = Sqlite::in_memory(ambient.clone())?;
+//! sqlite.migrate(&Schema::new([NOTES])?).await?;
+//!
+//! let key = Key::new(NOTES, "n-1")?;
+//! let body = serde_json::json!({"text": "hello"}).as_object().cloned().unwrap_or_default();
+//! let create = Operation::Create { key: key.clone(), body, expires_at: None };
+//! sqlite.commit(&Batch::new(vec![create], &ambient)?).await?;
+//! assert_eq!(sqlite.get(&key).await?.map(|note| note.body["text"].clone()), Some("hello".into()));
+//! # Ok::<(), switchyard_database::Error>(()) }).unwrap();
+//! ```
+//!
+//! # How it works
+//!
+//! One thread writes ([`writer`]): it takes the batches that wait, applies them in one transaction, each under a
+//! savepoint of its own, and answers when the transaction is on the disk, so that one `fsync` serves all of them. A
+//! pool of connections reads ([`pool`]); in WAL mode readers and the writer do not wait for each other.
+//!
+//! # What is stored
+//!
+//! | name | what |
+//! |---|---|
+//! | `users` | the documents: `id`, `version`, `doc` (JSON), `expires_at` (microseconds since 1970), then `terms`, a column `i_<index>` for each index and `u_<attribute>` for each unique attribute: the encoded key, `NULL` where the document is not in it |
+//! | `_users_terms` | the search terms, in the order in which a search finds them |
+//! | `_users_view` | for people: the declared fields as columns, times as text |
+//! | `_switchyard_layout` | the declarations that the tables above were made for ([`layout`]) |
+//!
+//! Several processes may have one file open: each write transaction reads the state it decides on under SQLite's own
+//! lock, and refuses to write where another process has migrated the tables to other declarations.
+
+mod commit;
+mod database;
+mod fault;
+mod layout;
+mod migrate;
+mod open;
+mod pool;
+mod ranges;
+mod rows;
+mod sweep;
+mod view;
+mod writer;
+
+pub use database::Sqlite;

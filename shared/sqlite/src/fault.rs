@@ -1,0 +1,88 @@
+//! What SQLite's errors mean to a caller.
+
+use rusqlite::ErrorCode;
+use switchyard_database::Error;
+
+/// What can go wrong between a call and its answer.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// SQLite refused a statement.
+    Sql(rusqlite::Error),
+    /// The contract has a name for it.
+    Contract(Error),
+}
+
+impl Fault {
+    /// Whether another connection held a lock: nothing was done, and trying again may help.
+    pub(crate) fn is_busy(&self) -> bool {
+        matches!(self, Self::Sql(fault) if is_busy(fault))
+    }
+
+    /// Whether reading from or writing to the disk failed.
+    pub(crate) fn is_io(&self) -> bool {
+        matches!(self, Self::Sql(fault) if fault.sqlite_error_code() == Some(ErrorCode::SystemIoFailure))
+    }
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(fault: rusqlite::Error) -> Self {
+        Self::Sql(fault)
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self::Contract(error)
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Sql(fault) => meaning_of(&fault),
+            Fault::Contract(error) => error,
+        }
+    }
+}
+
+pub(crate) fn is_busy(fault: &rusqlite::Error) -> bool {
+    matches!(fault.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+fn meaning_of(fault: &rusqlite::Error) -> Error {
+    use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
+
+    if matches!(
+        fault,
+        FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..)
+    ) {
+        return Error::Corrupt(fault.to_string());
+    }
+    let Some(code) = fault.sqlite_error_code() else { return Error::Internal(fault.to_string()) };
+    match code {
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
+            Error::Unavailable("another process holds the lock on the database file".to_owned())
+        }
+        ErrorCode::DiskFull => Error::Unavailable("the disk with the database file is full".to_owned()),
+        ErrorCode::SystemIoFailure => {
+            Error::Unavailable(format!("the disk with the database file fails: {fault}"))
+        }
+        ErrorCode::OutOfMemory => Error::Unavailable("SQLite is out of memory".to_owned()),
+        ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly => {
+            Error::Unavailable(format!("the database file cannot be written: {fault}"))
+        }
+        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Error::Corrupt(fault.to_string()),
+        _ if is_missing_table(fault) => Error::Internal(format!(
+            "the stored tables are not those of the declared collections, migrate them first: {fault}"
+        )),
+        _ => Error::Internal(fault.to_string()),
+    }
+}
+
+/// SQLite has one code for everything that a statement's text can have wrong.
+fn is_missing_table(fault: &rusqlite::Error) -> bool {
+    let text = fault.to_string();
+    ["no such table", "no such column", "no such index", "has no column named"]
+        .iter()
+        .any(|message| text.contains(message))
+}

@@ -1,0 +1,112 @@
+//! Opens connections.
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, OpenFlags};
+use switchyard_database::{Error, Result};
+
+use crate::fault::{Fault, is_busy};
+use crate::layout;
+
+/// How long a writer waits for another process that writes.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Statements that a connection keeps prepared: a handful for each collection that a program uses.
+const PREPARED_STATEMENTS: usize = 128;
+/// Marks a file as one of this layer's ("SWYD"), in the header where `file` and others look for it.
+const APPLICATION_ID: i32 = 0x5357_5944;
+
+/// The connection that writes to the file at `path`, which is created where there is none.
+pub(crate) fn writer(path: &Path) -> Result<Connection> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::create_dir_all(folder)
+            .map_err(|fault| unusable(path, &format!("its folder cannot be created: {fault}")))?;
+    }
+    let connection = connect(path).map_err(|fault| unusable(path, &fault.to_string()))?;
+    prepare_file(&connection).map_err(|fault| match Error::from(fault) {
+        Error::Invalid(reason) => Error::Invalid(format!("the database file {path:?} {reason}")),
+        Error::Corrupt(reason) => Error::Corrupt(format!("the database file {path:?}: {reason}")),
+        error => unusable(path, &error.to_string()),
+    })?;
+    Ok(connection)
+}
+
+/// A connection that reads the file at `path`. It never waits for a lock: [`Pool`](crate::pool::Pool) does.
+pub(crate) fn reader(path: &Path) -> Result<Connection> {
+    let open = || -> Result<Connection, Fault> {
+        let connection = connect(path)?;
+        connection.pragma_update(None, "query_only", true)?;
+        connection.busy_timeout(Duration::ZERO)?;
+        Ok(connection)
+    };
+    open().map_err(|fault| unusable(path, &Error::from(fault).to_string()))
+}
+
+/// The only connection of a database that lives in memory and ends with it.
+pub(crate) fn in_memory() -> Result<Connection, Fault> {
+    let connection = Connection::open_in_memory()?;
+    configure(&connection)?;
+    layout::create_table(&connection)?;
+    Ok(connection)
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    // Without URI: a file name is what it says. Each connection is used by one thread at a time.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_EXRESCODE;
+    let connection = Connection::open_with_flags(path, flags)?;
+    configure(&connection)?;
+    Ok(connection)
+}
+
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
+    connection.execute_batch(
+        "PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;
+         PRAGMA journal_size_limit = 67108864;",
+    )
+}
+
+fn prepare_file(connection: &Connection) -> Result<(), Fault> {
+    let application_id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    if application_id != APPLICATION_ID {
+        let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        if tables > 0 {
+            return Err(Error::Invalid("belongs to another program".to_owned()).into());
+        }
+    }
+    use_write_ahead_log(connection)?;
+    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    layout::create_table(connection)?;
+    Ok(())
+}
+
+/// Changing the journal takes a lock that SQLite does not wait for, lest two that change it wait for each other.
+fn use_write_ahead_log(connection: &Connection) -> Result<(), Fault> {
+    let start = Instant::now();
+    loop {
+        let mode = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0));
+        match mode {
+            Err(fault) if is_busy(&fault) && start.elapsed() < BUSY_TIMEOUT => {
+                thread::sleep(Duration::from_millis(5));
+            }
+            Ok(mode) if mode != "wal" => {
+                return Err(Error::Unavailable(format!(
+                    "it lies on a file system without shared memory, so that its journal is `{mode}` instead of `wal`"
+                ))
+                .into());
+            }
+            mode => return Ok(mode.map(drop)?),
+        }
+    }
+}
+
+fn unusable(path: &Path, reason: &str) -> Error {
+    let reason = reason.trim_start_matches("the database is not available: ");
+    Error::Unavailable(format!("the database file {path:?} cannot be used: {reason}"))
+}
