@@ -49,6 +49,7 @@
 mod cases;
 mod memory;
 mod store;
+mod words;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -6,9 +6,10 @@ use serde_json::Value;
 use switchyard_ambient::{Ambient, ManualClock, SystemRandomness, Timestamp};
 
 use super::Subject;
+use super::words::{create, create_until, delete, ids, key, pages_of, replace};
 use crate::{
-    Batch, Body, Cause, Collection, Database, Db, Document, Error, Expect, Key, Operation, Query, Result,
-    Scalar, Scan, Schema, Search, UniqueKey, Version,
+    Batch, Cause, Collection, Database, Db, Document, Error, Key, Operation, Query, Result, Scalar, Scan,
+    Schema, Search, UniqueKey, Version,
 };
 
 /// 2100-01-01T00:00:00Z.
@@ -261,72 +262,4 @@ impl Store {
             });
         }
     }
-}
-
-/// The ids of documents, in their order.
-pub(super) fn ids(documents: &[Document]) -> Vec<String> {
-    documents.iter().map(|document| document.key.id().to_owned()).collect()
-}
-
-/// Pages of ids, as they are read.
-pub(super) fn pages_of(pages: &[&[&str]]) -> Vec<Vec<String>> {
-    pages.iter().map(|page| page.iter().map(|&id| id.to_owned()).collect()).collect()
-}
-
-/// The key of a document.
-pub(super) fn key(collection: &'static Collection, id: &str) -> Key {
-    Key::new(collection, id).expect("the id is one")
-}
-
-/// The body that a JSON object is.
-pub(super) fn body(value: Value) -> Body {
-    match value {
-        Value::Object(body) => body,
-        other => panic!("a body is an object, not {other}"),
-    }
-}
-
-pub(super) fn create(collection: &'static Collection, id: &str, body: Value) -> Operation {
-    create_until(collection, id, body, None)
-}
-
-pub(super) fn create_until(
-    collection: &'static Collection,
-    id: &str,
-    content: Value,
-    expires_at: impl Into<Option<Timestamp>>,
-) -> Operation {
-    Operation::Create { key: key(collection, id), body: body(content), expires_at: expires_at.into() }
-}
-
-/// Replaces the content; the time of expiry stays.
-pub(super) fn replace(previous: &Document, content: Value) -> Operation {
-    Operation::Replace { previous: previous.clone(), body: body(content), expires_at: previous.expires_at }
-}
-
-pub(super) fn delete(previous: &Document) -> Operation {
-    Operation::Delete { previous: previous.clone() }
-}
-
-pub(super) fn increment(
-    collection: &'static Collection,
-    id: &str,
-    field: &'static str,
-    by: i64,
-) -> Operation {
-    Operation::Increment { key: key(collection, id), field, by, at_least: None }
-}
-
-pub(super) fn check(collection: &'static Collection, id: &str, expect: Expect) -> Operation {
-    Operation::Check { key: key(collection, id), expect }
-}
-
-pub(super) fn increment_at_least(
-    collection: &'static Collection,
-    id: &str,
-    field: &'static str,
-    by: i64,
-    at_least: i64,
-) -> Operation {
-    Operation::Increment { key: key(collection, id), field, by, at_least: Some(at_least) }
 }

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use crate::conformance::Store;
-use crate::conformance::store::{increment, increment_at_least};
+use crate::conformance::words::{increment, increment_at_least};
 use crate::{Cause, Collection, Field};
 
 const STOCK: &Collection =

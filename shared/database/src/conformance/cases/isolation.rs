@@ -1,25 +1,301 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::conformance::Store;
-use crate::conformance::store::{check, replace};
-use crate::{Cause, Collection, Expect, Field};
+use crate::conformance::words::{at_once, check, create, replace};
+use crate::{Cause, Collection, Entity, Error, Expect, Field, Operation};
 
 const DOCTORS: &Collection = &Collection::new("doctors").fields(&[Field::boolean("on_call")]);
 
-pub async fn write_skew_through_checks_of_a_version_fails(store: Store) {
+const ACCOUNTS: &Collection = &Collection::new("accounts").fields(&[Field::integer("balance")]);
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Account {
+    id: String,
+    balance: i64,
+}
+
+impl Account {
+    fn new(id: impl Into<String>, balance: i64) -> Self {
+        Self { id: id.into(), balance }
+    }
+}
+
+impl Entity for Account {
+    const COLLECTION: &'static Collection = ACCOUNTS;
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+/// Commits each of these on an instance of its own, all at once; answers with how each one ended.
+async fn commit_at_once(stores: &[Store], batches: Vec<Vec<Operation>>) -> Vec<Result<(), Cause>> {
+    let tasks = batches.into_iter().zip(stores.iter().cycle().cloned()).map(|(batch, store)| async move {
+        match store.commit_patiently(batch).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.rejection().expect("nothing but a rejection ends a batch").cause),
+        }
+    });
+    at_once(tasks).await
+}
+
+pub async fn checks_are_held_and_change_nothing(store: Store) {
     store.migrate(&[DOCTORS]).await;
     let alice = store.create(DOCTORS, "alice", json!({"on_call": true})).await;
-    let bob = store.create(DOCTORS, "bob", json!({"on_call": true})).await;
-    // Each leaves because the other one stays.
-    let alice_leaves = vec![
-        replace(&alice, json!({"on_call": false})),
-        check(DOCTORS, "bob", Expect::Version(bob.version)),
-    ];
-    let bob_leaves = vec![
-        check(DOCTORS, "alice", Expect::Version(alice.version)),
-        replace(&bob, json!({"on_call": false})),
-    ];
-    store.commit(alice_leaves).await.expect("the first one leaves");
-    assert_eq!(store.rejection(bob_leaves).await, (0, Cause::CheckFailed));
-    assert_eq!(store.get(DOCTORS, "bob").await, Some(bob));
+    let version = Expect::Version(alice.version);
+    let fitting = [("alice", Expect::Exists), ("alice", version), ("bob", Expect::Absent)];
+    for (id, expect) in fitting {
+        assert!(store.commit(vec![check(DOCTORS, id, expect)]).await.is_ok(), "{id} {expect:?}");
+    }
+    let failing = [("bob", Expect::Exists), ("bob", version), ("alice", Expect::Absent)];
+    for (id, expect) in failing {
+        let refused = store.rejection(vec![check(DOCTORS, id, expect)]).await;
+        assert_eq!(refused, (0, Cause::CheckFailed), "{id} {expect:?}");
+    }
+    let both = vec![check(DOCTORS, "bob", Expect::Absent), check(DOCTORS, "alice", Expect::Absent)];
+    assert_eq!(store.rejection(both).await, (1, Cause::CheckFailed));
+    assert_eq!(store.get(DOCTORS, "alice").await, Some(alice));
+    assert_eq!(store.get(DOCTORS, "bob").await, None);
+}
+
+pub async fn a_check_holds_back_what_stands_beside_it(store: Store) {
+    store.migrate(&[DOCTORS]).await;
+    let body = json!({"on_call": true});
+    let alice = store.create(DOCTORS, "alice", body.clone()).await;
+    for expect in [Expect::Absent, Expect::Version(crate::Version::NONE)] {
+        let batch = vec![create(DOCTORS, "bob", body.clone()), check(DOCTORS, "alice", expect)];
+        assert_eq!(store.rejection(batch).await, (1, Cause::CheckFailed));
+        assert_eq!(store.get(DOCTORS, "bob").await, None);
+    }
+    let fitting = check(DOCTORS, "alice", Expect::Version(alice.version));
+    store.commit(vec![create(DOCTORS, "bob", body), fitting]).await.expect("alice is as expected");
+}
+
+pub async fn write_skew_through_checks_of_a_version_fails(store: Store) {
+    store.migrate(&[DOCTORS]).await;
+    let stores = [store.clone(), store.another().await];
+    for round in 0..15 {
+        let (alice, bob) = (format!("alice-{round}"), format!("bob-{round}"));
+        let on_call = json!({"on_call": true});
+        let a = store.create(DOCTORS, &alice, on_call.clone()).await;
+        let b = store.create(DOCTORS, &bob, on_call).await;
+        // Each leaves because the other one stays.
+        let leaves = |who: &crate::Document, other: &crate::Document| {
+            vec![
+                replace(who, json!({"on_call": false})),
+                check(DOCTORS, other.key.id(), Expect::Version(other.version)),
+            ]
+        };
+        let mut outcomes = commit_at_once(&stores, vec![leaves(&a, &b), leaves(&b, &a)]).await;
+        outcomes.sort();
+        assert_eq!(outcomes, [Ok(()), Err(Cause::CheckFailed)], "round {round}");
+    }
+}
+
+pub async fn write_skew_through_checks_of_absence_fails(store: Store) {
+    store.migrate(&[DOCTORS]).await;
+    let stores = [store.clone(), store.another().await];
+    for round in 0..15 {
+        let (a, b) = (format!("a-{round}"), format!("b-{round}"));
+        let creates_unless = |id: &str, other: &str| {
+            vec![create(DOCTORS, id, json!({"on_call": true})), check(DOCTORS, other, Expect::Absent)]
+        };
+        let mut outcomes =
+            commit_at_once(&stores, vec![creates_unless(&a, &b), creates_unless(&b, &a)]).await;
+        outcomes.sort();
+        assert_eq!(outcomes, [Ok(()), Err(Cause::CheckFailed)], "round {round}");
+    }
+}
+
+/// Each creates what the next one must not find. In every order two of the three fit; all three fit in none.
+pub async fn a_cycle_of_three_checks_of_absence_fails(store: Store) {
+    store.migrate(&[DOCTORS]).await;
+    let stores = [store.clone(), store.another().await, store.another().await];
+    for round in 0..15 {
+        let id = |n: usize| format!("{}-{round}", n % 3);
+        let batch = |n: usize| {
+            vec![
+                check(DOCTORS, &id(n), Expect::Absent),
+                create(DOCTORS, &id(n + 1), json!({"on_call": true})),
+            ]
+        };
+        let mut outcomes = commit_at_once(&stores, (0..3).map(batch).collect()).await;
+        outcomes.sort();
+        assert_eq!(outcomes, [Ok(()), Ok(()), Err(Cause::CheckFailed)], "round {round}");
+    }
+}
+
+/// One instance creates `x` plainly, and then `z` on the condition that `x` is there and `y` is not; another one creates
+/// `y` on the condition that `x` is not there. In every order exactly one of the two conditions holds.
+pub async fn a_check_of_absence_holds_against_a_plain_create(store: Store) {
+    store.migrate(&[DOCTORS]).await;
+    let other = store.another().await;
+    let body = json!({"on_call": true});
+    for round in 0..15 {
+        let [x, y, z] = ["x", "y", "z"].map(|name| format!("{name}-{round}"));
+        let conditional =
+            vec![check(DOCTORS, &x, Expect::Absent), create(DOCTORS, &y, body.clone())];
+        let plain = vec![create(DOCTORS, &x, body.clone())];
+        let after_it = vec![
+            check(DOCTORS, &x, Expect::Exists),
+            check(DOCTORS, &y, Expect::Absent),
+            create(DOCTORS, &z, body.clone()),
+        ];
+        let (first, second) = (store.clone(), other.clone());
+        let plainly = tokio::spawn(async move {
+            first.commit_patiently(plain).await.expect("nothing keeps `x` from being created");
+            first.commit_patiently(after_it).await.is_ok()
+        });
+        let conditionally = tokio::spawn(async move { second.commit_patiently(conditional).await.is_ok() });
+        let outcomes = [plainly.await.expect("no task fails"), conditionally.await.expect("no task fails")];
+        assert_eq!(outcomes.iter().filter(|&&fits| fits).count(), 1, "round {round}: {outcomes:?}");
+    }
+}
+
+pub async fn transfers_keep_the_sum_that_an_auditor_sees(store: Store) {
+    const ACCOUNT_IDS: [&str; 4] = ["a", "b", "c", "d"];
+    store.migrate(&[ACCOUNTS]).await;
+    for id in ACCOUNT_IDS {
+        store.db.collection::<Account>().insert(&Account::new(id, 100)).await.expect("the account is opened");
+    }
+    let running = Arc::new(AtomicU32::new(6));
+    let transfers = (0..6_usize).map(|worker| {
+        let (store, running) = (store.clone(), Arc::clone(&running));
+        tokio::spawn(async move {
+            for turn in 0..8 {
+                let from = ACCOUNT_IDS[(worker + turn) % 4];
+                let to = ACCOUNT_IDS[(worker + 2 * turn + 1) % 4];
+                transfer(&store, from, to, 7).await;
+            }
+            running.fetch_sub(1, Ordering::SeqCst);
+        })
+    });
+    let transfers: Vec<_> = transfers.collect();
+    let auditor = store.another().await;
+    let mut audits = 0;
+    while running.load(Ordering::SeqCst) > 0 || audits == 0 {
+        let Some(sum) = audit(&auditor, &ACCOUNT_IDS).await else { continue };
+        assert_eq!(sum, 400, "audit {audits}");
+        audits += 1;
+    }
+    for transfer in transfers {
+        transfer.await.expect("no transfer fails");
+    }
+    assert_eq!(audit(&auditor, &ACCOUNT_IDS).await, Some(400));
+}
+
+/// Moves money as long as there is enough; again when it loses against others time after time.
+async fn transfer(store: &Store, from: &str, to: &str, amount: i64) {
+    if from == to {
+        return;
+    }
+    loop {
+        let outcome = store
+            .db
+            .transact(|tx| async move {
+                let missing = || Error::Internal("the account is missing".to_owned());
+                let source = tx.get::<Account>(from).await?.ok_or_else(missing)?;
+                let target = tx.get::<Account>(to).await?.ok_or_else(missing)?;
+                if source.balance >= amount {
+                    tx.replace(&source, &Account::new(from, source.balance - amount))?;
+                    tx.replace(&target, &Account::new(to, target.balance + amount))?;
+                }
+                Ok::<_, Error>(())
+            })
+            .await;
+        match outcome {
+            Ok(()) => return,
+            Err(error) => assert!(error.is_retryable(), "a transfer fails: {error}"),
+        }
+    }
+}
+
+/// The sum of all accounts at one moment; `None` when the transfers were too many.
+async fn audit(store: &Store, accounts: &[&str]) -> Option<i64> {
+    let outcome = store
+        .db
+        .transact(|tx| async move {
+            let mut sum = 0;
+            for id in accounts {
+                sum += tx.get::<Account>(id).await?.map_or(0, |account| account.balance);
+            }
+            Ok::<_, Error>(sum)
+        })
+        .await;
+    match outcome {
+        Ok(sum) => Some(sum),
+        Err(error) if error.is_retryable() => None,
+        Err(error) => panic!("an audit fails: {error}"),
+    }
+}
+
+pub async fn a_transaction_runs_again_when_what_it_read_was_changed(store: Store) {
+    store.migrate(&[ACCOUNTS]).await;
+    let accounts = store.db.collection::<Account>();
+    accounts.insert(&Account::new("read", 1)).await.expect("the account is opened");
+    accounts.insert(&Account::new("written", 0)).await.expect("the account is opened");
+    let (other, runs) = (&store.another().await, &AtomicU32::new(0));
+    let seen = store
+        .db
+        .transact(|tx| async move {
+            let read = tx.get::<Account>("read").await?.expect("the account is there");
+            let written = tx.get::<Account>("written").await?.expect("the account is there");
+            if runs.fetch_add(1, Ordering::SeqCst) == 0 {
+                let update = |account: &mut Account| account.balance = 5;
+                other.db.collection::<Account>().update("read", update).await?;
+            }
+            tx.replace(&written, &Account::new("written", read.balance))?;
+            Ok::<_, Error>(read.balance)
+        })
+        .await;
+    assert_eq!((seen, runs.load(Ordering::SeqCst)), (Ok(5), 2));
+    let written = accounts.get("written").await.expect("the account is read").expect("it is there");
+    assert_eq!(written.balance, 5);
+}
+
+pub async fn a_transaction_runs_again_when_what_it_found_absent_appears(store: Store) {
+    store.migrate(&[ACCOUNTS]).await;
+    let (other, runs) = (&store.another().await, &AtomicU32::new(0));
+    let found = store
+        .db
+        .transact(|tx| async move {
+            let rule = tx.get::<Account>("rule").await?;
+            if runs.fetch_add(1, Ordering::SeqCst) == 0 {
+                other.db.collection::<Account>().insert(&Account::new("rule", 1)).await?;
+            }
+            tx.insert(&Account::new(if rule.is_some() { "under-the-rule" } else { "without-a-rule" }, 1))?;
+            Ok::<_, Error>(rule.is_some())
+        })
+        .await;
+    assert_eq!((found, runs.load(Ordering::SeqCst)), (Ok(true), 2));
+    assert_eq!(store.get(ACCOUNTS, "without-a-rule").await, None);
+}
+
+pub async fn an_error_of_its_own_ends_a_transaction_and_nothing_is_written(store: Store) {
+    #[derive(Debug, PartialEq)]
+    enum Refusal {
+        TooPoor,
+        Database(Error),
+    }
+    impl From<Error> for Refusal {
+        fn from(error: Error) -> Self {
+            Self::Database(error)
+        }
+    }
+    store.migrate(&[ACCOUNTS]).await;
+    let runs = &AtomicU32::new(0);
+    let outcome: Result<(), Refusal> = store
+        .db
+        .transact(|tx| async move {
+            runs.fetch_add(1, Ordering::SeqCst);
+            tx.insert(&Account::new("a", 1))?;
+            Err(Refusal::TooPoor)
+        })
+        .await;
+    assert_eq!((outcome, runs.load(Ordering::SeqCst)), (Err(Refusal::TooPoor), 1));
+    assert_eq!(store.get(ACCOUNTS, "a").await, None);
 }
