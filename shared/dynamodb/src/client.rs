@@ -1,0 +1,81 @@
+//! Connecting: settings as every AWS SDK reads them, one TLS stack, short time-outs, and no retries but our own.
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::SharedHttpClient;
+use aws_smithy_http_client::tls;
+use switchyard_ambient::Ambient;
+use switchyard_database::{Error, Result};
+
+use crate::DynamoDb;
+
+/// DynamoDB answers in milliseconds: who waits longer waits for a lost packet.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
+/// A connection that was idle for longer is not used again: DynamoDB or a gateway on the way may have dropped it, and
+/// a write that is sent into it has an unknown outcome. A thawed function opens a new one.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+
+impl DynamoDb {
+    /// Connects to the tables whose names begin with `prefix` and a hyphen. Region, credentials and endpoint come from
+    /// where every AWS SDK reads them (`AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL_DYNAMODB`, …). Nothing is
+    /// sent yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] where the prefix is not a table's name, or no region is set.
+    pub async fn connect(prefix: &str, ambient: Ambient) -> Result<Self> {
+        let config = aws_config::defaults(BehaviorVersion::latest()).http_client(http_client()).load().await;
+        Self::with_config(prefix, &config, ambient)
+    }
+
+    /// As [`DynamoDb::connect`], with region, credentials and endpoint from `config`.
+    pub fn with_config(prefix: &str, config: &SdkConfig, ambient: Ambient) -> Result<Self> {
+        check_prefix(prefix)?;
+        if config.region().is_none() {
+            let message = "no AWS region is set: set AWS_REGION to the region of the tables";
+            return Err(Error::Invalid(message.to_owned()));
+        }
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+            .build();
+        // The SDK would repeat every request that timed out, increments too.
+        let config = aws_sdk_dynamodb::config::Builder::from(config)
+            .retry_config(RetryConfig::disabled())
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .timeout_config(timeouts)
+            .http_client(config.http_client().unwrap_or_else(http_client))
+            .build();
+        Ok(Self { client: Client::from_conf(config), prefix: prefix.to_owned(), ambient })
+    }
+
+    /// The SDK's client, for what the contract has no words for: backups, alarms, a look at the tables.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+}
+
+fn http_client() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc))
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .build_https()
+}
+
+/// A table's name has 3 to 255 of these characters; a collection's name has up to 40.
+fn check_prefix(prefix: &str) -> Result<()> {
+    let fits = (1..=200).contains(&prefix.len())
+        && prefix.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
+    if fits {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!(
+        "the table prefix `{prefix}` must be 1 to 200 of a-z, A-Z, 0-9, `_`, `-` and `.`"
+    )))
+}

@@ -1,0 +1,138 @@
+//! One document and nothing beside it: a plain conditional write, at half the price of a transaction.
+
+use switchyard_database::retry::Backoff;
+use switchyard_database::{
+    Cause, Document, Error, Operation, Prepared, Rejection, Result, Version, cause_of_document,
+};
+
+use crate::DynamoDb;
+use crate::commit::Purpose;
+use crate::commit::writes::document_write;
+use crate::failure::Failure;
+use crate::item::document_of;
+use crate::read::get_stored;
+use crate::repeat::WRITE;
+use crate::value::Item;
+
+/// Commits the one operation of a batch. `None`: an expired document is in the way that has something beside it, and a
+/// transaction has to tidy up first.
+pub(crate) async fn commit(db: &DynamoDb, prepared: &Prepared) -> Option<Result<()>> {
+    if let Operation::Check { .. } = prepared.operation {
+        return Some(check(db, prepared).await);
+    }
+    let mut attempt = 1;
+    // Whether a reply was lost, so that the write may have been applied although a later answer refuses it.
+    let mut lost = None;
+    loop {
+        let now = db.ambient.now();
+        let failure = match document_write(db, prepared, now, Purpose::Commit).send(&db.client).await {
+            Ok(()) => return Some(Ok(())),
+            Err(failure) => failure,
+        };
+        let failure = match failure {
+            Failure::Condition(stored) => match judge(db, prepared, stored, lost.as_deref()) {
+                Ok(Verdict::Applied) => return Some(Ok(())),
+                Ok(Verdict::Rejected(cause)) => return Some(Err(rejected(prepared, cause))),
+                Ok(Verdict::Leftover) => return None,
+                Ok(Verdict::Again) => Failure::Contended,
+                Err(error) => return Some(Err(error)),
+            },
+            Failure::Lost(reason) => {
+                if !is_applied_once_at_most(&prepared.operation) {
+                    return Some(find_out(db, prepared, reason).await);
+                }
+                lost = Some(reason.clone());
+                Failure::Lost(reason)
+            }
+            failure => failure,
+        };
+        if !failure.is_transient() || !WRITE.pause(attempt, &db.ambient).await {
+            return Some(match lost {
+                Some(reason) => find_out(db, prepared, reason).await,
+                None => Err(db.error_of(failure)),
+            });
+        }
+        attempt += 1;
+    }
+}
+
+/// A check by itself is a read.
+async fn check(db: &DynamoDb, prepared: &Prepared) -> Result<()> {
+    let current = crate::read::get(db, prepared.key()).await?;
+    cause_of_document(prepared, current.as_ref())?.map_or(Ok(()), |cause| Err(rejected(prepared, cause)))
+}
+
+fn rejected(prepared: &Prepared, cause: Cause) -> Error {
+    Error::Rejected(vec![Rejection { operation: 0, key: prepared.key().clone(), cause }])
+}
+
+/// Whether sending a write again can never apply it twice: the version that it needs never comes back. An increment
+/// needs none; and a document that was created and then deleted by someone else would be created again.
+fn is_applied_once_at_most(operation: &Operation) -> bool {
+    matches!(operation, Operation::Replace { .. } | Operation::Delete { .. })
+}
+
+enum Verdict {
+    /// The write was applied: an earlier reply was lost.
+    Applied,
+    Rejected(Cause),
+    /// An expired document is in the way.
+    Leftover,
+    /// Nothing speaks against the write any more.
+    Again,
+}
+
+/// What a refusal means, from the item as it was stored then.
+fn judge(db: &DynamoDb, prepared: &Prepared, stored: Option<Item>, lost: Option<&str>) -> Result<Verdict> {
+    let stored = stored.map(|item| document_of(prepared.key().collection(), item)).transpose()?;
+    if let Some(stored) = &stored
+        && is_ours(prepared, stored.version)
+    {
+        return Ok(Verdict::Applied);
+    }
+    if let Some(reason) = lost
+        && !is_untouched(&prepared.operation, stored.as_ref())
+    {
+        return Err(Error::OutcomeUnknown(reason.to_owned()));
+    }
+    let now = db.ambient.now();
+    let current = stored.as_ref().filter(|document| !document.is_expired(now));
+    Ok(match (cause_of_document(prepared, current)?, stored.is_some() && current.is_none()) {
+        (Some(cause), _) => Verdict::Rejected(cause),
+        (None, true) => Verdict::Leftover,
+        (None, false) => Verdict::Again,
+    })
+}
+
+fn is_ours(prepared: &Prepared, version: Version) -> bool {
+    prepared.version != Version::NONE && version == prepared.version
+}
+
+/// Whether the document is still in the state that the operation was to change.
+fn is_untouched(operation: &Operation, stored: Option<&Document>) -> bool {
+    match operation {
+        Operation::Replace { previous, .. } | Operation::Delete { previous } => {
+            stored.is_some_and(|stored| stored.version == previous.version)
+        }
+        _ => false,
+    }
+}
+
+/// Looks whether a write whose reply was lost was applied: then the document has the version that was fixed for it. Any
+/// other version proves nothing, because another writer may have come afterwards.
+async fn find_out(db: &DynamoDb, prepared: &Prepared, reason: String) -> Result<()> {
+    let patience = Backoff { attempts: 3, ..WRITE };
+    let mut attempt = 1;
+    loop {
+        if let Ok(Some(stored)) = get_stored(db, prepared.key()).await
+            && is_ours(prepared, stored.version)
+        {
+            return Ok(());
+        }
+        // The request may still be on its way.
+        if !patience.pause(attempt, &db.ambient).await {
+            return Err(Error::OutcomeUnknown(reason));
+        }
+        attempt += 1;
+    }
+}

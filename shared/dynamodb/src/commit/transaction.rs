@@ -1,0 +1,140 @@
+//! Everything else: `TransactWriteItems`, sent under a token so that a request whose reply was lost is sent again and
+//! applied once.
+
+use aws_sdk_dynamodb::types::TransactWriteItem;
+use switchyard_database::retry::Backoff;
+use switchyard_database::{Batch, Error, Result, UniqueKey, Version};
+
+use crate::DynamoDb;
+use crate::commit::Purpose;
+use crate::commit::judge::{self, Verdict};
+use crate::commit::leftover;
+use crate::commit::writes::{document_write, guard_write, term_write};
+use crate::failure::Failure;
+use crate::read::get_stored;
+use crate::repeat::WRITE;
+
+/// What an item of a transaction is about, to tell what its cancellation reason means.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Subject {
+    /// The document of the operation in this place.
+    Document(usize),
+    /// The guard change in this place.
+    Guard(usize),
+    /// A search term.
+    Term,
+}
+
+/// A transaction as it is sent, and sent again.
+struct Request {
+    items: Vec<TransactWriteItem>,
+    subjects: Vec<Subject>,
+    token: String,
+}
+
+/// Applies a batch, all or nothing.
+pub(crate) async fn commit(db: &DynamoDb, batch: &Batch, purpose: Purpose) -> Result<()> {
+    // Guards that the batch was to release, but that belong to another document: they stay.
+    let mut foreign: Vec<UniqueKey> = Vec::new();
+    let mut contention = 1;
+    let mut throttling = 1;
+    loop {
+        let request = Request::new(db, batch, purpose, &foreign)?;
+        let Some(reasons) = send(db, batch, &request).await? else { return Ok(()) };
+        match judge::judge(db, batch, &request.subjects, reasons).await? {
+            Verdict::Applied => return Ok(()),
+            Verdict::Rejected(rejections) => return Err(Error::Rejected(rejections)),
+            Verdict::Tidy { leftovers, foreign: more } => {
+                foreign.extend(more);
+                for leftover in leftovers {
+                    leftover::remove(db, leftover).await?;
+                }
+            }
+            Verdict::Contended => {}
+            Verdict::Throttled => {
+                if !WRITE.pause(throttling, &db.ambient).await {
+                    return Err(Error::Throttled { after: None });
+                }
+                throttling += 1;
+                continue;
+            }
+        }
+        if !Backoff::CONTENTION.pause(contention, &db.ambient).await {
+            return Err(Error::Contended);
+        }
+        contention += 1;
+    }
+}
+
+impl Request {
+    fn new(db: &DynamoDb, batch: &Batch, purpose: Purpose, foreign: &[UniqueKey]) -> Result<Self> {
+        let now = db.ambient.now();
+        let documents = batch.operations().iter().enumerate();
+        let documents = documents
+            .map(|(place, prepared)| (Subject::Document(place), document_write(db, prepared, now, purpose)));
+        let guards = batch.guard_changes().iter().enumerate();
+        let guards = guards
+            .filter(|(_, change)| change.claimed_by.is_some() || !foreign.contains(&change.guard))
+            .map(|(place, change)| (Subject::Guard(place), guard_write(db, batch, change)));
+        let terms = batch.term_changes().iter();
+        let terms = terms.map(|change| (Subject::Term, term_write(db, batch, change)));
+        let (mut items, mut subjects) = (Vec::new(), Vec::new());
+        for (subject, write) in documents.chain(guards).chain(terms) {
+            subjects.push(subject);
+            items.push(write.into_transaction_item()?);
+        }
+        // Random rather than made of the batch's versions: a batch of deletes and checks has none, and two callers who
+        // delete the same document must not be taken for one.
+        let token = Version::new(&db.ambient).to_string();
+        Ok(Self { items, subjects, token })
+    }
+}
+
+/// Sends a transaction until it is answered: `None` when it was applied, otherwise the reasons against it.
+async fn send(
+    db: &DynamoDb,
+    batch: &Batch,
+    request: &Request,
+) -> Result<Option<Vec<aws_sdk_dynamodb::types::CancellationReason>>> {
+    let mut attempt = 1;
+    let mut lost = None;
+    loop {
+        let sent = db
+            .client
+            .transact_write_items()
+            .set_transact_items(Some(request.items.clone()))
+            .client_request_token(&request.token)
+            .send();
+        let failure = match sent.await.map_err(Failure::from) {
+            Ok(_) => return Ok(None),
+            Err(Failure::Cancelled(reasons)) => return Ok(Some(reasons)),
+            Err(failure) => failure,
+        };
+        if let Failure::Lost(reason) = &failure {
+            lost = Some(reason.clone());
+        }
+        if !failure.is_transient() || !WRITE.pause(attempt, &db.ambient).await {
+            return match lost {
+                Some(reason) if find_out(db, batch).await => {
+                    tracing::debug!(reason, "a transaction whose reply was lost was applied");
+                    Ok(None)
+                }
+                Some(reason) => Err(Error::OutcomeUnknown(reason)),
+                None => Err(db.error_of(failure)),
+            };
+        }
+        attempt += 1;
+    }
+}
+
+/// Whether a document shows that the batch was applied: one that has its new version.
+async fn find_out(db: &DynamoDb, batch: &Batch) -> bool {
+    for prepared in batch.operations().iter().filter(|prepared| prepared.version != Version::NONE) {
+        if let Ok(Some(stored)) = get_stored(db, prepared.key()).await
+            && stored.version == prepared.version
+        {
+            return true;
+        }
+    }
+    false
+}

@@ -1,0 +1,160 @@
+//! What a failed request means: whether anything may have been applied, and what to do next.
+
+use std::error::Error as StdError;
+
+use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata as _, SdkError};
+use aws_sdk_dynamodb::types::CancellationReason;
+use switchyard_database::Error;
+
+use crate::value::Item;
+
+/// A failed request.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The condition of a write does not hold; the item as it is stored, if there is one. Nothing was applied.
+    Condition(Option<Item>),
+    /// A transaction was cancelled, with a reason for each of its items. Nothing was applied.
+    Cancelled(Vec<CancellationReason>),
+    /// Another transaction holds the item. Nothing was applied.
+    Contended,
+    /// Too many requests. Nothing was applied.
+    Throttled,
+    /// The request was never sent. Nothing was applied.
+    Unreachable(String),
+    /// The request was sent, and no answer says what became of it.
+    Lost(String),
+    /// A table or an index is not there.
+    Missing(String),
+    /// Nothing was applied, and nothing will be.
+    Final(Error),
+}
+
+impl Failure {
+    /// The error for a caller who is not told more. `Lost` is a read's: for a write see its own handling.
+    pub(crate) fn into_error(self) -> Error {
+        match self {
+            Self::Contended => Error::Contended,
+            Self::Throttled => Error::Throttled { after: None },
+            Self::Unreachable(reason) | Self::Lost(reason) => Error::Unavailable(reason),
+            Self::Missing(reason) => Error::Internal(reason),
+            Self::Final(error) => error,
+            Self::Condition(_) | Self::Cancelled(_) => {
+                Error::Internal("a condition failed where none was set".to_owned())
+            }
+        }
+    }
+
+    /// Whether the same request may be sent again after a pause.
+    pub(crate) fn is_transient(&self) -> bool {
+        matches!(self, Self::Contended | Self::Throttled | Self::Unreachable(_) | Self::Lost(_))
+    }
+}
+
+impl<E> From<SdkError<E>> for Failure
+where
+    E: Into<aws_sdk_dynamodb::Error> + StdError + Send + Sync + 'static,
+{
+    fn from(failure: SdkError<E>) -> Self {
+        match failure {
+            SdkError::ServiceError(answer) => {
+                let status = answer.raw().status().as_u16();
+                of_answer(answer.into_err().into(), status)
+            }
+            SdkError::DispatchFailure(fault) => {
+                let reason = fault.as_connector_error().map_or_else(String::new, |fault| described(fault));
+                match fault.as_connector_error() {
+                    Some(fault) if failed_to_connect(fault) => {
+                        Self::Unreachable(format!("DynamoDB cannot be reached: {reason}"))
+                    }
+                    // Whoever has no credentials has sent nothing.
+                    Some(fault) if fault.is_other() && !was_sent(fault) => {
+                        Self::Final(Error::Internal(reason))
+                    }
+                    _ => Self::Lost(format!("the connection to DynamoDB broke: {reason}")),
+                }
+            }
+            SdkError::TimeoutError(_) => Self::Lost("DynamoDB did not answer in time".to_owned()),
+            SdkError::ResponseError(_) => Self::Lost("DynamoDB's answer was cut off".to_owned()),
+            other => Self::Final(Error::Internal(described(&other))),
+        }
+    }
+}
+
+fn of_answer(error: aws_sdk_dynamodb::Error, status: u16) -> Failure {
+    use aws_sdk_dynamodb::Error as Answer;
+    let code = error.code().unwrap_or_default().to_owned();
+    let message = error.message().unwrap_or_default().to_owned();
+    match (error, code.as_str()) {
+        (Answer::ConditionalCheckFailedException(refusal), _) => Failure::Condition(refusal.item),
+        (Answer::TransactionCanceledException(cancelled), _) => {
+            Failure::Cancelled(cancelled.cancellation_reasons.unwrap_or_default())
+        }
+        (
+            _,
+            "TransactionConflictException"
+            | "TransactionInProgressException"
+            | "ReplicatedWriteConflictException",
+        ) => Failure::Contended,
+        (_, code) if is_throttling(code) => Failure::Throttled,
+        (_, "ResourceNotFoundException") => Failure::Missing(message),
+        (_, "ValidationException") if is_missing_index(&message) => Failure::Missing(message),
+        (_, "ValidationException") if is_too_large(&message) => Failure::Final(Error::Limit(message)),
+        (
+            _,
+            "UnrecognizedClientException"
+            | "InvalidSignatureException"
+            | "IncompleteSignatureException"
+            | "MissingAuthenticationTokenException"
+            | "InvalidClientTokenId"
+            | "ExpiredTokenException"
+            | "AccessDeniedException",
+        ) => Failure::Final(Error::Internal(format!("DynamoDB refuses the credentials: {message}"))),
+        (_, _) if status >= 500 => Failure::Lost(format!("DynamoDB failed with status {status}: {message}")),
+        (_, code) => {
+            Failure::Final(Error::Internal(format!("DynamoDB refuses the request: {code}: {message}")))
+        }
+    }
+}
+
+/// Codes of answers and of cancellation reasons that ask for fewer requests.
+pub(crate) fn is_throttling(code: &str) -> bool {
+    matches!(
+        code,
+        "ThrottlingException"
+            | "ThrottlingError"
+            | "Throttling"
+            | "ProvisionedThroughputExceededException"
+            | "ProvisionedThroughputExceeded"
+            | "RequestLimitExceeded"
+            | "LimitExceededException"
+    )
+}
+
+fn is_missing_index(message: &str) -> bool {
+    message.contains("does not have the specified index")
+}
+
+/// Whether a message says that an item or a transaction has too many bytes.
+pub(crate) fn is_too_large(message: &str) -> bool {
+    message.contains("size has exceeded") || message.contains("size cannot exceed")
+}
+
+/// The whole chain of causes in one line.
+pub(crate) fn described(error: &(dyn StdError + 'static)) -> String {
+    DisplayErrorContext(error).to_string()
+}
+
+fn failed_to_connect(error: &(dyn StdError + 'static)) -> bool {
+    find::<hyper_util::client::legacy::Error>(error).is_some_and(|error| error.is_connect())
+}
+
+fn was_sent(error: &(dyn StdError + 'static)) -> bool {
+    find::<hyper_util::client::legacy::Error>(error).is_some()
+}
+
+fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+    match error.downcast_ref() {
+        Some(found) => Some(found),
+        None => find(error.source()?),
+    }
+}

@@ -1,0 +1,182 @@
+//! Documents, guards and terms as items, and back.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use switchyard_ambient::Timestamp;
+use switchyard_database::{
+    Body, Collection, Document, Error, Index, Key, Projection, Result, UniqueKey, Version, term_position,
+};
+
+use crate::tables::{
+    EXPIRES_AT, EXPIRY_SHARDS, TIME_TO_LIVE, document, partition_attribute, position_attribute, system,
+};
+use crate::value::{Item, body_of, bytes, map_of, number, text};
+
+/// The item that stores a document, with its entries in the collection's indexes.
+pub(crate) fn document_item(key: &Key, version: Version, body: &Body, projection: &Projection) -> Item {
+    let mut item = document_key(key);
+    item.insert(document::VERSION.to_owned(), text(version.to_string()));
+    item.insert(document::BODY.to_owned(), map_of(body));
+    item.extend(index_attributes(key, projection));
+    item
+}
+
+/// The attributes by which a document stands in indexes and by which it expires.
+pub(crate) fn index_attributes(key: &Key, projection: &Projection) -> Item {
+    let mut item = Item::new();
+    for entry in projection.entries.iter().flatten() {
+        let mut partition = entry.partition.clone();
+        if is_sharded(entry.index) {
+            partition.push(shard_of(key.id(), entry.index.shards));
+        }
+        item.insert(partition_attribute(entry.index), bytes(partition));
+        item.insert(position_attribute(entry.index), bytes(entry.position.clone()));
+    }
+    if let Some(expires_at) = projection.expires_at {
+        add_expiry(&mut item, expires_at);
+        let shard = shard_of(key.id(), EXPIRY_SHARDS);
+        item.insert(document::EXPIRY_SHARD.to_owned(), number(shard));
+    }
+    item
+}
+
+fn add_expiry(item: &mut Item, expires_at: Timestamp) {
+    let seconds = expires_at.as_seconds() + i64::from(expires_at.as_micros() % 1_000_000 != 0);
+    item.insert(EXPIRES_AT.to_owned(), number(expires_at.as_micros()));
+    item.insert(TIME_TO_LIVE.to_owned(), number(seconds));
+}
+
+/// Whether an index has no partition fields and so is spread over shards.
+pub(crate) fn is_sharded(index: &Index) -> bool {
+    index.partition.is_empty()
+}
+
+/// The shard that a document stands in: FNV-1a of its id, mixed by the end of MurmurHash3 because ids that differ in
+/// their last characters alone come out close together otherwise. It is stored, so it must never change.
+pub(crate) fn shard_of(id: &str, shards: u8) -> u8 {
+    let mut hash = id
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    hash ^= hash >> 33;
+    u8::try_from(hash % u64::from(shards.max(1))).unwrap_or(0)
+}
+
+/// The key of a document's item.
+pub(crate) fn document_key(key: &Key) -> Item {
+    Item::from([(document::ID.to_owned(), text(key.id()))])
+}
+
+/// The document that an item stores, expired or not.
+pub(crate) fn document_of(collection: &'static Collection, mut item: Item) -> Result<Document> {
+    let id = owned_text(&mut item, document::ID).unwrap_or_default();
+    let damaged = |what: &str| Error::Corrupt(format!("{}/{id} has no {what}", collection.name));
+    let key = Key::new(collection, id.clone()).map_err(|_| damaged("usable id"))?;
+    let version = version_of(&item).ok_or_else(|| damaged("version"))?;
+    let expires_at = expiry_of(&item);
+    let body = match item.remove(document::BODY) {
+        Some(AttributeValue::M(fields)) => body_of(fields),
+        _ => None,
+    };
+    Ok(Document::from_stored(key, version, body.ok_or_else(|| damaged("readable content"))?, expires_at))
+}
+
+/// The version that an item carries.
+pub(crate) fn version_of(item: &Item) -> Option<Version> {
+    item.get(document::VERSION)?.as_s().ok()?.parse().ok()
+}
+
+/// When an item ceases to be.
+pub(crate) fn expiry_of(item: &Item) -> Option<Timestamp> {
+    let micros = item.get(EXPIRES_AT)?.as_n().ok()?.parse().ok()?;
+    Some(Timestamp::from_micros(micros))
+}
+
+/// The id of the document that a guard or a term belongs to.
+pub(crate) fn owner_of(item: &Item) -> Option<&str> {
+    item.get(system::OWNER)?.as_s().ok().map(String::as_str)
+}
+
+fn owned_text(item: &mut Item, name: &str) -> Option<String> {
+    match item.remove(name)? {
+        AttributeValue::S(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// The key of the guard that protects a unique value: a partition of its own.
+pub(crate) fn guard_key(guard: &UniqueKey) -> Item {
+    let head = format!("guard\0{}\0{}\0", guard.collection().name, guard.attribute());
+    system_key([head.as_bytes(), guard.value()].concat(), vec![0])
+}
+
+/// The guard that says that the document `owner` holds a value.
+pub(crate) fn guard_item(guard: &UniqueKey, owner: &Key, expires_at: Option<Timestamp>) -> Item {
+    let about = format!("{}.{}", guard.collection().name, guard.attribute());
+    owned_item(guard_key(guard), owner, expires_at, about)
+}
+
+/// The partition in which the terms with one first character are: a search looks into one of them.
+pub(crate) fn term_partition(collection: &Collection, term: &str) -> Vec<u8> {
+    let first = term.chars().next().map(String::from).unwrap_or_default();
+    format!("term\0{}\0{first}", collection.name).into_bytes()
+}
+
+/// The key of a document's search term.
+pub(crate) fn term_key(key: &Key, term: &str) -> Item {
+    system_key(term_partition(key.collection(), term), term_position(term, key.id()))
+}
+
+/// The item that says that a document has a search term.
+pub(crate) fn term_item(key: &Key, term: &str, expires_at: Option<Timestamp>) -> Item {
+    owned_item(term_key(key, term), key, expires_at, format!("{}: {term}", key.collection().name))
+}
+
+fn owned_item(mut item: Item, owner: &Key, expires_at: Option<Timestamp>, about: String) -> Item {
+    item.insert(system::OWNER.to_owned(), text(owner.id()));
+    item.insert(system::ABOUT.to_owned(), text(about));
+    if let Some(expires_at) = expires_at {
+        add_expiry(&mut item, expires_at);
+    }
+    item
+}
+
+/// The key of an item in the system table.
+pub(crate) fn system_key(partition: Vec<u8>, position: Vec<u8>) -> Item {
+    Item::from([
+        (system::PARTITION.to_owned(), bytes(partition)),
+        (system::POSITION.to_owned(), bytes(position)),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_to_live_is_never_before_the_expiry() {
+        let seconds = |micros| {
+            let mut item = Item::new();
+            add_expiry(&mut item, Timestamp::from_micros(micros));
+            item[TIME_TO_LIVE].as_n().unwrap().clone()
+        };
+        assert_eq!(seconds(1_000_000), "1");
+        assert_eq!(seconds(1_000_001), "2");
+        assert_eq!(seconds(-1_500_000), "-1");
+    }
+
+    #[test]
+    fn a_document_stays_in_its_shard_for_ever() {
+        let shards: Vec<_> = ["a", "b", "c", "0190a5c2", "0190a5c3"].map(|id| shard_of(id, 4)).into();
+        assert_eq!(shards, [3, 0, 2, 1, 2]);
+    }
+
+    #[test]
+    fn documents_spread_evenly_over_shards() {
+        let mut counts = [0; 4];
+        for n in 0..4000 {
+            counts[usize::from(shard_of(&format!("user-{n}"), 4))] += 1;
+        }
+        assert!(counts.iter().all(|count| (900..1100).contains(count)), "{counts:?}");
+    }
+}

@@ -1,0 +1,238 @@
+//! Indexing stored documents under a changed declaration, document by document, each under the condition that its
+//! version is still the one that was read: a document that is written meanwhile is read again.
+
+use std::collections::BTreeSet;
+
+use futures::stream::{self, TryStreamExt as _};
+use switchyard_database::retry::Backoff;
+use switchyard_database::{Collection, Document, Error, Key, Projection, Result, UniqueKey};
+
+use crate::DynamoDb;
+use crate::commit::judge::{Claim, examine_claim};
+use crate::commit::{leftover, remove_expired};
+use crate::failure::{Failure, is_throttling};
+use crate::item::{
+    document_key, document_of, guard_item, guard_key, index_attributes, owner_of, term_item, term_key,
+};
+use crate::migrate::layout::Task;
+use crate::read::get_item;
+use crate::tables::document;
+use crate::value::{Item, text};
+use crate::write::Write;
+
+/// Documents in one step, after which the progress is recorded.
+const PAGE: i32 = 200;
+/// Documents that are worked on at a time.
+const CONCURRENCY: usize = 8;
+/// Beside the document's own item in one transaction.
+const ITEMS_BESIDE: usize = 99;
+
+/// Brings the next documents to the declaration of `collection`, and returns the id of the last one; `None` when all are
+/// there.
+pub(crate) async fn next_page(
+    db: &DynamoDb,
+    collection: &'static Collection,
+    task: &Task,
+) -> Result<Option<String>> {
+    let start = task.progress.as_ref().map(|id| Item::from([(document::ID.to_owned(), text(id))]));
+    let request = db.client.scan().table_name(db.table(collection)).consistent_read(true).limit(PAGE);
+    let request = request.set_exclusive_start_key(start);
+    let answer = db.read(|| request.clone().send()).await?;
+    stream::iter(answer.items.unwrap_or_default().into_iter().map(Ok))
+        .try_for_each_concurrent(CONCURRENCY, |item| bring(db, collection, task, item))
+        .await?;
+    let last = answer.last_evaluated_key.as_ref().and_then(|key| key.get(document::ID));
+    Ok(last.and_then(|id| id.as_s().ok()).cloned())
+}
+
+async fn bring(db: &DynamoDb, collection: &'static Collection, task: &Task, mut item: Item) -> Result<()> {
+    let mut attempt = 1;
+    loop {
+        let attributes = item.clone();
+        let document = document_of(collection, item)?;
+        let key = document.key.clone();
+        if document.is_expired(db.ambient.now()) {
+            return remove_expired(db, document).await.map(drop);
+        }
+        if apply(db, task, &document, &attributes).await? == Progress::Done {
+            return Ok(());
+        }
+        if !Backoff::CONTENTION.pause(attempt, &db.ambient).await {
+            return Err(Error::Contended);
+        }
+        attempt += 1;
+        match get_item(db, db.table(collection), document_key(&key)).await? {
+            Some(newer) => item = newer,
+            None => return Ok(()),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    Done,
+    /// Another writer came between, or a leftover was removed.
+    Again,
+}
+
+async fn apply(db: &DynamoDb, task: &Task, document: &Document, attributes: &Item) -> Result<Progress> {
+    let changes = Changes::new(task, document, attributes)?;
+    let key = &document.key;
+    let beside: Vec<(Option<&UniqueKey>, Write)> = changes.writes(db, key).collect();
+    let mut update = changes.update(db, document);
+    if beside.is_empty() {
+        let Some(update) = update else { return Ok(Progress::Done) };
+        return settle(db, key, &[], update.send(&db.client).await).await;
+    }
+    for chunk in beside.chunks(ITEMS_BESIDE) {
+        let own =
+            update.take().unwrap_or_else(|| Write::check(db.table(key.collection()), document_key(key)));
+        let mut items = vec![at_version(own, document).into_transaction_item()?];
+        for (_, write) in chunk {
+            items.push(write.clone().into_transaction_item()?);
+        }
+        let sent = db.client.transact_write_items().set_transact_items(Some(items)).send().await;
+        let guards: Vec<_> = chunk.iter().map(|(guard, _)| *guard).collect();
+        let progress = settle(db, key, &guards, sent.map(drop).map_err(Failure::from)).await?;
+        if progress == Progress::Again {
+            return Ok(Progress::Again);
+        }
+    }
+    Ok(Progress::Done)
+}
+
+fn at_version(write: Write, document: &Document) -> Write {
+    write.only_if("#version = :version").value(":version", text(document.version.to_string()))
+}
+
+/// What the outcome of a write means; `guards` are those that its items beside the document claim.
+async fn settle(
+    db: &DynamoDb,
+    key: &Key,
+    guards: &[Option<&UniqueKey>],
+    outcome: Result<(), Failure>,
+) -> Result<Progress> {
+    let reasons = match outcome {
+        Ok(()) => return Ok(Progress::Done),
+        Err(Failure::Cancelled(reasons)) => reasons,
+        // Every write here may be sent again: what it does twice is the same.
+        Err(Failure::Condition(_)) => return Ok(Progress::Again),
+        Err(failure) if failure.is_transient() => return Ok(Progress::Again),
+        Err(failure) => return Err(db.error_of(failure)),
+    };
+    for (place, reason) in reasons.into_iter().enumerate() {
+        let code = reason.code.as_deref().unwrap_or("None");
+        if !matches!(code, "None" | "ConditionalCheckFailed" | "TransactionConflict") && !is_throttling(code)
+        {
+            let message = reason.message.unwrap_or_default();
+            return Err(Error::Internal(format!("{key} cannot be indexed: {code}: {message}")));
+        }
+        let guard = place.checked_sub(1).and_then(|place| guards.get(place).copied().flatten());
+        if let (Some(guard), Some(owner)) = (guard, reason.item.as_ref().and_then(owner_of)) {
+            match examine_claim(db, guard, owner).await? {
+                Claim::Taken => return Err(duplicate(guard, key, owner)),
+                Claim::HeldBy(found) => leftover::remove(db, found).await?,
+            }
+        }
+    }
+    Ok(Progress::Again)
+}
+
+fn duplicate(guard: &UniqueKey, key: &Key, owner: &str) -> Error {
+    let (attribute, collection) = (guard.attribute(), guard.collection().name);
+    Error::Invalid(format!(
+        "`{attribute}` of `{collection}` cannot be unique: the documents `{owner}` and `{}` hold the same value",
+        key.id()
+    ))
+}
+
+/// What has to be written so that a document is indexed as its collection declares.
+struct Changes {
+    set: Vec<(String, aws_sdk_dynamodb::types::AttributeValue)>,
+    remove: Vec<String>,
+    expires_at: Option<switchyard_ambient::Timestamp>,
+    new_guards: BTreeSet<UniqueKey>,
+    old_guards: BTreeSet<UniqueKey>,
+    new_terms: BTreeSet<String>,
+    old_terms: BTreeSet<String>,
+}
+
+impl Changes {
+    fn new(task: &Task, document: &Document, stored: &Item) -> Result<Self> {
+        let after = Projection::of(document);
+        let attributes = index_attributes(&document.key, &after);
+        let under = |collection| {
+            let key = Key::new(collection, document.key.id())?;
+            Ok(Projection::of(&Document { key, ..document.clone() }))
+        };
+        let current = task.current.map(under).transpose()?;
+        let traces = task.traces.iter().copied().map(under).collect::<Result<Vec<_>>>()?;
+        let is_present = |guard: &UniqueKey| current.as_ref().is_some_and(|it| it.guards.contains(guard));
+        let has_term = |term: &String| current.as_ref().is_some_and(|it| it.terms.contains(term));
+        let guards = traces.iter().flat_map(|trace| &trace.guards);
+        let terms = traces.iter().flat_map(|trace| &trace.terms);
+        Ok(Self {
+            remove: stored
+                .keys()
+                .filter(|name| is_index_attribute(name) && !attributes.contains_key(*name))
+                .cloned()
+                .collect(),
+            set: attributes.into_iter().filter(|(name, value)| stored.get(name) != Some(value)).collect(),
+            expires_at: document.expires_at,
+            old_guards: guards.filter(|guard| !after.guards.contains(guard)).cloned().collect(),
+            old_terms: terms.filter(|term| !after.terms.contains(*term)).cloned().collect(),
+            new_guards: after.guards.into_iter().filter(|guard| !is_present(guard)).collect(),
+            new_terms: after.terms.into_iter().filter(|term| !has_term(term)).collect(),
+        })
+    }
+
+    /// The change of the document's own item, which leaves its version and content as they are.
+    fn update(&self, db: &DynamoDb, document: &Document) -> Option<Write> {
+        if self.set.is_empty() && self.remove.is_empty() {
+            return None;
+        }
+        let set: Vec<_> = self.set.iter().map(|(name, _)| format!("#{name} = :{name}")).collect();
+        let remove: Vec<_> = self.remove.iter().map(|name| format!("#{name}")).collect();
+        let mut expression = String::new();
+        for (verb, clauses) in [("SET", set), ("REMOVE", remove)] {
+            if !clauses.is_empty() {
+                expression.push_str(&format!("{verb} {} ", clauses.join(", ")));
+            }
+        }
+        let key = &document.key;
+        let update = Write::update(db.table(key.collection()), document_key(key), expression);
+        let values = self.set.iter().cloned();
+        let update = values.fold(update, |update, (name, value)| update.value(format!(":{name}"), value));
+        Some(at_version(update, document))
+    }
+
+    /// The changes beside the document, those that claim a unique value with the value.
+    fn writes(&self, db: &DynamoDb, key: &Key) -> impl Iterator<Item = (Option<&UniqueKey>, Write)> {
+        let table = db.system_table();
+        let mine = text(key.id());
+        let free_or_mine = move |write: Write| {
+            let condition = "attribute_not_exists(#partition) OR #owner = :owner";
+            write.only_if(condition).value(":owner", mine.clone())
+        };
+        let mut writes = Vec::new();
+        for guard in &self.new_guards {
+            let put = Write::put(table.clone(), guard_item(guard, key, self.expires_at));
+            writes.push((Some(guard), free_or_mine(put)));
+        }
+        for term in &self.new_terms {
+            writes.push((None, Write::put(table.clone(), term_item(key, term, self.expires_at))));
+        }
+        for guard in &self.old_guards {
+            // Conditions would fail where it belongs to another document by now; a transaction has no «if».
+            writes.push((None, free_or_mine(Write::delete(table.clone(), guard_key(guard)))));
+        }
+        for term in &self.old_terms {
+            writes.push((None, Write::delete(table.clone(), term_key(key, term))));
+        }
+        writes.into_iter()
+    }
+}
+
+fn is_index_attribute(name: &str) -> bool {
+    name.ends_with("_partition") || name.ends_with("_position") || name == document::EXPIRY_SHARD
+}

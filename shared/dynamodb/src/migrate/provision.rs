@@ -1,0 +1,206 @@
+//! Tables and indexes: made where they are missing, waited for, and indexes dropped that nothing declares any more.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata as _};
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, CreateGlobalSecondaryIndexAction, DeleteGlobalSecondaryIndexAction,
+    GlobalSecondaryIndex, GlobalSecondaryIndexUpdate, IndexStatus, KeySchemaElement, KeyType, Projection,
+    ProjectionType, ScalarAttributeType, TableDescription, TableStatus, TimeToLiveSpecification,
+    TimeToLiveStatus,
+};
+use switchyard_database::{Error, Result};
+
+use crate::DynamoDb;
+use crate::failure::Failure;
+use crate::tables::{AttributeKind, IndexDefinition, IndexProjection, KeyAttribute, TableDefinition};
+
+/// Makes the table and each of its indexes, as far as they are missing, and waits until they can be used.
+pub(crate) async fn create_missing(db: &DynamoDb, table: &TableDefinition) -> Result<()> {
+    if describe(db, &table.name).await?.is_none() {
+        create_table(db, table).await?;
+    }
+    let description = wait_until_active(db, &table.name).await?;
+    let present = index_names(&description);
+    // DynamoDB takes one change of indexes at a time.
+    for index in table.indexes.iter().filter(|index| !present.contains(&index.name)) {
+        create_index(db, table, index).await?;
+        wait_until_active(db, &table.name).await?;
+    }
+    enable_time_to_live(db, table).await
+}
+
+/// Drops the indexes that `table` does not declare.
+pub(crate) async fn drop_undeclared_indexes(db: &DynamoDb, table: &TableDefinition) -> Result<()> {
+    let description = wait_until_active(db, &table.name).await?;
+    for name in index_names(&description) {
+        if table.indexes.iter().any(|index| index.name == name) {
+            continue;
+        }
+        let drop =
+            DeleteGlobalSecondaryIndexAction::builder().index_name(&name).build().map_err(incomplete)?;
+        let update = GlobalSecondaryIndexUpdate::builder().delete(drop).build();
+        update_indexes(db, table, Vec::new(), update).await?;
+        wait_until_active(db, &table.name).await?;
+    }
+    Ok(())
+}
+
+async fn describe(db: &DynamoDb, table: &str) -> Result<Option<TableDescription>> {
+    let request = db.client.describe_table().table_name(table);
+    match request.clone().send().await.map_err(Failure::from) {
+        Ok(answer) => Ok(answer.table),
+        Err(Failure::Missing(_)) => Ok(None),
+        // What is left is worth a few more tries.
+        Err(_) => match db.read(|| request.clone().send()).await {
+            Ok(answer) => Ok(answer.table),
+            Err(error) => Err(error),
+        },
+    }
+}
+
+async fn create_table(db: &DynamoDb, table: &TableDefinition) -> Result<()> {
+    let mut attributes = vec![&table.partition];
+    attributes.extend(&table.sort);
+    attributes.extend(table.indexes.iter().flat_map(|index| [&index.partition, &index.sort]));
+    let indexes: Vec<_> = table.indexes.iter().map(global_index).collect::<Result<_>>()?;
+    let request = db
+        .client
+        .create_table()
+        .table_name(&table.name)
+        .billing_mode(BillingMode::PayPerRequest)
+        .set_key_schema(Some(key_schema(&table.partition, table.sort.as_ref())?))
+        .set_attribute_definitions(Some(definitions(attributes)?))
+        .set_global_secondary_indexes(Some(indexes).filter(|indexes| !indexes.is_empty()));
+    tracing::info!(table = table.name, "creating a table");
+    let is_busy = |code: &str| code == "LimitExceededException";
+    loop {
+        match request.clone().send().await {
+            Ok(_) => return Ok(()),
+            // Another migration is just making it.
+            Err(failure) if failure.code() == Some("ResourceInUseException") => return Ok(()),
+            Err(failure) if failure.code().is_some_and(is_busy) => tokio::time::sleep(BUSY).await,
+            Err(failure) => return Err(db.error_of(failure.into())),
+        }
+    }
+}
+
+/// While DynamoDB changes as many tables as it changes at a time.
+const BUSY: Duration = Duration::from_secs(2);
+
+async fn create_index(db: &DynamoDb, table: &TableDefinition, index: &IndexDefinition) -> Result<()> {
+    let global = global_index(index)?;
+    let create = CreateGlobalSecondaryIndexAction::builder()
+        .index_name(global.index_name)
+        .set_key_schema(Some(global.key_schema))
+        .set_projection(global.projection)
+        .build()
+        .map_err(incomplete)?;
+    let update = GlobalSecondaryIndexUpdate::builder().create(create).build();
+    tracing::info!(table = table.name, index = index.name, "creating an index");
+    update_indexes(db, table, definitions([&index.partition, &index.sort])?, update).await
+}
+
+async fn update_indexes(
+    db: &DynamoDb,
+    table: &TableDefinition,
+    definitions: Vec<AttributeDefinition>,
+    update: GlobalSecondaryIndexUpdate,
+) -> Result<()> {
+    let request = db.client.update_table().table_name(&table.name).global_secondary_index_updates(update);
+    let request = request.set_attribute_definitions(Some(definitions).filter(|all| !all.is_empty()));
+    loop {
+        match request.clone().send().await {
+            Ok(_) => return Ok(()),
+            // Another migration is changing the table, and most likely the same thing.
+            Err(failure) if failure.code() == Some("ResourceInUseException") => return Ok(()),
+            Err(failure) if failure.code() == Some("LimitExceededException") => {
+                tokio::time::sleep(BUSY).await;
+            }
+            Err(failure) => return Err(db.error_of(failure.into())),
+        }
+    }
+}
+
+async fn enable_time_to_live(db: &DynamoDb, table: &TableDefinition) -> Result<()> {
+    let Some(attribute) = table.time_to_live else { return Ok(()) };
+    let request = db.client.describe_time_to_live().table_name(&table.name);
+    let answer = db.read(|| request.clone().send()).await?;
+    let status = answer.time_to_live_description.and_then(|description| description.time_to_live_status);
+    if matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)) {
+        return Ok(());
+    }
+    let specification = TimeToLiveSpecification::builder().attribute_name(attribute).enabled(true);
+    let specification = specification.build().map_err(incomplete)?;
+    let request =
+        db.client.update_time_to_live().table_name(&table.name).time_to_live_specification(specification);
+    match request.send().await {
+        Ok(_) => Ok(()),
+        // Another migration came first.
+        Err(failure) if failure.message().is_some_and(|text| text.contains("already enabled")) => Ok(()),
+        Err(failure) => Err(db.error_of(failure.into())),
+    }
+}
+
+/// Waits, however long it takes: an index on a large table is built for hours.
+async fn wait_until_active(db: &DynamoDb, table: &str) -> Result<TableDescription> {
+    let mut pause = Duration::from_millis(20);
+    loop {
+        if let Some(description) = describe(db, table).await?
+            && is_active(&description)
+        {
+            return Ok(description);
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(5));
+    }
+}
+
+fn is_active(description: &TableDescription) -> bool {
+    let mut indexes = description.global_secondary_indexes().iter();
+    description.table_status == Some(TableStatus::Active)
+        && indexes.all(|index| index.index_status == Some(IndexStatus::Active))
+}
+
+fn index_names(description: &TableDescription) -> Vec<String> {
+    description.global_secondary_indexes().iter().filter_map(|index| index.index_name.clone()).collect()
+}
+
+fn global_index(index: &IndexDefinition) -> Result<GlobalSecondaryIndex> {
+    let projection = match index.projection {
+        IndexProjection::All => ProjectionType::All,
+        IndexProjection::Keys => ProjectionType::KeysOnly,
+    };
+    GlobalSecondaryIndex::builder()
+        .index_name(&index.name)
+        .set_key_schema(Some(key_schema(&index.partition, Some(&index.sort))?))
+        .projection(Projection::builder().projection_type(projection).build())
+        .build()
+        .map_err(incomplete)
+}
+
+fn key_schema(partition: &KeyAttribute, sort: Option<&KeyAttribute>) -> Result<Vec<KeySchemaElement>> {
+    let element = |attribute: &KeyAttribute, kind| {
+        KeySchemaElement::builder().attribute_name(&attribute.name).key_type(kind).build().map_err(incomplete)
+    };
+    let partition = Some(element(partition, KeyType::Hash));
+    partition.into_iter().chain(sort.map(|sort| element(sort, KeyType::Range))).collect()
+}
+
+fn definitions<'a>(
+    attributes: impl IntoIterator<Item = &'a KeyAttribute>,
+) -> Result<Vec<AttributeDefinition>> {
+    let definition = |attribute: &KeyAttribute| {
+        let kind = match attribute.kind {
+            AttributeKind::Text => ScalarAttributeType::S,
+            AttributeKind::Number => ScalarAttributeType::N,
+            AttributeKind::Bytes => ScalarAttributeType::B,
+        };
+        AttributeDefinition::builder().attribute_name(&attribute.name).attribute_type(kind).build()
+    };
+    attributes.into_iter().map(|attribute| definition(attribute).map_err(incomplete)).collect()
+}
+
+fn incomplete(fault: BuildError) -> Error {
+    Error::Internal(format!("a table's definition is incomplete: {fault}"))
+}

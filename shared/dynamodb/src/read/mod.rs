@@ -1,0 +1,161 @@
+//! Reads: by key and by unique value, strongly consistent; by index and by term, as the indexes have it.
+
+mod index;
+mod ranges;
+mod terms;
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::KeysAndAttributes;
+use futures::future::try_join_all;
+use switchyard_database::retry::Backoff;
+use switchyard_database::{Document, Error, Key, Projection, Result, UniqueKey, is_expired, paging};
+
+use crate::DynamoDb;
+use crate::failure::Failure;
+use crate::item::{document_key, document_of, expiry_of, guard_key, owner_of, system_key};
+use crate::value::Item;
+
+/// DynamoDB's limit for one `BatchGetItem`.
+const KEYS_IN_A_REQUEST: usize = 100;
+/// How often a lookup that meets a change in progress looks again.
+const LOOKUPS: u32 = 10;
+
+/// Answers [`Database::get`](switchyard_database::Database::get).
+pub(crate) async fn get(db: &DynamoDb, key: &Key) -> Result<Option<Document>> {
+    let now = db.ambient.now();
+    Ok(get_stored(db, key).await?.filter(|document| !document.is_expired(now)))
+}
+
+/// The document as it is stored, expired or not.
+pub(crate) async fn get_stored(db: &DynamoDb, key: &Key) -> Result<Option<Document>> {
+    let item = get_item(db, db.table(key.collection()), document_key(key)).await?;
+    item.map(|item| document_of(key.collection(), item)).transpose()
+}
+
+pub(crate) async fn get_item(db: &DynamoDb, table: String, key: Item) -> Result<Option<Item>> {
+    let request = db.client.get_item().table_name(table).set_key(Some(key)).consistent_read(true);
+    Ok(db.read(|| request.clone().send()).await?.item)
+}
+
+/// Answers [`Database::get_many`](switchyard_database::Database::get_many).
+pub(crate) async fn get_many(db: &DynamoDb, keys: &[Key]) -> Result<Vec<Option<Document>>> {
+    paging::check_keys(keys)?;
+    let documents = get_live(db, keys, Consistency::Strong).await?;
+    Ok(keys.iter().map(|key| documents.get(key).cloned()).collect())
+}
+
+/// Whether a read sees every finished commit, at twice the price of one that may lag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Consistency {
+    Strong,
+    Eventual,
+}
+
+/// Those of `keys`, in any number and repeated or not, that have a live document.
+pub(crate) async fn get_live(
+    db: &DynamoDb,
+    keys: &[Key],
+    consistency: Consistency,
+) -> Result<HashMap<Key, Document>> {
+    let mut distinct: Vec<&Key> = keys.iter().collect();
+    distinct.sort_unstable();
+    distinct.dedup();
+    let requests = distinct.chunks(KEYS_IN_A_REQUEST).map(|keys| get_chunk(db, keys, consistency));
+    let now = db.ambient.now();
+    let documents = try_join_all(requests).await?.into_iter().flatten();
+    Ok(documents
+        .filter(|document| !document.is_expired(now))
+        .map(|document| (document.key.clone(), document))
+        .collect())
+}
+
+async fn get_chunk(db: &DynamoDb, keys: &[&Key], consistency: Consistency) -> Result<Vec<Document>> {
+    let collections: HashMap<_, _> =
+        keys.iter().map(|key| (db.table(key.collection()), key.collection())).collect();
+    let mut wanted = request_of(db, keys, consistency)?;
+    let mut documents = Vec::with_capacity(keys.len());
+    let mut attempt = 1;
+    while !wanted.is_empty() {
+        let request = db.client.batch_get_item().set_request_items(Some(wanted.clone()));
+        let answer = db.read(|| request.clone().send()).await?;
+        let before = documents.len();
+        for (table, items) in answer.responses.unwrap_or_default() {
+            let collection = collections.get(&table).ok_or_else(|| {
+                Error::Internal(format!("DynamoDB answers with a table that nobody asked for: {table}"))
+            })?;
+            for item in items {
+                documents.push(document_of(collection, item)?);
+            }
+        }
+        wanted = answer.unprocessed_keys.unwrap_or_default();
+        // 16 MB are full: go on at once. Nothing came at all: the table is throttled.
+        if documents.len() > before {
+            attempt = 1;
+        } else if !wanted.is_empty() {
+            if !Backoff::UNAVAILABLE.pause(attempt, &db.ambient).await {
+                return Err(Error::Throttled { after: None });
+            }
+            attempt += 1;
+        }
+    }
+    Ok(documents)
+}
+
+fn request_of(
+    db: &DynamoDb,
+    keys: &[&Key],
+    consistency: Consistency,
+) -> Result<HashMap<String, KeysAndAttributes>> {
+    let mut by_table: HashMap<String, Vec<Item>> = HashMap::new();
+    for key in keys {
+        by_table.entry(db.table(key.collection())).or_default().push(document_key(key));
+    }
+    by_table
+        .into_iter()
+        .map(|(table, keys)| {
+            let keys = KeysAndAttributes::builder().set_keys(Some(keys));
+            let keys = keys.consistent_read(consistency == Consistency::Strong).build();
+            keys.map(|keys| (table, keys)).map_err(|fault| Error::Internal(fault.to_string()))
+        })
+        .collect()
+}
+
+/// Answers [`Database::lookup`](switchyard_database::Database::lookup): the guard says which document, the document
+/// says whether that is still so.
+pub(crate) async fn lookup(db: &DynamoDb, unique: &UniqueKey) -> Result<Option<Document>> {
+    let mut seen_before = None;
+    for _ in 0..LOOKUPS {
+        let Some(guard) = get_item(db, db.system_table(), guard_key(unique)).await? else { return Ok(None) };
+        if is_expired(expiry_of(&guard), db.ambient.now()) {
+            return Ok(None);
+        }
+        let owner = owner_of(&guard)
+            .ok_or_else(|| Error::Corrupt(format!("a guard of {unique:?} does not name its document")))?;
+        let document = get(db, &Key::new(unique.collection(), owner)?).await?;
+        if let Some(document) = &document
+            && Projection::of(document).guards.contains(unique)
+        {
+            return Ok(Some(document.clone()));
+        }
+        // Between the two reads the value may have moved on: look again. Unless nothing moves: then the guard is a
+        // leftover, and the value free.
+        let seen = (owner.to_owned(), document.map(|document| document.version));
+        if seen_before.as_ref() == Some(&seen) {
+            return Ok(None);
+        }
+        seen_before = Some(seen);
+    }
+    Err(Error::Contended)
+}
+
+/// Answers [`Database::ping`](switchyard_database::Database::ping) by reading an item that is never there: any table
+/// would do, and that one is missing is an answer too.
+pub(crate) async fn ping(db: &DynamoDb) -> Result<()> {
+    let key = system_key(b"ping".to_vec(), vec![0]);
+    let request = db.client.get_item().table_name(db.system_table()).set_key(Some(key));
+    match request.send().await.map_err(Failure::from) {
+        Ok(_) | Err(Failure::Missing(_)) => Ok(()),
+        Err(failure) => Err(db.error_of(failure)),
+    }
+}

@@ -1,0 +1,124 @@
+//! JSON as DynamoDB attribute values, and back.
+//!
+//! DynamoDB's types are JSON's but for two things. Numbers are decimal strings: an i64 keeps every digit, a fraction is
+//! sent in its shortest form and read back as the nearest f64, which is the same one. And a name must have at least one
+//! byte, which JSON does not ask for: the empty name is stored as U+0000, which the contract refuses in documents.
+//! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html>
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::{Number, Value};
+use switchyard_database::Body;
+
+/// A stored item: its attributes.
+pub(crate) type Item = HashMap<String, AttributeValue>;
+
+const EMPTY_NAME: &str = "\0";
+
+/// The attribute value that stores a document's body.
+pub(crate) fn map_of(body: &Body) -> AttributeValue {
+    let fields = body.iter().map(|(name, value)| {
+        let name = if name.is_empty() { EMPTY_NAME } else { name };
+        (name.to_owned(), attribute_of(value))
+    });
+    AttributeValue::M(fields.collect())
+}
+
+fn attribute_of(value: &Value) -> AttributeValue {
+    match value {
+        Value::Null => AttributeValue::Null(true),
+        Value::Bool(value) => AttributeValue::Bool(*value),
+        Value::Number(number) => AttributeValue::N(number.to_string()),
+        Value::String(text) => AttributeValue::S(text.clone()),
+        Value::Array(items) => AttributeValue::L(items.iter().map(attribute_of).collect()),
+        Value::Object(fields) => map_of(fields),
+    }
+}
+
+/// The body that a stored map holds; `None` where it holds what this layer never writes.
+pub(crate) fn body_of(fields: HashMap<String, AttributeValue>) -> Option<Body> {
+    fields
+        .into_iter()
+        .map(|(name, value)| {
+            let name = if name == EMPTY_NAME { String::new() } else { name };
+            Some((name, value_of(value)?))
+        })
+        .collect()
+}
+
+fn value_of(value: AttributeValue) -> Option<Value> {
+    Some(match value {
+        AttributeValue::Null(_) => Value::Null,
+        AttributeValue::Bool(value) => Value::Bool(value),
+        AttributeValue::N(digits) => Value::Number(number_of(&digits)?),
+        AttributeValue::S(text) => Value::String(text),
+        AttributeValue::L(items) => Value::Array(items.into_iter().map(value_of).collect::<Option<_>>()?),
+        AttributeValue::M(fields) => Value::Object(body_of(fields)?),
+        _ => return None,
+    })
+}
+
+fn number_of(digits: &str) -> Option<Number> {
+    match digits.parse::<i64>() {
+        Ok(whole) => Some(whole.into()),
+        Err(_) => Number::from_f64(digits.parse().ok()?),
+    }
+}
+
+/// Text as an attribute value.
+pub(crate) fn text(text: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(text.into())
+}
+
+/// A whole number as an attribute value.
+pub(crate) fn number(number: impl Into<i128>) -> AttributeValue {
+    AttributeValue::N(number.into().to_string())
+}
+
+/// Bytes as an attribute value.
+pub(crate) fn bytes(bytes: impl Into<Vec<u8>>) -> AttributeValue {
+    AttributeValue::B(Blob::new(bytes.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn body(value: Value) -> Body {
+        let Value::Object(body) = value else { panic!("a body is an object") };
+        body
+    }
+
+    fn there_and_back(before: &Body) -> Body {
+        let AttributeValue::M(fields) = map_of(before) else { panic!("a body is a map") };
+        body_of(fields).unwrap()
+    }
+
+    #[test]
+    fn what_json_can_say_comes_back_as_it_was() {
+        let before = body(json!({
+            "": {"": "a name without a byte"},
+            "null": null, "flags": [true, false], "text": "", "list": [], "map": {},
+            "numbers": [i64::MIN, i64::MAX, 0.1, -2.5e-130, 9.99e125, 1e19],
+        }));
+        assert_eq!(there_and_back(&before), before);
+    }
+
+    #[test]
+    fn numbers_are_read_in_every_form_that_dynamodb_may_write() {
+        assert_eq!(number_of("1E+3").unwrap().as_f64(), Some(1000.0));
+        assert_eq!(number_of("-0.10").unwrap(), Number::from_f64(-0.1).unwrap());
+        assert_eq!(number_of("9223372036854775807").unwrap(), Number::from(i64::MAX));
+        assert_eq!(number_of("10000000000000000000").unwrap(), Number::from_f64(1e19).unwrap());
+        assert_eq!(number_of("x"), None);
+    }
+
+    #[test]
+    fn a_set_is_nothing_that_this_layer_writes() {
+        assert_eq!(value_of(AttributeValue::Ss(vec!["a".to_owned()])), None);
+    }
+}
