@@ -1,0 +1,150 @@
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use switchyard_settings::Secret;
+
+/// Which database, and where: the value of `DATABASE_URL`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DatabaseUrl {
+    /// `sqlite::memory:`: SQLite in memory; gone when the process ends.
+    SqliteMemory,
+    /// `sqlite:data/switchyard.db`: SQLite in this file.
+    Sqlite(PathBuf),
+    /// `postgres://user:password@host:port/database`: PostgreSQL. The URL may hold a password.
+    Postgres(Secret),
+    /// `dynamodb://prefix`: DynamoDB tables whose names begin so; region, credentials and endpoint as every AWS SDK
+    /// finds them.
+    DynamoDb(String),
+}
+
+impl DatabaseUrl {
+    /// The backend's name.
+    pub fn backend(&self) -> &'static str {
+        match self {
+            Self::SqliteMemory | Self::Sqlite(_) => "SQLite",
+            Self::Postgres(_) => "PostgreSQL",
+            Self::DynamoDb(_) => "DynamoDB",
+        }
+    }
+}
+
+/// The text names no database. Its message never repeats the text, which may hold a password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ParseDatabaseUrlError {
+    /// There is no scheme.
+    NoScheme,
+    /// The scheme is not one of ours.
+    UnknownScheme(String),
+    /// `sqlite:` names no file.
+    NoFile,
+    /// `postgres://` names no host.
+    NoHost,
+    /// `dynamodb://` is followed by something else than a prefix for table names.
+    BadPrefix,
+}
+
+impl fmt::Display for ParseDatabaseUrlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const FORMS: &str =
+            "sqlite:data/switchyard.db, postgres://user:password@host/database or dynamodb://table-prefix";
+        match self {
+            Self::NoScheme => write!(f, "must name a database, as in {FORMS}"),
+            Self::UnknownScheme(scheme) => write!(f, "has the unknown scheme `{scheme}`; use {FORMS}"),
+            Self::NoFile => f.write_str("names no file; use sqlite:data/switchyard.db or sqlite::memory:"),
+            Self::NoHost => f.write_str("names no host; use postgres://user:password@host:5432/database"),
+            Self::BadPrefix => f.write_str(
+                "must name a prefix for the tables, as in dynamodb://switchyard: \
+                 1 to 64 letters, digits, dots, hyphens and underscores",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ParseDatabaseUrlError {}
+
+impl FromStr for DatabaseUrl {
+    type Err = ParseDatabaseUrlError;
+
+    fn from_str(url: &str) -> Result<Self, ParseDatabaseUrlError> {
+        let (scheme, rest) = url.split_once(':').ok_or(ParseDatabaseUrlError::NoScheme)?;
+        match scheme {
+            "sqlite" => match rest.strip_prefix("//").unwrap_or(rest) {
+                ":memory:" => Ok(Self::SqliteMemory),
+                "" => Err(ParseDatabaseUrlError::NoFile),
+                path => Ok(Self::Sqlite(path.into())),
+            },
+            "postgres" | "postgresql" => match rest.strip_prefix("//") {
+                None | Some("") => Err(ParseDatabaseUrlError::NoHost),
+                Some(_) => Ok(Self::Postgres(Secret::new(url))),
+            },
+            "dynamodb" => {
+                let prefix = rest.strip_prefix("//").unwrap_or_default().trim_end_matches('/');
+                let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+                if (1..=64).contains(&prefix.len()) && prefix.bytes().all(fits) {
+                    Ok(Self::DynamoDb(prefix.to_owned()))
+                } else {
+                    Err(ParseDatabaseUrlError::BadPrefix)
+                }
+            }
+            // What stands before the first colon may be a password that somebody pasted alone.
+            scheme
+                if scheme.len() <= 20
+                    && scheme.bytes().all(|b| b.is_ascii_lowercase())
+                    && rest.starts_with("//") =>
+            {
+                Err(ParseDatabaseUrlError::UnknownScheme(scheme.to_owned()))
+            }
+            _ => Err(ParseDatabaseUrlError::NoScheme),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(url: &str) -> String {
+        url.parse::<DatabaseUrl>().map_err(|fault| fault.to_string()).unwrap_err()
+    }
+
+    #[test]
+    fn each_backend_has_its_form() {
+        assert_eq!("sqlite::memory:".parse(), Ok(DatabaseUrl::SqliteMemory));
+        assert_eq!("sqlite:data/a.db".parse(), Ok(DatabaseUrl::Sqlite("data/a.db".into())));
+        assert_eq!("sqlite:///var/a.db".parse(), Ok(DatabaseUrl::Sqlite("/var/a.db".into())));
+        let url = "postgres://u:p@h:5432/d?sslmode=require";
+        assert_eq!(url.parse(), Ok(DatabaseUrl::Postgres(Secret::new(url))));
+        assert_eq!("dynamodb://shop-1".parse(), Ok(DatabaseUrl::DynamoDb("shop-1".to_owned())));
+    }
+
+    #[test]
+    fn an_unknown_scheme_is_told_with_those_that_are_known() {
+        assert_eq!(
+            fault("mysql://root@localhost/shop"),
+            "has the unknown scheme `mysql`; use sqlite:data/switchyard.db, \
+             postgres://user:password@host/database or dynamodb://table-prefix"
+        );
+    }
+
+    #[test]
+    fn a_malformed_url_is_told_in_one_sentence() {
+        let forms = "must name a database, as in sqlite:data/switchyard.db, \
+                     postgres://user:password@host/database or dynamodb://table-prefix";
+        assert_eq!(fault("data/switchyard.db"), forms);
+        assert_eq!(fault("user:password@host/db"), forms);
+        assert_eq!(fault("sqlite:"), "names no file; use sqlite:data/switchyard.db or sqlite::memory:");
+        assert_eq!(fault("postgres:"), "names no host; use postgres://user:password@host:5432/database");
+        let prefix = "must name a prefix for the tables, as in dynamodb://switchyard: \
+                      1 to 64 letters, digits, dots, hyphens and underscores";
+        assert_eq!(fault("dynamodb://"), prefix);
+        assert_eq!(fault("dynamodb://a b"), prefix);
+        assert_eq!(fault("dynamodb:a"), prefix);
+    }
+
+    #[test]
+    fn a_password_does_not_show_when_the_url_is_printed() {
+        let url: DatabaseUrl = "postgres://u:hunter2@h/d".parse().unwrap();
+        assert_eq!(format!("{url:?}"), "Postgres(Secret(…))");
+    }
+}

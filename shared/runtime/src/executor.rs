@@ -1,0 +1,24 @@
+use std::env;
+use std::future::Future;
+use std::io;
+
+use tokio::runtime::Builder;
+
+/// Runs a program's future to its end.
+///
+/// A Lambda function gets one request at a time and less than one processor, so one thread serves it and starts
+/// sooner; it has several where Lambda sends several requests at once (`AWS_LAMBDA_MAX_CONCURRENCY`). A server has a
+/// thread for each processor.
+///
+/// # Errors
+///
+/// What the future ends with, or that the threads cannot be started.
+pub fn block_on<E: From<io::Error>>(program: impl Future<Output = Result<(), E>>) -> Result<(), E> {
+    let on_lambda = env::var_os("AWS_LAMBDA_RUNTIME_API").is_some();
+    let concurrency = env::var("AWS_LAMBDA_MAX_CONCURRENCY").ok().and_then(|text| text.parse::<u32>().ok());
+    let mut builder = match (on_lambda, concurrency) {
+        (true, None | Some(0 | 1)) => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    builder.enable_all().build()?.block_on(program)
+}

@@ -1,0 +1,141 @@
+//! Events of an API Gateway HTTP API (payload format 2.0) as requests, and answers as what the gateway expects.
+//!
+//! `lambda_http` has a conversion of its own. It is not used, since it takes the path for encoded: this gateway decodes
+//! it, so that a client's `%3F` would begin a query and its `%23` cut the request short; and since it panics on a host
+//! or a query string that `http::Uri` refuses.
+
+use std::net::IpAddr;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
+use axum::response::Response;
+use http_body_util::BodyExt;
+use lambda_http::aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
+use lambda_http::aws_lambda_events::encodings;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use switchyard_api::PeerAddress;
+
+/// What cannot stand in an encoded path (RFC 3986 §3.3). Not `%`, which is looked at by itself.
+const IN_PATH: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'`')
+    .add(b'{')
+    .add(b'}')
+    .add(b'|')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'[')
+    .add(b']');
+
+/// What cannot stand in an encoded query. The gateway passes a query as the client wrote it, so this changes nothing
+/// unless the client wrote what it must not.
+const IN_QUERY: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'`')
+    .add(b'{')
+    .add(b'}')
+    .add(b'|')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'[')
+    .add(b']');
+
+pub(super) fn to_request(event: ApiGatewayV2httpRequest) -> Result<Request<Body>, axum::http::Error> {
+    let http = event.request_context.http;
+    let path = event.raw_path.or(http.path).unwrap_or_default();
+    let mut target = encode_path(&path);
+    if let Some(query) = event.raw_query_string.filter(|query| !query.is_empty()) {
+        target.push('?');
+        target.extend(utf8_percent_encode(&query, IN_QUERY));
+    }
+    let body = match event.body {
+        None => Vec::new(),
+        Some(text) => encodings::Body::from_maybe_encoded(event.is_base64_encoded, &text).to_vec(),
+    };
+    let mut request = Request::builder().method(http.method).uri(target).body(Body::from(body))?;
+    *request.headers_mut() = event.headers;
+    if let Some(cookies) = event.cookies.filter(|cookies| !cookies.is_empty())
+        && let Ok(cookies) = HeaderValue::try_from(cookies.join("; "))
+    {
+        request.headers_mut().insert(header::COOKIE, cookies);
+    }
+    if let Some(address) = http.source_ip.and_then(|address| address.parse::<IpAddr>().ok()) {
+        request.extensions_mut().insert(PeerAddress(address));
+    }
+    Ok(request)
+}
+
+/// A path that this gateway has decoded, or that another sender of events has left as it was. A `%` with two digits
+/// after it is taken for encoded: that is wrong only for a client that encoded a `%` before two such characters.
+fn encode_path(path: &str) -> String {
+    let mut encoded = String::with_capacity(path.len() + 1);
+    if !path.starts_with('/') {
+        encoded.push('/');
+    }
+    for (place, piece) in path.split('%').enumerate() {
+        if place > 0 {
+            let is_encoded = piece.len() >= 2 && piece.bytes().take(2).all(|b| b.is_ascii_hexdigit());
+            encoded.push_str(if is_encoded { "%" } else { "%25" });
+        }
+        encoded.extend(utf8_percent_encode(piece, IN_PATH));
+    }
+    encoded
+}
+
+pub(super) async fn from_response(response: Response) -> ApiGatewayV2httpResponse {
+    let (parts, body) = response.into_parts();
+    let bytes = match body.collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(fault) => {
+            tracing::error!(cause = %fault, "an answer broke off");
+            return refusal();
+        }
+    };
+    let mut headers = parts.headers;
+    let cookies = take_cookies(&mut headers);
+    let is_encoded = headers.contains_key(header::CONTENT_ENCODING);
+    let text = if is_encoded { None } else { String::from_utf8(bytes.to_vec()).ok() };
+    let mut answer = ApiGatewayV2httpResponse::default();
+    answer.status_code = parts.status.as_u16().into();
+    answer.headers = joined(headers);
+    answer.cookies = cookies;
+    answer.is_base64_encoded = text.is_none();
+    answer.body = Some(text.map_or_else(|| encodings::Body::Binary(bytes.to_vec()), encodings::Body::Text));
+    answer
+}
+
+/// The gateway sets cookies itself: a header of an answer can stand in it only once.
+fn take_cookies(headers: &mut HeaderMap) -> Vec<String> {
+    let cookies = headers.get_all(header::SET_COOKIE).iter();
+    let cookies = cookies.filter_map(|cookie| cookie.to_str().ok()).map(ToOwned::to_owned).collect();
+    headers.remove(header::SET_COOKIE);
+    cookies
+}
+
+/// Lines of one header as one line (RFC 9110 §5.3), for the same reason.
+fn joined(headers: HeaderMap) -> HeaderMap {
+    let mut single = HeaderMap::with_capacity(headers.len());
+    for name in headers.keys() {
+        let lines: Vec<_> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+        if let Ok(value) = HeaderValue::from_bytes(&lines.join(&b", "[..])) {
+            single.insert(name.clone(), value);
+        }
+    }
+    single
+}
+
+/// The answer to what is no request.
+pub(super) fn refusal() -> ApiGatewayV2httpResponse {
+    let mut answer = ApiGatewayV2httpResponse::default();
+    answer.status_code = StatusCode::BAD_REQUEST.as_u16().into();
+    answer
+}

@@ -1,0 +1,140 @@
+//! Runs a router as a Lambda function behind an API Gateway HTTP API.
+
+mod event;
+
+use axum::Router;
+use lambda_http::aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
+use lambda_http::lambda_runtime::{self, LambdaEvent};
+use switchyard_settings::Environment;
+use tower::{ServiceExt, service_fn};
+
+/// Whether the environment is that of a Lambda function.
+pub(crate) fn is_here(environment: &Environment) -> bool {
+    environment.text("AWS_LAMBDA_RUNTIME_API").is_some()
+}
+
+/// Answers invocations, several at once where Lambda sends them so.
+///
+/// Every invocation is answered, also one that is no HTTP request: an `Err` would make Lambda repeat it, or count it
+/// as a fault of the function.
+pub(crate) async fn serve(router: Router) -> Result<(), lambda_runtime::Error> {
+    let service = service_fn(move |event: LambdaEvent<ApiGatewayV2httpRequest>| {
+        let router = router.clone();
+        async move { Ok::<_, lambda_runtime::Error>(answer(router, event.payload).await) }
+    });
+    lambda_runtime::run_concurrent(service).await
+}
+
+async fn answer(router: Router, event: ApiGatewayV2httpRequest) -> ApiGatewayV2httpResponse {
+    match event::to_request(event) {
+        Ok(request) => {
+            let Ok(response) = router.oneshot(request).await;
+            event::from_response(response).await
+        }
+        Err(fault) => {
+            tracing::error!(cause = %fault, "an event is no HTTP request");
+            event::refusal()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::extract::{Path, RawQuery};
+    use axum::http::{HeaderMap, header};
+    use axum::routing::{get, post};
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use lambda_http::aws_lambda_events::encodings::Body;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn router() -> Router {
+        Router::new()
+            .route(
+                "/items/{name}",
+                get(|Path(name): Path<String>, RawQuery(query): RawQuery| async move {
+                    format!("{name} {query:?}")
+                }),
+            )
+            .route(
+                "/echo",
+                post(|headers: HeaderMap, body: axum::body::Bytes| async move {
+                    ([(header::CONTENT_TYPE, headers[header::CONTENT_TYPE].clone())], body)
+                }),
+            )
+            .route(
+                "/cookies",
+                get(|headers: HeaderMap| async move {
+                    let cookies = [(header::SET_COOKIE, "a=1"), (header::SET_COOKIE, "b=2")];
+                    (
+                        axum::response::AppendHeaders(cookies),
+                        headers[header::COOKIE].to_str().unwrap().to_owned(),
+                    )
+                }),
+            )
+    }
+
+    async fn ask(method: &str, path: &str, query: &str, rest: Value) -> ApiGatewayV2httpResponse {
+        let mut event = json!({
+            "version": "2.0",
+            "rawPath": path,
+            "rawQueryString": query,
+            "headers": { "host": "api.example.com", "content-type": "text/plain" },
+            "requestContext": { "stage": "$default", "http": { "method": method, "path": path, "sourceIp": "203.0.113.9" } },
+            "isBase64Encoded": false,
+        });
+        event.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        answer(router(), serde_json::from_value(event).unwrap()).await
+    }
+
+    fn text(response: &ApiGatewayV2httpResponse) -> &str {
+        match &response.body {
+            Some(Body::Text(text)) if !response.is_base64_encoded => text,
+            other => panic!("not text: {other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_path_that_the_gateway_has_decoded_means_what_the_client_wrote() {
+        // The client wrote /items/a%3Fb%20c%23%C3%A4?x=1%202; the gateway decodes the path and leaves the query alone.
+        let response = ask("GET", "/items/a?b c#ä", "x=1%202", json!({})).await;
+        assert_eq!(text(&response), r#"a?b c#ä Some("x=1%202")"#);
+    }
+
+    #[tokio::test]
+    async fn a_path_that_is_still_encoded_is_not_encoded_twice() {
+        let response = ask("GET", "/items/a%20b%", "", json!({})).await;
+        assert_eq!(text(&response), "a b% None");
+    }
+
+    #[tokio::test]
+    async fn a_body_of_bytes_travels_in_base64_both_ways() {
+        let bytes = [0xff, 0, 1];
+        let body = json!({
+            "body": STANDARD.encode(bytes),
+            "isBase64Encoded": true,
+            "headers": { "content-type": "application/octet-stream" },
+        });
+        let response = ask("POST", "/echo", "", body).await;
+        assert!(response.is_base64_encoded);
+        assert_eq!(response.body, Some(Body::Binary(bytes.to_vec())));
+    }
+
+    #[tokio::test]
+    async fn cookies_have_a_place_of_their_own_in_events() {
+        let response = ask("GET", "/cookies", "", json!({ "cookies": ["x=1", "y=2"] })).await;
+        assert_eq!(text(&response), "x=1; y=2");
+        assert_eq!(response.cookies, ["a=1", "b=2"]);
+        assert!(!response.headers.contains_key(header::SET_COOKIE));
+    }
+
+    #[tokio::test]
+    async fn an_event_that_is_no_request_is_answered_all_the_same() {
+        let response = ask("GET", "//", "a b", json!({})).await;
+        assert_eq!(response.status_code, 404);
+        let response = ask("GET", "no path", "\u{0}", json!({})).await;
+        assert_eq!(response.status_code, 404);
+    }
+}

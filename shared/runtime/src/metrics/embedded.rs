@@ -1,0 +1,92 @@
+use std::io::Write as _;
+
+use serde_json::{Value, json};
+use switchyard_ambient::{Ambient, Timestamp};
+use switchyard_api::{Observer, Outcome};
+
+/// The namespace of the metrics in CloudWatch.
+const NAMESPACE: &str = "Switchyard";
+
+/// The metrics of a function: a line in CloudWatch's embedded metric format for each request, which CloudWatch makes
+/// metrics of without a call from here.
+#[derive(Debug)]
+pub(super) struct Embedded {
+    function: String,
+    ambient: Ambient,
+}
+
+impl Embedded {
+    pub(super) fn new(function: String, ambient: Ambient) -> Self {
+        Self { function, ambient }
+    }
+}
+
+impl Observer for Embedded {
+    fn started(&self) {}
+
+    fn finished(&self, outcome: &Outcome<'_>) {
+        let line = line(&self.function, outcome, self.ambient.now());
+        // In one piece, so that lines of requests that run at once do not mix. A metric is not worth a failure.
+        let _ = writeln!(std::io::stdout().lock(), "{line}");
+    }
+}
+
+/// By function, so that there is an alarm for each; and by route, to see which.
+fn line(function: &str, outcome: &Outcome<'_>, now: Timestamp) -> Value {
+    let status = outcome.status.map_or(0, |status| status.as_u16());
+    json!({
+        "_aws": {
+            "Timestamp": now.as_millis(),
+            "CloudWatchMetrics": [{
+                "Namespace": NAMESPACE,
+                "Dimensions": [["Function"], ["Function", "Route"]],
+                "Metrics": [
+                    { "Name": "Requests", "Unit": "Count" },
+                    { "Name": "ClientErrors", "Unit": "Count" },
+                    { "Name": "ServerErrors", "Unit": "Count" },
+                    { "Name": "Latency", "Unit": "Milliseconds" },
+                ],
+            }],
+        },
+        "Function": function,
+        "Route": format!("{} {}", outcome.method, outcome.route),
+        "Status": status,
+        "Requests": 1,
+        "ClientErrors": u8::from((400..500).contains(&status)),
+        "ServerErrors": u8::from(status >= 500),
+        "Latency": outcome.latency.as_secs_f64() * 1e3,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::http::StatusCode;
+
+    use super::*;
+
+    #[test]
+    fn a_line_names_its_metrics_and_holds_their_values() {
+        let outcome = Outcome {
+            method: "GET",
+            route: "/api/v1/users/{id}",
+            status: Some(StatusCode::SERVICE_UNAVAILABLE),
+            latency: Duration::from_micros(12_500),
+        };
+        let line = line("users", &outcome, Timestamp::from_micros(1_700_000_000_000_000));
+        assert_eq!(line["_aws"]["Timestamp"], 1_700_000_000_000_i64);
+        let directive = &line["_aws"]["CloudWatchMetrics"][0];
+        for dimension in
+            directive["Dimensions"].as_array().unwrap().iter().flat_map(|set| set.as_array().unwrap())
+        {
+            assert!(line[dimension.as_str().unwrap()].is_string(), "{dimension}");
+        }
+        for metric in directive["Metrics"].as_array().unwrap() {
+            assert!(line[metric["Name"].as_str().unwrap()].is_number(), "{metric}");
+        }
+        assert_eq!(line["Route"], "GET /api/v1/users/{id}");
+        assert_eq!(line["Latency"], 12.5);
+        assert_eq!((&line["ClientErrors"], &line["ServerErrors"]), (&json!(0), &json!(1)));
+    }
+}

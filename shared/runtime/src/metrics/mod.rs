@@ -1,0 +1,100 @@
+//! Metrics: Prometheus text in a server process, lines in CloudWatch's embedded metric format on Lambda.
+
+mod database;
+mod embedded;
+mod prometheus;
+
+use std::sync::Arc;
+
+use switchyard_ambient::Ambient;
+use switchyard_api::Observer;
+use switchyard_database::Database;
+
+use database::Timed;
+use embedded::Embedded;
+use prometheus::Process;
+
+/// Where the metrics of this process go. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Metrics(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Process(Arc<Process>),
+    Embedded(Arc<Embedded>),
+}
+
+/// The metrics could not be set up or written down.
+#[derive(Debug, thiserror::Error)]
+#[error("the metrics cannot be kept")]
+pub struct MetricsError(#[from] ::prometheus::Error);
+
+impl Metrics {
+    /// Metrics that are kept here until somebody asks for them.
+    pub fn in_process() -> Result<Self, MetricsError> {
+        Ok(Self(Kind::Process(Arc::new(Process::new()?))))
+    }
+
+    /// Metrics that are written to standard output, under the name of a function.
+    pub(crate) fn embedded(function: String, ambient: Ambient) -> Self {
+        Self(Kind::Embedded(Arc::new(Embedded::new(function, ambient))))
+    }
+
+    /// What `GET /metrics` answers: Prometheus text, version 0.0.4. `None` on Lambda, where nothing is kept.
+    pub fn render(&self) -> Option<Result<String, MetricsError>> {
+        match &self.0 {
+            Kind::Process(process) => Some(process.render().map_err(MetricsError)),
+            Kind::Embedded(_) => None,
+        }
+    }
+
+    /// The media type of what [`render`](Self::render) makes.
+    pub const CONTENT_TYPE: &'static str = "text/plain; version=0.0.4; charset=utf-8";
+
+    /// What is told about each request.
+    pub fn observer(&self) -> Arc<dyn Observer> {
+        match &self.0 {
+            Kind::Process(process) => Arc::clone(process) as _,
+            Kind::Embedded(embedded) => Arc::clone(embedded) as _,
+        }
+    }
+
+    /// `database`, its calls timed where metrics are kept.
+    pub(crate) fn time(&self, database: Arc<dyn Database>) -> Arc<dyn Database> {
+        match &self.0 {
+            Kind::Process(process) => Arc::new(Timed::new(database, Arc::clone(process))),
+            Kind::Embedded(_) => database,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::http::StatusCode;
+    use switchyard_api::Outcome;
+
+    use super::*;
+
+    #[test]
+    fn requests_are_counted_by_route_method_and_status() {
+        let metrics = Metrics::in_process().unwrap();
+        let observer = metrics.observer();
+        let outcome =
+            |status| Outcome { method: "GET", route: "/healthz", status, latency: Duration::from_millis(2) };
+        for status in [Some(StatusCode::OK), Some(StatusCode::OK), None] {
+            observer.started();
+            observer.finished(&outcome(status));
+        }
+        observer.started();
+        let text = metrics.render().unwrap().unwrap();
+        let has = |line: &str| assert!(text.lines().any(|other| other == line), "{line}\nis not in\n{text}");
+        has(r#"http_requests_total{method="GET",route="/healthz",status="200"} 2"#);
+        has(r#"http_requests_total{method="GET",route="/healthz",status="499"} 1"#);
+        has(r#"http_request_duration_seconds_bucket{method="GET",route="/healthz",le="0.001"} 0"#);
+        has(r#"http_request_duration_seconds_bucket{method="GET",route="/healthz",le="0.0025"} 3"#);
+        has("# TYPE http_requests_total counter");
+        has("http_requests_in_flight 1");
+    }
+}

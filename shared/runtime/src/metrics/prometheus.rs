@@ -1,0 +1,76 @@
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use switchyard_api::{Observer, Outcome};
+
+/// From half a millisecond, what a read of one document takes, to the time-out.
+const SECONDS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0];
+
+/// The status of a request whose client went away, as nginx has it.
+const CLIENT_CLOSED_REQUEST: u16 = 499;
+
+/// The metrics of a server process, for Prometheus.
+///
+/// - `http_requests_total{method,route,status}`
+/// - `http_request_duration_seconds{method,route}`
+/// - `http_requests_in_flight`
+/// - `database_call_duration_seconds{call,outcome}`
+#[derive(Debug)]
+pub(super) struct Process {
+    registry: Registry,
+    requests: IntCounterVec,
+    latency: HistogramVec,
+    in_flight: IntGauge,
+    calls: HistogramVec,
+}
+
+impl Process {
+    pub(super) fn new() -> prometheus::Result<Self> {
+        let requests = IntCounterVec::new(
+            Opts::new("http_requests_total", "Requests that were answered."),
+            &["method", "route", "status"],
+        )?;
+        let latency = HistogramVec::new(
+            HistogramOpts::new(
+                "http_request_duration_seconds",
+                "From the request's head to the answer's head.",
+            )
+            .buckets(SECONDS.to_vec()),
+            &["method", "route"],
+        )?;
+        let in_flight = IntGauge::new("http_requests_in_flight", "Requests that are being answered.")?;
+        let calls = HistogramVec::new(
+            HistogramOpts::new("database_call_duration_seconds", "Calls of the database.")
+                .buckets(SECONDS.to_vec()),
+            &["call", "outcome"],
+        )?;
+        let registry = Registry::new();
+        registry.register(Box::new(requests.clone()))?;
+        registry.register(Box::new(latency.clone()))?;
+        registry.register(Box::new(in_flight.clone()))?;
+        registry.register(Box::new(calls.clone()))?;
+        Ok(Self { registry, requests, latency, in_flight, calls })
+    }
+
+    pub(super) fn render(&self) -> prometheus::Result<String> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+
+    pub(super) fn observe_call(&self, call: &str, outcome: &str, seconds: f64) {
+        self.calls.with_label_values(&[call, outcome]).observe(seconds);
+    }
+}
+
+impl Observer for Process {
+    fn started(&self) {
+        self.in_flight.inc();
+    }
+
+    fn finished(&self, outcome: &Outcome<'_>) {
+        self.in_flight.dec();
+        let status = outcome.status.map_or(CLIENT_CLOSED_REQUEST, |status| status.as_u16()).to_string();
+        self.requests.with_label_values(&[outcome.method, outcome.route, &status]).inc();
+        self.latency
+            .with_label_values(&[outcome.method, outcome.route])
+            .observe(outcome.latency.as_secs_f64());
+    }
+}

@@ -1,0 +1,155 @@
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use switchyard_ambient::Ambient;
+use switchyard_api::{Api, Authenticator, COLLECTIONS, serve_api};
+use switchyard_database::{Collection, Database, Db, Schema};
+use tokio::net::TcpListener;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::metrics::MetricsError;
+use crate::{ConnectError, Metrics, Platform, Settings, connect, lambda, logs, server};
+
+/// How long a function waits at its start for the database. It connects then, so that the first request need not; but
+/// the first request answers for itself if that fails.
+const FIRST_PING: Duration = Duration::from_secs(2);
+
+/// How often a server removes what has expired, and how much at once.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+const SWEEP_AT_MOST: u32 = 1_000;
+
+/// What every program of the project has: settings, logs, metrics, a database; and how it answers requests.
+#[derive(Debug)]
+pub struct Runtime {
+    settings: Settings,
+    metrics: Metrics,
+    db: Db,
+}
+
+/// Why a program cannot start, or cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// There is no database.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The database does not do what it is asked for at the start.
+    #[error("the database cannot be prepared")]
+    Database(#[from] switchyard_database::Error),
+    /// The metrics could not be set up.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    /// The address is taken, or not one of this machine's.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: String,
+        /// What the system says.
+        #[source]
+        cause: io::Error,
+    },
+    /// The system refuses to tell of signals.
+    #[error("cannot wait for signals")]
+    Signals(#[source] io::Error),
+    /// Lambda's runtime interface does not answer.
+    #[error("the Lambda runtime interface failed")]
+    Lambda(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Runtime {
+    /// Starts to log, and opens the database.
+    pub async fn start(settings: Settings) -> Result<Self, RuntimeError> {
+        logs::start(&settings.log);
+        let ambient = Ambient::system();
+        let metrics = match &settings.platform {
+            Platform::Server => Metrics::in_process()?,
+            Platform::Lambda { function } => Metrics::embedded(function.clone(), ambient.clone()),
+        };
+        let database = metrics.time(connect(&settings.database_url, &ambient).await?);
+        if matches!(settings.platform, Platform::Lambda { .. }) {
+            warm_up(&*database).await;
+        }
+        Ok(Self { settings, metrics, db: Db::new(database, ambient) })
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The database.
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// The metrics.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Brings the stored tables to these collections, and to those that the conventions of the API keep. On Lambda it
+    /// does nothing: there it would happen at every cold start, and the deployment has done it.
+    pub async fn migrate(
+        &self,
+        collections: impl IntoIterator<Item = &'static Collection>,
+    ) -> Result<(), RuntimeError> {
+        if matches!(self.settings.platform, Platform::Server) {
+            let schema = Schema::new(collections.into_iter().chain(COLLECTIONS))?;
+            self.db.backend().migrate(&schema).await?;
+        }
+        Ok(())
+    }
+
+    /// Answers requests: as a Lambda function where there is one to be, else as a server on `HOST` and `PORT`, until
+    /// Ctrl-C or SIGTERM.
+    pub async fn serve(
+        self,
+        router: OpenApiRouter,
+        authenticator: Arc<dyn Authenticator>,
+    ) -> Result<(), RuntimeError> {
+        let Self { settings, metrics, db } = self;
+        let api = Api::new(db.clone(), authenticator, settings.api, metrics.observer());
+        let router = serve_api(router, Arc::new(api));
+        if matches!(settings.platform, Platform::Lambda { .. }) {
+            return lambda::serve(router).await.map_err(RuntimeError::Lambda);
+        }
+        let address = settings.address;
+        let listen = |cause| RuntimeError::Listen { address: address.to_string(), cause };
+        let listener = TcpListener::bind(address).await.map_err(listen)?;
+        let bound = listener.local_addr().map_err(listen)?;
+        tracing::info!("listening on http://{bound}");
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let signals = tokio::spawn(async move {
+            let told = server::told_to_end().await;
+            drop(stop);
+            told
+        });
+        let sweeping = tokio::spawn(sweep(db));
+        let until_stopped = async move { drop(stopped.await) };
+        server::serve(listener, router, until_stopped, settings.shutdown_timeout).await;
+        sweeping.abort();
+        match signals.await {
+            Ok(told) => told.map_err(RuntimeError::Signals),
+            Err(fault) => Err(RuntimeError::Signals(io::Error::other(fault))),
+        }
+    }
+}
+
+async fn warm_up(database: &dyn Database) {
+    match tokio::time::timeout(FIRST_PING, database.ping()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(fault)) => tracing::warn!(cause = %fault, "the database does not answer yet"),
+        Err(_elapsed) => tracing::warn!("the database takes its time"),
+    }
+}
+
+/// Removes what has expired, for as long as the server runs. Reads do not see it any more, so this is about space only.
+async fn sweep(db: Db) {
+    let mut ticks = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        ticks.tick().await;
+        if let Err(fault) = db.backend().sweep_expired(SWEEP_AT_MOST).await {
+            tracing::warn!(cause = %fault, "what has expired could not be removed");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use switchyard_api::ApiSettings;
+use switchyard_settings::{Environment, Lifetime};
+
+use crate::{DatabaseUrl, LogSettings, Platform};
+
+/// What every program of the project can be told.
+///
+/// | variable | meaning | unless set |
+/// |---|---|---|
+/// | `DATABASE_URL` | which database, see [`DatabaseUrl`] | must be set |
+/// | `HOST`, `PORT` | where a server listens | `127.0.0.1`, `3000` |
+/// | `LOG` | what is logged, as `info,switchyard=debug` | `info` |
+/// | `LOG_FORMAT` | `json` or `text` | `json` on Lambda, else `text` |
+/// | `CORS_ORIGINS` | origins whose pages may call the API, separated by commas | none |
+/// | `RATE_LIMIT` | requests of a client address on anonymous auth routes, as `100/15m`, or `off` | `100/15m` |
+/// | `RATE_LIMIT_USER` | requests of a signed-in user | `1000/15m` |
+/// | `TRUSTED_PROXIES` | addresses and networks whose `X-Forwarded-For` is believed | none |
+/// | `REQUEST_TIMEOUT` | how long a request may take | `25s` |
+/// | `SHUTDOWN_TIMEOUT` | how long running requests may go on after SIGTERM | `20s` |
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What the program runs as.
+    pub platform: Platform,
+    /// Which database.
+    pub database_url: DatabaseUrl,
+    /// Where a server listens.
+    pub address: SocketAddr,
+    /// What is logged, and how.
+    pub log: LogSettings,
+    /// What can be set about the API's conventions.
+    pub api: ApiSettings,
+    /// How long running requests may go on when the server is told to end.
+    pub shutdown_timeout: Duration,
+}
+
+impl Settings {
+    /// Reads the settings; `None` where something is missing or malformed.
+    pub fn read(environment: &mut Environment) -> Option<Self> {
+        let database_url = environment.required("DATABASE_URL");
+        let host = environment.or_with("HOST", IpAddr::V4(Ipv4Addr::LOCALHOST), |text| {
+            text.parse().map_err(|_| "must be an IP address, as in 127.0.0.1 or 0.0.0.0")
+        });
+        let port = environment
+            .or_with("PORT", 3000, |text| text.parse().map_err(|_| "must be a number from 0 to 65535"));
+        let log = LogSettings::read(environment);
+        let api = read_api(environment);
+        let shutdown_timeout = environment.or("SHUTDOWN_TIMEOUT", Lifetime::seconds(20));
+        Some(Self {
+            platform: Platform::read(environment),
+            database_url: database_url?,
+            address: SocketAddr::new(host?, port?),
+            log: log?,
+            api: api?,
+            shutdown_timeout: shutdown_timeout?.into(),
+        })
+    }
+}
+
+fn read_api(environment: &mut Environment) -> Option<ApiSettings> {
+    let defaults = ApiSettings::default();
+    let cors_origins = environment.or("CORS_ORIGINS", defaults.cors_origins);
+    let rate_limit = environment.or("RATE_LIMIT", defaults.rate_limit);
+    let rate_limit_user = environment.or("RATE_LIMIT_USER", defaults.rate_limit_user);
+    let trusted_proxies = environment.or("TRUSTED_PROXIES", defaults.trusted_proxies);
+    let request_timeout = environment.optional::<Lifetime>("REQUEST_TIMEOUT");
+    Some(ApiSettings {
+        cors_origins: cors_origins?,
+        rate_limit: rate_limit?,
+        rate_limit_user: rate_limit_user?,
+        trusted_proxies: trusted_proxies?,
+        request_timeout: request_timeout?.map_or(defaults.request_timeout, Duration::from),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Settings, String> {
+        Environment::of(variables.iter().copied()).read(Settings::read).map_err(|faults| faults.to_string())
+    }
+
+    #[test]
+    fn a_database_is_all_that_must_be_said() {
+        let settings = read(&[("DATABASE_URL", "sqlite::memory:")]).unwrap();
+        assert_eq!(settings.database_url, DatabaseUrl::SqliteMemory);
+        assert_eq!(settings.address.to_string(), "127.0.0.1:3000");
+        assert_eq!(settings.api.rate_limit.to_string(), "100/900s");
+        assert_eq!(settings.api.rate_limit_user.to_string(), "1000/900s");
+        assert_eq!(settings.api.request_timeout, Duration::from_secs(25));
+        assert_eq!(settings.shutdown_timeout, Duration::from_secs(20));
+    }
+
+    #[test]
+    fn every_fault_is_named_in_one_message() {
+        let faults = read(&[
+            ("HOST", "localhost"),
+            ("PORT", "http"),
+            ("LOG", "loud=?"),
+            ("LOG_FORMAT", "xml"),
+            ("CORS_ORIGINS", "example.com"),
+            ("RATE_LIMIT", "many"),
+            ("RATE_LIMIT_USER", "0/1m"),
+            ("TRUSTED_PROXIES", "proxy"),
+            ("REQUEST_TIMEOUT", "25"),
+            ("SHUTDOWN_TIMEOUT", "soon"),
+        ]);
+        assert_eq!(
+            faults.unwrap_err(),
+            "these settings are missing or malformed:\n\
+             - DATABASE_URL is not set\n\
+             - HOST must be an IP address, as in 127.0.0.1 or 0.0.0.0\n\
+             - PORT must be a number from 0 to 65535\n\
+             - LOG must be a filter, as in info,switchyard_identity=debug\n\
+             - LOG_FORMAT must be json or text\n\
+             - CORS_ORIGINS `example.com` is not an origin as in https://app.example.com\n\
+             - RATE_LIMIT must be a number of requests and a time, as in 100/15m, or off\n\
+             - RATE_LIMIT_USER must be a number of requests and a time, as in 100/15m, or off\n\
+             - TRUSTED_PROXIES `proxy` is neither an address nor a network as in 10.0.0.0/8\n\
+             - REQUEST_TIMEOUT must be a time as in 90s, 15m, 24h or 30d\n\
+             - SHUTDOWN_TIMEOUT must be a time as in 90s, 15m, 24h or 30d"
+        );
+    }
+}
