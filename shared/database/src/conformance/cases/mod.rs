@@ -125,6 +125,64 @@ cases! { $
         an_index_over_a_whole_collection_is_in_one_order_both_ways
         a_query_that_does_not_fit_its_index_is_refused
     }
+    /// Pages, cursors and ranges.
+    pages {
+        an_empty_result_is_one_empty_page
+        limits_around_the_number_of_documents_give_exact_pages
+        a_page_holds_1_to_1000_documents
+        a_page_holds_a_thousand_documents
+        a_page_holds_more_than_a_megabyte
+        a_cursor_survives_the_deletion_of_its_anchor
+        a_cursor_stays_where_its_anchor_was_when_that_moves
+        what_comes_before_a_cursor_is_not_seen_and_what_comes_behind_it_is
+        a_page_may_be_continued_with_another_limit
+        a_cursor_of_one_instance_works_on_another
+        an_altered_cursor_is_refused
+        a_borrowed_cursor_is_refused
+        a_cursor_of_one_filter_is_refused_by_another
+        a_filter_that_fits_rarely_gives_short_pages
+        a_thousand_documents_examined_are_the_end_when_there_are_no_more
+        a_filtered_page_ends_with_its_last_document
+        ranges_take_their_ends_in_or_leave_them_out
+        a_range_over_the_first_sort_field_takes_all_that_begins_with_it
+        a_range_is_paged_within_its_ends
+        the_longest_sort_keys_are_paged
+    }
+    /// Filters on top of an index.
+    filters {
+        a_filter_for_one_value_lets_through_what_equals_it
+        a_filter_for_a_set_lets_through_each_of_its_values
+        a_filter_for_a_range_takes_its_ends_in_or_leaves_them_out
+        a_filter_for_a_range_of_strings_compares_their_utf8_bytes
+        another_kind_of_value_fits_no_filter
+        a_missing_field_and_null_fit_no_filter
+        a_whole_number_fits_however_it_was_written
+        a_document_fits_every_filter_of_a_query
+        names_and_values_of_filters_mean_nothing_but_themselves
+        a_filter_has_a_hundred_values_and_no_more
+    }
+    /// Unique attributes.
+    unique {
+        a_taken_value_is_refused_and_its_attribute_named
+        of_two_taken_values_the_attribute_first_by_name_is_told
+        values_are_compared_byte_by_byte
+        null_and_missing_values_are_not_constrained
+        a_value_is_freed_by_a_change
+        a_value_is_freed_by_a_delete
+        an_unchanged_value_stays_free_of_conflict
+        a_value_outlives_increments_of_its_document
+        two_documents_swap_their_values_in_one_batch
+        three_documents_rotate_their_values_in_one_batch
+        a_value_moves_from_a_deleted_to_a_created_document_in_one_batch
+        a_value_moves_along_a_chain_in_one_batch
+        two_claims_of_one_value_in_a_batch_are_refused
+        a_failed_batch_leaves_no_guard_behind
+        a_value_is_released_by_its_owner_only
+        a_combination_of_fields_is_unique_as_a_whole
+        one_value_in_two_attributes_or_collections_is_no_conflict
+        the_ends_of_i64_are_values_of_their_own
+        a_lookup_that_does_not_fit_the_declaration_is_refused
+    }
     /// Counters.
     increments {
         an_increment_below_its_floor_is_rejected
