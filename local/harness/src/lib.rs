@@ -5,6 +5,7 @@
 
 pub mod emulator;
 pub mod process;
+pub mod store;
 
 /// The value of a variable that `local/servers env` sets.
 ///

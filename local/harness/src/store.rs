@@ -1,0 +1,91 @@
+//! A fresh, empty store on each backend.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::Context as _;
+use switchyard_ambient::Ambient;
+use switchyard_database::Database;
+use switchyard_dynamodb::DynamoDb;
+use switchyard_postgres::Postgres;
+use switchyard_sqlite::Sqlite;
+
+use crate::required;
+
+/// The databases that everything is tested on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// Embedded.
+    Sqlite,
+    /// The server of `TEST_POSTGRES_URL`.
+    Postgres,
+    /// The server of `TEST_DYNAMODB_ENDPOINT`.
+    DynamoDb,
+}
+
+impl Backend {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Sqlite, Self::Postgres, Self::DynamoDb];
+}
+
+/// A store of a test's own, which goes with it.
+#[derive(Debug)]
+pub struct Store {
+    backend: Backend,
+    /// Its address, as `DATABASE_URL` wants it.
+    pub database_url: String,
+    directory: tempfile::TempDir,
+}
+
+impl Store {
+    /// An empty store. Nothing is migrated yet.
+    pub async fn fresh(backend: Backend) -> anyhow::Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("t{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let directory = tempfile::tempdir()?;
+        let database_url = match backend {
+            Backend::Sqlite => format!("sqlite:{}", directory.path().join("switchyard.db").display()),
+            Backend::Postgres => {
+                let url = required("TEST_POSTGRES_URL");
+                postgres_execute(&url, &format!("DROP SCHEMA IF EXISTS {name} CASCADE; CREATE SCHEMA {name}")).await?;
+                let separator = if url.contains('?') { '&' } else { '?' };
+                format!("{url}{separator}options=-c%20search_path%3D{name}")
+            }
+            Backend::DynamoDb => format!("dynamodb://{}", name.replace('_', "-")),
+        };
+        Ok(Self { backend, database_url, directory })
+    }
+
+    /// A handle on the store, with a clock and randomness of its own.
+    pub async fn open(&self, ambient: Ambient) -> anyhow::Result<Arc<dyn Database>> {
+        Ok(match self.backend {
+            Backend::Sqlite => Arc::new(Sqlite::open(self.directory.path().join("switchyard.db"), ambient)?),
+            Backend::Postgres => Arc::new(Postgres::connect(&self.database_url, ambient).await?),
+            Backend::DynamoDb => {
+                let prefix = self.database_url.strip_prefix("dynamodb://").context("the URL was made here")?;
+                Arc::new(DynamoDb::connect(prefix, ambient).await?)
+            }
+        })
+    }
+
+    /// The variables that a process of the project needs to use this store.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let mut variables = vec![("DATABASE_URL".to_owned(), self.database_url.clone())];
+        if self.backend == Backend::DynamoDb {
+            variables.push(("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), required("TEST_DYNAMODB_ENDPOINT")));
+            for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"] {
+                variables.push((name.to_owned(), required(name)));
+            }
+        }
+        variables
+    }
+}
+
+async fn postgres_execute(url: &str, statements: &str) -> anyhow::Result<()> {
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;
+    let connection = tokio::spawn(connection);
+    client.batch_execute(statements).await?;
+    drop(client);
+    connection.await??;
+    Ok(())
+}
