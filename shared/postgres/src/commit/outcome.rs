@@ -1,0 +1,159 @@
+//! What became of a write whose reply was lost.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use switchyard_database::retry::Backoff;
+use switchyard_database::{Batch, Operation, Version};
+use tokio_postgres::types::Type;
+
+use crate::Postgres;
+use crate::fault::{Fault, Outcome};
+use crate::read::{column, version_of};
+use crate::session::{Backend, Session};
+use crate::sql::{Call, Sql, Step};
+
+/// What is known of the session whose reply was lost.
+#[derive(Debug)]
+pub(super) struct Trace {
+    pub(super) backend: Option<Backend>,
+    /// The transaction's number, where the server had told it.
+    pub(super) transaction: Option<String>,
+}
+
+/// What became of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Applied,
+    /// And it never will be.
+    NotApplied,
+    Unknown,
+}
+
+static END: LazyLock<Sql> = LazyLock::new(|| {
+    Sql::new(
+        "select pg_terminate_backend(pid) from pg_stat_activity \
+         where pid = $1 and extract(epoch from backend_start)::text = $2",
+        &[Type::INT4, Type::TEXT],
+    )
+});
+
+static STATUS: LazyLock<Sql> =
+    LazyLock::new(|| Sql::new("select pg_xact_status($1::text::xid8)", &[Type::TEXT]));
+
+/// How long the lost session may take to end.
+const ENDING: Backoff =
+    Backoff { attempts: 60, base: Duration::from_millis(2), ceiling: Duration::from_millis(200) };
+
+impl Postgres {
+    /// Makes sure that a lost session holds no locks any more, as far as that can be done now.
+    pub(super) async fn end(&self, trace: &Trace) {
+        if let (Some(backend), Ok(session)) = (&trace.backend, self.pool.session().await) {
+            let _ = self.has_ended(&session, backend).await;
+        }
+    }
+
+    /// Finds out what became of `batch`.
+    ///
+    /// The lost session may be about to commit still, so it is ended first: what is read afterwards is final.
+    pub(super) async fn find_out(&self, batch: &Batch, trace: &Trace) -> Verdict {
+        let mut attempt = 1;
+        loop {
+            let verdict = match self.pool.session().await {
+                Ok(session) => self.look(&session, batch, trace).await,
+                Err(fault) => Err(fault),
+            };
+            match verdict {
+                Ok(verdict) => return verdict,
+                Err(Fault::Final(_)) => return Verdict::Unknown,
+                Err(_) => {
+                    if !Backoff::UNAVAILABLE.pause(attempt, &self.ambient).await {
+                        return Verdict::Unknown;
+                    }
+                    attempt += 1;
+                }
+            }
+        }
+    }
+
+    async fn look(&self, session: &Session, batch: &Batch, trace: &Trace) -> Outcome<Verdict> {
+        let has_ended = match &trace.backend {
+            Some(backend) => self.has_ended(session, backend).await?,
+            None => false,
+        };
+        let status = match &trace.transaction {
+            Some(transaction) => self.status_of(session, transaction).await?,
+            None => None,
+        };
+        let stored = self.versions_of(session, batch).await?;
+        Ok(judge(batch, &stored, has_ended, status.as_deref()))
+    }
+
+    /// Ends the server's process of a lost session; `true` once it is gone.
+    async fn has_ended(&self, session: &Session, backend: &Backend) -> Outcome<bool> {
+        let mut attempt = 1;
+        while !session.query(&END, &[&backend.pid, &backend.started]).await?.is_empty() {
+            if !ENDING.pause(attempt, &self.ambient).await {
+                return Ok(false);
+            }
+            attempt += 1;
+        }
+        Ok(true)
+    }
+
+    /// `committed` or `aborted`, once it is neither in progress nor too long ago.
+    async fn status_of(&self, session: &Session, transaction: &String) -> Outcome<Option<String>> {
+        let mut attempt = 1;
+        loop {
+            let rows = session.query(&STATUS, &[transaction]).await?;
+            let status: Option<String> = match rows.first() {
+                Some(row) => column(row, 0, &"pg_xact_status")?,
+                None => None,
+            };
+            if status.as_deref() != Some("in progress") {
+                return Ok(status);
+            }
+            if !ENDING.pause(attempt, &self.ambient).await {
+                return Ok(None);
+            }
+            attempt += 1;
+        }
+    }
+
+    /// The stored version of each operation's document.
+    async fn versions_of(&self, session: &Session, batch: &Batch) -> Outcome<Vec<Option<Version>>> {
+        let tables: Vec<_> =
+            batch.operations().iter().map(|prepared| self.tables.of(prepared.key().collection())).collect();
+        let steps = batch.operations().iter().zip(&tables).map(|(prepared, table)| {
+            Step::Call(Call { sql: &table.reads.get, params: vec![Box::new(prepared.key().id())] })
+        });
+        let replies = session.pipeline(steps.collect()).await?;
+        let versions = batch.operations().iter().zip(&replies).map(|(prepared, rows)| {
+            Ok(rows.first().map(|row| version_of(row, 0, prepared.key())).transpose()?)
+        });
+        versions.collect()
+    }
+}
+
+/// A version is never used twice: a document that has the version which the batch fixed beforehand was written by it,
+/// and one that still has the version which the batch replaces was not.
+fn judge(batch: &Batch, stored: &[Option<Version>], has_ended: bool, status: Option<&str>) -> Verdict {
+    let operations = || batch.operations().iter().zip(stored);
+    if operations()
+        .any(|(prepared, stored)| prepared.version != Version::NONE && *stored == Some(prepared.version))
+    {
+        return Verdict::Applied;
+    }
+    let is_untouched = operations().any(|(prepared, stored)| match &prepared.operation {
+        Operation::Replace { previous, .. } | Operation::Delete { previous } => {
+            *stored == Some(previous.version)
+        }
+        _ => false,
+    });
+    match status {
+        _ if has_ended && is_untouched => Verdict::NotApplied,
+        Some("aborted") => Verdict::NotApplied,
+        Some("committed") => Verdict::Applied,
+        _ => Verdict::Unknown,
+    }
+}

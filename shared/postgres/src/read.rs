@@ -1,0 +1,189 @@
+//! Reading: by key, by unique attribute, along an index, by words, and everything.
+
+use std::collections::{BTreeMap, HashMap};
+
+use async_trait::async_trait;
+use switchyard_ambient::Timestamp;
+use switchyard_database::paging::{Entry, Range, Ranges, Source, check_keys};
+use switchyard_database::retry::Backoff;
+use switchyard_database::{Collection, Document, Error, Key, Result, UniqueKey, Version, encoding};
+use tokio_postgres::Row;
+
+use crate::Postgres;
+use crate::fault::{Fault, corrupt};
+use crate::session::Params;
+use crate::sql::{Call, Sql, Step};
+use crate::values::{StoredBody, StoredVersion};
+
+impl Postgres {
+    /// The rows of a statement that may run twice; again when a connection fails.
+    pub(crate) async fn rows(&self, sql: &Sql, params: Params<'_>) -> Result<Vec<Row>> {
+        let mut attempt = 1;
+        loop {
+            let outcome = match self.pool.session().await {
+                Ok(session) => session.query(sql, params).await.map_err(Fault::from),
+                Err(fault) => Err(fault),
+            };
+            match outcome {
+                Ok(rows) => return Ok(rows),
+                Err(fault) => self.pause_after(fault, attempt).await?,
+            }
+            attempt += 1;
+        }
+    }
+
+    /// The same for several statements, sent together.
+    async fn replies<'a>(&self, steps: impl Fn() -> Vec<Step<'a>> + Send) -> Result<Vec<Vec<Row>>> {
+        let mut attempt = 1;
+        loop {
+            let outcome = match self.pool.session().await {
+                Ok(session) => session.pipeline(steps()).await,
+                Err(fault) => Err(fault),
+            };
+            match outcome {
+                Ok(replies) => return Ok(replies),
+                Err(fault) => self.pause_after(fault, attempt).await?,
+            }
+            attempt += 1;
+        }
+    }
+
+    /// Waits before another try, if one makes sense.
+    async fn pause_after(&self, fault: Fault, attempt: u32) -> Result<()> {
+        match fault {
+            Fault::Final(error) => Err(error),
+            fault => match Backoff::UNAVAILABLE.pause(attempt, &self.ambient).await {
+                true => Ok(()),
+                false => Err(fault.into_error()),
+            },
+        }
+    }
+
+    pub(crate) async fn read_one(&self, key: &Key) -> Result<Option<Document>> {
+        let table = self.tables.of(key.collection());
+        let rows = self.rows(&table.reads.get, &[&key.id()]).await?;
+        let document = rows.first().map(|row| document_of(key.clone(), row, 0)).transpose()?;
+        Ok(self.live(document))
+    }
+
+    pub(crate) async fn read_many(&self, keys: &[Key]) -> Result<Vec<Option<Document>>> {
+        check_keys(keys)?;
+        let mut by_collection: BTreeMap<&str, (&'static Collection, Vec<&str>)> = BTreeMap::new();
+        for key in keys {
+            let collection = key.collection();
+            by_collection.entry(collection.name).or_insert((collection, Vec::new())).1.push(key.id());
+        }
+        let parts: Vec<_> =
+            by_collection.into_values().map(|(collection, ids)| (self.tables.of(collection), ids)).collect();
+        let steps = || {
+            let calls = parts.iter().map(|(table, ids)| {
+                Step::Call(Call { sql: &table.reads.get_many, params: vec![Box::new(&ids[..])] })
+            });
+            calls.collect()
+        };
+        let rows = self.replies(steps).await?;
+        let mut found = HashMap::new();
+        for ((table, _), rows) in parts.iter().zip(&rows) {
+            for row in rows {
+                let document = stored_document(table.collection, row, 0)?;
+                found.insert(document.key.clone(), document);
+            }
+        }
+        Ok(keys.iter().map(|key| self.live(found.get(key).cloned())).collect())
+    }
+
+    pub(crate) async fn read_owner(&self, unique: &UniqueKey) -> Result<Option<Document>> {
+        let collection = unique.collection();
+        let table = self.tables.of(collection);
+        let place = collection.uniques.iter().position(|declared| declared.name == unique.attribute());
+        let sql = place
+            .and_then(|place| table.reads.lookup.get(place))
+            .ok_or_else(|| Error::Internal("a unique key names a declared attribute".to_owned()))?;
+        let rows = self.rows(sql, &[&unique.value()]).await?;
+        let document = rows.first().map(|row| stored_document(collection, row, 0)).transpose()?;
+        Ok(self.live(document))
+    }
+
+    fn live(&self, document: Option<Document>) -> Option<Document> {
+        document.filter(|document| document.expires_at.is_none() || !document.is_expired(self.ambient.now()))
+    }
+}
+
+#[async_trait]
+impl Ranges for Postgres {
+    async fn read_range(&self, range: &Range, at_most: usize) -> Result<Vec<Entry>> {
+        let table = self.tables.of(range.collection);
+        let direction = usize::from(range.descending);
+        let (sql, prefix, above_all) = match &range.source {
+            Source::Index { index, partition } => {
+                let place = range.collection.indexes.iter().position(|declared| declared.name == index.name);
+                let sql = place
+                    .and_then(|place| table.reads.range.get(place))
+                    .ok_or_else(|| Error::Internal("a checked query names a declared index".to_owned()))?;
+                // No entry begins with more FF than its integers have bytes: no text has any.
+                let above_all = vec![0xff; 8 * (index.partition.len() + index.sort.len()) + 1];
+                (sql, &partition[..], above_all)
+            }
+            Source::Terms { .. } => (&table.reads.terms, &[][..], vec![0xff]),
+        };
+        let from = [prefix, &range.from].concat();
+        let to = match &range.to {
+            Some(to) => [prefix, to].concat(),
+            None => encoding::successor_of_prefix(prefix).unwrap_or(above_all),
+        };
+        let now = self.ambient.now().as_micros();
+        let limit = i64::try_from(at_most).unwrap_or(i64::MAX);
+        let rows = self.rows(&sql[direction], &[&from, &to, &now, &limit]).await?;
+        rows.iter()
+            .map(|row| {
+                let key: &[u8] = column(row, 0, &range.collection.name)?;
+                let document = stored_document(range.collection, row, 1)?;
+                Ok(Entry { position: key[prefix.len()..].to_vec(), document })
+            })
+            .collect()
+    }
+
+    async fn read_collection(
+        &self,
+        collection: &'static Collection,
+        after: Option<&str>,
+        at_most: usize,
+    ) -> Result<Vec<Document>> {
+        let table = self.tables.of(collection);
+        let after = after.unwrap_or_default(); // no id is empty
+        let now = self.ambient.now().as_micros();
+        let limit = i64::try_from(at_most).unwrap_or(i64::MAX);
+        let rows = self.rows(&table.reads.scan, &[&after, &now, &limit]).await?;
+        rows.iter().map(|row| stored_document(collection, row, 0)).collect()
+    }
+}
+
+/// The document in the columns `id, version, doc, expires_at`, of which the id is the column `first`.
+pub(crate) fn stored_document(collection: &'static Collection, row: &Row, first: usize) -> Result<Document> {
+    let id: &str = column(row, first, &collection.name)?;
+    let key = Key::new(collection, id).map_err(|fault| corrupt(&collection.name, &fault))?;
+    document_of(key, row, first + 1)
+}
+
+/// The document in the columns `version, doc, expires_at`, of which the version is the column `first`.
+pub(crate) fn document_of(key: Key, row: &Row, first: usize) -> Result<Document> {
+    let StoredVersion(version) = column(row, first, &key)?;
+    let body: Option<StoredBody> = column(row, first + 1, &key)?;
+    let expires_at: Option<i64> = column(row, first + 2, &key)?;
+    let body = body.map(|StoredBody(body)| body).unwrap_or_default();
+    Ok(Document::from_stored(key, version, body, expires_at.map(Timestamp::from_micros)))
+}
+
+pub(crate) fn column<'a, T: tokio_postgres::types::FromSql<'a>>(
+    row: &'a Row,
+    column: usize,
+    of: &dyn std::fmt::Display,
+) -> Result<T> {
+    row.try_get(column).map_err(|fault| corrupt(of, &crate::fault::sentence_of(&fault)))
+}
+
+/// What is stored of a version; used where nothing else of a document is needed.
+pub(crate) fn version_of(row: &Row, place: usize, of: &dyn std::fmt::Display) -> Result<Version> {
+    let StoredVersion(version) = column(row, place, of)?;
+    Ok(version)
+}

@@ -1,0 +1,143 @@
+//! One connection.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::task::Poll;
+
+use futures::FutureExt as _;
+use futures::future::{join, maybe_done};
+use switchyard_ambient::Timestamp;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Error, Row, Statement};
+
+use crate::fault::Outcome;
+use crate::sql::{Sql, Step};
+
+/// Values for a statement.
+pub(crate) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+/// The server's process behind a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Backend {
+    pub(crate) pid: i32,
+    /// When it started: process ids come back.
+    pub(crate) started: String,
+}
+
+/// A connection with the statements that were prepared on it.
+pub(crate) struct Session {
+    client: Client,
+    /// `None` where named statements do not outlive a transaction.
+    prepared: Option<Mutex<HashMap<String, Statement>>>,
+    /// `None` behind a proxy, where the process changes from transaction to transaction.
+    pub(crate) backend: Option<Backend>,
+    pub(crate) used_at: Timestamp,
+    is_in_transaction: AtomicBool,
+}
+
+impl Session {
+    pub(crate) fn new(client: Client, is_proxied: bool, now: Timestamp) -> Self {
+        Self {
+            client,
+            prepared: (!is_proxied).then(Mutex::default),
+            backend: None,
+            used_at: now,
+            is_in_transaction: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Whether another caller may have it.
+    pub(crate) fn is_clean(&self) -> bool {
+        !self.client.is_closed() && !self.is_in_transaction.load(Ordering::Relaxed)
+    }
+
+    /// Between the two, a session that is given back is closed instead, and the server rolls back.
+    pub(crate) fn note_transaction(&self, is_open: bool) {
+        self.is_in_transaction.store(is_open, Ordering::Relaxed);
+    }
+
+    /// Runs a statement and returns its rows. The request is sent when the future is first polled.
+    pub(crate) async fn query(&self, sql: &Sql, params: Params<'_>) -> Result<Vec<Row>, Error> {
+        match self.prepared(sql) {
+            Some(statement) => self.client.query(&statement, params).await,
+            None => {
+                let params: Vec<_> = params.iter().copied().zip(sql.types.iter().cloned()).collect();
+                self.preparing(sql, self.client.query_typed(&sql.text, &params)).await
+            }
+        }
+    }
+
+    /// Runs a statement and returns the number of rows that it changed, or selected.
+    pub(crate) async fn execute(&self, sql: &Sql, params: Params<'_>) -> Result<u64, Error> {
+        match self.prepared(sql) {
+            Some(statement) => self.client.execute(&statement, params).await,
+            None => {
+                let params: Vec<_> = params.iter().copied().zip(sql.types.iter().cloned()).collect();
+                self.preparing(sql, self.client.execute_typed(&sql.text, &params)).await
+            }
+        }
+    }
+
+    /// Sends all steps at once and returns what they return, or the first fault: one round trip.
+    pub(crate) async fn pipeline(&self, steps: Vec<Step<'_>>) -> Outcome<Vec<Vec<Row>>> {
+        let mut replies: Vec<_> =
+            steps.into_iter().map(|step| Box::pin(maybe_done(self.step(step)))).collect();
+        poll_fn(|context| {
+            let mut all = Poll::Ready(());
+            for reply in &mut replies {
+                if reply.poll_unpin(context).is_pending() {
+                    all = Poll::Pending;
+                }
+            }
+            all
+        })
+        .await;
+        let rows: Result<Vec<_>, Error> = replies
+            .iter_mut()
+            .map(|reply| reply.as_mut().take_output().unwrap_or_else(|| Ok(Vec::new())))
+            .collect();
+        Ok(rows?)
+    }
+
+    async fn step(&self, step: Step<'_>) -> Result<Vec<Row>, Error> {
+        match step {
+            Step::Plain(text) => self.client.batch_execute(text).await.map(|()| Vec::new()),
+            Step::Call(call) => {
+                let params: Vec<&(dyn ToSql + Sync)> =
+                    call.params.iter().map(|param| &**param as &(dyn ToSql + Sync)).collect();
+                self.query(call.sql, &params).await
+            }
+        }
+    }
+
+    /// Ends a transaction without waiting for the answer: what is sent later is answered later.
+    pub(crate) fn roll_back(&self) {
+        let _ = self.client.batch_execute("rollback").now_or_never();
+        self.note_transaction(false);
+    }
+
+    fn prepared(&self, sql: &Sql) -> Option<Statement> {
+        let prepared = self.prepared.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        prepared.get(&sql.text).cloned()
+    }
+
+    /// The first use of a statement prepares it for the next one, in the same round trip.
+    async fn preparing<T>(
+        &self,
+        sql: &Sql,
+        first_use: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let Some(prepared) = &self.prepared else { return first_use.await };
+        let (reply, statement) = join(first_use, self.client.prepare_typed(&sql.text, &sql.types)).await;
+        if let Ok(statement) = statement {
+            prepared.lock().unwrap_or_else(PoisonError::into_inner).insert(sql.text.clone(), statement);
+        }
+        reply
+    }
+}

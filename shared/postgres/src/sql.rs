@@ -1,0 +1,50 @@
+//! A statement, and the calls that are made of it.
+
+use tokio_postgres::types::{ToSql, Type};
+
+/// A value for a statement.
+pub(crate) type Param<'a> = Box<dyn ToSql + Sync + Send + 'a>;
+
+/// The text of a statement with the types of its parameters, which spares asking the server for them.
+#[derive(Clone, Debug)]
+pub(crate) struct Sql {
+    pub(crate) text: String,
+    pub(crate) types: Vec<Type>,
+}
+
+impl Sql {
+    pub(crate) fn new(text: impl Into<String>, types: &[Type]) -> Self {
+        Self { text: text.into(), types: types.to_vec() }
+    }
+}
+
+/// A statement with values for its parameters.
+pub(crate) struct Call<'a> {
+    pub(crate) sql: &'a Sql,
+    pub(crate) params: Vec<Param<'a>>,
+}
+
+/// One of the statements that are sent together.
+pub(crate) enum Step<'a> {
+    /// Text without parameters, as `begin`.
+    Plain(&'static str),
+    Call(Call<'a>),
+}
+
+/// Puts a statement together while counting its parameters.
+#[derive(Debug, Default)]
+pub(crate) struct Parameters {
+    types: Vec<Type>,
+}
+
+impl Parameters {
+    /// The placeholder of the next parameter.
+    pub(crate) fn next(&mut self, kind: Type) -> String {
+        self.types.push(kind);
+        format!("${}", self.types.len())
+    }
+
+    pub(crate) fn into_sql(self, text: String) -> Sql {
+        Sql { text, types: self.types }
+    }
+}

@@ -1,0 +1,47 @@
+//! TLS with verified certificates.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+use switchyard_database::{Error, Result};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// A connector that accepts only servers whose certificate is for the host of the URL and signed by an authority of
+/// `root_certificates`, or else by one that the machine trusts.
+pub(crate) fn connector(root_certificates: Option<&Path>) -> Result<MakeRustlsConnect> {
+    let roots = match root_certificates {
+        Some(file) => roots_of_file(file)?,
+        None => roots_of_machine(),
+    };
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|fault| Error::Internal(format!("TLS cannot be set up: {fault}")))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    // Asked for by sslnegotiation=direct; servers that negotiate ignore it.
+    config.alpn_protocols = vec![b"postgresql".to_vec()];
+    Ok(MakeRustlsConnect::new(config))
+}
+
+fn roots_of_file(file: &Path) -> Result<RootCertStore> {
+    let cannot = |why: &dyn std::fmt::Display| {
+        Error::Invalid(format!("the certificates in sslrootcert={} cannot be used: {why}", file.display()))
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(file).map_err(|fault| cannot(&fault))? {
+        let certificate = certificate.map_err(|fault| cannot(&fault))?;
+        roots.add(certificate).map_err(|fault| cannot(&fault))?;
+    }
+    if roots.is_empty() { Err(cannot(&"there are none")) } else { Ok(roots) }
+}
+
+/// None at all is no fault here: it is where a certificate has to be verified, which then fails and says so.
+fn roots_of_machine() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots
+}
