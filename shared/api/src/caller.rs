@@ -24,6 +24,17 @@ pub trait Authenticator: Debug + Send + Sync + 'static {
     async fn authenticate(&self, token: &str) -> Result<Caller, AuthenticationError>;
 }
 
+/// Knows nobody: for programs whose routes all are public, so that they need no keys.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoAuthenticator;
+
+#[async_trait]
+impl Authenticator for NoAuthenticator {
+    async fn authenticate(&self, _token: &str) -> Result<Caller, AuthenticationError> {
+        Err(AuthenticationError::Invalid)
+    }
+}
+
 /// Why a token does not tell who its bearer is.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthenticationError {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, header};
+use switchyard_ambient::Timestamp;
 
 use crate::{Api, ApiError, ApiResult, PeerAddress};
 
@@ -49,7 +50,7 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// Who asks from where: what an audit entry or a session records beside the caller. An extractor.
+/// Who asks from where and when: what an audit entry or a session records beside the caller. An extractor.
 #[derive(Clone, Debug)]
 pub struct RequestContext {
     /// The request's id.
@@ -58,6 +59,8 @@ pub struct RequestContext {
     pub client_address: Option<IpAddr>,
     /// The `User-Agent`, as far as it is text.
     pub user_agent: Option<String>,
+    /// When the request came in.
+    pub received_at: Timestamp,
 }
 
 impl RequestContext {
@@ -70,6 +73,7 @@ impl RequestContext {
                 .get(header::USER_AGENT)
                 .and_then(|agent| agent.to_str().ok())
                 .map(ToOwned::to_owned),
+            received_at: api.ambient().now(),
         }
     }
 }

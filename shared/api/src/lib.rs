@@ -97,8 +97,10 @@
 //! # }
 //! # #[tokio::main(flavor = "current_thread")] async fn main() {
 //! # let ambient = switchyard_ambient::Ambient::system();
-//! # let memory = switchyard_database::conformance::Memory::new(ambient.clone());
-//! # let db = Db::new(Arc::new(memory), ambient);
+//! # let sqlite = switchyard_sqlite::Sqlite::in_memory(ambient.clone()).unwrap();
+//! # let db = Db::new(Arc::new(sqlite), ambient);
+//! # let schema = switchyard_database::Schema::new([Note::COLLECTION].into_iter().chain(COLLECTIONS)).unwrap();
+//! # db.backend().migrate(&schema).await.unwrap();
 //! # let authenticator = Arc::new(Anyone);
 //! // What `switchyard_runtime` does with it:
 //! let document = complete(router(db.clone()).into_openapi());
@@ -129,7 +131,8 @@ mod stack;
 pub use address::{ParseProxiesError, PeerAddress, TrustedProxies};
 pub use answer::{Accepted, Created, NoContent, Tagged};
 pub use caller::{
-    AuthenticationError, Authenticator, Caller, MaybeCaller, OrNotFound, RecentCaller, STEP_UP_WINDOW,
+    AuthenticationError, Authenticator, Caller, MaybeCaller, NoAuthenticator, OrNotFound, RecentCaller,
+    STEP_UP_WINDOW,
 };
 pub use context::{RequestContext, RequestId, X_REQUEST_ID};
 pub use error::{ApiError, ApiResult, ErrorCode};
