@@ -4,24 +4,22 @@ mod docs;
 mod health;
 mod metrics;
 
-use std::sync::Arc;
-
 use switchyard_database::Db;
+use switchyard_runtime::Metrics;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use docs::OPENAPI_JSON;
-pub use metrics::RenderMetrics;
 
 /// What the handlers need.
 #[derive(Clone, Debug)]
 struct System {
     db: Db,
-    metrics: Option<Arc<dyn RenderMetrics>>,
+    metrics: Metrics,
 }
 
-/// The routes. Without `metrics`, as on Lambda, where metrics go out with the logs, `/metrics` answers 404.
-pub fn router(db: Db, metrics: Option<Arc<dyn RenderMetrics>>) -> OpenApiRouter {
+/// The routes. On Lambda, where `metrics` go out with the logs, `/metrics` answers 404.
+pub fn router(db: Db, metrics: Metrics) -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(health::get_liveness))
         .routes(routes!(health::get_readiness))

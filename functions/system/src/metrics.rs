@@ -1,18 +1,10 @@
-use std::fmt::Debug;
-use std::sync::Arc;
-
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
-use switchyard_api::{ApiResult, OrNotFound as _, operation_errors};
+use switchyard_api::{ApiError, ApiResult, OrNotFound as _, operation_errors};
+use switchyard_runtime::Metrics;
 
 use crate::System;
-
-/// Renders what was measured in the Prometheus text format.
-pub trait RenderMetrics: Debug + Send + Sync + 'static {
-    /// The present values.
-    fn render(&self) -> String;
-}
 
 operation_errors!(MetricsErrors: NotFound);
 
@@ -21,6 +13,6 @@ operation_errors!(MetricsErrors: NotFound);
 #[utoipa::path(get, path = "/metrics", tag = "system",
     responses((status = 200, body = String, content_type = "text/plain; version=0.0.4"), MetricsErrors))]
 pub(crate) async fn get_metrics(State(system): State<System>) -> ApiResult<impl IntoResponse> {
-    let metrics: Arc<dyn RenderMetrics> = system.metrics.or_not_found()?;
-    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render()))
+    let text = system.metrics.render().or_not_found()?.map_err(ApiError::internal)?;
+    Ok(([(header::CONTENT_TYPE, Metrics::CONTENT_TYPE)], text))
 }
