@@ -1,4 +1,5 @@
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -107,6 +108,16 @@ impl Runtime {
         router: OpenApiRouter,
         authenticator: Arc<dyn Authenticator>,
     ) -> Result<(), RuntimeError> {
+        self.serve_greeting(router, authenticator, |_| {}).await
+    }
+
+    /// As [`serve`](Self::serve); a server calls `greet` with its address once it listens.
+    pub async fn serve_greeting(
+        self,
+        router: OpenApiRouter,
+        authenticator: Arc<dyn Authenticator>,
+        greet: impl FnOnce(SocketAddr),
+    ) -> Result<(), RuntimeError> {
         let Self { settings, metrics, db } = self;
         let api = Api::new(db.clone(), authenticator, settings.api, metrics.observer());
         let router = serve_api(router, Arc::new(api));
@@ -118,6 +129,7 @@ impl Runtime {
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let bound = listener.local_addr().map_err(listen)?;
         tracing::info!("listening on http://{bound}");
+        greet(bound);
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let signals = tokio::spawn(async move {
             let told = server::told_to_end().await;
