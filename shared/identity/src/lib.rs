@@ -1,1 +1,84 @@
 //! Accounts, sessions, roles and the audit log, with no HTTP in them.
+//!
+//! Everything is reached through [`Identity`]. Every operation is told its [`Context`]: who asks, from where, when. It
+//! decides itself whether that is permitted, and records what it did in the transaction that did it.
+//!
+//! ```
+//! use switchyard_database::Db;
+//! use switchyard_identity::{AccountError, Actor, Context, Identity, IdentitySettings, Registration};
+//!
+//! async fn register(db: Db, settings: IdentitySettings) -> Result<(), Box<dyn std::error::Error>> {
+//!     let identity = Identity::new(db.clone(), settings);
+//!     identity.install(db.ambient().now()).await?;
+//!
+//!     let context = identity.context("request-1");
+//!     let registration = Registration {
+//!         email: "ada@example.com".parse()?,
+//!         password: "correct horse battery staple".parse()?,
+//!         name: "Ada Lovelace".parse()?,
+//!         device_name: None,
+//!     };
+//!     let signed_in = identity.accounts().register(&context, &registration).await?;
+//!
+//!     // What the next request brings is an access token.
+//!     let access_token = signed_in.tokens.access_token.expose();
+//!     let principal = identity.authenticate(access_token, context.now).await?;
+//!     let context = identity.context("request-2").by(Actor::User(principal));
+//!     let me = identity.accounts().me(&context).await?;
+//!     assert_eq!(me.value.name.as_str(), "Ada Lovelace");
+//!     Ok(())
+//! }
+//! ```
+
+mod account;
+mod audit;
+mod context;
+mod core;
+mod error;
+mod id;
+mod identity;
+mod page;
+mod password;
+mod permission;
+mod precondition;
+mod rfc3339;
+mod role;
+mod secret;
+mod session;
+mod settings;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+mod token;
+mod user;
+mod value;
+mod work;
+
+pub use account::{Accounts, FirstAdminOutcome, LoginOutcome, LoginRequest, Registration};
+pub use audit::{
+    Action, AuditBreak, AuditEntry, AuditEvent, AuditFilter, AuditLog, AuditVerification, BreakReason,
+    CHAINS, Outcome,
+};
+pub use context::{Actor, Context, Principal, STEP_UP_WINDOW};
+pub use error::{
+    AccountError, AuditError, EditError, Refused, RoleError, SessionError, TokenError, UserError,
+};
+pub use id::{ParseIdError, SessionId, UserId};
+pub use identity::{COLLECTIONS, Identity};
+pub use page::{Listed, PageRequest};
+pub use password::{InvalidPasswordHash, PasswordHash};
+pub use permission::{Permission, Permissions, UnknownPermission};
+pub use precondition::{EntityTag, Precondition, Tagged};
+pub use role::{InvalidRoleDescription, PermissionInfo, Role, RoleDescription, RoleFields, Roles};
+pub use secret::{KeyRing, KeyRingError, Secret};
+pub use session::{Sessions, SignIn, Tokens};
+pub use settings::{FirstAdmin, IdentitySettings, SettingFault, SettingFaults};
+pub use token::{Jwk, Jwks, KeyError, LocalSecrets, LocalSecretsError, SigningKeys};
+pub use user::{
+    ImportFault, Imported, InvalidRoleList, NewImportedUser, NewUser, PostalAddress, Profile, ProfileFields,
+    RoleList, UnknownStatus, User, UserFields, UserFilter, UserStats, UserStatus, Users,
+};
+pub use value::{
+    Bio, CountryCode, DateOfBirth, DeviceName, EmailAddress, InvalidDeviceName, InvalidEmail, InvalidName,
+    InvalidPassword, InvalidProfileValue, InvalidRoleName, LocaleTag, Password, PersonName, PhoneNumber,
+    PostalLine, RoleName, TimeZoneName, WebAddress,
+};

@@ -1,0 +1,34 @@
+use serde::{Deserialize, Serialize};
+use switchyard_ambient::Timestamp;
+use switchyard_database::{Collection, Entity, Field};
+
+use crate::{PasswordHash, UserId};
+
+/// What a user proves with who they are. Apart from the user, so that it is read only to be verified.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Credential {
+    user_id: UserId,
+    pub(super) password: PasswordHash,
+    /// When the password was chosen; a hash that is brought up to date does not count.
+    changed_at: Timestamp,
+}
+
+impl Entity for Credential {
+    const COLLECTION: &'static Collection =
+        &Collection::new("credentials").fields(&[Field::time("changed_at")]);
+
+    fn id(&self) -> &str {
+        self.user_id.as_str()
+    }
+}
+
+impl Credential {
+    pub(crate) fn new(user_id: UserId, password: PasswordHash, changed_at: Timestamp) -> Self {
+        Self { user_id, password, changed_at }
+    }
+
+    /// The same password, hashed in another way.
+    pub(super) fn rehashed(&self, password: PasswordHash) -> Self {
+        Self { password, ..self.clone() }
+    }
+}

@@ -1,0 +1,87 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::{Accounts, Credential};
+use crate::audit::{Action, AuditEvent};
+use crate::role::ADMIN;
+use crate::user::{AdminCount, UserRecord, default_roles, is_email_taken};
+use crate::{AccountError, Context, EmailAddress, FirstAdmin, PersonName, RoleName, Secret, UserId};
+
+/// What came of making the first admin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstAdminOutcome {
+    /// There was none, so this one was made.
+    Created(UserId),
+    /// There is an admin who can sign in; nothing was done.
+    AlreadyThere,
+}
+
+impl Accounts<'_> {
+    /// Makes the first admin while there is none who can sign in. Several processes may do so at once: one admin is made.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::EmailTaken`] where somebody who is no admin has the address: they are not made one, since anybody
+    /// can register. [`AccountError::WeakPassword`] where the password is easy to guess.
+    pub async fn ensure_first_admin(
+        &self,
+        context: &Context,
+        admin: &FirstAdmin,
+    ) -> Result<FirstAdminOutcome, AccountError> {
+        if self.has_admin().await? {
+            return Ok(FirstAdminOutcome::AlreadyThere); // before the password is hashed, at every start
+        }
+        let name = PersonName::try_from("Administrator".to_owned()).map_err(internal)?;
+        let hash = self.hash_if_strong(&admin.password, &admin.email, &name).await?;
+        let id = UserId::from(self.0.db.ambient().uuid_v7());
+        let roles = [vec![RoleName::built_in(ADMIN)], default_roles()].concat();
+        let user = &UserRecord::new(id, admin.email.clone(), name, roles, true, context.now);
+        let credential = &Credential::new(id, hash, context.now);
+        let result = self
+            .0
+            .transact(context, |work| async move {
+                if AdminCount::read(&work.tx).await? > 0 {
+                    return Ok(FirstAdminOutcome::AlreadyThere);
+                }
+                work.insert_user(user)?;
+                work.tx.insert(credential)?;
+                work.record(AuditEvent::of_user(Action::USER_CREATED, id).detail("roles", ADMIN));
+                Ok::<_, AccountError>(FirstAdminOutcome::Created(id))
+            })
+            .await;
+        match result {
+            // Of two processes with one address the second may learn of the address before it learns of the admin.
+            Err(AccountError::Database(error)) if is_email_taken(&error) => {
+                if self.has_admin().await? {
+                    Ok(FirstAdminOutcome::AlreadyThere)
+                } else {
+                    Err(AccountError::EmailTaken)
+                }
+            }
+            result => result,
+        }
+    }
+
+    /// Makes the first admin with a password that nobody has thought of, while there is none: what a server on a
+    /// developer's machine does when it is told nothing. The password is handed over once, to be shown.
+    pub async fn make_first_admin(
+        &self,
+        context: &Context,
+        email: &EmailAddress,
+    ) -> Result<Option<(UserId, Secret)>, AccountError> {
+        let password = URL_SAFE_NO_PAD.encode(self.0.db.ambient().bytes::<15>());
+        let admin = FirstAdmin { email: email.clone(), password: password.parse().map_err(internal)? };
+        Ok(match self.ensure_first_admin(context, &admin).await? {
+            FirstAdminOutcome::Created(id) => Some((id, Secret::new(password))),
+            FirstAdminOutcome::AlreadyThere => None,
+        })
+    }
+
+    async fn has_admin(&self) -> Result<bool, AccountError> {
+        Ok(self.0.db.transact(|tx| async move { AdminCount::read(&tx).await }).await? > 0)
+    }
+}
+
+fn internal(fault: impl std::fmt::Display) -> AccountError {
+    AccountError::Internal(fault.to_string())
+}

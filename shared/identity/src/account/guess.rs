@@ -1,0 +1,99 @@
+use switchyard_ambient::{Timestamp, Uuid};
+use switchyard_database::Stored;
+
+use super::{Accounts, Credential};
+use crate::audit::{Action, AuditEvent, Outcome};
+use crate::password::{Attempts, Reservation};
+use crate::user::UserRecord;
+use crate::{AccountError, Context, EmailAddress, PasswordHash, Secret, UserId};
+
+/// A password that was verified.
+pub(super) struct RightGuess {
+    pub(super) user: Stored<UserRecord>,
+    /// The hash that it was held against. Whoever acts on the guess checks that it still is the one that is stored.
+    pub(super) verified: PasswordHash,
+    /// What to store instead, where that is of an older kind.
+    pub(super) upgrade: Option<PasswordHash>,
+}
+
+impl Accounts<'_> {
+    /// Holds a password against the account that has an address.
+    ///
+    /// Every guess takes the same way: it is counted, the user is looked for, a hash is read, a hash is computed, and a
+    /// failure is recorded, whether or not there is such a user, and whether or not they have a password.
+    ///
+    /// The count of guesses is left as it is when the guess is right: the caller takes it back in the transaction that
+    /// makes use of it.
+    pub(super) async fn guess(
+        &self,
+        context: &Context,
+        email: &EmailAddress,
+        password: &Secret,
+        action: Action,
+    ) -> Result<RightGuess, AccountError> {
+        let attempts_id = self.0.attempts_id(email);
+        let locks_until = match Attempts::reserve(&self.0.db, &attempts_id, context.now).await? {
+            Reservation::Granted { locks_until } => locks_until,
+            Reservation::Locked { retry_after } => return Err(AccountError::AccountLocked { retry_after }),
+        };
+        let user = self.0.db.collection::<UserRecord>().lookup("email", email.key()).await?;
+        let user = user.filter(|user| !user.deleted);
+        let credential_id = user.as_ref().map_or_else(nobody, |user| user.id);
+        let credential = self.0.db.collection::<Credential>().get(credential_id.as_str()).await?;
+        let stored = credential.as_ref().map(|credential| &credential.password);
+        let verdict = self.0.hasher.verify(password.expose(), stored).await?;
+        match (user, stored) {
+            (Some(user), Some(verified)) if verdict.is_right => {
+                Ok(RightGuess { user, verified: verified.clone(), upgrade: verdict.upgrade })
+            }
+            (user, _) => {
+                let subject =
+                    user.map_or_else(|| format!("address:{attempts_id}"), |user| user.id.to_string());
+                self.record_failure(context, &subject, credential_id, action, locks_until).await?;
+                Err(AccountError::InvalidCredentials)
+            }
+        }
+    }
+
+    /// Records a wrong guess, and on the user that it was the one too many.
+    async fn record_failure(
+        &self,
+        context: &Context,
+        subject: &str,
+        user_id: UserId,
+        action: Action,
+        locked_until: Option<Timestamp>,
+    ) -> Result<(), AccountError> {
+        self.0
+            .transact(context, |work| async move {
+                work.record(AuditEvent::new(action).subject(subject).outcome(Outcome::Failure));
+                if locked_until.is_some() {
+                    work.record(AuditEvent::new(Action::ACCOUNT_LOCKED).subject(subject));
+                    if let Some(user) = work.tx.get::<UserRecord>(user_id.as_str()).await? {
+                        let changed = UserRecord { locked_until, ..(*user).clone() };
+                        work.replace_user(&user, &changed).await?;
+                    }
+                }
+                Ok::<_, AccountError>(())
+            })
+            .await
+    }
+
+    /// The stored hash, as part of a transaction, if it still is the one that a guess was held against. Otherwise the
+    /// password was changed since, and the guess counts for nothing.
+    pub(super) async fn still_verified(
+        work: &crate::work::Work,
+        id: UserId,
+        verified: &PasswordHash,
+    ) -> Result<Stored<Credential>, AccountError> {
+        let credential = work.tx.get::<Credential>(id.as_str()).await?;
+        credential
+            .filter(|credential| credential.password == *verified)
+            .ok_or(AccountError::InvalidCredentials)
+    }
+}
+
+/// Under this id no credential is stored. Reading it takes as long as reading somebody's.
+fn nobody() -> UserId {
+    Uuid::nil().into()
+}

@@ -1,0 +1,26 @@
+//! Accounts, as their owners see them: registering, signing in, the password.
+
+mod credential;
+mod first_admin;
+mod guess;
+mod login;
+mod me;
+mod password_change;
+mod register;
+
+pub(crate) use credential::Credential;
+pub use first_admin::FirstAdminOutcome;
+pub use login::{LoginOutcome, LoginRequest};
+pub use register::Registration;
+
+use crate::core::Core;
+
+/// Accounts, as their owners see them.
+#[derive(Clone, Copy, Debug)]
+pub struct Accounts<'a>(pub(crate) &'a Core);
+
+impl From<crate::password::HasherStopped> for crate::AccountError {
+    fn from(stopped: crate::password::HasherStopped) -> Self {
+        Self::Internal(stopped.to_string())
+    }
+}

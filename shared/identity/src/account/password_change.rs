@@ -1,0 +1,51 @@
+use super::{Accounts, Credential};
+use crate::audit::{Action, AuditEvent};
+use crate::password::Attempts;
+use crate::session::SessionRecord;
+use crate::user::UserRecord;
+use crate::{AccountError, Context, Password, Refused, Secret};
+
+impl Accounts<'_> {
+    /// Changes the caller's password and ends all of their other sessions.
+    ///
+    /// # Errors
+    ///
+    /// As of [`login`](Self::login) for the present password: who has got hold of an access token cannot guess at it any
+    /// longer than a stranger could. [`AccountError::WeakPassword`] for a new one that is easy to guess.
+    pub async fn change_password(
+        &self,
+        context: &Context,
+        current: &Secret,
+        new: &Password,
+    ) -> Result<(), AccountError> {
+        let principal = context.principal()?;
+        let user = self.0.db.collection::<UserRecord>().get(principal.user_id.as_str()).await?;
+        let user = user.filter(|user| user.is_let_in()).ok_or(Refused::Unauthenticated)?;
+        let guess = &self.guess(context, &user.email, current, Action::PASSWORD_CHANGED).await?;
+        if guess.user.id != principal.user_id {
+            return Err(AccountError::InvalidCredentials); // the address passed to somebody else in this moment
+        }
+        let hash = self.hash_if_strong(new, &user.email, &user.name).await?;
+        let credential = &Credential::new(principal.user_id, hash, context.now);
+        let attempts_id = &self.0.attempts_id(&user.email);
+        self.0
+            .transact(context, |work| async move {
+                let user = work.tx.get::<UserRecord>(principal.user_id.as_str()).await?;
+                let user = user.filter(|user| user.is_let_in()).ok_or(Refused::Unauthenticated)?;
+                let stored = Self::still_verified(&work, user.id, &guess.verified).await?;
+                work.tx.replace(&stored, credential)?;
+                Attempts::forget(&work.tx, attempts_id).await?;
+                let session_epoch = user.session_epoch + 1;
+                // The session in which the password is changed goes on.
+                let session = work.tx.get::<SessionRecord>(principal.session_id.as_str()).await?;
+                if let Some(session) = session.filter(|session| session.epoch == user.session_epoch) {
+                    work.tx.replace(&session, &session.continued_in(session_epoch))?;
+                }
+                let changed = UserRecord { session_epoch, locked_until: None, ..(*user).clone() };
+                work.replace_user(&user, &changed).await?;
+                work.record(AuditEvent::of_user(Action::PASSWORD_CHANGED, user.id));
+                Ok::<_, AccountError>(())
+            })
+            .await
+    }
+}

@@ -1,0 +1,88 @@
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use switchyard_ambient::Timestamp;
+use switchyard_database::{Collection, Db, Entity, Error, Field, Transaction};
+
+/// How many guesses in a row may be wrong.
+pub(crate) const FAILURES_ALLOWED: i64 = 5;
+/// How long nobody may guess after that.
+const LOCK: Duration = Duration::from_secs(15 * 60);
+/// After this long without a guess, earlier ones are forgotten: slower than what the lock lets through anyway.
+const MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The guesses at the password behind one address since the last right one, whether or not there is such an account.
+///
+/// A guess is counted before it is verified, in a commit of its own: of a hundred that come at once, five are verified
+/// and the others find the account locked. One that turns out right takes the count back.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Attempts {
+    /// A keyed hash of the address: whoever reads the table learns no addresses of strangers, and people type their
+    /// passwords into the wrong field.
+    id: String,
+    guesses: i64,
+    locked_until: Option<Timestamp>,
+    forget_at: Timestamp,
+}
+
+impl Entity for Attempts {
+    const COLLECTION: &'static Collection = &Collection::new("sign_in_attempts")
+        .fields(&[Field::integer("guesses"), Field::time("locked_until")])
+        .expiring();
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn expires_at(&self) -> Option<Timestamp> {
+        Some(self.forget_at)
+    }
+}
+
+/// What came of the wish to guess.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reservation {
+    /// The guess is counted and may be verified.
+    Granted {
+        /// When the account is locked until, if this guess is wrong.
+        locks_until: Option<Timestamp>,
+    },
+    /// The account is locked.
+    Locked {
+        /// How long it stays so.
+        retry_after: Duration,
+    },
+}
+
+impl Attempts {
+    /// Counts a guess.
+    pub(crate) async fn reserve(db: &Db, id: &str, now: Timestamp) -> Result<Reservation, Error> {
+        db.transact(|tx| async move {
+            let stored = tx.get::<Self>(id).await?;
+            if let Some(until) =
+                stored.as_ref().and_then(|attempts| attempts.locked_until).filter(|until| *until > now)
+            {
+                return Ok(Reservation::Locked { retry_after: until - now });
+            }
+            // A lock that is over took its guesses with it.
+            let earlier = stored.as_ref().filter(|attempts| attempts.locked_until.is_none());
+            let guesses = earlier.map_or(0, |attempts| attempts.guesses) + 1;
+            let locked_until = (guesses >= FAILURES_ALLOWED).then(|| now + LOCK);
+            let attempts = Self { id: id.to_owned(), guesses, locked_until, forget_at: now + MEMORY };
+            match &stored {
+                Some(stored) => tx.replace(stored, &attempts)?,
+                None => tx.insert(&attempts)?,
+            };
+            Ok(Reservation::Granted { locks_until: locked_until })
+        })
+        .await
+    }
+
+    /// Forgets all guesses, as part of a transaction. Whether an account was locked by them.
+    pub(crate) async fn forget(tx: &Transaction, id: &str) -> Result<(), Error> {
+        match tx.get::<Self>(id).await? {
+            Some(stored) => tx.delete(&stored),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A stored password hash, with a tag in front that tells how it was made.
+///
+/// | form | made by |
+/// |---|---|
+/// | `hmac-bcrypt:<key id>:$2b$12$…` | bcrypt over the base64 of HMAC-SHA256 of the password, keyed with the pepper of that id |
+/// | `bcrypt:$2b$10$…` | bcrypt over the password itself; of imported accounts, until they sign in |
+///
+/// The keyed pre-hash is there because bcrypt reads no more than 72 bytes, so that two long passwords could match, and
+/// because a stolen table of hashes is useless without the pepper. It is written in base64 because a zero byte would end
+/// bcrypt's input: see "password shucking" and the OWASP Password Storage Cheat Sheet, "Pre-Hashing Passwords with
+/// bcrypt".
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PasswordHash(String);
+
+/// The text is not a hash that can be imported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be a bcrypt hash as in $2b$12$…, of cost 4 to 14")]
+pub struct InvalidPasswordHash;
+
+const KEYED: &str = "hmac-bcrypt";
+const PLAIN: &str = "bcrypt";
+/// A hash costs 2^cost rounds: an imported one of cost 31 would keep a processor busy for a day at each login.
+const COSTS: std::ops::RangeInclusive<u32> = 4..=14;
+
+/// How a hash was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scheme<'a> {
+    /// Over the keyed pre-hash, with the pepper of this id.
+    Keyed { key_id: &'a str },
+    /// Over the password.
+    Plain,
+}
+
+impl PasswordHash {
+    /// Takes over a hash that another system made with bcrypt: `$2a$`, `$2b$`, `$2x$` or `$2y$`.
+    pub fn import(bcrypt: &str) -> Result<Self, InvalidPasswordHash> {
+        let cost = cost_of(bcrypt).ok_or(InvalidPasswordHash)?;
+        let well_formed = bcrypt.len() == 60
+            && bcrypt[7..].bytes().all(|b| b.is_ascii_alphanumeric() || b"./".contains(&b));
+        if well_formed && COSTS.contains(&cost) {
+            Ok(Self(format!("{PLAIN}:{bcrypt}")))
+        } else {
+            Err(InvalidPasswordHash)
+        }
+    }
+
+    /// The hash that was made over the keyed pre-hash.
+    pub(super) fn keyed(key_id: &str, bcrypt: &str) -> Self {
+        Self(format!("{KEYED}:{key_id}:{bcrypt}"))
+    }
+
+    /// How it was made, and the bcrypt hash; `None` for a tag that this version does not know.
+    pub(super) fn parts(&self) -> Option<(Scheme<'_>, &str)> {
+        match self.0.split_once(':')? {
+            (KEYED, rest) => rest.split_once(':').map(|(key_id, bcrypt)| (Scheme::Keyed { key_id }, bcrypt)),
+            (PLAIN, bcrypt) => Some((Scheme::Plain, bcrypt)),
+            _ => None,
+        }
+    }
+}
+
+/// The cost of a bcrypt hash: `$2b$12$…` has 12.
+pub(super) fn cost_of(bcrypt: &str) -> Option<u32> {
+    let mut parts = bcrypt.split('$').skip(1);
+    let version = parts.next()?;
+    let cost = parts.next()?;
+    let known = matches!(version, "2a" | "2b" | "2x" | "2y") && cost.len() == 2;
+    cost.parse().ok().filter(|_| known)
+}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[password hash]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BCRYPT: &str = "$2b$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy";
+
+    #[test]
+    fn a_bcrypt_hash_is_taken_over_with_its_tag() {
+        let hash = PasswordHash::import(BCRYPT).unwrap();
+        assert_eq!(hash.parts(), Some((Scheme::Plain, BCRYPT)));
+        let keyed = PasswordHash::keyed("0a1b2c3d", BCRYPT);
+        assert_eq!(keyed.parts(), Some((Scheme::Keyed { key_id: "0a1b2c3d" }, BCRYPT)));
+    }
+
+    #[test]
+    fn what_is_no_hash_or_too_dear_is_refused() {
+        let dear = BCRYPT.replace("$10$", "$31$");
+        let short = &BCRYPT[..59];
+        let odd = BCRYPT.replace('N', "é");
+        for text in ["", "password", "$1$10$abc", dear.as_str(), short, &odd, &BCRYPT.replace("$2b$", "$2c$")]
+        {
+            assert_eq!(PasswordHash::import(text), Err(InvalidPasswordHash), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_hash_is_never_shown() {
+        assert_eq!(format!("{:?}", PasswordHash::import(BCRYPT).unwrap()), "[password hash]");
+    }
+}

@@ -1,0 +1,185 @@
+use std::hint::black_box;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use switchyard_ambient::Ambient;
+use tokio::sync::Semaphore;
+
+use super::hash::{PasswordHash, Scheme, cost_of};
+use crate::secret::KeyRing;
+
+/// Hashes and verifies passwords off the async threads, a bounded number at a time.
+#[derive(Clone, Debug)]
+pub(crate) struct PasswordHasher {
+    peppers: KeyRing,
+    cost: u32,
+    ambient: Ambient,
+    /// A hash keeps a core busy for a quarter of a second. More of them at once than there are cores would only make all
+    /// of them slower, so the others wait here, and cost nothing while they do.
+    permits: Arc<Semaphore>,
+}
+
+/// The thread that hashed came to an end: the program is stopping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the password hasher has stopped")]
+pub(crate) struct HasherStopped;
+
+/// What came of holding a password against a hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// Whether it is the password.
+    pub(crate) is_right: bool,
+    /// What to store instead, where the hash is of an older scheme, pepper or cost.
+    pub(crate) upgrade: Option<PasswordHash>,
+}
+
+impl PasswordHasher {
+    pub(crate) fn new(peppers: KeyRing, cost: u32, at_once: usize, ambient: Ambient) -> Self {
+        Self { peppers, cost, ambient, permits: Arc::new(Semaphore::new(at_once.max(1))) }
+    }
+
+    /// The hash to store of a new password.
+    pub(crate) async fn hash(&self, password: &str) -> Result<PasswordHash, HasherStopped> {
+        let (this, password) = (self.clone(), password.to_owned());
+        self.run(move || this.hash_now(&password)).await
+    }
+
+    /// Holds a password against the hash of an account. Without a hash, because there is no such account or it has no
+    /// password, the answer is no, after the same work.
+    pub(crate) async fn verify(
+        &self,
+        password: &str,
+        hash: Option<&PasswordHash>,
+    ) -> Result<Verdict, HasherStopped> {
+        let (this, password, hash) = (self.clone(), password.to_owned(), hash.cloned());
+        self.run(move || this.verify_now(&password, hash.as_ref())).await
+    }
+
+    /// Runs `work` on a thread that may be kept busy, once there is room.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, HasherStopped> {
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| HasherStopped)?;
+        let task = tokio::task::spawn_blocking(move || {
+            let _permit = permit; // held until the work is done, also when the caller has gone
+            work()
+        });
+        task.await.map_err(|_| HasherStopped)
+    }
+
+    fn hash_now(&self, password: &str) -> PasswordHash {
+        let key_id = self.peppers.current_id();
+        let input = self.prehash(key_id, password).unwrap_or_default();
+        PasswordHash::keyed(key_id, &self.bcrypt(&input, self.cost))
+    }
+
+    fn verify_now(&self, password: &str, hash: Option<&PasswordHash>) -> Verdict {
+        let Some((input, bcrypt, cost, is_current)) = hash.and_then(|hash| self.read(hash, password)) else {
+            self.spend(password, self.cost);
+            return Verdict { is_right: false, upgrade: None };
+        };
+        let is_right = bcrypt::verify(&input, bcrypt).unwrap_or(false);
+        if !is_right {
+            // A cheaper hash must not answer faster than the dummy: 2^c + (2^c + 2^(c+1) + … + 2^(d-1)) = 2^d.
+            (cost..self.cost).for_each(|cost| self.spend(password, cost));
+        }
+        let upgrade = (is_right && !is_current).then(|| self.hash_now(password));
+        Verdict { is_right, upgrade }
+    }
+
+    /// What to give to bcrypt, the hash to hold it against, its cost, and whether it is made as new ones are.
+    fn read<'h>(&self, hash: &'h PasswordHash, password: &str) -> Option<(String, &'h str, u32, bool)> {
+        let (scheme, bcrypt) = hash.parts()?;
+        let cost = cost_of(bcrypt)?;
+        let (input, is_current) = match scheme {
+            Scheme::Keyed { key_id } => {
+                (self.prehash(key_id, password)?, key_id == self.peppers.current_id())
+            }
+            Scheme::Plain => (password.to_owned(), false),
+        };
+        Some((input, bcrypt, cost, is_current && cost == self.cost))
+    }
+
+    fn prehash(&self, key_id: &str, password: &str) -> Option<String> {
+        self.peppers.code(key_id, password.as_bytes()).map(|code| STANDARD.encode(code))
+    }
+
+    fn bcrypt(&self, input: &str, cost: u32) -> String {
+        // Fails only for a cost that the settings do not take, and an input with a zero byte, which base64 has not.
+        bcrypt::hash_with_salt(input, cost, self.ambient.bytes())
+            .map(|parts| parts.format_for_version(bcrypt::Version::TwoB))
+            .unwrap_or_default()
+    }
+
+    /// Does the work of a verification, for nothing.
+    fn spend(&self, password: &str, cost: u32) {
+        let input = self.prehash(self.peppers.current_id(), password).unwrap_or_default();
+        black_box(self.bcrypt(&input, cost));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use switchyard_ambient::{ManualClock, SeededRandomness, Timestamp};
+
+    use super::*;
+
+    const OLD: &str = "old-pepper-old-pepper-old-pepper";
+    const NEW: &str = "new-pepper-new-pepper-new-pepper";
+
+    fn hasher(peppers: &str, cost: u32) -> PasswordHasher {
+        let ambient = Ambient::new(ManualClock::at(Timestamp::from_micros(0)), SeededRandomness::new(1));
+        PasswordHasher::new(KeyRing::parse(peppers).unwrap(), cost, 2, ambient)
+    }
+
+    #[tokio::test]
+    async fn a_password_is_right_and_another_is_wrong() {
+        let hasher = hasher(NEW, 4);
+        let hash = hasher.hash("correct horse").await.unwrap();
+        let right = hasher.verify("correct horse", Some(&hash)).await.unwrap();
+        assert_eq!(right, Verdict { is_right: true, upgrade: None });
+        let wrong = hasher.verify("correct house", Some(&hash)).await.unwrap();
+        assert_eq!(wrong, Verdict { is_right: false, upgrade: None });
+        let nobody = hasher.verify("correct horse", None).await.unwrap();
+        assert_eq!(nobody, Verdict { is_right: false, upgrade: None });
+    }
+
+    #[tokio::test]
+    async fn the_same_password_is_hashed_differently_each_time() {
+        let hasher = hasher(NEW, 4);
+        assert_ne!(hasher.hash("correct horse").await.unwrap(), hasher.hash("correct horse").await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn long_passwords_that_differ_behind_72_bytes_do_not_match() {
+        let hasher = hasher(NEW, 4);
+        let hash = hasher.hash(&format!("{}1", "x".repeat(100))).await.unwrap();
+        assert!(!hasher.verify(&format!("{}2", "x".repeat(100)), Some(&hash)).await.unwrap().is_right);
+    }
+
+    #[tokio::test]
+    async fn older_costs_peppers_and_schemes_are_upgraded_when_the_password_is_right() {
+        let imported = bcrypt::hash_with_salt("correct horse", 4, [7; 16]).unwrap().to_string();
+        let current = hasher(&format!("{NEW},{OLD}"), 5);
+        for old in [
+            hasher(NEW, 4).hash("correct horse").await.unwrap(),
+            hasher(OLD, 5).hash("correct horse").await.unwrap(),
+            PasswordHash::import(&imported).unwrap(),
+        ] {
+            assert_eq!(current.verify("wrong horse", Some(&old)).await.unwrap().upgrade, None);
+            let verdict = current.verify("correct horse", Some(&old)).await.unwrap();
+            assert!(verdict.is_right);
+            let upgraded = verdict.upgrade.unwrap();
+            let again = current.verify("correct horse", Some(&upgraded)).await.unwrap();
+            assert_eq!(again, Verdict { is_right: true, upgrade: None });
+        }
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_a_pepper_that_was_dropped_matches_nothing() {
+        let hash = hasher(OLD, 4).hash("correct horse").await.unwrap();
+        assert!(!hasher(NEW, 4).verify("correct horse", Some(&hash)).await.unwrap().is_right);
+    }
+}

@@ -1,0 +1,11 @@
+//! How passwords are judged, hashed and guarded against guessing.
+
+mod attempts;
+mod hash;
+mod hasher;
+mod strength;
+
+pub(crate) use attempts::{Attempts, Reservation};
+pub use hash::{InvalidPasswordHash, PasswordHash};
+pub(crate) use hasher::{HasherStopped, PasswordHasher};
+pub(crate) use strength::weakness;

@@ -1,0 +1,125 @@
+//! Secrets, kept out of logs, and rings of them, so that a secret can be changed while older ones stay readable.
+
+use std::fmt;
+
+use aws_lc_rs::hmac;
+
+/// A text that is never shown by `Debug` and has no `Display`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes a text into custody.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text. Where this is called, the secret leaves its custody.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// Why a text is not a ring of keys.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyRingError {
+    /// A key is missing or short.
+    #[error("must hold keys of at least {MIN_KEY_CHARS} characters each, separated by commas")]
+    Short,
+    /// Two keys have one id, because they are the same.
+    #[error("must not name a key twice")]
+    Twice,
+}
+
+/// Shorter keys could be searched: 32 characters of hexadecimal are 128 bits.
+const MIN_KEY_CHARS: usize = 32;
+
+/// Keys for HMAC-SHA256 (RFC 2104): the first makes new codes, all of them check old ones.
+///
+/// Each is named by an id that follows from it and tells nothing about it. What is stored carries the id of the key it
+/// was made with, so a key is changed by putting a new one in front, and dropped once nothing needs it any more.
+#[derive(Clone)]
+pub struct KeyRing(Vec<RingKey>);
+
+#[derive(Clone)]
+struct RingKey {
+    id: String,
+    key: hmac::Key,
+}
+
+impl KeyRing {
+    /// Reads keys separated by commas, the one to use first.
+    pub fn parse(text: &str) -> Result<Self, KeyRingError> {
+        let mut keys: Vec<RingKey> = Vec::new();
+        for secret in text.split(',').map(str::trim) {
+            if secret.chars().count() < MIN_KEY_CHARS {
+                return Err(KeyRingError::Short);
+            }
+            let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+            let id = hex(&hmac::sign(&key, b"switchyard: id of this key").as_ref()[..4]);
+            if keys.iter().any(|other| other.id == id) {
+                return Err(KeyRingError::Twice);
+            }
+            keys.push(RingKey { id, key });
+        }
+        Ok(Self(keys))
+    }
+
+    /// The id of the key that makes new codes.
+    pub(crate) fn current_id(&self) -> &str {
+        self.0.first().map_or("", |first| first.id.as_str())
+    }
+
+    /// The code of `message` under the key `id`; `None` when the ring does not hold it.
+    pub(crate) fn code(&self, id: &str, message: &[u8]) -> Option<hmac::Tag> {
+        self.0.iter().find(|key| key.id == id).map(|key| hmac::sign(&key.key, message))
+    }
+}
+
+impl fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|key| &key.id)).finish()
+    }
+}
+
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NEW: &str = "new-key-new-key-new-key-new-key-";
+    const OLD: &str = "old-key-old-key-old-key-old-key-";
+
+    #[test]
+    fn a_ring_makes_codes_with_its_first_key_and_knows_the_others() {
+        let old = KeyRing::parse(OLD).unwrap();
+        let both = KeyRing::parse(&format!("{NEW}, {OLD}")).unwrap();
+        assert_ne!(both.current_id(), old.current_id());
+        let code = old.code(old.current_id(), b"message").unwrap();
+        assert_eq!(both.code(old.current_id(), b"message").unwrap().as_ref(), code.as_ref());
+        assert!(old.code(both.current_id(), b"message").is_none());
+    }
+
+    #[test]
+    fn short_and_repeated_keys_are_refused() {
+        assert_eq!(KeyRing::parse("").err(), Some(KeyRingError::Short));
+        assert_eq!(KeyRing::parse(&format!("{NEW},")).err(), Some(KeyRingError::Short));
+        assert_eq!(KeyRing::parse(&format!("{NEW},{NEW}")).err(), Some(KeyRingError::Twice));
+    }
+
+    #[test]
+    fn nothing_secret_is_shown() {
+        assert_eq!(format!("{:?}", Secret::new("hunter2")), "[secret]");
+        assert!(!format!("{:?}", KeyRing::parse(NEW).unwrap()).contains("new-key"));
+    }
+}

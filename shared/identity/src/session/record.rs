@@ -1,0 +1,57 @@
+use serde::{Deserialize, Serialize};
+use switchyard_ambient::Timestamp;
+use switchyard_database::{Collection, Entity, Field, Index};
+
+use crate::{DeviceName, SessionId, UserId};
+
+/// A session as it is stored: a sign-in, and the refresh token that continues it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct SessionRecord {
+    pub(super) id: SessionId,
+    pub(crate) user_id: UserId,
+    /// Hash of what all of the session's refresh tokens have in common.
+    pub(super) family_hash: String,
+    /// Hash of what only the latest of them has.
+    pub(super) secret_hash: String,
+    /// The user's epoch at the sign-in; the session is over once the user's is another.
+    pub(crate) epoch: i64,
+    /// Set when a token was used twice. The session is kept until it would have expired, so that whoever comes with one of
+    /// its old tokens still learns what happened.
+    pub(super) reused_at: Option<Timestamp>,
+    pub(super) device_name: Option<DeviceName>,
+    pub(super) user_agent: Option<String>,
+    pub(super) ip: Option<String>,
+    pub(super) created_at: Timestamp,
+    pub(super) last_used_at: Timestamp,
+    pub(crate) auth_time: Timestamp,
+    pub(super) expires_at: Timestamp,
+}
+
+impl Entity for SessionRecord {
+    const COLLECTION: &'static Collection = &Collection::new("sessions")
+        .fields(&[
+            Field::string("user_id"),
+            Field::string("device_name"),
+            Field::string("user_agent"),
+            Field::string("ip"),
+            Field::time("created_at"),
+            Field::time("last_used_at"),
+        ])
+        .indexes(&[Index::new("by_user").partition(&["user_id"]).sort(&["created_at"])])
+        .expiring();
+
+    fn id(&self) -> &str {
+        self.id.as_str()
+    }
+
+    fn expires_at(&self) -> Option<Timestamp> {
+        Some(self.expires_at)
+    }
+}
+
+impl SessionRecord {
+    /// The session, continued into another epoch of its user.
+    pub(crate) fn continued_in(&self, epoch: i64) -> Self {
+        Self { epoch, ..self.clone() }
+    }
+}

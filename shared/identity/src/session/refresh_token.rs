@@ -1,0 +1,99 @@
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use switchyard_ambient::{Ambient, Uuid};
+
+use crate::secret::hex;
+use crate::{Secret, SessionId};
+
+const ID_BYTES: usize = 16;
+const FAMILY_BYTES: usize = 16;
+const SECRET_BYTES: usize = 32;
+const BYTES: usize = ID_BYTES + FAMILY_BYTES + SECRET_BYTES;
+
+/// A refresh token: the session's id, 128 random bits that stay the same in all tokens of the session, and 256 that are
+/// new in each.
+///
+/// The middle part is what tells a token that was used before from one that was made up. Without it, either every token
+/// ever used would have to be kept, or whoever knows the id of a session, which is no secret, could end it by sending
+/// nonsense.
+#[derive(Clone)]
+pub(super) struct RefreshToken {
+    pub(super) session_id: SessionId,
+    family: [u8; FAMILY_BYTES],
+    secret: [u8; SECRET_BYTES],
+}
+
+impl RefreshToken {
+    /// The first token of a session.
+    pub(super) fn first(session_id: SessionId, ambient: &Ambient) -> Self {
+        Self { session_id, family: ambient.bytes(), secret: ambient.bytes() }
+    }
+
+    /// The token that follows this one.
+    pub(super) fn next(&self, ambient: &Ambient) -> Self {
+        Self { secret: ambient.bytes(), ..self.clone() }
+    }
+
+    /// Reads a token as a client sends it.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        if text.len() != BYTES.div_ceil(3) * 4 - 2 {
+            return None; // before anything is decoded
+        }
+        let bytes: [u8; BYTES] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
+        let (id, rest) = bytes.split_first_chunk::<ID_BYTES>()?;
+        let (family, secret) = rest.split_first_chunk::<FAMILY_BYTES>()?;
+        let session_id = SessionId::from(Uuid::from_bytes(*id));
+        Some(Self { session_id, family: *family, secret: *secret.first_chunk()? })
+    }
+
+    /// The token as a client gets it: 86 characters of base64url.
+    pub(super) fn to_secret(&self) -> Secret {
+        let parts = [&self.session_id.uuid().as_bytes()[..], &self.family, &self.secret].concat();
+        Secret::new(URL_SAFE_NO_PAD.encode(parts))
+    }
+
+    /// What is stored of the part that stays. Random bits need no slow hash.
+    pub(super) fn family_hash(&self) -> String {
+        hex(digest(&SHA256, &self.family).as_ref())
+    }
+
+    /// What is stored of the part that is new in each token.
+    pub(super) fn secret_hash(&self) -> String {
+        hex(digest(&SHA256, &self.secret).as_ref())
+    }
+}
+
+/// Whether two hashes are the same, in a time that does not tell where they differ.
+pub(super) fn is_same_hash(one: &str, other: &str) -> bool {
+    verify_slices_are_equal(one.as_bytes(), other.as_bytes()).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use switchyard_ambient::{ManualClock, SeededRandomness, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn a_token_is_read_as_it_was_written_and_its_successor_shares_the_family() {
+        let ambient = Ambient::new(ManualClock::at(Timestamp::from_micros(0)), SeededRandomness::new(1));
+        let first = RefreshToken::first(ambient.uuid_v7().into(), &ambient);
+        let text = first.to_secret();
+        assert_eq!(text.expose().len(), 86);
+        let read = RefreshToken::parse(text.expose()).unwrap();
+        assert_eq!(read.session_id, first.session_id);
+        assert_eq!((read.family_hash(), read.secret_hash()), (first.family_hash(), first.secret_hash()));
+        let next = first.next(&ambient);
+        assert_eq!((next.session_id, next.family_hash()), (first.session_id, first.family_hash()));
+        assert_ne!(next.secret_hash(), first.secret_hash());
+    }
+
+    #[test]
+    fn what_is_no_token_is_not_read() {
+        for text in ["", "x", &"A".repeat(85), &"A".repeat(87), &"!".repeat(86), &"é".repeat(43)] {
+            assert!(RefreshToken::parse(text).is_none(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,142 @@
+use switchyard_database::Stored;
+
+use super::SessionRecord;
+use super::refresh_token::{RefreshToken, is_same_hash};
+use super::sign_in::issue;
+use crate::audit::{Action, AuditEvent, Outcome};
+use crate::core::Core;
+use crate::user::UserRecord;
+use crate::value::user_agent_text;
+use crate::work::Work;
+use crate::{Context, Refused, SessionError, SignIn, UserId};
+
+/// Sessions: how a user who has signed in stays so, and ceases to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Sessions<'a>(pub(crate) &'a Core);
+
+/// What came of a refresh; both are committed.
+enum Refreshed {
+    Continued(Box<(UserRecord, SessionRecord)>),
+    Reused,
+}
+
+impl Sessions<'_> {
+    /// Takes a refresh token and gives new tokens for it. Each token can be used once.
+    ///
+    /// A token that comes a second time is in two hands, and nobody can tell whose hands are the right ones (RFC 9700
+    /// §4.14.2). So its session ends, and both must sign in again. That is also so when one client sends it twice at the
+    /// same time: exactly one of the requests gets tokens, which the other one then ends. There is no grace period,
+    /// because within it a thief would stay unnoticed; clients must send one refresh at a time.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::RefreshTokenReused`] for a token that was used; [`SessionError::RefreshTokenInvalid`] for
+    /// everything else that is not the latest token of a session of a user who is let in.
+    pub async fn refresh(&self, context: &Context, refresh_token: &str) -> Result<SignIn, SessionError> {
+        let token = &RefreshToken::parse(refresh_token).ok_or(SessionError::RefreshTokenInvalid)?;
+        let next = &token.next(self.0.db.ambient());
+        let refreshed = self
+            .0
+            .transact(context, |work| async move { self.rotate(&work, context, token, next).await })
+            .await?;
+        match refreshed {
+            Refreshed::Continued(continued) => {
+                let (user, session) = *continued;
+                issue(self.0, context, &user, &session, next).map_err(SessionError::Internal)
+            }
+            Refreshed::Reused => Err(SessionError::RefreshTokenReused),
+        }
+    }
+
+    async fn rotate(
+        &self,
+        work: &Work,
+        context: &Context,
+        token: &RefreshToken,
+        next: &RefreshToken,
+    ) -> Result<Refreshed, SessionError> {
+        let session = work.tx.get::<SessionRecord>(token.session_id.as_str()).await?;
+        let session = session
+            .filter(|session| is_same_hash(&session.family_hash, &token.family_hash()))
+            .ok_or(SessionError::RefreshTokenInvalid)?;
+        if !is_same_hash(&session.secret_hash, &token.secret_hash()) {
+            self.end_family(work, &session, context)?;
+            return Ok(Refreshed::Reused);
+        }
+        // Not part of the transaction: a refresh that overlaps with what shuts the user out may come before it, and the
+        // session alone makes one plain conditional write.
+        let user = self.0.db.collection::<UserRecord>().get(session.user_id.as_str()).await?;
+        let user = user
+            .filter(|user| {
+                user.is_let_in() && user.session_epoch == session.epoch && session.reused_at.is_none()
+            })
+            .ok_or(SessionError::RefreshTokenInvalid)?;
+        let rotated = SessionRecord {
+            secret_hash: next.secret_hash(),
+            user_agent: context
+                .user_agent
+                .as_deref()
+                .map(user_agent_text)
+                .or_else(|| session.user_agent.clone()),
+            ip: context.address.map(|address| address.to_string()).or_else(|| session.ip.clone()),
+            last_used_at: context.now,
+            expires_at: context.now + self.0.settings.refresh_token_ttl,
+            ..(*session).clone()
+        };
+        work.tx.replace(&session, &rotated)?;
+        Ok(Refreshed::Continued(Box::new((user.into_value(), rotated))))
+    }
+
+    fn end_family(
+        &self,
+        work: &Work,
+        session: &Stored<SessionRecord>,
+        context: &Context,
+    ) -> Result<(), SessionError> {
+        if session.reused_at.is_some() {
+            return Ok(()); // ended and recorded when it first came a second time
+        }
+        let ended = SessionRecord { reused_at: Some(context.now), ..(**session).clone() };
+        work.tx.replace(session, &ended)?;
+        let event = AuditEvent::of_user(Action::REFRESH_TOKEN_REUSED, session.user_id);
+        work.record(event.resource(format_args!("sessions/{}", session.id)).outcome(Outcome::Denied));
+        Ok(())
+    }
+
+    /// Ends the session that the caller's access token belongs to. The token itself stays good until it expires.
+    pub async fn log_out(&self, context: &Context) -> Result<(), SessionError> {
+        let principal = context.principal()?;
+        self.0
+            .transact(context, |work| async move {
+                let session = work.tx.get::<SessionRecord>(principal.session_id.as_str()).await?;
+                if let Some(session) = session.filter(|session| session.user_id == principal.user_id) {
+                    work.tx.delete(&session)?;
+                    let event = AuditEvent::of_user(Action::SIGNED_OUT, principal.user_id);
+                    work.record(event.resource(format_args!("sessions/{}", principal.session_id)));
+                }
+                Ok::<_, SessionError>(())
+            })
+            .await
+    }
+
+    /// Ends all sessions of the caller, this one too.
+    pub async fn log_out_everywhere(&self, context: &Context) -> Result<(), SessionError> {
+        let user_id = context.principal()?.user_id;
+        self.0
+            .transact(context, |work| async move {
+                end_all(&work, user_id).await?;
+                work.record(AuditEvent::of_user(Action::SIGNED_OUT_EVERYWHERE, user_id));
+                Ok::<_, SessionError>(())
+            })
+            .await
+    }
+}
+
+/// Ends all sessions of a user, as part of a transaction.
+async fn end_all(work: &Work, id: UserId) -> Result<(), SessionError> {
+    let user = work.tx.get::<UserRecord>(id.as_str()).await?;
+    let user = user.filter(|user| !user.deleted).ok_or(Refused::Unauthenticated)?;
+    let changed = UserRecord { session_epoch: user.session_epoch + 1, ..(*user).clone() };
+    work.replace_user(&user, &changed).await?;
+    Ok(())
+}

@@ -1,0 +1,115 @@
+use std::time::Duration;
+
+use super::SessionRecord;
+use super::refresh_token::RefreshToken;
+use crate::core::Core;
+use crate::token::AccessClaims;
+use crate::user::UserRecord;
+use crate::value::user_agent_text;
+use crate::{Context, DeviceName, Secret, SessionId, User};
+
+/// A user who is signed in, and the tokens that say so.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SignIn {
+    /// The user.
+    pub user: User,
+    /// The tokens.
+    pub tokens: Tokens,
+}
+
+/// What a client keeps to stay signed in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tokens {
+    /// What it sends with every request.
+    pub access_token: Secret,
+    /// How long that is good.
+    pub expires_in: Duration,
+    /// What it gets new tokens with, once.
+    pub refresh_token: Secret,
+    /// How long that is good.
+    pub refresh_expires_in: Duration,
+    /// The session that both belong to.
+    pub session_id: SessionId,
+    /// What the client called the device.
+    pub device_name: Option<DeviceName>,
+}
+
+/// A session that is about to begin. Its id and its token are drawn before the transaction, which may run more than once.
+pub(crate) struct NewSession {
+    id: SessionId,
+    token: RefreshToken,
+    device_name: Option<DeviceName>,
+}
+
+impl NewSession {
+    pub(crate) fn new(core: &Core, device_name: Option<DeviceName>) -> Self {
+        let ambient = core.db.ambient();
+        let id = SessionId::from(ambient.uuid_v7());
+        Self { id, token: RefreshToken::first(id, ambient), device_name }
+    }
+
+    pub(crate) fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// What to store of the session of `user`, who has just proved who they are.
+    pub(crate) fn record(&self, core: &Core, context: &Context, user: &UserRecord) -> SessionRecord {
+        SessionRecord {
+            id: self.id,
+            user_id: user.id,
+            family_hash: self.token.family_hash(),
+            secret_hash: self.token.secret_hash(),
+            epoch: user.session_epoch,
+            reused_at: None,
+            device_name: self.device_name.clone(),
+            user_agent: context.user_agent.as_deref().map(user_agent_text),
+            ip: context.address.map(|address| address.to_string()),
+            created_at: context.now,
+            last_used_at: context.now,
+            auth_time: context.now,
+            expires_at: context.now + core.settings.refresh_token_ttl,
+        }
+    }
+
+    /// The tokens of the session, once it is stored.
+    pub(crate) fn sign_in(
+        &self,
+        core: &Core,
+        context: &Context,
+        user: &UserRecord,
+    ) -> Result<SignIn, String> {
+        let session = self.record(core, context, user);
+        issue(core, context, user, &session, &self.token)
+    }
+}
+
+/// Tokens for a session in the state `session`, whose latest refresh token is `token`.
+pub(super) fn issue(
+    core: &Core,
+    context: &Context,
+    user: &UserRecord,
+    session: &SessionRecord,
+    token: &RefreshToken,
+) -> Result<SignIn, String> {
+    let claims = AccessClaims {
+        user_id: user.id,
+        session_id: session.id,
+        roles: user.roles.clone(),
+        auth_time: session.auth_time,
+    };
+    let access_token = core
+        .tokens
+        .issue(&claims, core.db.ambient().uuid_v7(), context.now)
+        .ok_or_else(|| "an access token could not be signed".to_owned())?;
+    Ok(SignIn {
+        user: User::of(user, context.now),
+        tokens: Tokens {
+            access_token: Secret::new(access_token),
+            expires_in: core.settings.access_token_ttl,
+            refresh_token: token.to_secret(),
+            refresh_expires_in: core.settings.refresh_token_ttl,
+            session_id: session.id,
+            device_name: session.device_name.clone(),
+        },
+    })
+}

@@ -1,0 +1,33 @@
+//! What tests of this crate, and of what stands on it, need.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use crate::{IdentitySettings, KeyRing, SigningKeys};
+
+/// Making a key takes longer than all that a test does with it, so there is one for each process.
+static KEYS: LazyLock<SigningKeys> = LazyLock::new(|| {
+    let pem = SigningKeys::generate_pem().expect("a key can be made");
+    SigningKeys::from_pem(&pem).expect("a key that was made can be read")
+});
+
+/// Settings for tests: the documented ones, except that hashing a password costs next to nothing.
+///
+/// # Panics
+///
+/// When no key can be made.
+pub fn settings() -> IdentitySettings {
+    let ring = |text| KeyRing::parse(text).expect("the keys are long enough");
+    IdentitySettings {
+        signing_keys: KEYS.clone(),
+        password_pepper: ring("pepper for tests, in no way secret"),
+        audit_key: ring("audit key for tests, in no way secret"),
+        token_issuer: "switchyard".to_owned(),
+        token_audience: "switchyard".to_owned(),
+        access_token_ttl: Duration::from_secs(15 * 60),
+        refresh_token_ttl: Duration::from_secs(30 * 24 * 60 * 60),
+        bcrypt_cost: 4,
+        password_hash_threads: 4,
+        first_admin: None,
+    }
+}

@@ -1,0 +1,231 @@
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use switchyard_ambient::{Timestamp, Uuid};
+
+use super::SigningKeys;
+use crate::{RoleName, SessionId, TokenError, UserId};
+
+/// The type of an access token (RFC 9068 §2.1): no other token that these keys may sign one day passes for one.
+const TYPE: &str = "at+jwt";
+const ALGORITHM: &str = "RS256";
+/// Ours have about a thousand bytes. What is much longer is not worth decoding.
+const MAX_TOKEN_BYTES: usize = 16 * 1024;
+
+/// What an access token says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AccessClaims {
+    pub(crate) user_id: UserId,
+    pub(crate) session_id: SessionId,
+    pub(crate) roles: Vec<RoleName>,
+    pub(crate) auth_time: Timestamp,
+}
+
+/// Issues and checks access tokens: JWTs (RFC 7519) in the profile of RFC 9068.
+///
+/// They carry the names of the roles and not their permissions: those are looked up when a token is used, so that a
+/// change of a role takes effect within the minute and tokens stay small.
+#[derive(Clone, Debug)]
+pub(crate) struct TokenIssuer {
+    pub(crate) keys: SigningKeys,
+    pub(crate) issuer: String,
+    pub(crate) audience: String,
+    pub(crate) ttl: Duration,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Header<'a> {
+    alg: &'a str,
+    typ: &'a str,
+    kid: &'a str,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    aud: String,
+    sub: UserId,
+    sid: SessionId,
+    roles: Vec<RoleName>,
+    auth_time: i64,
+    iat: i64,
+    exp: i64,
+    jti: String,
+}
+
+impl TokenIssuer {
+    /// A token with these claims that is good from `now` for the time to live. `None` when signing fails.
+    pub(crate) fn issue(&self, claims: &AccessClaims, token_id: Uuid, now: Timestamp) -> Option<String> {
+        let header = Header { alg: ALGORITHM, typ: TYPE, kid: self.keys.signer_id() };
+        let claims = Claims {
+            iss: self.issuer.clone(),
+            aud: self.audience.clone(),
+            sub: claims.user_id,
+            sid: claims.session_id,
+            roles: claims.roles.clone(),
+            auth_time: claims.auth_time.as_seconds(),
+            iat: now.as_seconds(),
+            exp: (now + self.ttl).as_seconds(),
+            jti: token_id.to_string(),
+        };
+        let mut token = encode(&header)?;
+        token.push('.');
+        token.push_str(&encode(&claims)?);
+        let signature = self.keys.sign(token.as_bytes())?;
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(signature, &mut token);
+        Some(token)
+    }
+
+    /// What a token says at `now`.
+    ///
+    /// Algorithm, type, issuer and audience must be exactly ours (RFC 8725 §3), and the time is measured on our own
+    /// clock, which set it, so no leeway is given: a token is good while `now < exp`.
+    pub(crate) fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, TokenError> {
+        let claims = self.read(token).ok_or(TokenError::Invalid)?;
+        if claims.iss != self.issuer || claims.aud != self.audience {
+            return Err(TokenError::Invalid);
+        }
+        if now.as_seconds() >= claims.exp {
+            return Err(TokenError::Expired);
+        }
+        Ok(AccessClaims {
+            user_id: claims.sub,
+            session_id: claims.sid,
+            roles: claims.roles,
+            auth_time: Timestamp::from_seconds(claims.auth_time),
+        })
+    }
+
+    /// The claims of a token that one of the keys signed.
+    fn read(&self, token: &str) -> Option<Claims> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return None;
+        }
+        let (message, signature) = token.rsplit_once('.')?;
+        let (header, claims) = message.split_once('.')?;
+        let header = URL_SAFE_NO_PAD.decode(header).ok()?;
+        let header: Header<'_> = serde_json::from_slice(&header).ok()?;
+        let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
+        let is_ours = header.alg == ALGORITHM && header.typ == TYPE;
+        if !is_ours || !self.keys.verify(header.kid, message.as_bytes(), &signature) {
+            return None;
+        }
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()
+    }
+}
+
+fn encode(part: &impl Serialize) -> Option<String> {
+    serde_json::to_vec(part).ok().map(|json| URL_SAFE_NO_PAD.encode(json))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    static KEYS: LazyLock<SigningKeys> =
+        LazyLock::new(|| SigningKeys::from_pem(&SigningKeys::generate_pem().unwrap()).unwrap());
+    const NOW: Timestamp = Timestamp::from_micros(1_700_000_000_900_000);
+
+    fn issuer() -> TokenIssuer {
+        TokenIssuer {
+            keys: KEYS.clone(),
+            issuer: "https://api.example.com".to_owned(),
+            audience: "switchyard".to_owned(),
+            ttl: Duration::from_secs(900),
+        }
+    }
+
+    fn claims() -> AccessClaims {
+        AccessClaims {
+            user_id: Uuid::from_u128(1).into(),
+            session_id: Uuid::from_u128(2).into(),
+            roles: vec!["customer".parse().unwrap()],
+            auth_time: Timestamp::from_seconds(1_699_999_000),
+        }
+    }
+
+    fn token() -> String {
+        issuer().issue(&claims(), Uuid::from_u128(3), NOW).unwrap()
+    }
+
+    /// A token whose header and claims are changed, signed by our own key.
+    fn forged(change: impl Fn(&mut Value, &mut Value)) -> String {
+        let token = token();
+        let mut parts: Vec<Value> = token
+            .split('.')
+            .take(2)
+            .map(|part| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap())
+            .collect();
+        let (header, claims) = parts.split_at_mut(1);
+        change(&mut header[0], &mut claims[0]);
+        let message = format!("{}.{}", encode(&parts[0]).unwrap(), encode(&parts[1]).unwrap());
+        let signature = URL_SAFE_NO_PAD.encode(KEYS.sign(message.as_bytes()).unwrap());
+        format!("{message}.{signature}")
+    }
+
+    #[test]
+    fn a_token_has_the_documented_claims_and_type() {
+        let token = token();
+        let part = |n| -> Value {
+            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(n).unwrap()).unwrap())
+                .unwrap()
+        };
+        assert_eq!(part(0), json!({"alg": "RS256", "typ": "at+jwt", "kid": KEYS.signer_id()}));
+        assert_eq!(
+            part(1),
+            json!({
+                "iss": "https://api.example.com", "aud": "switchyard",
+                "sub": "00000000-0000-0000-0000-000000000001", "sid": "00000000-0000-0000-0000-000000000002",
+                "roles": ["customer"], "auth_time": 1_699_999_000, "iat": 1_700_000_000, "exp": 1_700_000_900,
+                "jti": "00000000-0000-0000-0000-000000000003",
+            })
+        );
+        assert_eq!(issuer().verify(&token, NOW), Ok(claims()));
+    }
+
+    #[test]
+    fn a_token_ends_at_its_second_without_leeway() {
+        let verify = |seconds| issuer().verify(&token(), Timestamp::from_seconds(seconds)).err();
+        assert_eq!(verify(1_700_000_899), None);
+        assert_eq!(verify(1_700_000_900), Some(TokenError::Expired));
+    }
+
+    #[test]
+    fn algorithm_type_issuer_audience_and_key_are_pinned() {
+        assert_eq!(issuer().verify(&forged(|_, _| ()), NOW), Ok(claims()));
+        let refused: [fn(&mut Value, &mut Value); 9] = [
+            |header, _| header["alg"] = json!("none"),
+            |header, _| header["alg"] = json!("HS256"),
+            |header, _| header["alg"] = json!("PS256"),
+            |header, _| header["typ"] = json!("JWT"),
+            |header, _| header["kid"] = json!("another"),
+            |_, claims| claims["iss"] = json!("https://evil.example"),
+            |_, claims| claims["aud"] = json!("another"),
+            |_, claims| claims["aud"] = json!(["switchyard"]),
+            |_, claims| drop(claims.as_object_mut().unwrap().remove("exp")),
+        ];
+        for change in refused {
+            assert_eq!(issuer().verify(&forged(change), NOW), Err(TokenError::Invalid));
+        }
+    }
+
+    #[test]
+    fn altered_and_malformed_tokens_are_refused() {
+        let token = token();
+        let (message, signature) = token.rsplit_once('.').unwrap();
+        let other_claims = forged(|_, claims| claims["roles"] = json!(["admin"]));
+        let spliced = format!("{}.{signature}", other_claims.rsplit_once('.').unwrap().0);
+        for bad in
+            [spliced.as_str(), message, &format!("{message}."), "", ".", "..", "a.b.c", &"a".repeat(20_000)]
+        {
+            assert_eq!(issuer().verify(bad, NOW), Err(TokenError::Invalid), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,255 @@
+use std::fmt;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{
+    KeyPair as _, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair,
+};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::pem;
+
+/// Why a text holds no keys to sign with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// It is not PEM.
+    #[error("must hold keys in PEM")]
+    NotPem,
+    /// The first key is missing or cannot sign.
+    #[error("must hold an RSA private key of at least 2048 bits first (PKCS#8 or PKCS#1)")]
+    NoPrivateKey,
+    /// A further key is of no use.
+    #[error(
+        "must hold nothing but RSA keys of at least 2048 bits after the first: private ones, or public ones"
+    )]
+    NotRsa,
+    /// A key could not be made.
+    #[error("a key could not be made")]
+    NotMade,
+}
+
+/// The RSA keys of access tokens, parsed once: the first one signs, all of them verify.
+///
+/// To change the key, put the new one in front and leave the old one behind it until the last token it signed has
+/// expired.
+#[derive(Clone)]
+pub struct SigningKeys(Arc<Keys>);
+
+struct Keys {
+    signer: RsaKeyPair,
+    verifiers: Vec<Verifier>,
+}
+
+struct Verifier {
+    id: String,
+    key: ParsedPublicKey,
+    jwk: Jwk,
+}
+
+impl SigningKeys {
+    /// Reads keys in PEM, one after the other. Those that only verify may be given as public keys.
+    pub fn from_pem(text: &str) -> Result<Self, KeyError> {
+        let blocks = pem::parse(text).ok_or(KeyError::NotPem)?;
+        let mut blocks = blocks.iter();
+        let first = blocks.next().ok_or(KeyError::NotPem)?;
+        let signer = private_key(first).filter(is_long_enough).ok_or(KeyError::NoPrivateKey)?;
+        let mut verifiers = vec![Verifier::new(signer.public_key().as_ref()).ok_or(KeyError::NoPrivateKey)?];
+        for block in blocks {
+            let verifier = match private_key(block) {
+                Some(pair) => Verifier::new(pair.public_key().as_ref()),
+                None => public_key(block).and_then(Verifier::new),
+            };
+            verifiers.push(verifier.ok_or(KeyError::NotRsa)?);
+        }
+        Ok(Self(Arc::new(Keys { signer, verifiers })))
+    }
+
+    /// Makes a new key of 2048 bits, as PEM (PKCS#8).
+    pub fn generate_pem() -> Result<String, KeyError> {
+        let pair = RsaKeyPair::generate(KeySize::Rsa2048).map_err(|_| KeyError::NotMade)?;
+        let der: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| KeyError::NotMade)?;
+        Ok(pem::write("PRIVATE KEY", der.as_ref()))
+    }
+
+    /// The public keys, as `/.well-known/jwks.json` shows them (RFC 7517).
+    pub fn jwks(&self) -> Jwks {
+        Jwks { keys: self.0.verifiers.iter().map(|verifier| verifier.jwk.clone()).collect() }
+    }
+
+    /// The id of the key that signs.
+    pub(super) fn signer_id(&self) -> &str {
+        self.0.verifiers.first().map_or("", |first| first.id.as_str())
+    }
+
+    /// The RS256 signature of `message` (RFC 8017 §8.2 with SHA-256); `None` when the library fails.
+    pub(super) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
+        let mut signature = vec![0; self.0.signer.public_modulus_len()];
+        self.0.signer.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).ok()?;
+        Some(signature)
+    }
+
+    /// Whether `signature` is one of `message` by the key `id`.
+    pub(super) fn verify(&self, id: &str, message: &[u8], signature: &[u8]) -> bool {
+        let verifier = self.0.verifiers.iter().find(|verifier| verifier.id == id);
+        verifier.is_some_and(|verifier| verifier.key.verify_sig(message, signature).is_ok())
+    }
+}
+
+/// Shows the ids of the keys.
+impl fmt::Debug for SigningKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.verifiers.iter().map(|verifier| &verifier.id)).finish()
+    }
+}
+
+impl Verifier {
+    /// Reads an `RSAPublicKey` (RFC 8017 §A.1.1). The key's id is its thumbprint (RFC 7638): the same key has the same
+    /// id everywhere, without anybody having to give it one.
+    fn new(der: impl AsRef<[u8]>) -> Option<Self> {
+        let (modulus, exponent) = components(der.as_ref())?;
+        if modulus.len() * 8 < 2048 {
+            return None;
+        }
+        let (n, e) = (URL_SAFE_NO_PAD.encode(modulus), URL_SAFE_NO_PAD.encode(exponent));
+        let members = format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#);
+        let id = URL_SAFE_NO_PAD.encode(digest(&SHA256, members.as_bytes()));
+        let key = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der.as_ref()).ok()?;
+        let jwk = Jwk { kty: "RSA", public_key_use: "sig", alg: "RS256", kid: id.clone(), n, e };
+        Some(Self { id, key, jwk })
+    }
+}
+
+fn private_key(block: &pem::Block) -> Option<RsaKeyPair> {
+    match block.label.as_str() {
+        "PRIVATE KEY" => RsaKeyPair::from_pkcs8(&block.der).ok(),
+        "RSA PRIVATE KEY" => RsaKeyPair::from_der(&block.der).ok(),
+        _ => None,
+    }
+}
+
+fn is_long_enough(pair: &RsaKeyPair) -> bool {
+    pair.public_modulus_len() >= 2048 / 8
+}
+
+/// The `RSAPublicKey` of a public key, which `PUBLIC KEY` wraps in a `SubjectPublicKeyInfo` (RFC 5280 §4.1).
+fn public_key(block: &pem::Block) -> Option<&[u8]> {
+    match block.label.as_str() {
+        "RSA PUBLIC KEY" => Some(&block.der),
+        "PUBLIC KEY" => {
+            let (info, _) = element(SEQUENCE, &block.der)?;
+            let (_algorithm, rest) = element(SEQUENCE, info)?;
+            let (bits, _) = element(BIT_STRING, rest)?;
+            bits.strip_prefix(&[0]) // no bit of the last byte is unused
+        }
+        _ => None,
+    }
+}
+
+const INTEGER: u8 = 0x02;
+const BIT_STRING: u8 = 0x03;
+const SEQUENCE: u8 = 0x30;
+
+/// Modulus and exponent of an `RSAPublicKey`, without leading zeros.
+fn components(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (key, _) = element(SEQUENCE, der)?;
+    let (modulus, rest) = element(INTEGER, key)?;
+    let (exponent, _) = element(INTEGER, rest)?;
+    let unsigned = |integer: &'_ [u8]| integer.iter().take_while(|&&byte| byte == 0).count();
+    Some((&modulus[unsigned(modulus)..], &exponent[unsigned(exponent)..]))
+}
+
+/// The content of the DER element (X.690 §8.1) of this tag that `der` begins with, and what follows it.
+fn element(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (&first, rest) = der.split_first()?;
+    let (&length, rest) = rest.split_first()?;
+    let (length, rest) = match length {
+        0..=0x7f => (usize::from(length), rest),
+        0x81..=0x83 => {
+            let (bytes, rest) = rest.split_at_checked(usize::from(length & 0x7f))?;
+            (bytes.iter().fold(0, |sum, &byte| sum << 8 | usize::from(byte)), rest)
+        }
+        _ => return None,
+    };
+    if first == tag { rest.split_at_checked(length) } else { None }
+}
+
+/// A set of public keys (RFC 7517 §5).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Jwks {
+    /// The keys; the first one signs new tokens.
+    pub keys: Vec<Jwk>,
+}
+
+/// A public key (RFC 7517 §4, RFC 7518 §6.3.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Jwk {
+    /// The family: `RSA`.
+    #[schema(example = "RSA")]
+    pub kty: &'static str,
+    /// What it is for: `sig`.
+    #[serde(rename = "use")]
+    #[schema(example = "sig")]
+    pub public_key_use: &'static str,
+    /// The algorithm: `RS256`.
+    #[schema(example = "RS256")]
+    pub alg: &'static str,
+    /// The id, as in a token's header: the key's thumbprint (RFC 7638).
+    pub kid: String,
+    /// The modulus, big-endian, in base64url.
+    pub n: String,
+    /// The exponent, likewise.
+    #[schema(example = "AQAB")]
+    pub e: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_key_signs_and_all_verify() {
+        let old_pem = SigningKeys::generate_pem().unwrap();
+        let new_pem = SigningKeys::generate_pem().unwrap();
+        let old = SigningKeys::from_pem(&old_pem).unwrap();
+        let both = SigningKeys::from_pem(&(new_pem + &old_pem)).unwrap();
+        let signature = old.sign(b"message").unwrap();
+        assert!(both.verify(old.signer_id(), b"message", &signature));
+        assert!(!both.verify(both.signer_id(), b"message", &signature));
+        assert!(!both.verify(old.signer_id(), b"massage", &signature));
+        assert!(!both.verify("unknown", b"message", &signature));
+        let ids: Vec<_> = both.jwks().keys.into_iter().map(|key| key.kid).collect();
+        assert_eq!(ids, [both.signer_id(), old.signer_id()]);
+    }
+
+    #[test]
+    fn the_id_of_a_key_is_its_thumbprint() {
+        // RFC 7638 §3.1
+        let n = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCi\
+                 FV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnY\
+                 b9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0\
+                 Ls1jF44-csFCur-kEgU8awapJzKnqDKgw";
+        let modulus = URL_SAFE_NO_PAD.decode(n).unwrap();
+        let mut integers = [&[INTEGER, 0x82, 0x01, 0x01, 0][..], &modulus].concat();
+        integers.extend([INTEGER, 3, 1, 0, 1]);
+        let length = u16::try_from(integers.len()).unwrap().to_be_bytes();
+        let der = [&[SEQUENCE, 0x82, length[0], length[1]][..], &integers].concat();
+        let verifier = Verifier::new(&der).unwrap();
+        assert_eq!(verifier.id, "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+        assert_eq!((verifier.jwk.n.as_str(), verifier.jwk.e.as_str()), (n, "AQAB"));
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused() {
+        assert_eq!(SigningKeys::from_pem("").err(), Some(KeyError::NotPem));
+        let nonsense = pem::write("PRIVATE KEY", b"nonsense");
+        assert_eq!(SigningKeys::from_pem(&nonsense).err(), Some(KeyError::NoPrivateKey));
+        let good = SigningKeys::generate_pem().unwrap();
+        assert_eq!(SigningKeys::from_pem(&(good + &nonsense)).err(), Some(KeyError::NotRsa));
+    }
+}

@@ -1,0 +1,135 @@
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use switchyard_ambient::Ambient;
+
+use super::SigningKeys;
+use crate::Secret;
+use crate::secret::hex;
+
+/// The secrets of a server on one machine, made on its first start and kept in files that only their owner can read.
+///
+/// They stand in for `JWT_PRIVATE_KEY`, `PASSWORD_PEPPER` and `AUDIT_KEY` where the environment does not give them.
+/// Without these files nobody could sign in to the accounts of the database beside them: they belong into its backup.
+#[derive(Clone, Debug)]
+pub struct LocalSecrets {
+    values: Vec<(&'static str, Secret)>,
+}
+
+/// The secrets could not be read or made.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot keep secrets in {}: {source}", path.display())]
+pub struct LocalSecretsError {
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+/// Settings and the files that stand in for them.
+const FILES: [(&str, &str); 3] = [
+    ("JWT_PRIVATE_KEY", "jwt-private-key.pem"),
+    ("PASSWORD_PEPPER", "password-pepper"),
+    ("AUDIT_KEY", "audit-key"),
+];
+
+impl LocalSecrets {
+    /// Reads the secrets that are kept in `folder`, and makes those that are missing. Several processes may do so at
+    /// once: all of them get the same.
+    pub fn load_or_create(folder: &Path, ambient: &Ambient) -> Result<Self, LocalSecretsError> {
+        let mut values = Vec::new();
+        for (name, file) in FILES {
+            let path = folder.join(file);
+            let secret = load_or_create(&path, ambient, || new_secret(name, ambient))
+                .map_err(|source| LocalSecretsError { path, source })?;
+            values.push((name, Secret::new(secret)));
+        }
+        Ok(Self { values })
+    }
+
+    /// The secret that stands in for a setting.
+    pub fn get(&self, setting: &str) -> Option<&str> {
+        self.values.iter().find(|(name, _)| *name == setting).map(|(_, secret)| secret.expose())
+    }
+}
+
+fn new_secret(name: &str, ambient: &Ambient) -> io::Result<String> {
+    match name {
+        "JWT_PRIVATE_KEY" => SigningKeys::generate_pem().map_err(io::Error::other),
+        _ => Ok(hex(&ambient.bytes::<32>())),
+    }
+}
+
+/// The file is written under another name and then linked to its own: a reader never sees half of it, and of two
+/// makers the first one wins.
+fn load_or_create(
+    path: &Path,
+    ambient: &Ambient,
+    make: impl Fn() -> io::Result<String>,
+) -> io::Result<String> {
+    match read(path) {
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => {}
+        found => return found,
+    }
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let draft = path.with_extension(format!("{}.draft", hex(&ambient.bytes::<8>())));
+    let mut file = create_private(&draft)?;
+    file.write_all(make()?.as_bytes())?;
+    file.sync_all()?;
+    let linked = fs::hard_link(&draft, path);
+    fs::remove_file(&draft)?;
+    match linked {
+        Err(fault) if fault.kind() != io::ErrorKind::AlreadyExists => Err(fault),
+        _ => read(path),
+    }
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn create_private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
+    options.open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("switchyard-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        folder
+    }
+
+    #[test]
+    fn secrets_are_made_once_and_only_their_owner_can_read_them() {
+        let folder = folder("secrets");
+        let first = LocalSecrets::load_or_create(&folder, &Ambient::system()).unwrap();
+        let again = LocalSecrets::load_or_create(&folder, &Ambient::system()).unwrap();
+        for (name, file) in FILES {
+            assert_eq!(first.get(name), again.get(name));
+            #[cfg(unix)]
+            {
+                use std::os::unix::fs::PermissionsExt as _;
+                assert_eq!(fs::metadata(folder.join(file)).unwrap().permissions().mode() & 0o777, 0o600);
+            }
+        }
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), FILES.len());
+        assert_eq!(first.get("AUDIT_KEY").unwrap().len(), 64);
+        assert_ne!(first.get("AUDIT_KEY"), first.get("PASSWORD_PEPPER"));
+        assert!(SigningKeys::from_pem(first.get("JWT_PRIVATE_KEY").unwrap()).is_ok());
+        fs::remove_dir_all(folder).unwrap();
+    }
+}

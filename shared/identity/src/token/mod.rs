@@ -1,0 +1,14 @@
+//! Access tokens, and the keys that sign them.
+//!
+//! The tokens are signed and checked by aws-lc directly rather than through a JWT library: jsonwebtoken parses the
+//! private key anew for every signature, which costs more than the signature, and reads the machine's clock; and what is
+//! left of JWS once the algorithm is pinned is two dots and base64.
+
+mod access;
+mod key;
+mod local;
+mod pem;
+
+pub(crate) use access::{AccessClaims, TokenIssuer};
+pub use key::{Jwk, Jwks, KeyError, SigningKeys};
+pub use local::{LocalSecrets, LocalSecretsError};

@@ -1,0 +1,243 @@
+use std::collections::HashSet;
+
+use serde_json::Value;
+use switchyard_ambient::Timestamp;
+use switchyard_database::{Entity as _, limits, terms};
+
+use super::change::is_email_taken;
+use super::create::roles_text;
+use super::roles::default_roles;
+use super::{RoleList, UserRecord, Users};
+use crate::account::Credential;
+use crate::audit::{Action, AuditEvent};
+use crate::role::{ADMIN, RoleRecord};
+use crate::{
+    Context, EmailAddress, PasswordHash, Permission, PersonName, RoleName, UserError, UserId, rfc3339,
+};
+
+/// An account that is taken over from another system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewImportedUser {
+    /// The e-mail address.
+    pub email: EmailAddress,
+    /// What the user wants to be called.
+    pub name: PersonName,
+    /// The roles; `customer` when nothing is said. `admin` is not imported: admins are made one by one.
+    pub roles: Option<RoleList>,
+    /// The hash of the password, if it is of a kind that can be verified. It is brought up to date at the first sign-in.
+    pub password_hash: Option<PasswordHash>,
+    /// Whether the user has shown that mail to the address reaches them.
+    pub email_verified: bool,
+    /// When the account was made, if that is known.
+    pub created_at: Option<Timestamp>,
+}
+
+/// What came of importing one account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Imported {
+    /// It was made, under this id.
+    Created(UserId),
+    /// Its address is taken: by an earlier run, an earlier line, or somebody who came by themselves.
+    AlreadyThere,
+}
+
+/// Why one account was not imported.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ImportFault {
+    /// Admins are not imported.
+    #[error("admins are not imported: make them one by one")]
+    Admin,
+    /// There is no such role, or it permits what the actor may not do.
+    #[error("there is no role `{0}` that you may give")]
+    Role(RoleName),
+    /// It could not be stored, together with those of its commit. Whether it was is found out by importing it again.
+    #[error(transparent)]
+    User(#[from] UserError),
+}
+
+/// Items that every commit needs beside those of its users: an audit chain's end, a part of the counts, and up to twenty
+/// roles whose members are counted.
+const SHARED_ITEMS: usize = 22;
+
+impl Users<'_> {
+    /// Takes over accounts, many in one commit; the answer holds one result for each, in order. Needs `users:write` and
+    /// `roles:write`.
+    ///
+    /// No password is hashed. What is there already is left alone, so an import that broke off is simply started again.
+    /// Several imports may run side by side: they share no document but the spread counts and chains.
+    pub async fn import(
+        &self,
+        context: &Context,
+        users: &[NewImportedUser],
+    ) -> Result<Vec<Result<Imported, ImportFault>>, UserError> {
+        self.0.require(context, Permission::UsersWrite, "users").await?;
+        self.0.require(context, Permission::RolesWrite, "users").await?;
+        let grantable = self.grantable_roles(context, users).await?;
+        let mut results = Vec::with_capacity(users.len());
+        let mut rest = users;
+        while !rest.is_empty() {
+            let batch = self.next_batch(context, rest, &grantable);
+            rest = &rest[batch.len()..];
+            results.extend(self.import_batch(context, batch).await);
+        }
+        Ok(results)
+    }
+
+    /// Those of the roles that occur which exist and which the actor may give.
+    async fn grantable_roles(
+        &self,
+        context: &Context,
+        users: &[NewImportedUser],
+    ) -> Result<HashSet<RoleName>, UserError> {
+        let named = users.iter().filter_map(|user| user.roles.as_ref()).flat_map(RoleList::names);
+        let names: Vec<RoleName> = named.collect::<HashSet<_>>().into_iter().cloned().collect();
+        let mut grantable: HashSet<RoleName> = default_roles().into_iter().collect();
+        for names in names.chunks(limits::MAX_KEYS) {
+            let records =
+                self.0.db.collection::<RoleRecord>().get_many(names.iter().map(RoleName::as_str)).await?;
+            let fits = |record: &RoleRecord| context.permissions().covers(record.effective_permissions());
+            let records = records.into_iter().flatten().filter(|record| fits(record));
+            grantable.extend(records.map(|record| record.name.clone()));
+        }
+        Ok(grantable)
+    }
+
+    /// As many of the first users as fit into one commit, an address at most once.
+    fn next_batch(
+        &self,
+        context: &Context,
+        users: &[NewImportedUser],
+        grantable: &HashSet<RoleName>,
+    ) -> Vec<Result<Incoming, ImportFault>> {
+        let mut batch = Vec::new();
+        let mut addresses = HashSet::new();
+        let mut items = SHARED_ITEMS;
+        for user in users {
+            let incoming = self.incoming(context, user, grantable);
+            if let Ok(incoming) = &incoming {
+                items += incoming.items;
+                let fits = items <= limits::MAX_BATCH_ITEMS || batch.is_empty();
+                if !fits || !addresses.insert(user.email.key()) {
+                    break;
+                }
+            }
+            batch.push(incoming);
+        }
+        batch
+    }
+
+    fn incoming(
+        &self,
+        context: &Context,
+        user: &NewImportedUser,
+        grantable: &HashSet<RoleName>,
+    ) -> Result<Incoming, ImportFault> {
+        let roles = user.roles.as_ref().map_or_else(default_roles, |roles| roles.names().to_vec());
+        if roles.iter().any(|role| role.as_str() == ADMIN) {
+            return Err(ImportFault::Admin);
+        }
+        if let Some(role) = roles.iter().find(|role| !grantable.contains(*role)) {
+            return Err(ImportFault::Role(role.clone()));
+        }
+        let id = UserId::from(self.0.db.ambient().uuid_v7());
+        let mut record = UserRecord::new(
+            id,
+            user.email.clone(),
+            user.name.clone(),
+            roles,
+            user.password_hash.is_some(),
+            context.now,
+        );
+        record.created_at = user.created_at.map_or(record.created_at, rfc3339::to_millisecond);
+        record.email_verified = user.email_verified;
+        let credential = user.password_hash.clone().map(|hash| Credential::new(id, hash, context.now));
+        let terms = match serde_json::to_value(&record) {
+            Ok(Value::Object(body)) => terms::of_document(UserRecord::COLLECTION, &body).len(),
+            _ => limits::MAX_TERMS,
+        };
+        // The user, the guard of the address, the search terms, the password, the roles, the audit entry.
+        let items = 2 + terms + usize::from(credential.is_some()) + record.roles.len() + 1;
+        Ok(Incoming { record, credential, items })
+    }
+
+    async fn import_batch(
+        &self,
+        context: &Context,
+        batch: Vec<Result<Incoming, ImportFault>>,
+    ) -> Vec<Result<Imported, ImportFault>> {
+        let mut results: Vec<Option<Result<Imported, ImportFault>>> = Vec::new();
+        let mut incoming = Vec::new();
+        for user in batch {
+            match user {
+                Ok(user) => {
+                    incoming.push((results.len(), user));
+                    results.push(None);
+                }
+                Err(fault) => results.push(Some(Err(fault))),
+            }
+        }
+        let outcome = match self.import_all(context, &incoming).await {
+            Err(UserError::Database(error)) if is_email_taken(&error) => {
+                self.import_missing(context, &mut incoming).await
+            }
+            outcome => outcome,
+        };
+        for (place, user) in incoming {
+            results[place] = Some(match &outcome {
+                Ok(()) => Ok(Imported::Created(user.record.id)),
+                Err(error) => Err(ImportFault::User(error.clone())),
+            });
+        }
+        results.into_iter().map(|result| result.unwrap_or(Ok(Imported::AlreadyThere))).collect()
+    }
+
+    /// Leaves out those whose address is taken. Asking for each address is dearer than one commit that goes through, so it
+    /// is done only once one did not; others may come meanwhile, so it is done until nobody did.
+    async fn import_missing(
+        &self,
+        context: &Context,
+        incoming: &mut Vec<(usize, Incoming)>,
+    ) -> Result<(), UserError> {
+        loop {
+            let mut taken = HashSet::new();
+            for (place, user) in incoming.iter() {
+                let key = user.record.email.key();
+                if self.0.db.collection::<UserRecord>().lookup("email", key).await?.is_some() {
+                    taken.insert(*place);
+                }
+            }
+            incoming.retain(|(place, _)| !taken.contains(place));
+            match self.import_all(context, incoming).await {
+                Err(UserError::Database(error)) if is_email_taken(&error) => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn import_all(&self, context: &Context, users: &[(usize, Incoming)]) -> Result<(), UserError> {
+        if users.is_empty() {
+            return Ok(());
+        }
+        self.0
+            .transact(context, |work| async move {
+                for (_, user) in users {
+                    work.insert_user(&user.record)?;
+                    if let Some(credential) = &user.credential {
+                        work.tx.insert(credential)?;
+                    }
+                    let event = AuditEvent::of_user(Action::USER_IMPORTED, user.record.id);
+                    work.record(event.detail("roles", roles_text(&user.record)));
+                }
+                Ok::<_, UserError>(())
+            })
+            .await
+    }
+}
+
+/// An account on its way in.
+struct Incoming {
+    record: UserRecord,
+    credential: Option<Credential>,
+    /// How many items of a commit it takes.
+    items: usize,
+}

@@ -1,0 +1,149 @@
+use std::ops::Bound;
+
+use switchyard_ambient::Timestamp;
+use switchyard_database::{Entity as _, Error, Filter, Query, Scalar, Search, Stored};
+
+use super::{User, UserRecord, UserStatus, Users};
+use crate::role::Membership;
+use crate::{Context, Listed, PageRequest, Permission, RoleName, UserError};
+
+/// Which users to list: those who fit everything that is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserFilter {
+    /// Words of the name or the address, or beginnings of words. With them the order is that of the words that are found,
+    /// and `descending` has no meaning.
+    pub q: Option<String>,
+    /// Users who have this role, whether it is their first or not.
+    pub role: Option<RoleName>,
+    /// Users in this state.
+    pub status: Option<UserStatus>,
+    /// Users made at this time or later.
+    pub created_from: Option<Timestamp>,
+    /// Users made at this time or earlier.
+    pub created_to: Option<Timestamp>,
+    /// The latest first; the earliest first otherwise.
+    pub descending: bool,
+    /// Deleted users too.
+    pub include_deleted: bool,
+}
+
+/// Pages read for one page that is answered, at the most. It is then shorter than asked for, and has a `next`.
+const READS: usize = 10;
+
+impl Users<'_> {
+    /// Users who fit a filter. Needs `users:read`.
+    pub async fn list(
+        &self,
+        context: &Context,
+        filter: &UserFilter,
+        page: &PageRequest,
+    ) -> Result<Listed<User>, UserError> {
+        self.0.require(context, Permission::UsersRead, "users").await?;
+        let mut users = Vec::new();
+        let mut cursor = page.cursor.clone();
+        let wanted = page.limit as usize;
+        for _ in 0..READS {
+            // Asking for no more than what is still missing keeps the cursor exact.
+            let missing = u32::try_from(wanted - users.len()).unwrap_or(page.limit);
+            let (found, next) = self.candidates(filter, missing, cursor).await?;
+            users.extend(
+                found
+                    .iter()
+                    .filter(|user| fits(filter, user, context.now))
+                    .map(|user| User::of(user, context.now)),
+            );
+            cursor = next;
+            if cursor.is_none() || users.len() >= wanted {
+                break;
+            }
+        }
+        Ok(Listed { items: users, next: cursor })
+    }
+
+    /// The next users along the way that meets the fewest who do not fit.
+    async fn candidates(
+        &self,
+        filter: &UserFilter,
+        limit: u32,
+        cursor: Option<String>,
+    ) -> Result<(Vec<Stored<UserRecord>>, Option<String>), Error> {
+        let users = self.0.db.collection::<UserRecord>();
+        if let Some(words) = &filter.q {
+            let page = users.search(&search(filter, words, limit).after(cursor)).await?;
+            return Ok((page.items, page.next));
+        }
+        if let Some(role) = &filter.role {
+            let query = Query::new(Membership::COLLECTION, "by_role").partition([role.as_str()]);
+            let page = self
+                .0
+                .db
+                .collection::<Membership>()
+                .query(&range(query, filter, limit).after(cursor))
+                .await?;
+            let ids = page.items.iter().map(|membership| membership.user_id.to_string());
+            let found = users.get_many(ids).await?;
+            return Ok((found.into_iter().flatten().collect(), page.next));
+        }
+        let page = users.query(&range(query(filter), filter, limit).after(cursor)).await?;
+        Ok((page.items, page.next))
+    }
+}
+
+/// What an index may say late, and what only the clock knows, is decided on the document itself.
+fn fits(filter: &UserFilter, user: &UserRecord, now: Timestamp) -> bool {
+    (filter.include_deleted || !user.deleted)
+        && filter.status.is_none_or(|status| user.status(now) == status)
+        && filter.role.as_ref().is_none_or(|role| user.roles.contains(role))
+        && filter.created_from.is_none_or(|from| user.created_at >= from)
+        && filter.created_to.is_none_or(|to| user.created_at <= to)
+}
+
+fn query(filter: &UserFilter) -> Query {
+    let mark = match filter.status {
+        Some(UserStatus::Disabled) => Some("disabled"),
+        Some(UserStatus::Locked) => Some("locked"),
+        Some(UserStatus::Active) | None => None,
+    };
+    match mark.filter(|_| !filter.include_deleted) {
+        // A deleted user is marked as that and as nothing else.
+        Some(mark) => Query::new(UserRecord::COLLECTION, "by_mark").partition([mark]),
+        None => conditions(filter)
+            .into_iter()
+            .fold(Query::new(UserRecord::COLLECTION, "by_creation"), Query::filter),
+    }
+}
+
+fn search(filter: &UserFilter, words: &str, limit: u32) -> Search {
+    let bound =
+        |time: Option<Timestamp>| time.map_or(Bound::Unbounded, |time| Bound::Included(Scalar::from(time)));
+    let mut search =
+        conditions(filter).into_iter().fold(Search::new(UserRecord::COLLECTION, words), Search::filter);
+    if filter.created_from.is_some() || filter.created_to.is_some() {
+        search = search.filter(Filter::between(
+            "created_at",
+            bound(filter.created_from),
+            bound(filter.created_to),
+        ));
+    }
+    search.limit(limit)
+}
+
+/// What the database can sort out.
+fn conditions(filter: &UserFilter) -> Vec<Filter> {
+    let deleted = (!filter.include_deleted).then(|| Filter::equals("deleted", false));
+    let disabled = filter.status.map(|status| Filter::equals("disabled", status == UserStatus::Disabled));
+    deleted.into_iter().chain(disabled).collect()
+}
+
+fn range(mut query: Query, filter: &UserFilter, limit: u32) -> Query {
+    if let Some(from) = filter.created_from {
+        query = query.at_least([from]);
+    }
+    if let Some(to) = filter.created_to {
+        query = query.at_most([to]);
+    }
+    if filter.descending {
+        query = query.descending();
+    }
+    query.limit(limit)
+}

@@ -1,0 +1,112 @@
+use serde::{Deserialize, Serialize};
+use switchyard_ambient::Timestamp;
+use switchyard_database::{Collection, Entity, Field};
+use utoipa::ToSchema;
+
+use crate::{
+    Bio, CountryCode, DateOfBirth, LocaleTag, PhoneNumber, PostalLine, TimeZoneName, UserId, WebAddress,
+    rfc3339,
+};
+
+/// A profile as it is stored; there is none until something is said in it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct ProfileRecord {
+    pub(crate) user_id: UserId,
+    #[serde(flatten)]
+    pub(crate) fields: ProfileFields,
+    pub(crate) updated_at: Timestamp,
+}
+
+impl Entity for ProfileRecord {
+    const COLLECTION: &'static Collection = &Collection::new("profiles").fields(&[
+        Field::string("phone"),
+        Field::string("date_of_birth"),
+        Field::string("locale"),
+        Field::string("timezone"),
+        Field::time("updated_at"),
+    ]);
+
+    fn id(&self) -> &str {
+        self.user_id.as_str()
+    }
+}
+
+/// What a PUT of a profile sets, and a PATCH changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProfileFields {
+    /// The telephone number.
+    pub phone: Option<PhoneNumber>,
+    /// The day of birth.
+    pub date_of_birth: Option<DateOfBirth>,
+    /// Where there is a picture.
+    pub avatar_url: Option<WebAddress>,
+    /// What the user says of themselves.
+    pub bio: Option<Bio>,
+    /// The language.
+    pub locale: Option<LocaleTag>,
+    /// The time zone.
+    pub timezone: Option<TimeZoneName>,
+    /// The postal address.
+    pub address: Option<PostalAddress>,
+}
+
+/// A postal address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PostalAddress {
+    /// Street and number.
+    pub line1: PostalLine,
+    /// What else there is to say of the place.
+    pub line2: Option<PostalLine>,
+    /// City.
+    pub city: PostalLine,
+    /// State, province or region.
+    pub region: Option<PostalLine>,
+    /// Postal code.
+    pub postal_code: Option<PostalLine>,
+    /// Country.
+    pub country: CountryCode,
+}
+
+/// What is known of a user beside their account.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct Profile {
+    /// The user's id.
+    #[schema(value_type = String, format = "uuid")]
+    pub user_id: UserId,
+    /// The telephone number.
+    pub phone: Option<PhoneNumber>,
+    /// The day of birth.
+    pub date_of_birth: Option<DateOfBirth>,
+    /// Where there is a picture.
+    pub avatar_url: Option<WebAddress>,
+    /// What the user says of themselves.
+    pub bio: Option<Bio>,
+    /// The language.
+    pub locale: Option<LocaleTag>,
+    /// The time zone.
+    pub timezone: Option<TimeZoneName>,
+    /// The postal address.
+    pub address: Option<PostalAddress>,
+    /// When the profile was last changed; when the account was made, as long as it never was.
+    #[serde(serialize_with = "rfc3339::serialize")]
+    #[schema(value_type = String, format = DateTime)]
+    pub updated_at: Timestamp,
+}
+
+impl From<ProfileRecord> for Profile {
+    fn from(record: ProfileRecord) -> Self {
+        let ProfileFields { phone, date_of_birth, avatar_url, bio, locale, timezone, address } =
+            record.fields;
+        Self {
+            user_id: record.user_id,
+            phone,
+            date_of_birth,
+            avatar_url,
+            bio,
+            locale,
+            timezone,
+            address,
+            updated_at: record.updated_at,
+        }
+    }
+}

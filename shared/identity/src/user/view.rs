@@ -1,0 +1,104 @@
+use serde::Serialize;
+use switchyard_ambient::Timestamp;
+use utoipa::ToSchema;
+
+use super::UserRecord;
+use crate::{EmailAddress, PersonName, RoleName, UserId, rfc3339};
+
+/// The state of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum UserStatus {
+    /// Nothing is in the way.
+    Active,
+    /// An admin has shut the user out.
+    Disabled,
+    /// After too many failures nobody can sign in for a while.
+    Locked,
+}
+
+/// No state has this name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be one of: active, disabled, locked")]
+pub struct UnknownStatus;
+
+impl TryFrom<String> for UserStatus {
+    type Error = UnknownStatus;
+
+    fn try_from(name: String) -> Result<Self, UnknownStatus> {
+        match name.as_str() {
+            "active" => Ok(Self::Active),
+            "disabled" => Ok(Self::Disabled),
+            "locked" => Ok(Self::Locked),
+            _ => Err(UnknownStatus),
+        }
+    }
+}
+
+crate::value::read_with_deserr!(UserStatus);
+
+/// A user, as they are shown.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct User {
+    /// The user's id.
+    #[schema(value_type = String, format = "uuid")]
+    pub id: UserId,
+    /// The e-mail address, as it was written.
+    pub email: EmailAddress,
+    /// What the user wants to be called.
+    pub name: PersonName,
+    /// The first of `roles`.
+    pub role: Option<RoleName>,
+    /// The roles.
+    pub roles: Vec<RoleName>,
+    /// The state of the account.
+    pub status: UserStatus,
+    /// Whether the user has shown that mail to the address reaches them.
+    pub email_verified: bool,
+    /// Whether signing in asks for a second factor.
+    pub mfa_enabled: bool,
+    /// When the account was made.
+    #[serde(serialize_with = "rfc3339::serialize")]
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    /// When it was last changed; signing in does not count.
+    #[serde(serialize_with = "rfc3339::serialize")]
+    #[schema(value_type = String, format = DateTime)]
+    pub updated_at: Timestamp,
+    /// When the user last signed in.
+    #[serde(serialize_with = "rfc3339::serialize_option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub last_login_at: Option<Timestamp>,
+    /// When the user was deleted; only in lists that include deleted users.
+    #[serde(serialize_with = "rfc3339::serialize_option", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, format = DateTime)]
+    pub deleted_at: Option<Timestamp>,
+}
+
+impl User {
+    pub(crate) fn of(record: &UserRecord, now: Timestamp) -> Self {
+        Self {
+            id: record.id,
+            email: record.email.clone(),
+            name: record.name.clone(),
+            role: record.roles.first().cloned(),
+            roles: record.roles.clone(),
+            status: record.status(now),
+            email_verified: record.email_verified,
+            mfa_enabled: record.mfa_enabled,
+            created_at: record.created_at,
+            updated_at: record.updated_at,
+            last_login_at: record.last_login_at,
+            deleted_at: record.deleted_at,
+        }
+    }
+}
+
+/// What a PUT of a user sets, and a PATCH changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserFields {
+    /// The e-mail address. A new one counts as not verified.
+    pub email: EmailAddress,
+    /// What the user wants to be called.
+    pub name: PersonName,
+}

