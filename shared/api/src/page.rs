@@ -24,11 +24,10 @@ pub const MAX_LIMIT: u32 = 100;
 pub struct PageParams {
     /// How many items the page has at the most.
     #[deserr(default = DEFAULT_LIMIT, try_from(i64) = check_limit -> &'static str)]
-    #[param(minimum = 1, maximum = 100, default = 20)]
+    #[param(minimum = 1, maximum = 100, default = 20, required = false)]
     pub limit: u32,
     /// Where the page begins: `next_cursor` of the page before. Left out for the first page.
     #[deserr(default)]
-    #[param(nullable = false)]
     pub cursor: Option<String>,
 }
 

@@ -1,13 +1,12 @@
 //! The layers around every router, in their order.
 
-use std::any::Any;
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -29,7 +28,7 @@ use crate::observe::{Observer, Outcome, label};
 use crate::precondition::not_modified;
 use crate::rate_limit::{self, Limiter};
 use crate::settings::{ApiSettings, CorsOrigins};
-use crate::{ApiError, ApiResult, Authenticator, ErrorCode, openapi};
+use crate::{ApiError, ApiResult, Authenticator, ErrorCode, MAX_BODY_BYTES, openapi};
 
 /// Smaller answers grow when they are compressed, or shrink by less than it costs.
 const WORTH_COMPRESSING: u64 = 1024;
@@ -88,6 +87,7 @@ pub fn serve_api(router: OpenApiRouter, api: Arc<Api>) -> Router {
     router
         .fallback(|| async { ApiError::new(ErrorCode::NotFound) })
         .method_not_allowed_fallback(|| async { ApiError::new(ErrorCode::MethodNotAllowed) })
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn_with_state(gate, pass_gate))
         .layer(compression())
         .layer(cors(&api.settings.cors_origins))
@@ -240,7 +240,7 @@ async fn pass_gate(State(gate): State<Gate>, request: Request, next: Next) -> Re
     let passing = AssertUnwindSafe(gate.pass(request, next)).catch_unwind();
     let response = match tokio::time::timeout(gate.api.settings.request_timeout, passing).await {
         Ok(Ok(response)) => response,
-        Ok(Err(panic)) => answer_panic(&*panic).into_response(),
+        Ok(Err(_panic)) => answer_panic().into_response(),
         Err(_elapsed) => answer_timeout().into_response(),
     };
     not_modified(&method, &headers, render(response, id.as_str()))
@@ -280,11 +280,10 @@ impl Gate {
     }
 }
 
-/// The 500 of a handler that panicked; what it said goes to the log.
-pub(crate) fn answer_panic(panic: &(dyn Any + Send)) -> ApiError {
-    let said =
-        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    ApiError::internal(format!("the handler panicked: {}", said.unwrap_or("without a message")))
+/// The 500 of a handler that panicked. What it said and where, the program's panic hook has logged, inside the
+/// request's span.
+pub(crate) fn answer_panic() -> ApiError {
+    ErrorCode::InternalError.into()
 }
 
 fn answer_timeout() -> ApiError {

@@ -24,6 +24,10 @@ pub enum ConnectError {
 /// # Errors
 ///
 /// When the URL is malformed, when a file cannot be opened, and when the backend is not part of this program.
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres", feature = "dynamodb")),
+    expect(unused_variables, reason = "without a backend there is nothing to hand it to")
+)]
 pub async fn connect(url: &DatabaseUrl, ambient: &Ambient) -> Result<Arc<dyn Database>, ConnectError> {
     match url {
         #[cfg(feature = "sqlite")]

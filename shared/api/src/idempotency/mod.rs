@@ -144,7 +144,7 @@ impl Run {
     async fn complete(self, request: Request, next: Next) -> Response {
         let response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
             Ok(response) => response,
-            Err(panic) => crate::stack::answer_panic(&*panic).into_response(),
+            Err(_panic) => crate::stack::answer_panic().into_response(),
         };
         let (parts, body) = render(response, self.request_id.as_str()).into_parts();
         let body = match to_bytes(body, usize::MAX).await {

@@ -15,7 +15,8 @@ use crate::{ApiError, ApiResult, ErrorCode};
 ///
 /// As an extractor it refuses a body of another type (415), one over 1 MiB (413), and one that is not JSON or not a
 /// `T` (400), then with every fault at once under its field's path. Derive with
-/// `#[deserr(error = Faults, deny_unknown_fields)]`; a field that may be left out has `#[deserr(default)]`.
+/// `#[deserr(error = Faults, deny_unknown_fields)]`. A field that may be left out has `#[deserr(default)]`, and, unless it
+/// is an `Option`, `#[schema(required = false)]` for the document.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Json<T>(
     /// The value.

@@ -12,7 +12,8 @@ use crate::{ApiError, ApiResult};
 /// The parameters of a query string, as a `T` that derives `Deserr`.
 ///
 /// Unknown parameters are refused and all faults are told at once, as for a body. A field of a number or a boolean is
-/// read from its text, and one that is a list takes a parameter that is given several times.
+/// read from its text, and one that is a list takes a parameter that is given several times. A field that may be left
+/// out has `#[deserr(default)]`, and, unless it is an `Option`, `#[param(required = false)]` for the document.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Query<T>(
     /// The parameters.

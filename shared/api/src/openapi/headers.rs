@@ -1,8 +1,8 @@
 //! The headers that many answers and requests have in common.
 
 use utoipa::openapi::header::{Header, HeaderBuilder};
-use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{Ref, RefOr, Required, Response, Schema};
 
 const HEADERS: [(&str, &str, Type); 8] = [
@@ -60,11 +60,50 @@ pub(super) fn parameters() -> impl Iterator<Item = (String, RefOr<Parameter>)> {
     })
 }
 
+/// A parameter is text, so an optional one can be left out but never be `null`, as the schema of an `Option` has it.
+pub(super) fn forbid_null(operation: &mut Operation) {
+    for parameter in operation.parameters.iter_mut().flatten() {
+        if let RefOr::T(parameter) = parameter
+            && let Some(schema) = &mut parameter.schema
+        {
+            without_null(schema);
+        }
+    }
+}
+
+fn without_null(schema: &mut RefOr<Schema>) {
+    match schema {
+        RefOr::T(Schema::Object(object)) => forbid(&mut object.schema_type),
+        RefOr::T(Schema::Array(array)) => forbid(&mut array.schema_type),
+        RefOr::T(Schema::OneOf(one)) => {
+            one.items.retain(|item| !is_null(item));
+            if let [only] = &one.items[..] {
+                *schema = only.clone();
+            }
+        }
+        RefOr::T(_) | RefOr::Ref(_) => {}
+    }
+}
+
+fn forbid(kind: &mut SchemaType) {
+    if let SchemaType::Array(kinds) = kind {
+        kinds.retain(|kind| *kind != Type::Null);
+        if let [only] = &kinds[..] {
+            *kind = SchemaType::Type(only.clone());
+        }
+    }
+}
+
+fn is_null(schema: &RefOr<Schema>) -> bool {
+    matches!(schema, RefOr::T(Schema::Object(object)) if object.schema_type == SchemaType::Type(Type::Null))
+}
+
 /// Adds the headers that an answer of this status has.
-pub(super) fn add(status: &str, response: &mut Response, limited: bool) {
+pub(super) fn add(method: &str, status: &str, response: &mut Response, limited: bool) {
     let mut names = vec!["X-Request-Id"];
     match status {
-        "201" => names.push("Location"),
+        "201" => names.extend(["Location", "Idempotency-Replayed"]),
+        "200" | "202" | "204" if method == "POST" => names.push("Idempotency-Replayed"),
         "401" => names.push("WWW-Authenticate"),
         "429" | "503" => names.push("Retry-After"),
         _ => {}

@@ -6,6 +6,7 @@ mod headers;
 
 use std::collections::{BTreeMap, HashSet};
 
+use axum::http::StatusCode;
 use utoipa::openapi::header::Header;
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -93,10 +94,21 @@ fn complete_operation(method: &str, operation: &mut Operation) {
         errors::add(&mut operation.responses.responses, code);
     }
     add_parameter(operation, "RequestId", "X-Request-Id");
+    headers::forbid_null(operation);
     for (status, response) in &mut operation.responses.responses {
         if let RefOr::T(response) = response {
-            headers::add(status, response, limited);
+            headers::add(method, status, response, limited);
+            describe(status, response);
         }
+    }
+}
+
+/// OpenAPI 3.1 asks for a description of every answer; of most, the status says enough.
+fn describe(status: &str, response: &mut Response) {
+    if response.description.is_empty() {
+        let status = StatusCode::from_bytes(status.as_bytes()).ok();
+        let reason = status.and_then(|status| status.canonical_reason()).unwrap_or("An answer");
+        response.description = format!("{reason}.");
     }
 }
 

@@ -30,8 +30,14 @@ const MARK: &str = "x-rate-limited-by";
 
 /// Counts requests to these routes by the client's address. The document says so too.
 ///
-/// ```ignore
-/// OpenApiRouter::new().routes(limited_by_address(routes!(login)))
+/// ```
+/// use switchyard_api::limited_by_address;
+/// use utoipa_axum::{router::OpenApiRouter, routes};
+///
+/// #[utoipa::path(post, path = "/login", responses((status = 204)))]
+/// async fn login() {}
+///
+/// let router: OpenApiRouter = OpenApiRouter::new().routes(limited_by_address(routes!(login)));
 /// ```
 pub fn limited_by_address<S>((schemas, mut paths, router): UtoipaMethodRouter<S>) -> UtoipaMethodRouter<S> {
     for item in paths.paths.values_mut() {

@@ -1,0 +1,65 @@
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::harness::{ADA, BOB, TestApi, assert_error, get, post};
+
+#[tokio::test]
+async fn a_stranger_is_told_to_sign_in_and_nothing_else() {
+    let api = TestApi::new().await;
+    let answer = api.send(post("/notes").json(json!({ "nonsense": true }))).await;
+    assert_error(&answer, 401, "UNAUTHENTICATED");
+    assert_eq!(answer.header("www-authenticate"), r#"Bearer realm="switchyard""#);
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_good_is_refused_with_the_reason() {
+    let api = TestApi::new().await;
+    assert_error(&api.send(get("/notes").bearer("forged")).await, 401, "UNAUTHENTICATED");
+    assert_error(
+        &api.send(get("/notes").header("authorization", "Basic YTpi")).await,
+        401,
+        "UNAUTHENTICATED",
+    );
+    let expired = api.send(get("/notes").bearer("expired")).await;
+    assert_error(&expired, 401, "TOKEN_EXPIRED");
+    assert!(expired.header("www-authenticate").contains(r#"error="invalid_token""#));
+}
+
+#[tokio::test]
+async fn where_anybody_may_ask_a_bad_token_is_refused_all_the_same() {
+    let api = TestApi::new().await;
+    assert_eq!(api.send(get("/whoami")).await.json()["user_id"], json!(null));
+    assert_eq!(api.send(get("/whoami").bearer("bob")).await.json()["user_id"], BOB.to_string());
+    assert_error(&api.send(get("/whoami").bearer("expired")).await, 401, "TOKEN_EXPIRED");
+}
+
+#[tokio::test]
+async fn a_bad_token_does_not_matter_where_nobody_is_asked_for_one() {
+    let api = TestApi::new().await;
+    assert_eq!(api.send(get("/text/1").bearer("expired")).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_permission_that_is_missing_is_forbidden() {
+    let api = TestApi::new().await;
+    let answer = api.send(post("/notes").bearer("bob").json(json!({ "text": "a" }))).await;
+    assert_error(&answer, 403, "FORBIDDEN");
+}
+
+#[tokio::test]
+async fn what_one_may_not_know_of_does_not_exist() {
+    let api = TestApi::new().await;
+    assert_eq!(api.send(get(&format!("/users/{BOB}")).bearer("bob")).await.status, 200);
+    assert_eq!(api.send(get(&format!("/users/{BOB}")).bearer("ada")).await.status, 200);
+    assert_error(&api.send(get(&format!("/users/{ADA}")).bearer("bob")).await, 404, "NOT_FOUND");
+}
+
+#[tokio::test]
+async fn a_step_up_asks_for_a_fresh_sign_in() {
+    let api = TestApi::new().await;
+    assert_eq!(api.send(post("/erase").bearer("ada")).await.status, 202);
+    assert_error(&api.send(post("/erase").bearer("bob")).await, 403, "STEP_UP_REQUIRED");
+    api.clock.advance(Duration::from_secs(301));
+    assert_error(&api.send(post("/erase").bearer("ada")).await, 403, "STEP_UP_REQUIRED");
+}

@@ -1,0 +1,152 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::Value;
+use switchyard_api::{ErrorCode, complete};
+
+use crate::harness::TestApi;
+use crate::sample;
+
+async fn document() -> Value {
+    let api = TestApi::new().await;
+    let router = sample::router(api.db.clone(), Arc::clone(&api.probe));
+    serde_json::to_value(complete(router.into_openapi())).unwrap()
+}
+
+fn codes(operation: &Value, status: &str) -> Vec<String> {
+    let examples = &operation["responses"][status]["content"]["application/json"]["examples"];
+    examples.as_object().map(|examples| examples.keys().cloned().collect()).unwrap_or_default()
+}
+
+fn statuses(operation: &Value) -> Vec<&str> {
+    operation["responses"].as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+#[tokio::test]
+async fn an_operation_lists_every_status_and_code_that_the_conventions_bring() {
+    let document = document().await;
+    let create = &document["paths"]["/notes"]["post"];
+    assert_eq!(
+        statuses(create),
+        ["201", "400", "401", "403", "409", "413", "415", "422", "429", "500", "503"]
+    );
+    assert_eq!(codes(create, "401"), ["TOKEN_EXPIRED", "UNAUTHENTICATED"]);
+    assert_eq!(codes(create, "409"), ["IDEMPOTENCY_IN_PROGRESS"]);
+    let read = &document["paths"]["/notes/{id}"]["get"];
+    assert_eq!(statuses(read), ["200", "304", "400", "401", "404", "429", "500", "503"]);
+    let text = &document["paths"]["/text/{length}"]["get"];
+    assert_eq!(statuses(text), ["200", "400", "404", "500", "503"]);
+}
+
+#[tokio::test]
+async fn codes_of_one_status_stand_beside_each_other() {
+    let document = document().await;
+    let login = &document["paths"]["/login"]["post"];
+    assert_eq!(codes(login, "423"), ["ACCOUNT_LOCKED"]);
+    assert_eq!(codes(login, "401"), ["INVALID_CREDENTIALS"]);
+    assert_eq!(codes(login, "429"), ["RATE_LIMITED"]);
+    let pay = &document["paths"]["/payments/{account}"]["post"];
+    assert_eq!(codes(pay, "400"), ["IDEMPOTENCY_KEY_REQUIRED", "VALIDATION_ERROR"]);
+    let description = pay["responses"]["400"]["description"].as_str().unwrap();
+    assert!(description.contains("`IDEMPOTENCY_KEY_REQUIRED`") && description.contains("`VALIDATION_ERROR`"));
+}
+
+fn parameters<'a>(document: &'a Value, operation: &'a Value) -> Vec<(&'a str, bool)> {
+    let resolve = |parameter: &'a Value| match parameter["$ref"].as_str() {
+        Some(reference) => document.pointer(reference.trim_start_matches('#')).unwrap(),
+        None => parameter,
+    };
+    let parameters = operation["parameters"].as_array().unwrap().iter().map(resolve);
+    parameters.map(|one| (one["name"].as_str().unwrap(), one["required"] == true)).collect()
+}
+
+#[tokio::test]
+async fn common_headers_are_parameters_where_they_count() {
+    let document = document().await;
+    let of = |path: &str, method: &str| parameters(&document, &document["paths"][path][method]);
+    assert_eq!(of("/notes/{id}", "get"), [("id", true), ("If-None-Match", false), ("X-Request-Id", false)]);
+    assert_eq!(of("/notes/{id}", "patch"), [("id", true), ("If-Match", false), ("X-Request-Id", false)]);
+    assert_eq!(of("/notes/{id}", "delete"), [("id", true), ("If-Match", false), ("X-Request-Id", false)]);
+    assert_eq!(of("/login", "post"), [("Idempotency-Key", false), ("X-Request-Id", false)]);
+    assert_eq!(of("/payments/{account}", "post")[0], ("Idempotency-Key", true));
+    let list = of("/notes", "get");
+    assert_eq!(
+        list,
+        [
+            ("limit", false),
+            ("cursor", false),
+            ("color", false),
+            ("newest_first", false),
+            ("X-Request-Id", false)
+        ]
+    );
+}
+
+#[tokio::test]
+async fn bodies_refuse_unknown_fields_and_patches_require_nothing() {
+    let document = document().await;
+    let schemas = &document["components"]["schemas"];
+    for name in ["NoteInput", "Tag", "Credentials", "NoteInputPatch"] {
+        assert_eq!(schemas[name]["additionalProperties"], false, "{name}");
+    }
+    assert_eq!(schemas["NoteInput"]["required"], serde_json::json!(["text"]));
+    assert_eq!(schemas["NoteInputPatch"].get("required"), None);
+    let content = document["paths"]["/notes/{id}"]["patch"]["requestBody"]["content"].as_object().unwrap();
+    let types: Vec<_> = content.keys().map(String::as_str).collect();
+    assert_eq!(types, ["application/json", "application/merge-patch+json"]);
+    for content in content.values() {
+        assert_eq!(content["schema"]["$ref"], "#/components/schemas/NoteInputPatch");
+    }
+}
+
+#[tokio::test]
+async fn every_code_has_an_example_and_every_reference_leads_somewhere() {
+    let document = document().await;
+    let examples = document["components"]["examples"].as_object().unwrap();
+    assert_eq!(examples.len(), ErrorCode::ALL.len());
+    let mut references = BTreeSet::new();
+    collect_references(&document, &mut references);
+    assert!(references.len() > 20);
+    for reference in references {
+        assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference} leads nowhere");
+    }
+}
+
+fn collect_references<'a>(value: &'a Value, references: &mut BTreeSet<&'a str>) {
+    match value {
+        Value::Object(members) => {
+            references.extend(members.get("$ref").and_then(Value::as_str));
+            members.values().for_each(|member| collect_references(member, references));
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect_references(item, references)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn every_answer_has_a_description() {
+    let document = document().await;
+    let operations =
+        document["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
+    for (status, response) in operations.flat_map(|operation| operation["responses"].as_object().unwrap()) {
+        assert!(
+            response["description"].as_str().is_some_and(|text| text.ends_with('.')),
+            "{status}: {response}"
+        );
+    }
+    assert_eq!(document["paths"]["/erase"]["post"]["responses"]["202"]["description"], "Accepted.");
+}
+
+#[tokio::test]
+async fn the_document_is_of_version_3_1_and_names_the_security_scheme() {
+    let document = document().await;
+    assert_eq!(document["openapi"], "3.1.0");
+    let scheme = &document["components"]["securitySchemes"]["bearer"];
+    assert_eq!((&scheme["scheme"], &scheme["bearerFormat"]), (&"bearer".into(), &"JWT".into()));
+}
+
+#[tokio::test]
+async fn a_single_operation_reads_like_this() {
+    let document = document().await;
+    insta::assert_json_snapshot!(document["paths"]["/erase"]["post"]);
+}

@@ -1,0 +1,97 @@
+use std::time::Duration;
+
+use axum::http::Method;
+use serde_json::json;
+
+use crate::harness::{TestApi, ask, assert_error, content_length, get, post};
+
+#[tokio::test]
+async fn every_error_has_the_same_envelope() {
+    let api = TestApi::new().await;
+    let answer = api.send(get("/nowhere").header("x-request-id", "req-1")).await;
+    assert_eq!(
+        answer.json(),
+        json!({ "error": {
+            "code": "NOT_FOUND",
+            "message": "There is nothing at this address.",
+            "details": {},
+            "request_id": "req-1",
+        }})
+    );
+    assert_error(&answer, 404, "NOT_FOUND");
+}
+
+#[tokio::test]
+async fn a_method_that_a_path_lacks_is_refused_with_those_that_it_has() {
+    let api = TestApi::new().await;
+    let answer = api.send(ask(Method::DELETE, "/notes")).await;
+    assert_error(&answer, 405, "METHOD_NOT_ALLOWED");
+    let mut allowed: Vec<_> = answer.header("allow").split(',').collect();
+    allowed.sort_unstable();
+    assert_eq!(allowed, ["GET", "HEAD", "POST"]);
+    assert_error(
+        &api.send(ask(Method::from_bytes(b"BREW").unwrap(), "/notes")).await,
+        405,
+        "METHOD_NOT_ALLOWED",
+    );
+}
+
+#[tokio::test]
+async fn nothing_of_a_cause_leaks() {
+    let api = TestApi::new().await;
+    for how in ["panic", "cause"] {
+        let answer = api.send(get(&format!("/fail/{how}"))).await;
+        assert_error(&answer, 500, "INTERNAL_ERROR");
+        assert!(!String::from_utf8_lossy(&answer.body).contains("hunter2"), "{how}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_hangs_is_answered_in_the_end() {
+    let api = TestApi::with(|settings| settings.request_timeout = Duration::from_millis(20)).await;
+    let answer = api.send(get("/fail/hang")).await;
+    assert_error(&answer, 503, "UNAVAILABLE");
+    assert_eq!(answer.header("retry-after"), "1");
+}
+
+#[tokio::test]
+async fn a_failure_of_the_database_becomes_the_answer_that_it_means() {
+    let api = TestApi::new().await;
+    let throttled = api.send(get("/fail/throttled")).await;
+    assert_error(&throttled, 503, "UNAVAILABLE");
+    assert_eq!(throttled.header("retry-after"), "3");
+    assert_error(&api.send(get("/fail/contended")).await, 503, "UNAVAILABLE");
+    assert_error(&api.send(get("/fail/limit")).await, 413, "PAYLOAD_TOO_LARGE");
+    assert_error(&api.send(get("/fail/duplicate")).await, 409, "CONFLICT");
+}
+
+#[tokio::test]
+async fn an_error_keeps_its_own_headers() {
+    let api = TestApi::new().await;
+    let answer = api.send(post("/login").json(json!({ "email": "a", "password": "locked" }))).await;
+    assert_error(&answer, 423, "ACCOUNT_LOCKED");
+    assert_eq!(answer.header("retry-after"), "900");
+}
+
+#[tokio::test]
+async fn a_malformed_path_parameter_is_named() {
+    let api = TestApi::new().await;
+    let answer = api.send(get("/text/many")).await;
+    assert_eq!(answer.details(), json!({ "length": "must be a whole number, 0 or more" }));
+    let answer = api.send(get("/users/7").bearer("ada")).await;
+    assert_eq!(answer.details(), json!({ "id": "must be a UUID" }));
+    assert_eq!(api.send(get("/fail/%FF")).await.details(), json!({ "path": "must be UTF-8" }));
+    assert_eq!(
+        api.send(get("/fail/a%00")).await.details(),
+        json!({ "how": "must not contain the character U+0000" })
+    );
+}
+
+#[tokio::test]
+async fn head_answers_as_get_does_without_a_body() {
+    let api = TestApi::new().await;
+    let answer = api.send(ask(Method::HEAD, "/text/7")).await;
+    assert_eq!((answer.status.as_u16(), content_length(&answer), answer.body.len()), (200, 7, 0));
+    let answer = api.send(ask(Method::HEAD, "/nowhere")).await;
+    assert_eq!((answer.status.as_u16(), answer.body.len()), (404, 0));
+}

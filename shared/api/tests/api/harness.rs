@@ -1,0 +1,198 @@
+//! A small API on a database of its own, and a client for it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use serde_json::{Value, json};
+use switchyard_ambient::{Ambient, ManualClock, SeededRandomness, Timestamp, Uuid};
+use switchyard_api::{
+    Api, ApiSettings, AuthenticationError, Authenticator, COLLECTIONS, Caller, NoObserver, PeerAddress,
+    RateLimit, serve_api,
+};
+use switchyard_database::{Db, Entity, Schema};
+use switchyard_sqlite::Sqlite;
+use tower::ServiceExt;
+
+use crate::sample::{self, Note, Probe};
+
+/// When every test begins: 2023-11-14T22:13:20Z.
+pub(crate) const START: Timestamp = Timestamp::from_seconds(1_700_000_000);
+pub(crate) const ADA: Uuid = Uuid::from_u128(0xada);
+pub(crate) const BOB: Uuid = Uuid::from_u128(0xb0b);
+
+pub(crate) struct TestApi {
+    router: Router,
+    pub(crate) clock: ManualClock,
+    pub(crate) db: Db,
+    /// What the handlers did, and how they are held back.
+    pub(crate) probe: Arc<Probe>,
+}
+
+impl TestApi {
+    pub(crate) async fn new() -> Self {
+        Self::with(|settings| settings.rate_limit_user = RateLimit::Off).await
+    }
+
+    pub(crate) async fn with(change: impl FnOnce(&mut ApiSettings)) -> Self {
+        let clock = ManualClock::at(START);
+        let ambient = Ambient::new(clock.clone(), SeededRandomness::new(1));
+        let db = Db::new(Arc::new(Sqlite::in_memory(ambient.clone()).unwrap()), ambient);
+        let schema = Schema::new([Note::COLLECTION].into_iter().chain(COLLECTIONS)).unwrap();
+        db.backend().migrate(&schema).await.unwrap();
+        let probe = Arc::new(Probe::default());
+        let mut settings = ApiSettings::default();
+        change(&mut settings);
+        let router = instance(&db, &probe, settings);
+        Self { router, clock, db, probe }
+    }
+
+    /// Another instance on the same database, as Lambda starts them.
+    pub(crate) fn another(&self, change: impl FnOnce(&mut ApiSettings)) -> Self {
+        let mut settings = ApiSettings::default();
+        change(&mut settings);
+        let router = instance(&self.db, &self.probe, settings);
+        Self { router, clock: self.clock.clone(), db: self.db.clone(), probe: Arc::clone(&self.probe) }
+    }
+
+    pub(crate) async fn send(&self, ask: Ask) -> Answer {
+        let response = self.router.clone().oneshot(ask.0).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, usize::MAX).await.unwrap();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// Stores a note and answers its path and its ETag.
+    pub(crate) async fn note(&self, text: &str) -> (String, String) {
+        let answer = self.send(post("/notes").bearer("ada").json(json!({ "text": text }))).await;
+        assert_eq!(answer.status, StatusCode::CREATED);
+        (answer.header("location").to_owned(), answer.header("etag").to_owned())
+    }
+}
+
+fn instance(db: &Db, probe: &Arc<Probe>, settings: ApiSettings) -> Router {
+    let api = Api::new(db.clone(), Arc::new(Tokens), settings, Arc::new(NoObserver));
+    serve_api(sample::router(db.clone(), Arc::clone(probe)), Arc::new(api))
+}
+
+/// Knows Ada, who may do everything and signed in just now; Bob, who may do nothing and signed in long ago; and an
+/// expired token.
+#[derive(Debug)]
+struct Tokens;
+
+#[async_trait]
+impl Authenticator for Tokens {
+    async fn authenticate(&self, token: &str) -> Result<Caller, AuthenticationError> {
+        let caller = |user_id, permissions: &[&str], auth_time| Caller {
+            user_id,
+            session_id: Uuid::from_u128(1),
+            roles: vec!["customer".to_owned()],
+            permissions: permissions.iter().map(|&name| name.to_owned()).collect(),
+            auth_time,
+        };
+        match token {
+            "ada" => Ok(caller(ADA, &["notes:write", "users:read"], START)),
+            "bob" => Ok(caller(BOB, &[], START - Duration::from_secs(3600))),
+            "expired" => Err(AuthenticationError::Expired),
+            _ => Err(AuthenticationError::Invalid),
+        }
+    }
+}
+
+/// A request in the making.
+pub(crate) struct Ask(Request<Body>);
+
+pub(crate) fn ask(method: Method, path: &str) -> Ask {
+    Ask(Request::builder().method(method).uri(path).body(Body::empty()).unwrap())
+}
+
+pub(crate) fn get(path: &str) -> Ask {
+    ask(Method::GET, path)
+}
+
+pub(crate) fn post(path: &str) -> Ask {
+    ask(Method::POST, path)
+}
+
+pub(crate) fn patch(path: &str) -> Ask {
+    ask(Method::PATCH, path)
+}
+
+impl Ask {
+    pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.0.headers_mut().append(name, value.parse().unwrap());
+        self
+    }
+
+    pub(crate) fn bearer(self, token: &str) -> Self {
+        self.header("authorization", &format!("Bearer {token}"))
+    }
+
+    pub(crate) fn json(self, body: Value) -> Self {
+        self.header("content-type", "application/json").body(body.to_string())
+    }
+
+    pub(crate) fn body(mut self, body: impl Into<Body>) -> Self {
+        *self.0.body_mut() = body.into();
+        self
+    }
+
+    pub(crate) fn from_address(mut self, address: &str) -> Self {
+        self.0.extensions_mut().insert(PeerAddress(address.parse::<IpAddr>().unwrap()));
+        self
+    }
+}
+
+/// A whole answer.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    #[track_caller]
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).unwrap_or_else(|| panic!("no {name} in {self:?}")).to_str().unwrap()
+    }
+
+    pub(crate) fn has_header(&self, name: &str) -> bool {
+        self.headers.contains_key(name)
+    }
+
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON in {self:?}"))
+    }
+
+    /// The status and the code of an error.
+    #[track_caller]
+    pub(crate) fn error(&self) -> (u16, String) {
+        let body = self.json();
+        assert_eq!(self.header("content-type"), "application/json");
+        assert_eq!(body["error"]["request_id"], self.header("x-request-id"));
+        (self.status.as_u16(), body["error"]["code"].as_str().unwrap().to_owned())
+    }
+
+    /// The details of a 400.
+    #[track_caller]
+    pub(crate) fn details(&self) -> Value {
+        assert_eq!(self.error(), (400, "VALIDATION_ERROR".to_owned()));
+        self.json()["error"]["details"].clone()
+    }
+}
+
+#[track_caller]
+pub(crate) fn assert_error(answer: &Answer, status: u16, code: &str) {
+    assert_eq!(answer.error(), (status, code.to_owned()));
+}
+
+/// The length that the answer says it has.
+pub(crate) fn content_length(answer: &Answer) -> usize {
+    answer.header(header::CONTENT_LENGTH.as_str()).parse().unwrap()
+}

@@ -1,0 +1,96 @@
+use axum::http::Method;
+use serde_json::json;
+
+use crate::harness::{TestApi, ask, get, post};
+
+#[tokio::test]
+async fn a_fit_request_id_is_taken_and_another_is_replaced() {
+    let api = TestApi::new().await;
+    for id in ["a", "0190a5f4-6f0e-7cc4", &"x".repeat(128)] {
+        let answer = api.send(get("/whoami").header("x-request-id", id)).await;
+        assert_eq!(answer.header("x-request-id"), id);
+        assert_eq!(answer.json()["request_id"], id);
+    }
+    for id in ["", "a b", &"x".repeat(129), "ä"] {
+        let answer = api.send(get("/whoami").header("x-request-id", id)).await;
+        let made: switchyard_ambient::Uuid = answer.header("x-request-id").parse().unwrap();
+        assert_eq!(made.get_version_num(), 7);
+    }
+}
+
+#[tokio::test]
+async fn every_answer_has_the_security_headers() {
+    let api = TestApi::new().await;
+    for answer in
+        [api.send(get("/whoami")).await, api.send(get("/nowhere")).await, api.send(get("/fail/panic")).await]
+    {
+        assert_eq!(answer.header("strict-transport-security"), "max-age=63072000; includeSubDomains");
+        assert_eq!(answer.header("x-content-type-options"), "nosniff");
+        assert_eq!(answer.header("content-security-policy"), "default-src 'none'; frame-ancestors 'none'");
+        assert_eq!(answer.header("referrer-policy"), "no-referrer");
+        assert_eq!(answer.header("cache-control"), "no-store");
+    }
+}
+
+#[tokio::test]
+async fn what_a_handler_says_about_caching_stands() {
+    let api = TestApi::new().await;
+    assert_eq!(api.send(get("/text/1")).await.header("cache-control"), "public, max-age=60");
+}
+
+#[tokio::test]
+async fn an_answer_is_compressed_when_that_is_asked_for_and_worth_it() {
+    let api = TestApi::new().await;
+    let large = api.send(get("/text/5000").header("accept-encoding", "br, gzip")).await;
+    assert_eq!((large.header("content-encoding"), &large.body[..2]), ("gzip", &[0x1f, 0x8b][..]));
+    assert!(large.body.len() < 200);
+    assert!(large.header("vary").contains("accept-encoding"));
+    let not_asked = api.send(get("/text/5000")).await;
+    assert_eq!((not_asked.has_header("content-encoding"), not_asked.body.len()), (false, 5000));
+    let small = api.send(get("/text/1000").header("accept-encoding", "gzip")).await;
+    assert_eq!((small.has_header("content-encoding"), small.body.len()), (false, 1000));
+}
+
+#[tokio::test]
+async fn only_listed_origins_may_read_answers() {
+    let api = TestApi::with(|settings| settings.cors_origins = "https://app.example".parse().unwrap()).await;
+    let listed = api.send(get("/whoami").header("origin", "https://app.example")).await;
+    assert_eq!(listed.header("access-control-allow-origin"), "https://app.example");
+    assert_eq!(listed.header("access-control-allow-credentials"), "true");
+    assert!(listed.header("access-control-expose-headers").contains("etag"));
+    let stranger = api.send(get("/whoami").header("origin", "https://evil.example")).await;
+    assert!(!stranger.has_header("access-control-allow-origin"));
+    let by_default = TestApi::new().await.send(get("/whoami").header("origin", "https://app.example")).await;
+    assert!(!by_default.has_header("access-control-allow-origin"));
+}
+
+#[tokio::test]
+async fn a_preflight_is_answered_without_the_handler() {
+    let api = TestApi::with(|settings| settings.cors_origins = "https://app.example".parse().unwrap()).await;
+    let preflight = ask(Method::OPTIONS, "/notes")
+        .header("origin", "https://app.example")
+        .header("access-control-request-method", "POST")
+        .header("access-control-request-headers", "authorization,content-type,idempotency-key");
+    let answer = api.send(preflight).await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.header("access-control-allow-methods").contains("PATCH"));
+    assert!(answer.header("access-control-allow-headers").contains("idempotency-key"));
+}
+
+#[tokio::test]
+async fn an_error_can_be_read_by_a_listed_origin_too() {
+    let api = TestApi::with(|settings| settings.cors_origins = "https://app.example".parse().unwrap()).await;
+    let answer = api.send(post("/notes").header("origin", "https://app.example").json(json!({}))).await;
+    assert_eq!(answer.status, 401);
+    assert_eq!(answer.header("access-control-allow-origin"), "https://app.example");
+}
+
+#[tokio::test]
+async fn a_handler_learns_who_asks_from_where() {
+    let api = TestApi::with(|settings| settings.trusted_proxies = "10.0.0.0/8".parse().unwrap()).await;
+    let asked = get("/whoami").header("user-agent", "curl/8").header("x-forwarded-for", "198.51.100.7");
+    let answer = api.send(asked.from_address("10.1.2.3").bearer("ada")).await.json();
+    assert_eq!(answer["address"], "198.51.100.7");
+    assert_eq!(answer["user_agent"], "curl/8");
+    assert_eq!(answer["user_id"], crate::harness::ADA.to_string());
+}

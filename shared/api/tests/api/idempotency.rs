@@ -1,0 +1,245 @@
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use switchyard_api::IdempotencyRecord;
+use switchyard_database::Scan;
+
+use crate::harness::{Answer, Ask, TestApi, assert_error, post};
+
+fn pay(key: &str, amount: u32) -> Ask {
+    post("/payments/a").bearer("ada").header("idempotency-key", key).json(json!({ "amount_minor": amount }))
+}
+
+impl TestApi {
+    fn payments(&self) -> usize {
+        self.probe.payments.load(Ordering::SeqCst)
+    }
+}
+
+fn is_replayed(answer: &Answer) -> bool {
+    answer.headers.get("idempotency-replayed").is_some_and(|value| value == "true")
+}
+
+#[tokio::test]
+async fn the_same_request_gets_the_first_answer_byte_for_byte() {
+    let api = TestApi::new().await;
+    let first = api.send(pay("k-1", 5)).await;
+    assert_eq!((first.status.as_u16(), is_replayed(&first)), (201, false));
+    let again = api.send(pay("k-1", 5)).await;
+    assert!(is_replayed(&again));
+    assert_eq!((again.status, &again.body), (first.status, &first.body));
+    assert_eq!(again.header("location"), first.header("location"));
+    assert_eq!(again.header("content-type"), "application/json");
+    assert_eq!(api.payments(), 1);
+}
+
+#[tokio::test]
+async fn an_error_that_is_a_verdict_is_given_again_too() {
+    let api = TestApi::new().await;
+    let first = api.send(pay("k-1", 0)).await;
+    assert_error(&first, 409, "CONFLICT");
+    let again = api.send(pay("k-1", 0)).await;
+    assert_eq!((is_replayed(&again), &again.body), (true, &first.body));
+    assert_eq!(api.payments(), 1);
+}
+
+#[tokio::test]
+async fn another_request_with_the_same_key_is_refused() {
+    let api = TestApi::new().await;
+    assert_eq!(api.send(pay("k-1", 5)).await.status, 201);
+    assert_error(&api.send(pay("k-1", 6)).await, 422, "IDEMPOTENCY_KEY_REUSED");
+    let elsewhere = post("/payments/b").bearer("ada").header("idempotency-key", "k-1");
+    assert_error(
+        &api.send(elsewhere.json(json!({ "amount_minor": 5 }))).await,
+        422,
+        "IDEMPOTENCY_KEY_REUSED",
+    );
+    assert_eq!(api.payments(), 1);
+}
+
+#[tokio::test]
+async fn a_key_belongs_to_one_caller_on_one_route() {
+    let api = TestApi::new().await;
+    assert_eq!(api.send(pay("k-1", 5)).await.json()["number"], 1);
+    let bob = post("/payments/a").bearer("bob").header("idempotency-key", "k-1");
+    assert_eq!(api.send(bob.json(json!({ "amount_minor": 5 }))).await.json()["number"], 2);
+    let note = post("/notes").bearer("ada").header("idempotency-key", "k-1").json(json!({ "text": "a" }));
+    let note = api.send(note).await;
+    assert_eq!((note.status.as_u16(), is_replayed(&note)), (201, false));
+}
+
+#[tokio::test]
+async fn a_key_is_asked_for_where_it_is_required_and_honoured_everywhere() {
+    let api = TestApi::new().await;
+    let without = post("/payments/a").bearer("ada").json(json!({ "amount_minor": 5 }));
+    assert_error(&api.send(without).await, 400, "IDEMPOTENCY_KEY_REQUIRED");
+    let note = || post("/notes").bearer("ada").header("idempotency-key", "k").json(json!({ "text": "a" }));
+    let (first, again) = (api.send(note()).await, api.send(note()).await);
+    assert_eq!((&first.body, is_replayed(&again)), (&again.body, true));
+}
+
+#[tokio::test]
+async fn a_malformed_key_is_refused() {
+    let api = TestApi::new().await;
+    let answer = api.send(pay("a b", 5)).await;
+    assert_eq!(answer.details(), json!({ "Idempotency-Key": "must be 1 to 255 visible ASCII characters" }));
+    assert_eq!(api.send(pay("\"k-1\"", 5)).await.json(), api.send(pay("k-1", 5)).await.json());
+}
+
+#[tokio::test]
+async fn a_request_that_still_runs_is_not_run_beside_itself() {
+    let api = TestApi::new().await;
+    let (first, second) = tokio::join!(api.send(pay("k-1", 60)), async {
+        api.probe.begun.notified().await;
+        let second = api.send(pay("k-1", 60)).await;
+        let other = api.send(pay("k-1", 61)).await;
+        assert_error(&other, 422, "IDEMPOTENCY_KEY_REUSED");
+        api.probe.go_on.notify_one();
+        second
+    });
+    assert_error(&second, 409, "IDEMPOTENCY_IN_PROGRESS");
+    assert_eq!(second.header("retry-after"), "1");
+    assert_eq!(first.status, 201);
+    assert_eq!(api.send(pay("k-1", 60)).await.body, first.body);
+    assert_eq!(api.payments(), 1);
+}
+
+#[tokio::test]
+async fn a_client_that_lost_patience_finds_the_answer_later() {
+    let api = TestApi::new().await;
+    {
+        let asking = api.send(pay("k-1", 60));
+        tokio::pin!(asking);
+        tokio::select! {
+            _ = &mut asking => panic!("it waits"),
+            () = api.probe.begun.notified() => {}
+        }
+    } // the connection is gone
+    api.probe.go_on.notify_one();
+    let answer = loop {
+        let answer = api.send(pay("k-1", 60)).await;
+        if answer.status != 409 {
+            break answer;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!((answer.status.as_u16(), is_replayed(&answer)), (201, true));
+    assert_eq!(api.payments(), 1);
+}
+
+#[tokio::test]
+async fn a_crash_does_not_hold_the_key_for_good() {
+    let api = TestApi::new().await;
+    let crashed = async {
+        tokio::select! {
+            _ = api.send(pay("k-1", 60)) => panic!("it waits"),
+            () = api.probe.begun.notified() => {}
+        }
+    };
+    crashed.await; // it never goes on, as after a crash
+    assert_error(&api.send(pay("k-1", 60)).await, 409, "IDEMPOTENCY_IN_PROGRESS");
+    api.clock.advance(Duration::from_secs(54));
+    assert_error(&api.send(pay("k-1", 60)).await, 409, "IDEMPOTENCY_IN_PROGRESS");
+    api.clock.advance(Duration::from_secs(1)); // 25 seconds that a request may take, and 30 more
+    let (answer, ()) = tokio::join!(api.send(pay("k-1", 60)), async {
+        api.probe.begun.notified().await;
+        api.probe.go_on.notify_waiters();
+    });
+    assert_eq!((answer.status.as_u16(), answer.json()["number"].as_u64()), (201, Some(2)));
+    assert_eq!(api.send(pay("k-1", 60)).await.body, answer.body);
+}
+
+#[tokio::test]
+async fn what_is_no_verdict_is_not_kept() {
+    let api = TestApi::new().await;
+    for (amount, status) in [(500, 500), (13, 500), (429, 429)] {
+        let before = api.payments();
+        let key = format!("k-{amount}");
+        assert_eq!(api.send(pay(&key, amount)).await.status.as_u16(), status);
+        let again = api.send(pay(&key, amount)).await;
+        assert_eq!((again.status.as_u16(), is_replayed(&again), api.payments()), (status, false, before + 2));
+    }
+    let erase = |token| post("/erase").bearer(token).header("idempotency-key", "k");
+    assert_error(&api.send(erase("bob")).await, 403, "STEP_UP_REQUIRED");
+    assert!(!is_replayed(&api.send(erase("bob")).await));
+}
+
+#[tokio::test]
+async fn an_answer_too_large_to_keep_is_given_once() {
+    let api = TestApi::new().await;
+    let answer = api.send(pay("k-1", 1_000_000)).await;
+    assert_eq!((answer.status.as_u16(), answer.body.len() > 300_000), (201, true));
+    assert!(!is_replayed(&api.send(pay("k-1", 1_000_000)).await));
+}
+
+#[tokio::test]
+async fn an_answer_is_kept_for_a_day() {
+    let api = TestApi::new().await;
+    let first = api.send(pay("k-1", 5)).await;
+    api.clock.advance(Duration::from_secs(24 * 60 * 60 - 1));
+    assert_eq!(api.send(pay("k-1", 5)).await.body, first.body);
+    api.clock.advance(Duration::from_secs(1));
+    assert_eq!(api.send(pay("k-1", 5)).await.json()["number"], 2);
+}
+
+fn login() -> Ask {
+    let credentials = json!({ "email": "ada@example.com", "password": "secret" });
+    post("/login").from_address("203.0.113.9").header("idempotency-key", "login-1").json(credentials)
+}
+
+#[tokio::test]
+async fn cookies_are_part_of_an_answer() {
+    let api = TestApi::new().await;
+    let first = api.send(login()).await;
+    let again = api.send(login()).await;
+    let cookies = |answer: &Answer| answer.headers.get_all("set-cookie").iter().cloned().collect::<Vec<_>>();
+    assert_eq!(cookies(&again), ["refresh=r-token", "theme=dark"]);
+    assert_eq!((cookies(&first), &first.body), (cookies(&again), &again.body));
+}
+
+#[tokio::test]
+async fn the_store_alone_reveals_nothing_of_an_answer() {
+    let api = TestApi::new().await;
+    let answer = api.send(login()).await;
+    assert_eq!(answer.json()["access_token"], "token 1 of ada@example.com");
+    let scan = Scan::new(<IdempotencyRecord as switchyard_database::Entity>::COLLECTION);
+    let page = api.db.collection::<IdempotencyRecord>().scan(&scan).await.unwrap();
+    let [record] = &page.items[..] else { panic!("one record") };
+    let stored = serde_json::to_string(&record.document().body).unwrap();
+    let sealed = record.document().body["answer"].as_str().unwrap();
+    for secret in ["token", "ada", "secret", "login-1", "r-token"] {
+        assert!(!stored.contains(secret), "{secret} in {stored}");
+    }
+    assert!(sealed.len() > 100);
+}
+
+#[tokio::test]
+async fn a_refused_token_is_refused_before_its_key_is_looked_at() {
+    let api = TestApi::new().await;
+    assert_eq!(api.send(pay("k-1", 5)).await.status, 201);
+    let expired = post("/payments/a").bearer("expired").header("idempotency-key", "k-1");
+    assert_error(&api.send(expired.json(json!({ "amount_minor": 5 }))).await, 401, "TOKEN_EXPIRED");
+}
+
+#[tokio::test]
+async fn another_instance_gives_the_answer_too() {
+    let api = TestApi::new().await;
+    let first = api.send(pay("k-1", 5)).await;
+    let other = api.another(|_| {});
+    assert_eq!(other.send(pay("k-1", 5)).await.body, first.body);
+}
+
+#[tokio::test]
+async fn of_many_requests_with_one_key_one_is_run() {
+    let api = TestApi::new().await;
+    let answers = futures::future::join_all((0..20).map(|_| api.send(pay("k-1", 5)))).await;
+    assert_eq!(api.payments(), 1);
+    let numbers: Vec<Value> = answers
+        .iter()
+        .filter(|answer| answer.status == 201)
+        .map(|answer| answer.json()["number"].clone())
+        .collect();
+    assert!(!numbers.is_empty() && numbers.iter().all(|number| number == 1));
+    assert!(answers.iter().all(|answer| matches!(answer.status.as_u16(), 201 | 409)));
+}

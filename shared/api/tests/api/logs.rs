@@ -1,0 +1,106 @@
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::harness::{ADA, TestApi, get, post};
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+impl Lines {
+    /// What is logged on this thread while the guard lives.
+    fn capture() -> (Self, tracing::subscriber::DefaultGuard) {
+        let lines = Self::default();
+        let subscriber =
+            tracing_subscriber::fmt().json().flatten_event(true).with_writer(lines.clone()).finish();
+        (lines, tracing::subscriber::set_default(subscriber))
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+
+    fn of(&self, target: &str) -> Vec<Value> {
+        let lines = self.text();
+        let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.filter(|line| line["target"] == target).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_request_leaves_one_line_that_says_what_became_of_it() {
+    let api = TestApi::new().await;
+    let (lines, _guard) = Lines::capture();
+    api.send(get("/text/7?x=1").bearer("ada").header("x-request-id", "req-1")).await;
+    let access = lines.of("access");
+    let [line] = &access[..] else { panic!("{access:?}") };
+    assert_eq!(
+        (&line["status"], &line["path"], &line["level"]),
+        (&json!(200), &json!("/text/7"), &json!("INFO"))
+    );
+    assert!(line["latency_ms"].as_f64().is_some_and(|latency| latency >= 0.0));
+    let span = &line["span"];
+    assert_eq!(span["request_id"], "req-1");
+    assert_eq!(span["method"], "GET");
+    assert_eq!(span["route"], "/text/{length}");
+    assert_eq!(span["user_id"], ADA.to_string());
+}
+
+#[tokio::test]
+async fn a_cause_is_logged_once_under_the_requests_id() {
+    let api = TestApi::new().await;
+    let (lines, _guard) = Lines::capture();
+    api.send(get("/fail/cause").header("x-request-id", "req-1")).await;
+    let causes: Vec<Value> = lines.of("switchyard_api::error::render");
+    let [line] = &causes[..] else { panic!("{causes:?}") };
+    assert_eq!((&line["level"], &line["code"]), (&json!("ERROR"), &json!("INTERNAL_ERROR")));
+    assert_eq!(line["cause"], "the password is hunter2");
+    assert_eq!(line["span"]["request_id"], "req-1");
+    assert_eq!(lines.text().matches("hunter2").count(), 1);
+}
+
+#[tokio::test]
+async fn no_secret_of_a_request_is_logged() {
+    let api = TestApi::new().await;
+    let (lines, _guard) = Lines::capture();
+    let credentials = json!({ "email": "eve@example.com", "password": "secret" });
+    let ask = post("/login?token=t-secret").bearer("b-secret").header("cookie", "refresh=c-secret");
+    api.send(ask.header("idempotency-key", "k-secret").json(credentials)).await;
+    let text = lines.text();
+    assert!(text.contains("\"path\":\"/login\""));
+    assert!(!text.contains("secret") && !text.contains("eve@"), "{text}");
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_leaves_a_line_too() {
+    let api = TestApi::new().await;
+    let (lines, _guard) = Lines::capture();
+    {
+        let asking = api.send(get("/fail/hang"));
+        tokio::pin!(asking);
+        assert!(futures::poll!(&mut asking).is_pending());
+    }
+    let access = lines.of("access");
+    let [line] = &access[..] else { panic!("{access:?}") };
+    assert_eq!(line["message"], "the client went away");
+}

@@ -1,0 +1,132 @@
+use std::time::Duration;
+
+use serde_json::json;
+use switchyard_api::ApiSettings;
+
+use crate::harness::{Answer, Ask, START, TestApi, assert_error, get, post};
+
+fn login(address: &str) -> Ask {
+    post("/login").from_address(address).json(json!({ "email": "a", "password": "wrong" }))
+}
+
+fn limits(address: &str, user: &str) -> impl Fn(&mut ApiSettings) {
+    let (address, user) = (address.parse().unwrap(), user.parse().unwrap());
+    move |settings| {
+        settings.rate_limit = address;
+        settings.rate_limit_user = user;
+    }
+}
+
+fn remaining(answer: &Answer) -> u32 {
+    let (_, rest) = answer.header("ratelimit").split_once("r=").unwrap();
+    rest.split(';').next().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn an_address_is_refused_once_its_quota_is_used_up() {
+    let api = TestApi::with(limits("3/15m", "off")).await;
+    for left in [2, 1, 0] {
+        let answer = api.send(login("203.0.113.9")).await;
+        assert_error(&answer, 401, "INVALID_CREDENTIALS");
+        assert_eq!(answer.header("ratelimit-policy"), "\"address\";q=3;w=900");
+        assert_eq!(remaining(&answer), left);
+    }
+    let answer = api.send(login("203.0.113.9")).await;
+    assert_error(&answer, 429, "RATE_LIMITED");
+    // The window of 900 seconds that holds the start ends 100 seconds later.
+    assert_eq!(START.as_seconds() % 900, 800);
+    assert_eq!(answer.header("retry-after"), "100");
+    assert_eq!(answer.header("ratelimit"), "\"address\";r=0;t=100");
+    assert_error(&api.send(login("203.0.113.10")).await, 401, "INVALID_CREDENTIALS");
+}
+
+#[tokio::test]
+async fn a_new_window_brings_a_new_quota() {
+    let api = TestApi::with(limits("1/15m", "off")).await;
+    assert_error(&api.send(login("203.0.113.9")).await, 401, "INVALID_CREDENTIALS");
+    assert_error(&api.send(login("203.0.113.9")).await, 429, "RATE_LIMITED");
+    api.clock.advance(Duration::from_secs(100));
+    assert_error(&api.send(login("203.0.113.9")).await, 401, "INVALID_CREDENTIALS");
+}
+
+#[tokio::test]
+async fn a_limit_holds_over_all_instances_together() {
+    let one = TestApi::with(limits("3/15m", "off")).await;
+    let other = one.another(limits("3/15m", "off"));
+    for api in [&one, &other, &one] {
+        assert_error(&api.send(login("203.0.113.9")).await, 401, "INVALID_CREDENTIALS");
+    }
+    assert_error(&other.send(login("203.0.113.9")).await, 429, "RATE_LIMITED");
+    assert_error(&one.send(login("203.0.113.9")).await, 429, "RATE_LIMITED");
+}
+
+#[tokio::test]
+async fn addresses_of_one_network_of_version_6_share_a_quota() {
+    let api = TestApi::with(limits("1/15m", "off")).await;
+    assert_error(&api.send(login("2001:db8::1")).await, 401, "INVALID_CREDENTIALS");
+    assert_error(&api.send(login("2001:db8::2")).await, 429, "RATE_LIMITED");
+    assert_error(&api.send(login("2001:db8:0:1::1")).await, 401, "INVALID_CREDENTIALS");
+}
+
+#[tokio::test]
+async fn routes_that_are_not_marked_are_not_counted_by_address() {
+    let api = TestApi::with(limits("1/15m", "off")).await;
+    for _ in 0..3 {
+        let answer = api.send(get("/whoami").from_address("203.0.113.9")).await;
+        assert_eq!((answer.status.as_u16(), answer.has_header("ratelimit")), (200, false));
+    }
+}
+
+#[tokio::test]
+async fn a_user_is_counted_on_every_route() {
+    let api = TestApi::with(limits("off", "3/1m")).await;
+    for (path, left) in [("/whoami", 2), ("/notes", 1), ("/text/1", 0)] {
+        let answer = api.send(get(path).bearer("ada")).await;
+        assert_eq!((answer.status.as_u16(), remaining(&answer)), (200, left));
+    }
+    assert_error(&api.send(get("/whoami").bearer("ada")).await, 429, "RATE_LIMITED");
+    assert_eq!(api.send(get("/whoami").bearer("bob")).await.status, 200);
+    assert_eq!(api.send(get("/whoami")).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_large_quota_is_counted_exactly_though_it_is_taken_in_portions() {
+    let api = TestApi::with(limits("off", "200/15m")).await;
+    for left in (0..200).rev() {
+        let answer = api.send(get("/whoami").bearer("ada")).await;
+        assert_eq!((answer.status.as_u16(), remaining(&answer)), (200, left));
+    }
+    assert_error(&api.send(get("/whoami").bearer("ada")).await, 429, "RATE_LIMITED");
+}
+
+#[tokio::test]
+async fn several_instances_never_grant_more_than_the_quota() {
+    let one = TestApi::with(limits("off", "100/15m")).await;
+    let instances = [one.another(limits("off", "100/15m")), one.another(limits("off", "100/15m")), one];
+    let mut granted = 0;
+    for round in 0..300 {
+        let answer = instances[round % 3].send(get("/whoami").bearer("ada")).await;
+        granted += u32::from(answer.status == 200);
+    }
+    assert_eq!(granted, 100);
+}
+
+#[tokio::test]
+async fn concurrent_requests_are_counted_each() {
+    let api = TestApi::with(limits("10/15m", "off")).await;
+    let answers = futures::future::join_all((0..40).map(|_| api.send(login("203.0.113.9")))).await;
+    let refused = answers.iter().filter(|answer| answer.status == 429).count();
+    let counted = answers.iter().filter(|answer| answer.status == 401).count();
+    // A request that loses every race for the counter is told to come back, and was not let through.
+    let told_to_come_back = answers.iter().filter(|answer| answer.status == 503).count();
+    assert!(counted <= 10, "{counted}");
+    assert_eq!(refused + counted + told_to_come_back, 40);
+}
+
+#[tokio::test]
+async fn off_means_off() {
+    let api = TestApi::with(limits("off", "off")).await;
+    for _ in 0..150 {
+        assert_eq!(api.send(login("203.0.113.9").bearer("ada")).await.has_header("ratelimit"), false);
+    }
+}

@@ -1,0 +1,378 @@
+//! A route group like those of the functions, with one route for each thing to see.
+
+use std::fmt::Display;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{AppendHeaders, IntoResponse};
+use deserr::Deserr;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use switchyard_ambient::{Timestamp, Uuid};
+use switchyard_api::{
+    Accepted, ApiError, ApiResult, Caller, Created, ErrorCode, Faults, IdempotencyKey, IfMatch, IfNoneMatch,
+    Json, MaybeCaller, MergePatch, NoContent, OrNotFound, Page, PageParams, Paged, Path, RecentCaller,
+    RequestContext, Tagged, limited_by_address, operation_errors,
+};
+use switchyard_database::{Collection, Db, Entity, Field, Index, Query};
+use tokio::sync::Notify;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// What the handlers did, and how they are held back.
+#[derive(Debug, Default)]
+pub(crate) struct Probe {
+    /// How often a payment was made.
+    pub(crate) payments: AtomicUsize,
+    /// Told when a slow handler has begun.
+    pub(crate) begun: Notify,
+    /// What a slow handler waits for.
+    pub(crate) go_on: Notify,
+}
+
+#[derive(Clone, Debug)]
+struct Sample {
+    db: Db,
+    probe: Arc<Probe>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Note {
+    id: String,
+    text: String,
+    color: Option<String>,
+    tags: Vec<Tag>,
+    #[schema(value_type = i64)]
+    created_at: Timestamp,
+}
+
+impl Entity for Note {
+    const COLLECTION: &'static Collection = &Collection::new("notes")
+        .fields(&[Field::time("created_at"), Field::string("color")])
+        .indexes(&[Index::new("by_creation").sort(&["created_at"])]);
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, Deserr, ToSchema)]
+#[deserr(error = Faults, deny_unknown_fields)]
+pub(crate) struct Tag {
+    #[deserr(try_from(String) = short -> &'static str)]
+    name: String,
+    #[deserr(default)]
+    #[schema(required = false)]
+    weight: u8,
+}
+
+#[derive(Debug, Serialize, Deserr, ToSchema)]
+#[deserr(error = Faults, deny_unknown_fields)]
+struct NoteInput {
+    #[deserr(try_from(String) = short -> &'static str)]
+    text: String,
+    #[deserr(default)]
+    color: Option<String>,
+    #[deserr(default)]
+    #[schema(required = false)]
+    tags: Vec<Tag>,
+}
+
+fn short(text: String) -> Result<String, &'static str> {
+    if (1..=20).contains(&text.chars().count()) { Ok(text) } else { Err("must have 1 to 20 characters") }
+}
+
+impl NoteInput {
+    fn of(note: &Note) -> Self {
+        Self { text: note.text.clone(), color: note.color.clone(), tags: note.tags.clone() }
+    }
+
+    fn into_note(self, id: &str, created_at: Timestamp) -> Note {
+        Note { id: id.to_owned(), text: self.text, color: self.color, tags: self.tags, created_at }
+    }
+}
+
+#[derive(Debug, Deserr, IntoParams)]
+#[deserr(error = Faults, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct NoteFilter {
+    #[deserr(default)]
+    color: Option<String>,
+    #[deserr(default)]
+    #[param(required = false)]
+    newest_first: bool,
+}
+
+type NoteAnswer = ApiResult<Tagged<String, Note>>;
+
+fn tagged(version: impl Display, note: Note) -> Tagged<String, Note> {
+    Tagged(version.to_string(), note)
+}
+
+/// Reads a note.
+#[utoipa::path(get, path = "/notes/{id}", tag = "notes", security(("bearer" = [])),
+    params(("id" = String, Path, description = "The note's id.")),
+    responses((status = 200, body = Note, headers(("ETag")))))]
+async fn get_note(_caller: Caller, State(sample): State<Sample>, Path(id): Path<String>) -> NoteAnswer {
+    let note = sample.db.collection::<Note>().get(&id).await?.or_not_found()?;
+    Ok(tagged(note.version(), note.into_value()))
+}
+
+/// Lists the notes.
+#[utoipa::path(get, path = "/notes", tag = "notes", security(("bearer" = [])),
+    params(PageParams, NoteFilter), responses((status = 200, body = Page<Note>)))]
+async fn list_notes(
+    _caller: Caller,
+    State(sample): State<Sample>,
+    paged: Paged<NoteFilter>,
+) -> ApiResult<Page<Note>> {
+    let mut query = Query::new(Note::COLLECTION, "by_creation").limit(paged.limit).after(paged.cursor);
+    if paged.filter.newest_first {
+        query = query.descending();
+    }
+    if let Some(color) = paged.filter.color {
+        query = query.filter(switchyard_database::Filter::one_of("color", [color]));
+    }
+    let page = sample.db.collection::<Note>().query(&query).await?;
+    Ok(Page::of(page, paged.limit, Note::clone))
+}
+
+/// Writes a note.
+#[utoipa::path(post, path = "/notes", tag = "notes", security(("bearer" = ["notes:write"])),
+    responses((status = 201, body = Note)))]
+async fn create_note(
+    caller: Caller,
+    State(sample): State<Sample>,
+    Json(input): Json<NoteInput>,
+) -> ApiResult<Created<Note>> {
+    caller.require("notes:write")?;
+    let ambient = sample.db.ambient();
+    let note = input.into_note(&ambient.uuid_v7().to_string(), ambient.now());
+    let stored = sample.db.collection().insert(&note).await?;
+    Ok(Created::at(format!("/notes/{}", note.id), note).tagged(stored.version()))
+}
+
+/// Writes a note in the place of what is there.
+#[utoipa::path(put, path = "/notes/{id}", tag = "notes", security(("bearer" = [])),
+    params(("id" = String, Path, description = "The note's id.")),
+    responses((status = 200, body = Note, headers(("ETag")))))]
+async fn replace_note(
+    _caller: Caller,
+    State(sample): State<Sample>,
+    Path(id): Path<String>,
+    if_match: IfMatch,
+    if_none_match: IfNoneMatch,
+    Json(input): Json<NoteInput>,
+) -> NoteAnswer {
+    let notes = sample.db.collection::<Note>();
+    let present = notes.get(&id).await?;
+    if_none_match.check(present.as_ref().map(|note| note.version()))?;
+    let stored = match present {
+        None => {
+            if_match.check("absent")?;
+            notes.insert(&input.into_note(&id, sample.db.ambient().now())).await?
+        }
+        Some(note) => {
+            if_match.check(note.version())?;
+            notes.replace(&note, &input.into_note(&id, note.created_at)).await?
+        }
+    };
+    Ok(tagged(stored.version(), stored.into_value()))
+}
+
+/// Changes a note.
+#[utoipa::path(patch, path = "/notes/{id}", tag = "notes", security(("bearer" = [])),
+    params(("id" = String, Path, description = "The note's id.")),
+    request_body(content = NoteInput, content_type = MergePatch::MEDIA_TYPE),
+    responses((status = 200, body = Note, headers(("ETag")))))]
+async fn update_note(
+    _caller: Caller,
+    State(sample): State<Sample>,
+    Path(id): Path<String>,
+    if_match: IfMatch,
+    patch: MergePatch,
+) -> NoteAnswer {
+    let (id, if_match, patch) = (&id, &if_match, &patch);
+    let stored = sample
+        .db
+        .transact(|tx| async move {
+            let note = tx.get::<Note>(id).await?.or_not_found()?;
+            if_match.check(note.version())?;
+            let input = patch.apply_to(&NoteInput::of(&note))?;
+            ApiResult::Ok(tx.replace(&note, &input.into_note(id, note.created_at))?)
+        })
+        .await?;
+    Ok(tagged(stored.version(), stored.into_value()))
+}
+
+operation_errors!(DeleteErrors: PreconditionFailed, PreconditionRequired);
+
+/// Throws a note away. Asks for `If-Match`.
+#[utoipa::path(delete, path = "/notes/{id}", tag = "notes", security(("bearer" = [])),
+    params(("id" = String, Path, description = "The note's id.")),
+    responses((status = 204), DeleteErrors))]
+async fn delete_note(
+    _caller: Caller,
+    State(sample): State<Sample>,
+    Path(id): Path<String>,
+    if_match: IfMatch,
+) -> ApiResult<NoContent> {
+    let notes = sample.db.collection::<Note>();
+    let note = notes.get(&id).await?.or_not_found()?;
+    if_match.require()?.check(note.version())?;
+    notes.delete(&note).await?;
+    Ok(NoContent)
+}
+
+#[derive(Debug, Deserr, ToSchema)]
+#[deserr(error = Faults, deny_unknown_fields)]
+struct Credentials {
+    email: String,
+    password: String,
+}
+
+operation_errors!(LoginErrors: InvalidCredentials, AccountLocked);
+
+/// Signs in.
+#[utoipa::path(post, path = "/login", tag = "auth", responses((status = 200, body = Value), LoginErrors))]
+async fn login(
+    State(sample): State<Sample>,
+    Json(credentials): Json<Credentials>,
+) -> ApiResult<impl IntoResponse> {
+    match credentials.password.as_str() {
+        "locked" => Err(ApiError::new(ErrorCode::AccountLocked).retry_after(Duration::from_secs(900))),
+        "secret" => {
+            let number = sample.probe.payments.fetch_add(1, Ordering::SeqCst) + 1;
+            let cookies = [(header::SET_COOKIE, "refresh=r-token"), (header::SET_COOKIE, "theme=dark")];
+            let token = format!("token {number} of {}", credentials.email);
+            Ok((AppendHeaders(cookies), Json(json!({ "access_token": token }))))
+        }
+        _ => Err(ErrorCode::InvalidCredentials.into()),
+    }
+}
+
+#[derive(Debug, Deserr, ToSchema)]
+#[deserr(error = Faults, deny_unknown_fields)]
+struct Payment {
+    amount_minor: u32,
+}
+
+/// Pays, once for each key.
+#[utoipa::path(post, path = "/payments/{account}", tag = "payments", security(("bearer" = [])),
+    params(IdempotencyKey, ("account" = String, Path, description = "Whose account.")),
+    responses((status = 201, body = Value)))]
+async fn pay(
+    caller: Caller,
+    _key: IdempotencyKey,
+    State(sample): State<Sample>,
+    Path(account): Path<String>,
+    Json(payment): Json<Payment>,
+) -> ApiResult<Created<Value>> {
+    let number = sample.probe.payments.fetch_add(1, Ordering::SeqCst) + 1;
+    match payment.amount_minor {
+        0 => Err(ErrorCode::Conflict.into()),
+        13 => panic!("an unlucky amount"),
+        500 => Err(ApiError::internal("the acquirer is on fire")),
+        429 => Err(ErrorCode::RateLimited.into()),
+        1_000_000 => {
+            let body = json!({ "receipt": "x".repeat(300_000) });
+            Ok(Created::at("/payments/1", body))
+        }
+        amount => {
+            if amount == 60 {
+                sample.probe.begun.notify_one();
+                sample.probe.go_on.notified().await;
+            }
+            let body = json!({ "number": number, "account": account, "payer": caller.user_id.to_string() });
+            Ok(Created::at(format!("/payments/{number}"), body))
+        }
+    }
+}
+
+/// Says who asks.
+#[utoipa::path(get, path = "/whoami", tag = "auth", responses((status = 200, body = Value)))]
+async fn whoami(MaybeCaller(caller): MaybeCaller, context: RequestContext) -> Json<Value> {
+    Json(json!({
+        "user_id": caller.map(|caller| caller.user_id.to_string()),
+        "address": context.client_address,
+        "user_agent": context.user_agent,
+        "request_id": context.request_id.as_str(),
+    }))
+}
+
+/// Reads a user, who is one's own or whom one may read.
+#[utoipa::path(get, path = "/users/{id}", tag = "users", security(("bearer" = [])),
+    params(("id" = String, Path, description = "The user's id.")), responses((status = 200, body = Value)))]
+async fn get_user(caller: Caller, Path(id): Path<UserId>) -> ApiResult<Json<Value>> {
+    caller.require_owner_or(id.0, "users:read")?;
+    Ok(Json(json!({ "id": id.0.to_string() })))
+}
+
+/// An id as domains have them.
+#[derive(Debug, Deserr)]
+#[deserr(try_from(String) = UserId::parse -> &'static str)]
+struct UserId(Uuid);
+
+impl UserId {
+    fn parse(text: String) -> Result<Self, &'static str> {
+        text.parse().map(Self).map_err(|_| "must be a UUID")
+    }
+}
+
+operation_errors!(EraseErrors: StepUpRequired);
+
+/// Does what asks for a fresh sign-in.
+#[utoipa::path(post, path = "/erase", tag = "users", security(("bearer" = [])),
+    responses((status = 202), EraseErrors))]
+async fn erase(_caller: RecentCaller) -> Accepted {
+    Accepted
+}
+
+/// Fails in the way that it is asked to.
+#[utoipa::path(get, path = "/fail/{how}", tag = "faults",
+    params(("how" = String, Path, description = "How.")), responses((status = 200)))]
+async fn fail(State(sample): State<Sample>, Path(how): Path<String>) -> ApiResult<NoContent> {
+    match how.as_str() {
+        "panic" => panic!("hunter2"),
+        "cause" => Err(ApiError::internal("the password is hunter2")),
+        "hang" => std::future::pending().await,
+        "throttled" => {
+            Err(switchyard_database::Error::Throttled { after: Some(Duration::from_millis(2500)) }.into())
+        }
+        "contended" => Err(switchyard_database::Error::Contended.into()),
+        "limit" => Err(switchyard_database::Error::Limit("350 KiB".to_owned()).into()),
+        "duplicate" => {
+            let note = NoteInput { text: "a".to_owned(), color: None, tags: Vec::new() };
+            let note = note.into_note("same", sample.db.ambient().now());
+            sample.db.collection().insert(&note).await?;
+            sample.db.collection().insert(&note).await?;
+            Ok(NoContent)
+        }
+        _ => Ok(NoContent),
+    }
+}
+
+/// Answers with so many bytes of text.
+#[utoipa::path(get, path = "/text/{length}", tag = "faults",
+    params(("length" = usize, Path, description = "How many.")), responses((status = 200, body = String)))]
+async fn text(Path(length): Path<usize>) -> impl IntoResponse {
+    ([(header::CACHE_CONTROL, "public, max-age=60")], "x".repeat(length))
+}
+
+pub(crate) fn router(db: Db, probe: Arc<Probe>) -> OpenApiRouter {
+    OpenApiRouter::new()
+        .routes(routes!(get_note, replace_note, update_note, delete_note))
+        .routes(routes!(list_notes, create_note))
+        .routes(limited_by_address(routes!(login)))
+        .routes(routes!(pay))
+        .routes(routes!(whoami))
+        .routes(routes!(get_user))
+        .routes(routes!(erase))
+        .routes(routes!(fail))
+        .routes(routes!(text))
+        .with_state(Sample { db, probe })
+}
