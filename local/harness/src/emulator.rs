@@ -41,7 +41,7 @@ impl Answer {
 
 impl Emulator {
     /// Starts `binary` as a function with these variables in its environment.
-    pub async fn start(binary: &Path, environment: &[(&str, &str)]) -> anyhow::Result<Self> {
+    pub async fn start(binary: &Path, environment: &[(String, String)]) -> anyhow::Result<Self> {
         let port = free_port()?;
         let mut command = Command::new(required("TEST_LAMBDA_EMULATOR"));
         command
@@ -49,7 +49,7 @@ impl Emulator {
             .args(["--runtime-interface-emulator-address", &format!("127.0.0.1:{port}")])
             .args(["--runtime-api-address", &format!("127.0.0.1:{}", free_port()?)])
             .arg(binary)
-            .envs(environment.iter().copied());
+            .envs(environment.iter().cloned());
         let mut process = Process::start(command, format!("http://127.0.0.1:{port}"))?;
         process.wait_until_it_answers("/").await?;
         Ok(Self { process })

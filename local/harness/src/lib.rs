@@ -4,6 +4,7 @@
 //! is ever skipped.
 
 pub mod emulator;
+pub mod identity;
 pub mod process;
 pub mod store;
 

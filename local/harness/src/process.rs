@@ -25,12 +25,17 @@ pub fn free_port() -> anyhow::Result<u16> {
 
 impl Process {
     /// Starts `command` as an HTTP server on a free port, which it is told as `PORT`, and waits until it answers.
-    pub async fn serve(mut command: Command) -> anyhow::Result<Self> {
-        let port = free_port()?;
-        command.env("PORT", port.to_string()).env("HOST", "127.0.0.1");
-        let mut process = Self::start(command, format!("http://127.0.0.1:{port}"))?;
+    pub async fn serve(command: Command) -> anyhow::Result<Self> {
+        let mut process = Self::start_server(command)?;
         process.wait_until_it_answers("/healthz").await?;
         Ok(process)
+    }
+
+    /// Starts `command` as an HTTP server on a free port, which it is told as `PORT`.
+    pub fn start_server(mut command: Command) -> anyhow::Result<Self> {
+        let port = free_port()?;
+        command.env("PORT", port.to_string()).env("HOST", "127.0.0.1");
+        Self::start(command, format!("http://127.0.0.1:{port}"))
     }
 
     /// Starts `command`, which will answer at `base_url`.

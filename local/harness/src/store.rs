@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::Context as _;
 use switchyard_ambient::Ambient;
-use switchyard_database::Database;
+use switchyard_database::{Database, Schema};
 use switchyard_dynamodb::DynamoDb;
 use switchyard_postgres::Postgres;
 use switchyard_sqlite::Sqlite;
@@ -54,6 +54,14 @@ impl Store {
             Backend::DynamoDb => format!("dynamodb://{}", name.replace('_', "-")),
         };
         Ok(Self { backend, database_url, directory })
+    }
+
+    /// A store with the tables of the whole project.
+    pub async fn migrated(backend: Backend) -> anyhow::Result<Self> {
+        let store = Self::fresh(backend).await?;
+        let collections = switchyard_identity::COLLECTIONS.iter().copied().chain(switchyard_api::COLLECTIONS);
+        store.open(Ambient::system()).await?.migrate(&Schema::new(collections)?).await?;
+        Ok(store)
     }
 
     /// A handle on the store, with a clock and randomness of its own.

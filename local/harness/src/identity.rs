@@ -1,0 +1,47 @@
+//! Secrets and an admin for tests that run the project's binaries.
+
+use std::sync::OnceLock;
+
+use switchyard_ambient::Ambient;
+use switchyard_database::Db;
+use switchyard_identity::{Actor, FirstAdmin, Identity, IdentitySettings, LocalSecrets, LoginOutcome, LoginRequest, Secret};
+
+use crate::store::Store;
+
+const EMAIL: &str = "admin@example.org";
+const PASSWORD: &str = "a-passphrase-of-the-tests-31";
+
+/// The settings that identity needs: secrets made once for each test process, and cheap password hashes.
+///
+/// # Panics
+///
+/// Where the secrets cannot be made.
+pub fn identity_environment() -> Vec<(String, String)> {
+    static VARIABLES: OnceLock<Vec<(String, String)>> = OnceLock::new();
+    let make = || {
+        let folder = tempfile::tempdir().expect("there is a folder for temporary files");
+        let secrets = LocalSecrets::load_or_create(folder.path(), &Ambient::system()).expect("secrets can be made");
+        let names = ["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "AUDIT_KEY"];
+        let secret = |name: &str| (name.to_owned(), secrets.get(name).unwrap_or_default().to_owned());
+        names.into_iter().map(secret).chain([("BCRYPT_COST".to_owned(), "4".to_owned())]).collect()
+    };
+    VARIABLES.get_or_init(make).clone()
+}
+
+/// Makes an admin in a migrated store and signs them in.
+pub async fn access_token_of_admin(store: &Store) -> anyhow::Result<String> {
+    let variables = identity_environment();
+    let settings = IdentitySettings::parse(|name| {
+        variables.iter().find(|(variable, _)| variable == name).map(|(_, value)| value.clone())
+    })?;
+    let ambient = Ambient::system();
+    let identity = Identity::new(Db::new(store.open(ambient.clone()).await?, ambient.clone()), settings);
+    identity.install(ambient.now()).await?;
+    let context = identity.context("harness").by(Actor::System);
+    let admin = FirstAdmin { email: EMAIL.parse()?, password: PASSWORD.parse()? };
+    identity.accounts().ensure_first_admin(&context, &admin).await?;
+    let request = LoginRequest { email: EMAIL.parse()?, password: Secret::new(PASSWORD), device_name: None };
+    let outcome = identity.accounts().login(&identity.context("harness"), &request).await?;
+    let LoginOutcome::SignedIn(signed_in) = outcome;
+    Ok(signed_in.tokens.access_token.expose().to_owned())
+}
