@@ -1,3 +1,4 @@
+use deserr::Deserr;
 use serde::{Deserialize, Serialize};
 use switchyard_ambient::Timestamp;
 use switchyard_database::{Collection, Entity, Field, Index};
@@ -104,9 +105,12 @@ impl TryFrom<String> for RoleDescription {
 text_value!(RoleDescription, InvalidRoleDescription);
 
 /// What can be said about a role, and changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr, ToSchema)]
+#[deserr(deny_unknown_fields)]
 pub struct RoleFields {
     /// What it is for.
+    #[deserr(default)]
+    #[schema(required = false)]
     pub description: RoleDescription,
     /// What it permits.
     pub permissions: Vec<Permission>,

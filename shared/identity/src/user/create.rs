@@ -1,3 +1,6 @@
+use deserr::Deserr;
+use utoipa::ToSchema;
+
 use super::change::is_email_taken;
 use super::record::tagged;
 use super::roles::{default_roles, require_grantable};
@@ -6,13 +9,15 @@ use crate::audit::{Action, AuditEvent};
 use crate::{Context, EmailAddress, Permission, PersonName, Tagged, UserError, UserId};
 
 /// Somebody for whom an admin makes an account.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserr, ToSchema)]
+#[deserr(deny_unknown_fields)]
 pub struct NewUser {
     /// The e-mail address.
     pub email: EmailAddress,
     /// What they want to be called.
     pub name: PersonName,
     /// Their roles; `customer` when nothing is said.
+    #[deserr(default)]
     pub roles: Option<RoleList>,
 }
 

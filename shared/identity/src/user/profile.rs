@@ -1,3 +1,4 @@
+use deserr::Deserr;
 use serde::{Deserialize, Serialize};
 use switchyard_ambient::Timestamp;
 use switchyard_database::{Collection, Entity, Field};
@@ -32,36 +33,48 @@ impl Entity for ProfileRecord {
 }
 
 /// What a PUT of a profile sets, and a PATCH changes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Deserr, ToSchema)]
+#[deserr(deny_unknown_fields)]
 pub struct ProfileFields {
     /// The telephone number.
+    #[deserr(default)]
     pub phone: Option<PhoneNumber>,
     /// The day of birth.
+    #[deserr(default)]
     pub date_of_birth: Option<DateOfBirth>,
     /// Where there is a picture.
+    #[deserr(default)]
     pub avatar_url: Option<WebAddress>,
     /// What the user says of themselves.
+    #[deserr(default)]
     pub bio: Option<Bio>,
     /// The language.
+    #[deserr(default)]
     pub locale: Option<LocaleTag>,
     /// The time zone.
+    #[deserr(default)]
     pub timezone: Option<TimeZoneName>,
     /// The postal address.
+    #[deserr(default)]
     pub address: Option<PostalAddress>,
 }
 
 /// A postal address.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Deserr, ToSchema)]
+#[deserr(deny_unknown_fields)]
 pub struct PostalAddress {
     /// Street and number.
     pub line1: PostalLine,
     /// What else there is to say of the place.
+    #[deserr(default)]
     pub line2: Option<PostalLine>,
     /// City.
     pub city: PostalLine,
     /// State, province or region.
+    #[deserr(default)]
     pub region: Option<PostalLine>,
     /// Postal code.
+    #[deserr(default)]
     pub postal_code: Option<PostalLine>,
     /// Country.
     pub country: CountryCode,
@@ -71,7 +84,6 @@ pub struct PostalAddress {
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Profile {
     /// The user's id.
-    #[schema(value_type = String, format = "uuid")]
     pub user_id: UserId,
     /// The telephone number.
     pub phone: Option<PhoneNumber>,

@@ -1,4 +1,7 @@
+use deserr::{DeserializeError, Deserr, ErrorKind, IntoValue, ValuePointerRef, take_cf_content};
+use serde::Serialize;
 use switchyard_database::Stored;
+use utoipa::ToSchema;
 
 use super::create::roles_text;
 use super::record::tagged;
@@ -11,7 +14,9 @@ use crate::work::Work;
 use crate::{Context, Permission, Permissions, Precondition, Refused, RoleName, Tagged, UserError, UserId};
 
 /// The roles of a user: 1 to 20 different ones, the first of them the one that is shown as `role`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(transparent)]
+#[schema(min_items = 1, max_items = 20, example = json!(["customer", "support"]))]
 pub struct RoleList(Vec<RoleName>);
 
 /// The names are not a list of roles for a user.
@@ -32,6 +37,19 @@ impl TryFrom<Vec<RoleName>> for RoleList {
     fn try_from(names: Vec<RoleName>) -> Result<Self, InvalidRoleList> {
         let distinct = names.iter().enumerate().all(|(place, name)| !names[..place].contains(name));
         if distinct && (1..=20).contains(&names.len()) { Ok(Self(names)) } else { Err(InvalidRoleList) }
+    }
+}
+
+impl<E: DeserializeError> Deserr<E> for RoleList {
+    fn deserialize_from_value<V: IntoValue>(
+        value: deserr::Value<V>,
+        location: ValuePointerRef<'_>,
+    ) -> Result<Self, E> {
+        let names = Vec::<RoleName>::deserialize_from_value(value, location)?;
+        Self::try_from(names).map_err(|fault| {
+            let kind = ErrorKind::Unexpected::<V> { msg: fault.to_string() };
+            take_cf_content(E::error(None, kind, location))
+        })
     }
 }
 

@@ -1,3 +1,4 @@
+use deserr::Deserr;
 use serde::Serialize;
 use switchyard_ambient::Timestamp;
 use utoipa::ToSchema;
@@ -41,7 +42,6 @@ crate::value::read_with_deserr!(UserStatus);
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct User {
     /// The user's id.
-    #[schema(value_type = String, format = "uuid")]
     pub id: UserId,
     /// The e-mail address, as it was written.
     pub email: EmailAddress,
@@ -95,7 +95,8 @@ impl User {
 }
 
 /// What a PUT of a user sets, and a PATCH changes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr, ToSchema)]
+#[deserr(deny_unknown_fields)]
 pub struct UserFields {
     /// The e-mail address. A new one counts as not verified.
     pub email: EmailAddress,
