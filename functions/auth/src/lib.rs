@@ -1,1 +1,26 @@
-//! Routes under /auth: register, login, refresh, logout.
+//! Routes under `/auth`: register, sign in, stay signed in, sign out, one's own account; and the public keys with which
+//! anybody can verify access tokens.
+
+mod account;
+mod cookie;
+mod jwks;
+mod session;
+mod sign_in;
+
+use switchyard_api::limited_by_address;
+use switchyard_identity::Identity;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The routes.
+pub fn router(identity: Identity) -> OpenApiRouter {
+    let auth = OpenApiRouter::new()
+        .routes(limited_by_address(routes!(sign_in::register)))
+        .routes(limited_by_address(routes!(sign_in::login)))
+        .routes(limited_by_address(routes!(session::refresh)))
+        .routes(routes!(session::logout))
+        .routes(routes!(session::logout_all))
+        .routes(routes!(account::get_me, account::update_me))
+        .routes(routes!(account::change_password));
+    OpenApiRouter::new().nest("/api/v1/auth", auth).routes(routes!(jwks::get_jwks)).with_state(identity)
+}

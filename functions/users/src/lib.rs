@@ -1,1 +1,36 @@
-//! Routes under /users, /roles and /audit-logs.
+//! Routes under `/users`, `/roles`, `/permissions` and `/audit-logs`: users as admins see them and everybody themselves,
+//! what roles permit, and who did what.
+
+mod audit;
+mod filter;
+mod page;
+mod profile;
+mod roles;
+mod status;
+mod user_roles;
+mod users;
+
+use switchyard_identity::Identity;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The routes.
+pub fn router(identity: Identity) -> OpenApiRouter {
+    let routes = OpenApiRouter::new()
+        .routes(routes!(users::list_users, users::create_user))
+        .routes(routes!(users::get_user_stats))
+        .routes(routes!(users::get_user, users::replace_user, users::update_user, users::delete_user))
+        .routes(routes!(status::restore_user))
+        .routes(routes!(status::disable_user))
+        .routes(routes!(status::enable_user))
+        .routes(routes!(status::unlock_user))
+        .routes(routes!(profile::get_profile, profile::replace_profile, profile::update_profile))
+        .routes(routes!(user_roles::get_user_roles, user_roles::replace_user_roles))
+        .routes(routes!(audit::list_audit_log_of_user))
+        .routes(routes!(audit::list_audit_logs))
+        .routes(routes!(audit::verify_audit_logs))
+        .routes(routes!(roles::list_roles, roles::create_role))
+        .routes(routes!(roles::get_role, roles::update_role, roles::delete_role))
+        .routes(routes!(roles::list_permissions));
+    OpenApiRouter::new().nest("/api/v1", routes).with_state(identity)
+}

@@ -1,0 +1,72 @@
+//! One's own account.
+
+use axum::extract::State;
+use deserr::Deserr;
+use switchyard_api::{Faults, Json, MergePatch, NoContent, Tagged, operation_errors};
+use switchyard_identity::{EntityTag, Identity, Password, Secret, User, UserFields};
+use switchyard_identity_http::{Answer, IfUnchanged, SignedIn, password_named};
+use utoipa::ToSchema;
+
+use crate::sign_in::into_custody;
+
+/// Reads one's own account.
+#[utoipa::path(get, path = "/me", tag = "auth", security(("bearer" = [])),
+    responses((status = 200, description = "The account.", body = User, headers(("ETag")))))]
+pub(crate) async fn get_me(
+    SignedIn(context): SignedIn,
+    State(identity): State<Identity>,
+) -> Answer<Tagged<EntityTag, User>> {
+    let me = identity.accounts().me(&context).await?;
+    Ok(Tagged(me.tag, me.value))
+}
+
+operation_errors!(UpdateMeErrors: EmailTaken);
+
+/// Changes one's own name and address.
+///
+/// A new address counts as not verified.
+#[utoipa::path(patch, path = "/me", tag = "auth", security(("bearer" = [])),
+    request_body(content = UserFields, content_type = MergePatch::MEDIA_TYPE),
+    responses((status = 200, description = "The account.", body = User, headers(("ETag"))), UpdateMeErrors))]
+pub(crate) async fn update_me(
+    SignedIn(context): SignedIn,
+    State(identity): State<Identity>,
+    if_unchanged: IfUnchanged,
+    patch: MergePatch,
+) -> Answer<Tagged<EntityTag, User>> {
+    let accounts = identity.accounts();
+    let me =
+        accounts.edit_me(&context, if_unchanged.precondition(), |present| patch.apply_to(present)).await?;
+    Ok(Tagged(me.tag, me.value))
+}
+
+/// A change of one's password.
+#[derive(Debug, Deserr, ToSchema)]
+#[deserr(error = Faults, deny_unknown_fields)]
+pub(crate) struct PasswordChange {
+    /// The present password.
+    #[deserr(from(String) = into_custody)]
+    #[schema(value_type = String, format = Password, example = "correct horse battery")]
+    current_password: Secret,
+    /// The new one, which is not easy to guess.
+    new_password: Password,
+}
+
+operation_errors!(ChangePasswordErrors: InvalidCredentials, AccountLocked, WeakPassword);
+
+/// Changes one's own password.
+///
+/// All other sessions end. A wrong present password counts as a failed sign-in, so the fifth in a row locks the account.
+/// `details.new_password` says what is wrong with a password that is easy to guess.
+#[utoipa::path(post, path = "/password-change", tag = "auth", security(("bearer" = [])),
+    responses((status = 204, description = "The password is changed."), ChangePasswordErrors))]
+pub(crate) async fn change_password(
+    SignedIn(context): SignedIn,
+    State(identity): State<Identity>,
+    Json(change): Json<PasswordChange>,
+) -> Answer<NoContent> {
+    let PasswordChange { current_password, new_password } = change;
+    let changed = identity.accounts().change_password(&context, &current_password, &new_password).await;
+    changed.map_err(password_named("new_password"))?;
+    Ok(NoContent)
+}

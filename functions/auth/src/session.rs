@@ -1,0 +1,78 @@
+//! How one stays signed in, and ceases to be.
+
+use axum::extract::State;
+use axum::response::IntoResponse;
+use deserr::Deserr;
+use switchyard_api::{ErrorCode, Faults, Json, NoContent, operation_errors};
+use switchyard_identity::{Identity, Secret};
+use switchyard_identity_http::{Answer, Anyone, SignedIn};
+use utoipa::ToSchema;
+
+use crate::cookie::{RefreshCookie, SetRefreshCookie};
+use crate::sign_in::SignInAnswer;
+
+/// A refresh token; left out by browsers, which send it as a cookie.
+#[derive(Debug, Default, Deserr, ToSchema)]
+#[deserr(error = Faults, deny_unknown_fields)]
+pub(crate) struct RefreshInput {
+    /// The token that came with the last access token.
+    #[deserr(default, from(Option<String>) = into_custody)]
+    #[schema(value_type = Option<String>,
+        example = "AZCl9G8OfMSKXl2cCx8_VTK2kR0m1xqkq3T8vS2oYb1hYk9wZ2lXo0d4Q3JmN1p6c0hVd2VRZ0tqTnB0Zw")]
+    refresh_token: Option<Secret>,
+}
+
+fn into_custody(text: Option<String>) -> Option<Secret> {
+    text.map(Secret::new)
+}
+
+operation_errors!(RefreshErrors: RefreshTokenInvalid, RefreshTokenReused);
+
+/// Gives new tokens for a refresh token.
+///
+/// A refresh token can be used once; the answer brings the next one. A token that is used twice is in two hands, so its
+/// session ends: send one refresh at a time. The token is taken from the body, or else from the cookie.
+#[utoipa::path(post, path = "/refresh", tag = "auth",
+    request_body = Option<RefreshInput>,
+    params(("refresh_token" = Option<String>, Cookie, description = "The refresh token of a browser.")),
+    responses(
+        (status = 200, description = "New tokens. `Set-Cookie` for browsers.", body = SignInAnswer),
+        RefreshErrors,
+    ))]
+pub(crate) async fn refresh(
+    Anyone(context): Anyone,
+    State(identity): State<Identity>,
+    RefreshCookie(cookie): RefreshCookie,
+    body: Option<Json<RefreshInput>>,
+) -> Answer<impl IntoResponse> {
+    let Json(input) = body.unwrap_or_default();
+    let token = input.refresh_token.or(cookie).ok_or(ErrorCode::RefreshTokenInvalid)?;
+    let sign_in = identity.sessions().refresh(&context, token.expose()).await?;
+    Ok((SetRefreshCookie::of(&sign_in.tokens), Json(SignInAnswer::from(sign_in))))
+}
+
+/// Ends this session.
+///
+/// Its refresh token is good no longer; the access token stays so until it expires.
+#[utoipa::path(post, path = "/logout", tag = "auth", security(("bearer" = [])),
+    responses((status = 204, description = "The session is over. The browser's cookie is removed.")))]
+pub(crate) async fn logout(
+    SignedIn(context): SignedIn,
+    State(identity): State<Identity>,
+) -> Answer<impl IntoResponse> {
+    identity.sessions().log_out(&context).await?;
+    Ok((SetRefreshCookie::Removed, NoContent))
+}
+
+/// Ends all sessions of the user, this one too.
+///
+/// No refresh token is good any longer; access tokens stay so until they expire.
+#[utoipa::path(post, path = "/logout-all", tag = "auth", security(("bearer" = [])),
+    responses((status = 204, description = "All sessions are over. The browser's cookie is removed.")))]
+pub(crate) async fn logout_all(
+    SignedIn(context): SignedIn,
+    State(identity): State<Identity>,
+) -> Answer<impl IntoResponse> {
+    identity.sessions().log_out_everywhere(&context).await?;
+    Ok((SetRefreshCookie::Removed, NoContent))
+}

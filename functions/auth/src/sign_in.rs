@@ -1,0 +1,125 @@
+//! How one comes to be signed in.
+
+use axum::extract::State;
+use axum::response::IntoResponse;
+use deserr::Deserr;
+use serde::Serialize;
+use switchyard_api::{Created, Faults, Json, operation_errors};
+use switchyard_identity::{
+    DeviceName, EmailAddress, Identity, LoginOutcome, LoginRequest, Password, PersonName, Registration,
+    Secret, SignIn, User,
+};
+use switchyard_identity_http::{Answer, Anyone};
+use utoipa::ToSchema;
+
+use crate::cookie::SetRefreshCookie;
+
+/// Somebody who makes an account for themselves.
+#[derive(Debug, Deserr, ToSchema)]
+#[deserr(error = Faults, deny_unknown_fields)]
+pub(crate) struct RegisterInput {
+    /// The e-mail address. Nobody else may have it, in whatever case it is written.
+    email: EmailAddress,
+    /// A password that is not easy to guess; neither is the name or the address a part of it.
+    password: Password,
+    /// What you want to be called.
+    name: PersonName,
+    /// What you call this device; `web` for a browser, which gets the refresh token as a cookie too.
+    #[deserr(default)]
+    device_name: Option<DeviceName>,
+}
+
+/// Somebody who wants to sign in.
+#[derive(Debug, Deserr, ToSchema)]
+#[deserr(error = Faults, deny_unknown_fields)]
+pub(crate) struct LoginInput {
+    /// The e-mail address.
+    email: EmailAddress,
+    /// The password.
+    #[deserr(from(String) = into_custody)]
+    #[schema(value_type = String, format = Password, example = "correct horse battery")]
+    password: Secret,
+    /// What you call this device; `web` for a browser, which gets the refresh token as a cookie too.
+    #[deserr(default)]
+    device_name: Option<DeviceName>,
+}
+
+pub(crate) fn into_custody(text: String) -> Secret {
+    Secret::new(text)
+}
+
+/// A user who is signed in, and the tokens that say so.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SignInAnswer {
+    /// The user.
+    user: User,
+    /// What to send with every request, as `Authorization: Bearer …`: a JWT.
+    #[schema(
+        example = "eyJhbGciOiJSUzI1NiIsInR5cCI6ImF0K2p3dCIsImtpZCI6Ii4uLiJ9.eyJzdWIiOiIuLi4ifQ.c2lnbmF0dXJl"
+    )]
+    access_token: String,
+    /// Always `Bearer`.
+    #[schema(example = "Bearer")]
+    token_type: &'static str,
+    /// How many seconds the access token is good.
+    #[schema(example = 900)]
+    expires_in: u64,
+    /// What to get new tokens with at `/auth/refresh`. It can be used once.
+    #[schema(example = "AZCl9G8OfMSKXl2cCx8_VTK2kR0m1xqkq3T8vS2oYb1hYk9wZ2lXo0d4Q3JmN1p6c0hVd2VRZ0tqTnB0Zw")]
+    refresh_token: String,
+}
+
+impl From<SignIn> for SignInAnswer {
+    fn from(SignIn { user, tokens }: SignIn) -> Self {
+        Self {
+            user,
+            access_token: tokens.access_token.expose().to_owned(),
+            token_type: "Bearer",
+            expires_in: tokens.expires_in.as_secs(),
+            refresh_token: tokens.refresh_token.expose().to_owned(),
+        }
+    }
+}
+
+operation_errors!(RegisterErrors: EmailTaken, WeakPassword);
+
+/// Makes an account and signs its owner in.
+///
+/// The address can be any that is not taken, also by a deleted account. The password may hold any characters and must be
+/// hard to guess; `details.password` says what is wrong with one that is not.
+#[utoipa::path(post, path = "/register", tag = "auth",
+    responses(
+        (status = 201, description = "The account, signed in. `Set-Cookie` for browsers.", body = SignInAnswer),
+        RegisterErrors,
+    ))]
+pub(crate) async fn register(
+    Anyone(context): Anyone,
+    State(identity): State<Identity>,
+    Json(RegisterInput { email, password, name, device_name }): Json<RegisterInput>,
+) -> Answer<impl IntoResponse> {
+    let registration = Registration { email, password, name, device_name };
+    let sign_in = identity.accounts().register(&context, &registration).await?;
+    let location = format!("/api/v1/users/{}", sign_in.user.id);
+    Ok((SetRefreshCookie::of(&sign_in.tokens), Created::at(location, SignInAnswer::from(sign_in))))
+}
+
+operation_errors!(LoginErrors: InvalidCredentials, AccountLocked, AccountDisabled);
+
+/// Signs a user in.
+///
+/// Whether the address is unknown or the password wrong, the answer is the same. After five failures in a row the
+/// account is locked for fifteen minutes; `Retry-After` tells how much of them is left.
+#[utoipa::path(post, path = "/login", tag = "auth",
+    responses(
+        (status = 200, description = "The user, signed in. `Set-Cookie` for browsers.", body = SignInAnswer),
+        LoginErrors,
+    ))]
+pub(crate) async fn login(
+    Anyone(context): Anyone,
+    State(identity): State<Identity>,
+    Json(LoginInput { email, password, device_name }): Json<LoginInput>,
+) -> Answer<impl IntoResponse> {
+    let request = LoginRequest { email, password, device_name };
+    let LoginOutcome::SignedIn(sign_in) = identity.accounts().login(&context, &request).await?;
+    Ok((SetRefreshCookie::of(&sign_in.tokens), Json(SignInAnswer::from(*sign_in))))
+}

@@ -1,0 +1,55 @@
+//! Who did what, and whether anybody has tampered with the record of it.
+
+use axum::extract::State;
+use switchyard_api::{Json, NoFilter, Page, PageParams, Paged, Path};
+use switchyard_identity::{AuditEntry, AuditVerification, Identity, UserId};
+use switchyard_identity_http::{Answer, SignedIn};
+
+use crate::filter::AuditQuery;
+use crate::page::{answer_page, page_and_filter};
+
+/// Lists what was done that concerns a user.
+///
+/// The latest first. For the user, and for who has `audit:read`; to others there is no such user.
+#[utoipa::path(get, path = "/users/{id}/audit-log", tag = "audit", security(("bearer" = [])),
+    params(("id" = UserId, Path, description = "The user's id."), PageParams),
+    responses((status = 200, description = "A page of entries.", body = Page<AuditEntry>)))]
+pub(crate) async fn list_audit_log_of_user(
+    SignedIn(context): SignedIn,
+    State(identity): State<Identity>,
+    Path(id): Path<UserId>,
+    paged: Paged<NoFilter>,
+) -> Answer<Page<AuditEntry>> {
+    let (page, NoFilter {}) = page_and_filter(paged);
+    let entries = identity.audit().list_of_user(&context, id, &page).await?;
+    Ok(answer_page(entries, &page))
+}
+
+/// Lists what was done.
+///
+/// The latest first; entries that fit everything that is asked for. They are kept for six years.
+#[utoipa::path(get, path = "/audit-logs", tag = "audit", security(("bearer" = ["audit:read"])),
+    params(PageParams, AuditQuery),
+    responses((status = 200, description = "A page of entries.", body = Page<AuditEntry>)))]
+pub(crate) async fn list_audit_logs(
+    SignedIn(context): SignedIn,
+    State(identity): State<Identity>,
+    paged: Paged<AuditQuery>,
+) -> Answer<Page<AuditEntry>> {
+    let (page, query) = page_and_filter(paged);
+    let entries = identity.audit().list(&context, &query.into(), &page).await?;
+    Ok(answer_page(entries, &page))
+}
+
+/// Verifies the audit log.
+///
+/// Every entry carries a code over its content and over the entry before it. All codes are computed again; where one does
+/// not fit, an entry was changed, removed, added or moved, and the answer names the first such place.
+#[utoipa::path(get, path = "/audit-logs/verify", tag = "audit", security(("bearer" = ["audit:read"])),
+    responses((status = 200, description = "What came of it.", body = AuditVerification)))]
+pub(crate) async fn verify_audit_logs(
+    SignedIn(context): SignedIn,
+    State(identity): State<Identity>,
+) -> Answer<Json<AuditVerification>> {
+    Ok(Json(identity.audit().verify(&context).await?))
+}

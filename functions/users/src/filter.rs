@@ -1,0 +1,120 @@
+//! The query strings of the lists.
+
+use deserr::Deserr;
+use switchyard_ambient::{ParseTimestampError, Timestamp};
+use switchyard_api::Faults;
+use switchyard_identity::{AuditFilter, RoleName, UserFilter, UserStatus};
+use utoipa::{IntoParams, ToSchema};
+
+/// Which users to list, and in which order.
+#[derive(Debug, Deserr, IntoParams)]
+#[deserr(error = Faults, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct UserQuery {
+    /// Words, or beginnings of words, that the name and the address must have: all of them, up to 16. The users are then
+    /// listed in the order of the words that are found, and `sort` has no effect.
+    #[deserr(default, try_from(Option<String>) = words -> &'static str)]
+    #[param(nullable = false, max_length = 100, example = "ada")]
+    q: Option<String>,
+    /// Only users who have this role.
+    #[deserr(default)]
+    #[param(nullable = false)]
+    role: Option<RoleName>,
+    /// Only users in this state.
+    #[deserr(default)]
+    #[param(nullable = false)]
+    status: Option<UserStatus>,
+    /// Only users whose account was made at this time or later (RFC 3339).
+    #[deserr(default, try_from(Option<String>) = time -> ParseTimestampError)]
+    #[param(nullable = false, value_type = Option<String>, format = DateTime)]
+    created_from: Option<Timestamp>,
+    /// Only users whose account was made at this time or earlier (RFC 3339).
+    #[deserr(default, try_from(Option<String>) = time -> ParseTimestampError)]
+    #[param(nullable = false, value_type = Option<String>, format = DateTime)]
+    created_to: Option<Timestamp>,
+    /// By when the account was made: `-created_at` begins with the latest, `created_at` with the earliest.
+    #[deserr(default)]
+    #[param(inline, default = "-created_at")]
+    sort: UserOrder,
+    /// Deleted users too; they have a `deleted_at`.
+    #[deserr(default)]
+    #[param(default = false)]
+    include_deleted: bool,
+}
+
+/// In which order users are listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserr, ToSchema)]
+pub(crate) enum UserOrder {
+    /// The latest first.
+    #[default]
+    #[deserr(rename = "-created_at")]
+    #[schema(rename = "-created_at")]
+    Latest,
+    /// The earliest first.
+    #[deserr(rename = "created_at")]
+    #[schema(rename = "created_at")]
+    Earliest,
+}
+
+impl From<UserQuery> for UserFilter {
+    fn from(query: UserQuery) -> Self {
+        Self {
+            q: query.q,
+            role: query.role,
+            status: query.status,
+            created_from: query.created_from,
+            created_to: query.created_to,
+            descending: query.sort == UserOrder::Latest,
+            include_deleted: query.include_deleted,
+        }
+    }
+}
+
+/// Which entries of the audit log to list.
+#[derive(Debug, Deserr, IntoParams)]
+#[deserr(error = Faults, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct AuditQuery {
+    /// Only what this actor did: a user's id, `system` or `anonymous`.
+    #[deserr(default, try_from(Option<String>) = name -> &'static str)]
+    #[param(nullable = false, min_length = 1, max_length = 100)]
+    actor: Option<String>,
+    /// Only what concerns this: a user's id, or `role:` and a role's name.
+    #[deserr(default, try_from(Option<String>) = name -> &'static str)]
+    #[param(nullable = false, min_length = 1, max_length = 100)]
+    subject: Option<String>,
+    /// Only this action.
+    #[deserr(default, try_from(Option<String>) = name -> &'static str)]
+    #[param(nullable = false, min_length = 1, max_length = 100, example = "user.disabled")]
+    action: Option<String>,
+    /// Only what happened at this time or later (RFC 3339).
+    #[deserr(default, try_from(Option<String>) = time -> ParseTimestampError)]
+    #[param(nullable = false, value_type = Option<String>, format = DateTime)]
+    from: Option<Timestamp>,
+    /// Only what happened at this time or earlier (RFC 3339).
+    #[deserr(default, try_from(Option<String>) = time -> ParseTimestampError)]
+    #[param(nullable = false, value_type = Option<String>, format = DateTime)]
+    to: Option<Timestamp>,
+}
+
+impl From<AuditQuery> for AuditFilter {
+    fn from(AuditQuery { actor, subject, action, from, to }: AuditQuery) -> Self {
+        Self { actor, subject, action, from, to }
+    }
+}
+
+/// What a search box holds. An empty one searches for nothing in particular.
+fn words(text: Option<String>) -> Result<Option<String>, &'static str> {
+    let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
+    let fits = text.chars().count() <= 100 && text.split_whitespace().count() <= 16;
+    if fits { Ok(Some(text)) } else { Err("must have at most 100 characters and 16 words") }
+}
+
+fn name(text: Option<String>) -> Result<Option<String>, &'static str> {
+    let fits = text.as_ref().is_none_or(|text| (1..=100).contains(&text.chars().count()));
+    if fits { Ok(text) } else { Err("must have 1 to 100 characters") }
+}
+
+fn time(text: Option<String>) -> Result<Option<Timestamp>, ParseTimestampError> {
+    text.as_deref().map(str::parse).transpose()
+}

@@ -1,0 +1,59 @@
+//! Who has which roles.
+
+use axum::extract::State;
+use deserr::Deserr;
+use serde::Serialize;
+use switchyard_api::{Faults, Json, Path, Tagged, operation_errors};
+use switchyard_identity::{EntityTag, Identity, RoleList, RoleName, UserId};
+use switchyard_identity_http::{Answer, IfUnchanged, SignedIn};
+use utoipa::ToSchema;
+
+/// The roles that a user is to have.
+#[derive(Debug, Deserr, ToSchema)]
+#[deserr(error = Faults, deny_unknown_fields)]
+pub(crate) struct UserRolesInput {
+    /// Their names; the first is shown as the user's `role`.
+    roles: RoleList,
+}
+
+/// The roles that a user has.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct UserRoles {
+    /// Their names; the first is shown as the user's `role`.
+    roles: Vec<RoleName>,
+}
+
+/// Reads a user's roles.
+///
+/// For the user, and for who has `users:read`; to others there is no such user.
+#[utoipa::path(get, path = "/users/{id}/roles", tag = "roles", security(("bearer" = [])),
+    params(("id" = UserId, Path, description = "The user's id.")),
+    responses((status = 200, description = "The roles.", body = UserRoles, headers(("ETag")))))]
+pub(crate) async fn get_user_roles(
+    SignedIn(context): SignedIn,
+    State(identity): State<Identity>,
+    Path(id): Path<UserId>,
+) -> Answer<Tagged<EntityTag, UserRoles>> {
+    let roles = identity.users().roles(&context, id).await?;
+    Ok(Tagged(roles.tag, UserRoles { roles: roles.value }))
+}
+
+operation_errors!(ReplaceUserRolesErrors: StepUpRequired, LastAdmin);
+
+/// Gives a user other roles.
+///
+/// Needs every permission that the user has, and every permission of the roles that are given or taken. The user's access
+/// tokens name the old roles until they expire.
+#[utoipa::path(put, path = "/users/{id}/roles", tag = "roles", security(("bearer" = ["roles:write"])),
+    params(("id" = UserId, Path, description = "The user's id.")),
+    responses((status = 200, description = "The roles.", body = UserRoles, headers(("ETag"))), ReplaceUserRolesErrors))]
+pub(crate) async fn replace_user_roles(
+    SignedIn(context): SignedIn,
+    State(identity): State<Identity>,
+    Path(id): Path<UserId>,
+    if_unchanged: IfUnchanged,
+    Json(UserRolesInput { roles }): Json<UserRolesInput>,
+) -> Answer<Tagged<EntityTag, UserRoles>> {
+    let user = identity.users().set_roles(&context, id, &roles, if_unchanged.precondition()).await?;
+    Ok(Tagged(user.tag, UserRoles { roles: user.value.roles }))
+}

@@ -1,0 +1,134 @@
+//! Users: who has an account.
+
+use axum::extract::State;
+use switchyard_api::{
+    ApiError, Created, Json, MergePatch, NoContent, Page, PageParams, Paged, Path, Tagged, operation_errors,
+};
+use switchyard_identity::{EntityTag, Identity, NewUser, User, UserFields, UserId, UserStats};
+use switchyard_identity_http::{Answer, IfUnchanged, SignedIn};
+
+use crate::filter::UserQuery;
+use crate::page::{answer_page, page_and_filter};
+
+/// Lists users.
+///
+/// Those who fit everything that is asked for. With `q` the users are found by their names and addresses.
+#[utoipa::path(get, path = "/users", tag = "users", security(("bearer" = ["users:read"])),
+    params(PageParams, UserQuery),
+    responses((status = 200, description = "A page of users.", body = Page<User>)))]
+pub(crate) async fn list_users(
+    SignedIn(context): SignedIn,
+    State(identity): State<Identity>,
+    paged: Paged<UserQuery>,
+) -> Answer<Page<User>> {
+    let (page, query) = page_and_filter(paged);
+    let users = identity.users().list(&context, &query.into(), &page).await?;
+    Ok(answer_page(users, &page))
+}
+
+operation_errors!(CreateUserErrors: EmailTaken);
+
+/// Makes an account for somebody.
+///
+/// It has no password, so nobody can sign in to it until its owner has chosen one: an admin never knows the password of
+/// somebody else. Other roles than `customer` need `roles:write` and every permission that they give.
+#[utoipa::path(post, path = "/users", tag = "users", security(("bearer" = ["users:write"])),
+    responses(
+        (status = 201, description = "The user.", body = User, headers(("ETag"))),
+        CreateUserErrors,
+    ))]
+pub(crate) async fn create_user(
+    SignedIn(context): SignedIn,
+    State(identity): State<Identity>,
+    Json(new): Json<NewUser>,
+) -> Answer<Created<User>> {
+    let user = identity.users().create(&context, &new).await?;
+    Ok(Created::at(format!("/api/v1/users/{}", user.value.id), user.value).tagged(user.tag))
+}
+
+/// Counts users.
+///
+/// Deleted users do not count. Days are those of UTC, today is one of them.
+#[utoipa::path(get, path = "/users/stats", tag = "users", security(("bearer" = ["users:read"])),
+    responses((status = 200, description = "The counts.", body = UserStats)))]
+pub(crate) async fn get_user_stats(
+    SignedIn(context): SignedIn,
+    State(identity): State<Identity>,
+) -> Answer<Json<UserStats>> {
+    Ok(Json(identity.users().stats(&context).await?))
+}
+
+/// Reads a user.
+///
+/// For the user, and for who has `users:read`; to others there is no such user.
+#[utoipa::path(get, path = "/users/{id}", tag = "users", security(("bearer" = [])),
+    params(("id" = UserId, Path, description = "The user's id.")),
+    responses((status = 200, description = "The user.", body = User, headers(("ETag")))))]
+pub(crate) async fn get_user(
+    SignedIn(context): SignedIn,
+    State(identity): State<Identity>,
+    Path(id): Path<UserId>,
+) -> Answer<Tagged<EntityTag, User>> {
+    let user = identity.users().get(&context, id).await?;
+    Ok(Tagged(user.tag, user.value))
+}
+
+operation_errors!(ChangeUserErrors: Forbidden, EmailTaken);
+
+/// Replaces a user's name and address.
+///
+/// For the user, and for who has `users:write` and every permission that the user has. A new address counts as not
+/// verified.
+#[utoipa::path(put, path = "/users/{id}", tag = "users", security(("bearer" = [])),
+    params(("id" = UserId, Path, description = "The user's id.")),
+    responses((status = 200, description = "The user.", body = User, headers(("ETag"))), ChangeUserErrors))]
+pub(crate) async fn replace_user(
+    SignedIn(context): SignedIn,
+    State(identity): State<Identity>,
+    Path(id): Path<UserId>,
+    if_unchanged: IfUnchanged,
+    Json(fields): Json<UserFields>,
+) -> Answer<Tagged<EntityTag, User>> {
+    let replace = |_: &UserFields| Ok::<_, ApiError>(fields.clone());
+    let user = identity.users().edit(&context, id, if_unchanged.precondition(), replace).await?;
+    Ok(Tagged(user.tag, user.value))
+}
+
+/// Changes a user's name or address.
+///
+/// For the user, and for who has `users:write` and every permission that the user has. A new address counts as not
+/// verified.
+#[utoipa::path(patch, path = "/users/{id}", tag = "users", security(("bearer" = [])),
+    params(("id" = UserId, Path, description = "The user's id.")),
+    request_body(content = UserFields, content_type = MergePatch::MEDIA_TYPE),
+    responses((status = 200, description = "The user.", body = User, headers(("ETag"))), ChangeUserErrors))]
+pub(crate) async fn update_user(
+    SignedIn(context): SignedIn,
+    State(identity): State<Identity>,
+    Path(id): Path<UserId>,
+    if_unchanged: IfUnchanged,
+    patch: MergePatch,
+) -> Answer<Tagged<EntityTag, User>> {
+    let apply = |present: &UserFields| patch.apply_to(present);
+    let user = identity.users().edit(&context, id, if_unchanged.precondition(), apply).await?;
+    Ok(Tagged(user.tag, user.value))
+}
+
+operation_errors!(DeleteUserErrors: Forbidden, LastAdmin, PreconditionFailed);
+
+/// Deletes a user.
+///
+/// For the user, and for who has `users:write` and every permission that the user has. The user is gone from reads and
+/// lists and cannot sign in; the address stays taken, and an admin can restore them.
+#[utoipa::path(delete, path = "/users/{id}", tag = "users", security(("bearer" = [])),
+    params(("id" = UserId, Path, description = "The user's id.")),
+    responses((status = 204, description = "The user is deleted."), DeleteUserErrors))]
+pub(crate) async fn delete_user(
+    SignedIn(context): SignedIn,
+    State(identity): State<Identity>,
+    Path(id): Path<UserId>,
+    if_unchanged: IfUnchanged,
+) -> Answer<NoContent> {
+    identity.users().delete(&context, id, if_unchanged.precondition()).await?;
+    Ok(NoContent)
+}

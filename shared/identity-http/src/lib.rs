@@ -1,0 +1,33 @@
+//! Identity at the door of the HTTP API. Identity knows no HTTP and the API's conventions know no users; here they meet.
+//!
+//! - [`AccessTokens`] tells the API whose an access token is;
+//! - [`SignedIn`] and [`Anyone`] tell a handler who asks, as the [`Context`](switchyard_identity::Context) that every
+//!   service of identity takes;
+//! - [`IfUnchanged`] is the request's `If-Match` for those services;
+//! - [`Failure`] is what handlers return: it is made of every error of identity, each mapped to its code in one place;
+//! - [`read_settings`] reads identity's settings with those of the program.
+//!
+//! A handler is then a sentence:
+//!
+//! ```ignore
+//! async fn disable_user(
+//!     SignedIn(context): SignedIn,
+//!     State(identity): State<Identity>,
+//!     Path(id): Path<UserId>,
+//! ) -> Answer<Tagged<EntityTag, User>> {
+//!     let user = identity.users().disable(&context, id).await?;
+//!     Ok(Tagged(user.tag, user.value))
+//! }
+//! ```
+
+mod context;
+mod failure;
+mod if_unchanged;
+mod settings;
+mod tokens;
+
+pub use context::{Anyone, SignedIn};
+pub use failure::{Answer, Failure, password_named};
+pub use if_unchanged::IfUnchanged;
+pub use settings::read_settings;
+pub use tokens::AccessTokens;
