@@ -34,16 +34,18 @@ impl DynamoDb {
         Self::with_config(prefix, &config, ambient)
     }
 
-    /// As [`DynamoDb::connect`], with region, credentials and endpoint from `config`.
+    /// As [`DynamoDb::connect`], with region, credentials, endpoint and, where they are set, HTTP client and time-out of
+    /// an attempt from `config`.
     pub fn with_config(prefix: &str, config: &SdkConfig, ambient: Ambient) -> Result<Self> {
         check_prefix(prefix)?;
         if config.region().is_none() {
             let message = "no AWS region is set: set AWS_REGION to the region of the tables";
             return Err(Error::Invalid(message.to_owned()));
         }
+        let attempt_timeout = config.timeout_config().and_then(TimeoutConfig::operation_attempt_timeout);
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT_TIMEOUT)
-            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+            .operation_attempt_timeout(attempt_timeout.unwrap_or(ATTEMPT_TIMEOUT))
             .build();
         // The SDK would repeat every request that timed out, increments too.
         let config = aws_sdk_dynamodb::config::Builder::from(config)

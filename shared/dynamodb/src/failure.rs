@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata as _, SdkError};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_dynamodb::types::CancellationReason;
 use switchyard_database::Error;
 
@@ -60,19 +60,18 @@ where
                 let status = answer.raw().status().as_u16();
                 of_answer(answer.into_err().into(), status)
             }
-            SdkError::DispatchFailure(fault) => {
-                let reason = fault.as_connector_error().map_or_else(String::new, |fault| described(fault));
-                match fault.as_connector_error() {
-                    Some(fault) if failed_to_connect(fault) => {
-                        Self::Unreachable(format!("DynamoDB cannot be reached: {reason}"))
-                    }
-                    // Whoever has no credentials has sent nothing.
-                    Some(fault) if fault.is_other() && !was_sent(fault) => {
-                        Self::Final(Error::Internal(reason))
-                    }
-                    _ => Self::Lost(format!("the connection to DynamoDB broke: {reason}")),
+            SdkError::DispatchFailure(fault) => match fault.as_connector_error() {
+                Some(fault) if failed_to_connect(fault) => {
+                    Self::Unreachable(format!("DynamoDB cannot be reached: {}", described(fault)))
                 }
-            }
+                Some(fault) if fault.is_other() && !was_sent(fault) => Self::Final(Error::Internal(format!(
+                    "no AWS credentials are found for DynamoDB: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, \
+                         choose a profile by AWS_PROFILE, or run under a role ({})",
+                    described(fault)
+                ))),
+                Some(fault) => Self::Lost(format!("the connection to DynamoDB broke: {}", described(fault))),
+                None => Self::Lost("the connection to DynamoDB broke".to_owned()),
+            },
             SdkError::TimeoutError(_) => Self::Lost("DynamoDB did not answer in time".to_owned()),
             SdkError::ResponseError(_) => Self::Lost("DynamoDB's answer was cut off".to_owned()),
             other => Self::Final(Error::Internal(described(&other))),
@@ -139,9 +138,15 @@ pub(crate) fn is_too_large(message: &str) -> bool {
     message.contains("size has exceeded") || message.contains("size cannot exceed")
 }
 
-/// The whole chain of causes in one line.
-pub(crate) fn described(error: &(dyn StdError + 'static)) -> String {
-    DisplayErrorContext(error).to_string()
+/// The chain of causes in one line, without the one that the SDK wraps around everything.
+fn described(error: &(dyn StdError + 'static)) -> String {
+    let mut causes = Vec::new();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        causes.push(next.to_string());
+        cause = next.source();
+    }
+    if causes.is_empty() { error.to_string() } else { causes.join(": ") }
 }
 
 fn failed_to_connect(error: &(dyn StdError + 'static)) -> bool {

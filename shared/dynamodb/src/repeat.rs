@@ -1,21 +1,56 @@
-//! Repeating what is safe to repeat.
+//! Repeating what is safe to repeat: for how long, and with which pauses.
 
 use std::error::Error as StdError;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::error::SdkError;
+use switchyard_ambient::Ambient;
 use switchyard_database::retry::Backoff;
 use switchyard_database::{Error, Result};
 
 use crate::DynamoDb;
 use crate::failure::Failure;
 
-/// Of a read: some three seconds of throttling, or four time-outs.
+/// Of a read that is not answered.
 const READ: Backoff = Backoff::UNAVAILABLE;
-
-/// Of a write that was not taken. Shorter than a read's, because whoever commits a transaction tries again too.
-pub(crate) const WRITE: Backoff =
+/// Of a write that is not taken: shorter, because whoever commits a transaction tries again too.
+const WRITE: Backoff =
     Backoff { attempts: 4, base: Duration::from_millis(25), ceiling: Duration::from_millis(500) };
+
+/// Counts the tries of one call.
+pub(crate) struct Patience<'a> {
+    ambient: &'a Ambient,
+    trouble: Backoff,
+    troubles: u32,
+    contentions: u32,
+}
+
+impl<'a> Patience<'a> {
+    /// Of a write.
+    pub(crate) fn of_write(ambient: &'a Ambient) -> Self {
+        Self { ambient, trouble: WRITE, troubles: 0, contentions: 0 }
+    }
+
+    /// Of a read.
+    pub(crate) fn of_read(ambient: &'a Ambient) -> Self {
+        Self { trouble: READ, ..Self::of_write(ambient) }
+    }
+
+    /// Waits before the next try; `false` when there is to be none.
+    pub(crate) async fn lasts(&mut self, failure: &Failure) -> bool {
+        match failure {
+            Failure::Contended => {
+                self.contentions += 1;
+                Backoff::CONTENTION.pause(self.contentions, self.ambient).await
+            }
+            Failure::Throttled | Failure::Unreachable(_) | Failure::Lost(_) => {
+                self.troubles += 1;
+                self.trouble.pause(self.troubles, self.ambient).await
+            }
+            Failure::Condition(_) | Failure::Cancelled(_) | Failure::Missing(_) | Failure::Final(_) => false,
+        }
+    }
+}
 
 impl DynamoDb {
     /// Sends a read until it is answered.
@@ -24,16 +59,15 @@ impl DynamoDb {
         E: Into<aws_sdk_dynamodb::Error> + StdError + Send + Sync + 'static,
         F: Future<Output = Result<T, SdkError<E>>>,
     {
-        let mut attempt = 1;
+        let mut patience = Patience::of_read(&self.ambient);
         loop {
             let failure = match request().await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => Failure::from(failure),
             };
-            if !failure.is_transient() || !READ.pause(attempt, &self.ambient).await {
+            if !patience.lasts(&failure).await {
                 return Err(self.error_of(failure));
             }
-            attempt += 1;
         }
     }
 

@@ -1,5 +1,7 @@
-//! Commits: one plain conditional write where one document changes and nothing beside it, else a transaction.
+//! Commits: a read where nothing is written, one plain conditional write where one document changes and nothing beside
+//! it, else a transaction.
 
+mod checks;
 pub(crate) mod judge;
 pub(crate) mod leftover;
 mod single;
@@ -12,6 +14,9 @@ use crate::DynamoDb;
 
 /// Answers [`Database::commit`](switchyard_database::Database::commit).
 pub(crate) async fn commit(db: &DynamoDb, batch: &Batch) -> Result<()> {
+    if checks::are_all(batch) {
+        return checks::commit(db, batch).await;
+    }
     let is_plain = batch.guard_changes().is_empty() && batch.term_changes().is_empty();
     if let ([only], true) = (batch.operations(), is_plain)
         && let Some(outcome) = single::commit(db, only).await

@@ -1,6 +1,5 @@
 //! One document and nothing beside it: a plain conditional write, at half the price of a transaction.
 
-use switchyard_database::retry::Backoff;
 use switchyard_database::{
     Cause, Document, Error, Operation, Prepared, Rejection, Result, Version, cause_of_document,
 };
@@ -11,16 +10,13 @@ use crate::commit::writes::document_write;
 use crate::failure::Failure;
 use crate::item::document_of;
 use crate::read::get_stored;
-use crate::repeat::WRITE;
+use crate::repeat::Patience;
 use crate::value::Item;
 
 /// Commits the one operation of a batch. `None`: an expired document is in the way that has something beside it, and a
 /// transaction has to tidy up first.
 pub(crate) async fn commit(db: &DynamoDb, prepared: &Prepared) -> Option<Result<()>> {
-    if let Operation::Check { .. } = prepared.operation {
-        return Some(check(db, prepared).await);
-    }
-    let mut attempt = 1;
+    let mut patience = Patience::of_write(&db.ambient);
     // Whether a reply was lost, so that the write may have been applied although a later answer refuses it.
     let mut lost = None;
     loop {
@@ -46,20 +42,13 @@ pub(crate) async fn commit(db: &DynamoDb, prepared: &Prepared) -> Option<Result<
             }
             failure => failure,
         };
-        if !failure.is_transient() || !WRITE.pause(attempt, &db.ambient).await {
+        if !patience.lasts(&failure).await {
             return Some(match lost {
                 Some(reason) => find_out(db, prepared, reason).await,
                 None => Err(db.error_of(failure)),
             });
         }
-        attempt += 1;
     }
-}
-
-/// A check by itself is a read.
-async fn check(db: &DynamoDb, prepared: &Prepared) -> Result<()> {
-    let current = crate::read::get(db, prepared.key()).await?;
-    cause_of_document(prepared, current.as_ref())?.map_or(Ok(()), |cause| Err(rejected(prepared, cause)))
 }
 
 fn rejected(prepared: &Prepared, cause: Cause) -> Error {
@@ -121,8 +110,8 @@ fn is_untouched(operation: &Operation, stored: Option<&Document>) -> bool {
 /// Looks whether a write whose reply was lost was applied: then the document has the version that was fixed for it. Any
 /// other version proves nothing, because another writer may have come afterwards.
 async fn find_out(db: &DynamoDb, prepared: &Prepared, reason: String) -> Result<()> {
-    let patience = Backoff { attempts: 3, ..WRITE };
-    let mut attempt = 1;
+    let mut patience = Patience::of_write(&db.ambient);
+    let lost = Failure::Lost(reason.clone());
     loop {
         if let Ok(Some(stored)) = get_stored(db, prepared.key()).await
             && is_ours(prepared, stored.version)
@@ -130,9 +119,8 @@ async fn find_out(db: &DynamoDb, prepared: &Prepared, reason: String) -> Result<
             return Ok(());
         }
         // The request may still be on its way.
-        if !patience.pause(attempt, &db.ambient).await {
+        if !patience.lasts(&lost).await {
             return Err(Error::OutcomeUnknown(reason));
         }
-        attempt += 1;
     }
 }

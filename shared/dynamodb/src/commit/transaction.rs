@@ -2,7 +2,6 @@
 //! applied once.
 
 use aws_sdk_dynamodb::types::TransactWriteItem;
-use switchyard_database::retry::Backoff;
 use switchyard_database::{Batch, Error, Result, UniqueKey, Version};
 
 use crate::DynamoDb;
@@ -12,7 +11,7 @@ use crate::commit::leftover;
 use crate::commit::writes::{document_write, guard_write, term_write};
 use crate::failure::Failure;
 use crate::read::get_stored;
-use crate::repeat::WRITE;
+use crate::repeat::Patience;
 
 /// What an item of a transaction is about, to tell what its cancellation reason means.
 #[derive(Clone, Copy, Debug)]
@@ -36,12 +35,11 @@ struct Request {
 pub(crate) async fn commit(db: &DynamoDb, batch: &Batch, purpose: Purpose) -> Result<()> {
     // Guards that the batch was to release, but that belong to another document: they stay.
     let mut foreign: Vec<UniqueKey> = Vec::new();
-    let mut contention = 1;
-    let mut throttling = 1;
+    let mut patience = Patience::of_write(&db.ambient);
     loop {
         let request = Request::new(db, batch, purpose, &foreign)?;
         let Some(reasons) = send(db, batch, &request).await? else { return Ok(()) };
-        match judge::judge(db, batch, &request.subjects, reasons).await? {
+        let again = match judge::judge(db, batch, &request.subjects, reasons).await? {
             Verdict::Applied => return Ok(()),
             Verdict::Rejected(rejections) => return Err(Error::Rejected(rejections)),
             Verdict::Tidy { leftovers, foreign: more } => {
@@ -49,20 +47,14 @@ pub(crate) async fn commit(db: &DynamoDb, batch: &Batch, purpose: Purpose) -> Re
                 for leftover in leftovers {
                     leftover::remove(db, leftover).await?;
                 }
+                Failure::Contended
             }
-            Verdict::Contended => {}
-            Verdict::Throttled => {
-                if !WRITE.pause(throttling, &db.ambient).await {
-                    return Err(Error::Throttled { after: None });
-                }
-                throttling += 1;
-                continue;
-            }
+            Verdict::Contended => Failure::Contended,
+            Verdict::Throttled => Failure::Throttled,
+        };
+        if !patience.lasts(&again).await {
+            return Err(db.error_of(again));
         }
-        if !Backoff::CONTENTION.pause(contention, &db.ambient).await {
-            return Err(Error::Contended);
-        }
-        contention += 1;
     }
 }
 
@@ -96,7 +88,7 @@ async fn send(
     batch: &Batch,
     request: &Request,
 ) -> Result<Option<Vec<aws_sdk_dynamodb::types::CancellationReason>>> {
-    let mut attempt = 1;
+    let mut patience = Patience::of_write(&db.ambient);
     let mut lost = None;
     loop {
         let sent = db
@@ -113,7 +105,7 @@ async fn send(
         if let Failure::Lost(reason) = &failure {
             lost = Some(reason.clone());
         }
-        if !failure.is_transient() || !WRITE.pause(attempt, &db.ambient).await {
+        if !patience.lasts(&failure).await {
             return match lost {
                 Some(reason) if find_out(db, batch).await => {
                     tracing::debug!(reason, "a transaction whose reply was lost was applied");
@@ -123,7 +115,6 @@ async fn send(
                 None => Err(db.error_of(failure)),
             };
         }
-        attempt += 1;
     }
 }
 

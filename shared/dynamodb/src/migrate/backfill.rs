@@ -9,11 +9,10 @@ use switchyard_database::{Collection, Document, Error, Key, Projection, Result, 
 
 use crate::DynamoDb;
 use crate::commit::judge::{Claim, examine_claim};
-use crate::commit::{leftover, remove_expired};
+use crate::commit::leftover::{self, Leftover};
+use crate::commit::remove_expired;
 use crate::failure::{Failure, is_throttling};
-use crate::item::{
-    document_key, document_of, guard_item, guard_key, index_attributes, owner_of, term_item, term_key,
-};
+use crate::item::{document_key, document_of, guard_item, index_attributes, owner_of, term_item, term_key};
 use crate::migrate::layout::Task;
 use crate::read::get_item;
 use crate::tables::document;
@@ -78,7 +77,11 @@ enum Progress {
 async fn apply(db: &DynamoDb, task: &Task, document: &Document, attributes: &Item) -> Result<Progress> {
     let changes = Changes::new(task, document, attributes)?;
     let key = &document.key;
-    let beside: Vec<(Option<&UniqueKey>, Write)> = changes.writes(db, key).collect();
+    for guard in changes.old_guards.iter().cloned() {
+        let (owner, document) = (key.clone(), Some(document.version));
+        leftover::remove(db, Leftover::Guard { guard, owner, document }).await?;
+    }
+    let beside = changes.writes(db, key);
     let mut update = changes.update(db, document);
     if beside.is_empty() {
         let Some(update) = update else { return Ok(Progress::Done) };
@@ -207,29 +210,22 @@ impl Changes {
     }
 
     /// The changes beside the document, those that claim a unique value with the value.
-    fn writes(&self, db: &DynamoDb, key: &Key) -> impl Iterator<Item = (Option<&UniqueKey>, Write)> {
+    fn writes(&self, db: &DynamoDb, key: &Key) -> Vec<(Option<&UniqueKey>, Write)> {
         let table = db.system_table();
-        let mine = text(key.id());
-        let free_or_mine = move |write: Write| {
-            let condition = "attribute_not_exists(#partition) OR #owner = :owner";
-            write.only_if(condition).value(":owner", mine.clone())
-        };
         let mut writes = Vec::new();
         for guard in &self.new_guards {
-            let put = Write::put(table.clone(), guard_item(guard, key, self.expires_at));
-            writes.push((Some(guard), free_or_mine(put)));
+            let put = Write::put(table.clone(), guard_item(guard, key, self.expires_at))
+                .only_if("attribute_not_exists(#partition) OR #owner = :owner")
+                .value(":owner", text(key.id()));
+            writes.push((Some(guard), put));
         }
         for term in &self.new_terms {
             writes.push((None, Write::put(table.clone(), term_item(key, term, self.expires_at))));
         }
-        for guard in &self.old_guards {
-            // Conditions would fail where it belongs to another document by now; a transaction has no «if».
-            writes.push((None, free_or_mine(Write::delete(table.clone(), guard_key(guard)))));
-        }
         for term in &self.old_terms {
             writes.push((None, Write::delete(table.clone(), term_key(key, term))));
         }
-        writes.into_iter()
+        writes
     }
 }
 

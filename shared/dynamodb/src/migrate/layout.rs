@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use switchyard_database::{Collection, Error, Field, FieldKind, Index, Result, Unique};
 
 use crate::DynamoDb;
-use crate::failure::Failure;
 use crate::item::system_key;
 use crate::read::get_item;
+use crate::repeat::Patience;
 use crate::tables::system;
 use crate::value::{Item, bytes, text};
 use crate::write::Write;
@@ -91,25 +91,14 @@ pub(crate) async fn finish(db: &DynamoDb, collection: &Collection) -> Result<()>
 
 async fn put(db: &DynamoDb, item: Item) -> Result<()> {
     let write = Write::put(db.system_table(), item);
-    let mut attempt = 1;
-    loop {
-        match write.clone().send(&db.client).await {
-            Ok(()) => return Ok(()),
-            // The same record again does no harm.
-            Err(
-                failure @ (Failure::Contended
-                | Failure::Throttled
-                | Failure::Unreachable(_)
-                | Failure::Lost(_)),
-            ) => {
-                if !crate::repeat::WRITE.pause(attempt, &db.ambient).await {
-                    return Err(db.error_of(failure));
-                }
-                attempt += 1;
-            }
-            Err(failure) => return Err(db.error_of(failure)),
+    let mut patience = Patience::of_write(&db.ambient);
+    while let Err(failure) = write.clone().send(&db.client).await {
+        // The same record again does no harm.
+        if !patience.lasts(&failure).await {
+            return Err(db.error_of(failure));
         }
     }
+    Ok(())
 }
 
 /// The collections that were ever migrated here, as far as their indexes go: what tells a sweep, which is told nothing,

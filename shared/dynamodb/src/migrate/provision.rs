@@ -20,30 +20,26 @@ pub(crate) async fn create_missing(db: &DynamoDb, table: &TableDefinition) -> Re
     if describe(db, &table.name).await?.is_none() {
         create_table(db, table).await?;
     }
-    let description = wait_until_active(db, &table.name).await?;
-    let present = index_names(&description);
-    // DynamoDB takes one change of indexes at a time.
-    for index in table.indexes.iter().filter(|index| !present.contains(&index.name)) {
-        create_index(db, table, index).await?;
-        wait_until_active(db, &table.name).await?;
+    // DynamoDB takes one change of indexes at a time, and another migration may be making its own.
+    loop {
+        let present = index_names(&wait_until_active(db, &table.name).await?);
+        let Some(missing) = table.indexes.iter().find(|index| !present.contains(&index.name)) else { break };
+        create_index(db, table, missing).await?;
     }
     enable_time_to_live(db, table).await
 }
 
 /// Drops the indexes that `table` does not declare.
 pub(crate) async fn drop_undeclared_indexes(db: &DynamoDb, table: &TableDefinition) -> Result<()> {
-    let description = wait_until_active(db, &table.name).await?;
-    for name in index_names(&description) {
-        if table.indexes.iter().any(|index| index.name == name) {
-            continue;
-        }
-        let drop =
-            DeleteGlobalSecondaryIndexAction::builder().index_name(&name).build().map_err(incomplete)?;
-        let update = GlobalSecondaryIndexUpdate::builder().delete(drop).build();
+    loop {
+        let present = index_names(&wait_until_active(db, &table.name).await?);
+        let is_declared = |name: &String| table.indexes.iter().any(|index| index.name == *name);
+        let Some(undeclared) = present.into_iter().find(|name| !is_declared(name)) else { return Ok(()) };
+        tracing::info!(table = table.name, index = undeclared, "dropping an index");
+        let drop = DeleteGlobalSecondaryIndexAction::builder().index_name(undeclared).build();
+        let update = GlobalSecondaryIndexUpdate::builder().delete(drop.map_err(incomplete)?).build();
         update_indexes(db, table, Vec::new(), update).await?;
-        wait_until_active(db, &table.name).await?;
     }
-    Ok(())
 }
 
 async fn describe(db: &DynamoDb, table: &str) -> Result<Option<TableDescription>> {
@@ -112,7 +108,7 @@ async fn update_indexes(
     loop {
         match request.clone().send().await {
             Ok(_) => return Ok(()),
-            // Another migration is changing the table, and most likely the same thing.
+            // Another migration is changing the table: look again when it has.
             Err(failure) if failure.code() == Some("ResourceInUseException") => return Ok(()),
             Err(failure) if failure.code() == Some("LimitExceededException") => {
                 tokio::time::sleep(BUSY).await;

@@ -1,25 +1,28 @@
 //! Reads: by key and by unique value, strongly consistent; by index and by term, as the indexes have it.
 
 mod index;
+mod lookup;
 mod ranges;
+mod snapshot;
 mod terms;
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 use futures::future::try_join_all;
-use switchyard_database::retry::Backoff;
-use switchyard_database::{Document, Error, Key, Projection, Result, UniqueKey, is_expired, paging};
+use switchyard_database::{Document, Error, Key, Result, paging};
+
+pub(crate) use lookup::lookup;
+pub(crate) use snapshot::snapshot;
 
 use crate::DynamoDb;
 use crate::failure::Failure;
-use crate::item::{document_key, document_of, expiry_of, guard_key, owner_of, system_key};
+use crate::item::{document_key, document_of, system_key};
+use crate::repeat::Patience;
 use crate::value::Item;
 
 /// DynamoDB's limit for one `BatchGetItem`.
 const KEYS_IN_A_REQUEST: usize = 100;
-/// How often a lookup that meets a change in progress looks again.
-const LOOKUPS: u32 = 10;
 
 /// Answers [`Database::get`](switchyard_database::Database::get).
 pub(crate) async fn get(db: &DynamoDb, key: &Key) -> Result<Option<Document>> {
@@ -75,7 +78,7 @@ async fn get_chunk(db: &DynamoDb, keys: &[&Key], consistency: Consistency) -> Re
         keys.iter().map(|key| (db.table(key.collection()), key.collection())).collect();
     let mut wanted = request_of(db, keys, consistency)?;
     let mut documents = Vec::with_capacity(keys.len());
-    let mut attempt = 1;
+    let mut patience = Patience::of_read(&db.ambient);
     while !wanted.is_empty() {
         let request = db.client.batch_get_item().set_request_items(Some(wanted.clone()));
         let answer = db.read(|| request.clone().send()).await?;
@@ -91,12 +94,9 @@ async fn get_chunk(db: &DynamoDb, keys: &[&Key], consistency: Consistency) -> Re
         wanted = answer.unprocessed_keys.unwrap_or_default();
         // 16 MB are full: go on at once. Nothing came at all: the table is throttled.
         if documents.len() > before {
-            attempt = 1;
-        } else if !wanted.is_empty() {
-            if !Backoff::UNAVAILABLE.pause(attempt, &db.ambient).await {
-                return Err(Error::Throttled { after: None });
-            }
-            attempt += 1;
+            patience = Patience::of_read(&db.ambient);
+        } else if !wanted.is_empty() && !patience.lasts(&Failure::Throttled).await {
+            return Err(Error::Throttled { after: None });
         }
     }
     Ok(documents)
@@ -119,34 +119,6 @@ fn request_of(
             keys.map(|keys| (table, keys)).map_err(|fault| Error::Internal(fault.to_string()))
         })
         .collect()
-}
-
-/// Answers [`Database::lookup`](switchyard_database::Database::lookup): the guard says which document, the document
-/// says whether that is still so.
-pub(crate) async fn lookup(db: &DynamoDb, unique: &UniqueKey) -> Result<Option<Document>> {
-    let mut seen_before = None;
-    for _ in 0..LOOKUPS {
-        let Some(guard) = get_item(db, db.system_table(), guard_key(unique)).await? else { return Ok(None) };
-        if is_expired(expiry_of(&guard), db.ambient.now()) {
-            return Ok(None);
-        }
-        let owner = owner_of(&guard)
-            .ok_or_else(|| Error::Corrupt(format!("a guard of {unique:?} does not name its document")))?;
-        let document = get(db, &Key::new(unique.collection(), owner)?).await?;
-        if let Some(document) = &document
-            && Projection::of(document).guards.contains(unique)
-        {
-            return Ok(Some(document.clone()));
-        }
-        // Between the two reads the value may have moved on: look again. Unless nothing moves: then the guard is a
-        // leftover, and the value free.
-        let seen = (owner.to_owned(), document.map(|document| document.version));
-        if seen_before.as_ref() == Some(&seen) {
-            return Ok(None);
-        }
-        seen_before = Some(seen);
-    }
-    Err(Error::Contended)
 }
 
 /// Answers [`Database::ping`](switchyard_database::Database::ping) by reading an item that is never there: any table

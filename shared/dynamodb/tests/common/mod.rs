@@ -11,9 +11,9 @@ use switchyard_dynamodb::DynamoDb;
 
 /// Where DynamoDB Local answers.
 pub(crate) fn endpoint() -> String {
-    std::env::var("TEST_DYNAMODB_ENDPOINT").expect(
-        "TEST_DYNAMODB_ENDPOINT is not set: run `local/servers start` and `eval \"$(local/servers env)\"` first",
-    )
+    std::env::var("TEST_DYNAMODB_ENDPOINT").unwrap_or_else(|_| {
+        panic!("TEST_DYNAMODB_ENDPOINT is not set: run `local/servers start`, then `eval \"$(local/servers env)\"`")
+    })
 }
 
 /// Settings for a DynamoDB at `endpoint`, which believes every signature.

@@ -1,0 +1,53 @@
+//! Lookups: the guard says which document holds a value, the document says whether that is still so.
+
+use switchyard_database::{Document, Error, Key, Projection, Result, UniqueKey, is_expired};
+
+use crate::DynamoDb;
+use crate::item::{document_key, document_of, expiry_of, guard_key, owner_of};
+use crate::read::snapshot::snapshot;
+use crate::read::{get, get_item};
+use crate::value::Item;
+
+/// How often a lookup follows a value that moves on while it is being looked up.
+const MOVES: u32 = 20;
+
+/// Answers [`Database::lookup`](switchyard_database::Database::lookup).
+pub(crate) async fn lookup(db: &DynamoDb, unique: &UniqueKey) -> Result<Option<Document>> {
+    let guard = get_item(db, db.system_table(), guard_key(unique)).await?;
+    let Some(mut owner) = owner(db, unique, guard.as_ref())? else { return Ok(None) };
+    if let Some(document) = get(db, &owner).await?
+        && holds(&document, unique)
+    {
+        return Ok(Some(document));
+    }
+    // The value moves at this moment, or the guard is a leftover: both items at one moment tell which.
+    for _ in 0..MOVES {
+        let keys =
+            [(db.system_table(), guard_key(unique)), (db.table(unique.collection()), document_key(&owner))];
+        let mut items = snapshot(db, keys, None).await?.into_iter();
+        let (guard, item) = (items.next().flatten(), items.next().flatten());
+        match self::owner(db, unique, guard.as_ref())? {
+            Some(other) if other != owner => owner = other,
+            Some(_) => {
+                let document = item.map(|item| document_of(unique.collection(), item)).transpose()?;
+                let now = db.ambient.now();
+                return Ok(document.filter(|found| !found.is_expired(now) && holds(found, unique)));
+            }
+            None => return Ok(None),
+        }
+    }
+    Err(Error::Contended)
+}
+
+fn holds(document: &Document, unique: &UniqueKey) -> bool {
+    Projection::of(document).guards.contains(unique)
+}
+
+/// The document that a guard names, unless its claim has expired.
+fn owner(db: &DynamoDb, unique: &UniqueKey, guard: Option<&Item>) -> Result<Option<Key>> {
+    let now = db.ambient.now();
+    let Some(guard) = guard.filter(|guard| !is_expired(expiry_of(guard), now)) else { return Ok(None) };
+    let owner = owner_of(guard)
+        .ok_or_else(|| Error::Corrupt(format!("a guard of {unique:?} does not name its document")))?;
+    Key::new(unique.collection(), owner).map(Some)
+}

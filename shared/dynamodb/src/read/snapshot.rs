@@ -1,0 +1,62 @@
+//! Several items as they were at one moment. Reads by key, one after the other, may fall on both sides of a transaction.
+
+use aws_sdk_dynamodb::error::BuildError;
+use aws_sdk_dynamodb::types::{Get, TransactGetItem};
+use switchyard_database::{Error, Result};
+
+use crate::DynamoDb;
+use crate::failure::{Failure, is_throttling};
+use crate::repeat::Patience;
+use crate::value::Item;
+
+/// The items at these tables and keys, up to a hundred, at one moment. With `attributes`, only those of them.
+pub(crate) async fn snapshot(
+    db: &DynamoDb,
+    keys: impl IntoIterator<Item = (String, Item)>,
+    attributes: Option<&str>,
+) -> Result<Vec<Option<Item>>> {
+    let mut keys: Vec<_> = keys.into_iter().collect();
+    if let [(table, key)] = &mut keys[..] {
+        let (table, key) = (std::mem::take(table), std::mem::take(key));
+        let request = db.client.get_item().table_name(table).set_key(Some(key)).consistent_read(true);
+        let request = request.set_projection_expression(attributes.map(str::to_owned));
+        let request = request.set_expression_attribute_names(attributes.map(crate::write::names_in));
+        return Ok(vec![db.read(|| request.clone().send()).await?.item]);
+    }
+    let gets = keys.into_iter().map(|(table, key)| {
+        let get = Get::builder().table_name(table).set_key(Some(key));
+        let names = attributes.map(crate::write::names_in);
+        let get = get.set_projection_expression(attributes.map(str::to_owned));
+        let get = get.set_expression_attribute_names(names).build().map_err(incomplete)?;
+        Ok(TransactGetItem::builder().get(get).build())
+    });
+    let request = db.client.transact_get_items().set_transact_items(Some(gets.collect::<Result<_>>()?));
+    let mut patience = Patience::of_read(&db.ambient);
+    loop {
+        let failure = match request.clone().send().await.map_err(Failure::from) {
+            Ok(answer) => {
+                let responses = answer.responses.unwrap_or_default();
+                return Ok(responses.into_iter().map(|response| response.item).collect());
+            }
+            Err(Failure::Cancelled(reasons)) => {
+                let codes = reasons.iter().filter_map(|reason| reason.code.as_deref());
+                match codes.into_iter().find(|code| *code != "None") {
+                    Some("TransactionConflict") => Failure::Contended,
+                    Some(code) if is_throttling(code) => Failure::Throttled,
+                    code => {
+                        let code = code.unwrap_or("no reason given");
+                        return Err(Error::Internal(format!("DynamoDB refuses to read: {code}")));
+                    }
+                }
+            }
+            Err(failure) => failure,
+        };
+        if !patience.lasts(&failure).await {
+            return Err(db.error_of(failure));
+        }
+    }
+}
+
+fn incomplete(fault: BuildError) -> Error {
+    Error::Internal(format!("a transaction's item is incomplete: {fault}"))
+}
