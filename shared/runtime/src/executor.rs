@@ -13,7 +13,7 @@ use tokio::runtime::Builder;
 /// # Errors
 ///
 /// What the future ends with, or that the threads cannot be started.
-pub fn block_on<E: From<io::Error>>(program: impl Future<Output = Result<(), E>>) -> Result<(), E> {
+pub fn block_on<T, E: From<io::Error>>(program: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     let on_lambda = env::var_os("AWS_LAMBDA_RUNTIME_API").is_some();
     let concurrency = env::var("AWS_LAMBDA_MAX_CONCURRENCY").ok().and_then(|text| text.parse::<u32>().ok());
     let mut builder = match (on_lambda, concurrency) {

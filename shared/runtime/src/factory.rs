@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use switchyard_ambient::Ambient;
-use switchyard_database::Database;
+use switchyard_database::{Database, Error};
 
 use crate::DatabaseUrl;
 
@@ -12,8 +12,23 @@ pub enum ConnectError {
     #[error("DATABASE_URL names {0}, which this program was built without (cargo feature `{1}`)")]
     NotBuiltIn(&'static str, &'static str),
     /// The backend cannot be used.
-    #[error("the database cannot be used")]
-    Backend(#[from] switchyard_database::Error),
+    #[error("DATABASE_URL does not lead to a database: {}", reason(.0))]
+    Backend(Error),
+}
+
+// Not a source of the error: it is said in the sentence already.
+impl From<Error> for ConnectError {
+    fn from(fault: Error) -> Self {
+        Self::Backend(fault)
+    }
+}
+
+/// What a backend says, without the kind of its error in front: at the start they all mean the same.
+fn reason(fault: &Error) -> String {
+    match fault {
+        Error::Unavailable(reason) | Error::Invalid(reason) | Error::Internal(reason) => reason.clone(),
+        fault => fault.to_string(),
+    }
 }
 
 /// Opens the database that a URL names.
@@ -50,5 +65,34 @@ pub async fn connect(url: &DatabaseUrl, ambient: &Ambient) -> Result<Arc<dyn Dat
         }
         #[cfg(not(feature = "dynamodb"))]
         DatabaseUrl::DynamoDb(_) => Err(ConnectError::NotBuiltIn(url.backend(), "dynamodb")),
+    }
+}
+
+#[cfg(all(test, feature = "sqlite", feature = "postgres"))]
+mod tests {
+    use super::*;
+
+    async fn fault(url: &str) -> String {
+        let url: DatabaseUrl = url.parse().unwrap();
+        connect(&url, &Ambient::system()).await.map(|_| ()).unwrap_err().to_string()
+    }
+
+    #[tokio::test]
+    async fn a_url_in_good_form_gives_a_database() {
+        let url = DatabaseUrl::SqliteMemory;
+        let database = connect(&url, &Ambient::system()).await.unwrap();
+        assert_eq!(database.ping().await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn what_a_backend_cannot_use_is_told_in_one_sentence() {
+        assert!(fault("sqlite:/dev/null/x.db").await.starts_with(
+            "DATABASE_URL does not lead to a database: the database file \"/dev/null/x.db\" cannot be used: "
+        ));
+        assert_eq!(
+            fault("postgres://u:hunter2@h:port/d").await,
+            "DATABASE_URL does not lead to a database: the database URL cannot be used: invalid connection string: \
+             invalid value for option `port`"
+        );
     }
 }
