@@ -1,22 +1,11 @@
 //! The function behind `/api/v1/auth` and `/.well-known/jwks.json`.
 
-use std::sync::Arc;
-
-use switchyard_identity::{COLLECTIONS, Identity};
-use switchyard_identity_http::{AccessTokens, read_settings};
-use switchyard_runtime::{Environment, Runtime, Settings};
+use switchyard_identity_http::Program;
 
 fn main() -> anyhow::Result<()> {
     switchyard_runtime::block_on(async {
-        let (settings, identity) = Environment::of_process().read(|environment| {
-            let (settings, identity) = (Settings::read(environment), read_settings(environment));
-            Some((settings?, identity?))
-        })?;
-        let runtime = Runtime::start(settings).await?;
-        runtime.migrate(COLLECTIONS.iter().copied()).await?;
-        let db = runtime.db();
-        let identity = Identity::new(db.clone(), identity);
-        let tokens = AccessTokens::new(identity.clone(), db.ambient().clone());
-        Ok(runtime.serve(switchyard_auth::router(identity), Arc::new(tokens)).await?)
+        let program = Program::start().await?;
+        let router = switchyard_auth::router(program.identity.clone());
+        Ok(program.serve(router).await?)
     })
 }

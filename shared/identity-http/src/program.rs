@@ -1,0 +1,68 @@
+use std::sync::Arc;
+
+use switchyard_identity::{AccountError, Actor, COLLECTIONS, Identity};
+use switchyard_runtime::{Environment, Platform, Runtime, RuntimeError, Settings, SettingsError};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::{AccessTokens, read_settings};
+
+/// A function whose routes are for users: its `main` starts it, makes its router, and serves that.
+#[derive(Debug)]
+pub struct Program {
+    /// Settings, logs, metrics, the database.
+    pub runtime: Runtime,
+    /// Accounts, sessions, roles and the audit log.
+    pub identity: Identity,
+}
+
+/// Why a program cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// What it was told.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// What it runs on.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// The built-in roles.
+    #[error("the built-in roles cannot be stored")]
+    Roles(#[source] switchyard_database::Error),
+    /// The first admin.
+    #[error("the first admin cannot be made")]
+    FirstAdmin(#[source] AccountError),
+}
+
+impl Program {
+    /// Reads the settings from the environment and opens the database. A server also brings the database to what this
+    /// version needs, and makes the first admin; on Lambda that is for the deployment to do, once and not at every start.
+    pub async fn start() -> Result<Self, StartError> {
+        let (settings, identity_settings) = Environment::of_process().read(|environment| {
+            let (settings, identity) = (Settings::read(environment), read_settings(environment));
+            Some((settings?, identity?))
+        })?;
+        let runtime = Runtime::start(settings).await?;
+        let identity = Identity::new(runtime.db().clone(), identity_settings);
+        let program = Self { runtime, identity };
+        if program.runtime.settings().platform == Platform::Server {
+            program.prepare().await?;
+        }
+        Ok(program)
+    }
+
+    async fn prepare(&self) -> Result<(), StartError> {
+        self.runtime.migrate(COLLECTIONS.iter().copied()).await?;
+        let context = self.identity.context("start").by(Actor::System);
+        self.identity.install(context.now).await.map_err(StartError::Roles)?;
+        if let Some(admin) = &self.identity.settings().first_admin {
+            let accounts = self.identity.accounts();
+            accounts.ensure_first_admin(&context, admin).await.map_err(StartError::FirstAdmin)?;
+        }
+        Ok(())
+    }
+
+    /// Answers requests until the program is told to end.
+    pub async fn serve(self, router: OpenApiRouter) -> Result<(), RuntimeError> {
+        let tokens = AccessTokens::new(self.identity, self.runtime.db().ambient().clone());
+        self.runtime.serve(router, Arc::new(tokens)).await
+    }
+}
