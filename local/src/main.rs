@@ -1,1 +1,63 @@
-fn main() {}
+//! The whole API in one process, and what one does with its database from the command line.
+
+mod load;
+mod sample;
+mod serve;
+mod tables;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Switchyard: accounts, commerce and clinic over HTTP, on SQLite, PostgreSQL or DynamoDB (`DATABASE_URL`).
+#[derive(Debug, Parser)]
+#[command(name = "switchyard", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the API (what happens without a command).
+    Serve,
+    /// Bring the database's tables to what this version declares, then end.
+    Migrate,
+    /// Import accounts from a file; what is there already is left alone, so it can be repeated.
+    Load {
+        /// The file, `-` for standard input.
+        file: PathBuf,
+        /// How the file is written; told by its ending otherwise.
+        #[arg(long, value_enum)]
+        format: Option<load::Format>,
+    },
+    /// Write made-up accounts as NDJSON to standard output, to try things out on.
+    Sample {
+        /// How many.
+        count: u64,
+    },
+    /// Write the CloudFormation template of the DynamoDB tables to standard output.
+    Tables,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match arguments.command.unwrap_or(Command::Serve) {
+        Command::Serve => switchyard_runtime::block_on(serve::serve()),
+        Command::Migrate => switchyard_runtime::block_on(serve::migrate()),
+        Command::Load { file, format } => return exit_code(load::load(&file, format)),
+        Command::Sample { count } => sample::write(count, io::stdout().lock()),
+        Command::Tables => serve::schema().map(|schema| print!("{}", tables::template(&schema))),
+    };
+    exit_code(outcome.map(|()| ExitCode::SUCCESS))
+}
+
+/// One clear sentence, with its causes, and no backtrace: whoever starts the server has done something wrong, not we.
+fn exit_code(outcome: anyhow::Result<ExitCode>) -> ExitCode {
+    outcome.unwrap_or_else(|fault| {
+        eprintln!("switchyard: {fault:#}");
+        ExitCode::FAILURE
+    })
+}

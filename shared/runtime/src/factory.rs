@@ -68,7 +68,8 @@ pub async fn connect(url: &DatabaseUrl, ambient: &Ambient) -> Result<Arc<dyn Dat
     }
 }
 
-#[cfg(all(test, feature = "sqlite", feature = "postgres"))]
+#[cfg(test)]
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
 mod tests {
     use super::*;
 

@@ -1,0 +1,61 @@
+//! The binary under the Lambda emulator, on the databases that it meets on AWS; and as a server of its own.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::json;
+use switchyard_harness::emulator::Emulator;
+use switchyard_harness::identity::identity_environment;
+use switchyard_harness::process::Process;
+use switchyard_harness::store::{Backend, Store};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_switchyard-system");
+
+async fn the_state_is_told_as_a_function_on(backend: Backend) {
+    let store = Store::migrated(backend).await.unwrap();
+    let environment = [store.environment(), identity_environment()].concat();
+    let function = Emulator::start(Path::new(BINARY), &environment).await.unwrap();
+    for path in ["/healthz", "/readyz"] {
+        let answer = function.invoke("GET", path, &[], "").await.unwrap();
+        assert_eq!((answer.status, answer.json()), (200, json!({"status": "ok"})), "{path} {}", function.output());
+    }
+    let answer = function.invoke("GET", "/openapi.json", &[("accept-encoding", "gzip")], "").await.unwrap();
+    assert_eq!((answer.status, answer.header("content-encoding")), (200, Some("gzip")));
+    let answer = function.invoke("GET", "/docs/", &[], "").await.unwrap();
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/html")));
+    // On Lambda metrics go out with the logs.
+    let answer = function.invoke("GET", "/metrics", &[], "").await.unwrap();
+    assert_eq!((answer.status, &answer.json()["error"]["code"]), (404, &json!("NOT_FOUND")));
+}
+
+#[tokio::test]
+async fn the_state_is_told_as_a_function_on_dynamodb() {
+    the_state_is_told_as_a_function_on(Backend::DynamoDb).await;
+}
+
+#[tokio::test]
+async fn the_state_is_told_as_a_function_on_postgres() {
+    the_state_is_told_as_a_function_on(Backend::Postgres).await;
+}
+
+#[tokio::test]
+async fn a_function_without_its_database_is_alive_and_not_ready() {
+    let mut environment = identity_environment();
+    environment.push(("DATABASE_URL".to_owned(), "postgres://nobody@127.0.0.1:1/none".to_owned()));
+    let function = Emulator::start(Path::new(BINARY), &environment).await.unwrap();
+    assert_eq!(function.invoke("GET", "/healthz", &[], "").await.unwrap().status, 200);
+    let answer = function.invoke("GET", "/readyz", &[], "").await.unwrap();
+    assert_eq!((answer.status, &answer.json()["error"]["code"]), (503, &json!("UNAVAILABLE")));
+    assert_eq!(answer.header("retry-after"), Some("2"));
+}
+
+#[tokio::test]
+async fn outside_of_lambda_the_binary_is_a_server() {
+    let store = Store::fresh(Backend::Postgres).await.unwrap();
+    let mut command = Command::new(BINARY);
+    command.envs(store.environment()).envs(identity_environment());
+    let mut process = Process::serve(command).await.unwrap();
+    let metrics = reqwest::get(format!("{}/metrics", process.base_url)).await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("# TYPE"), "{metrics}");
+    assert_eq!(process.terminate().unwrap(), Some(0));
+}

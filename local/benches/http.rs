@@ -1,0 +1,171 @@
+//! What the HTTP API costs: `GET /api/v1/users/{id}`, signed in, on PostgreSQL, beside a bare axum handler that checks
+//! the same token and runs the same query.
+//!
+//! `cargo bench -p switchyard-local --bench http`, after `eval "$(local/servers env)"`. Both are processes of their
+//! own, compiled alike, loaded in turns by the same client over the same number of connections.
+
+#[path = "support/compare.rs"]
+mod compare;
+#[path = "support/http.rs"]
+mod http;
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use compare::{Comparison, tasks};
+use http::Connection;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use serde_json::{Value, json};
+use switchyard_harness::process::Process;
+use switchyard_harness::store::{Backend, Store};
+use tokio::sync::Mutex;
+
+const CONNECTIONS: usize = 32;
+const DATABASE_CONNECTIONS: usize = 10;
+const EMAIL: &str = "bench@example.org";
+const PASSWORD: &str = "correct-horse-battery-staple-9";
+
+fn main() -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    if std::env::var_os("YARDSTICK").is_some() {
+        return runtime.block_on(serve_yardstick());
+    }
+    runtime.block_on(compare())
+}
+
+async fn compare() -> anyhow::Result<()> {
+    let store = Store::fresh(Backend::Postgres).await?;
+    let data = tempfile::tempdir()?;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_switchyard"));
+    command.current_dir(data.path()).envs(store.environment());
+    command.envs([
+        ("RATE_LIMIT", "off"),
+        ("RATE_LIMIT_USER", "off"),
+        ("LOG", "info"),
+        ("LOG_FORMAT", "json"),
+    ]);
+    let ours = Process::serve(command).await?;
+    let client = reqwest::Client::new();
+    let signed_in: Value = client
+        .post(format!("{}/api/v1/auth/register", ours.base_url))
+        .json(&json!({"email": EMAIL, "password": PASSWORD, "name": "Bench"}))
+        .send()
+        .await?
+        .error_for_status()?
+        .json()
+        .await?;
+    let token = signed_in["access_token"].as_str().context("registering signs in")?;
+    let id = signed_in["user"]["id"].as_str().context("a user has an id")?;
+    let keys: Value = reqwest::get(format!("{}/.well-known/jwks.json", ours.base_url)).await?.json().await?;
+
+    let mut command = Command::new(std::env::current_exe()?);
+    command.env("YARDSTICK", keys["keys"][0].to_string()).env("DATABASE_URL", &store.database_url);
+    let yardstick = Process::serve(command).await?;
+
+    let request = |process: &Process| {
+        let host = process.base_url.trim_start_matches("http://");
+        format!("GET /api/v1/users/{id} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n")
+    };
+    let (our_load, yardstick_load) =
+        (Load::new(&ours, request(&ours)).await?, Load::new(&yardstick, request(&yardstick)).await?);
+    Comparison::new("GET /api/v1/users/{id}", "bare axum handler, same query and token check", 0.85)
+        .run(|| our_load.round(), || yardstick_load.round())
+        .await?;
+    for (name, process) in [("switchyard", &ours), ("bare handler", &yardstick)] {
+        println!("resident memory of {name}: {:.1} MB", resident_megabytes(process.id())?);
+    }
+    Ok(())
+}
+
+struct Load {
+    request: String,
+    connections: Vec<Mutex<Connection>>,
+}
+
+impl Load {
+    async fn new(process: &Process, request: String) -> anyhow::Result<Self> {
+        let address: SocketAddr = process.base_url.trim_start_matches("http://").parse()?;
+        let mut connections = Vec::new();
+        for _ in 0..CONNECTIONS {
+            connections.push(Mutex::new(Connection::open(address).await?));
+        }
+        Ok(Self { request, connections })
+    }
+
+    async fn round(&self) -> anyhow::Result<compare::Round> {
+        tasks(CONNECTIONS, |task| async move {
+            self.connections[task].lock().await.get(self.request.as_bytes()).await
+        })
+        .await
+    }
+}
+
+fn resident_megabytes(process: u32) -> anyhow::Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("a process has a size")?;
+    Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
+}
+
+struct Yardstick {
+    key: DecodingKey,
+    validation: Validation,
+    clients: Vec<(tokio_postgres::Client, tokio_postgres::Statement)>,
+    next: std::sync::atomic::AtomicUsize,
+}
+
+async fn serve_yardstick() -> anyhow::Result<()> {
+    let key: Value = serde_json::from_str(&std::env::var("YARDSTICK")?)?;
+    let part = |name: &str| key[name].as_str().context("an RSA key has a modulus and an exponent");
+    let mut validation = Validation::new(Algorithm::RS256);
+    validation.set_audience(&["switchyard"]);
+    validation.set_issuer(&["switchyard"]);
+    let url = std::env::var("DATABASE_URL")?;
+    let mut clients = Vec::new();
+    for _ in 0..DATABASE_CONNECTIONS {
+        let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await?;
+        tokio::spawn(connection);
+        let select = client.prepare("SELECT version, doc, expires_at FROM users WHERE id = $1").await?;
+        clients.push((client, select));
+    }
+    let state = Yardstick {
+        key: DecodingKey::from_rsa_components(part("n")?, part("e")?)?,
+        validation,
+        clients,
+        next: Default::default(),
+    };
+    let router = axum::Router::new()
+        .route("/healthz", get(|| async {}))
+        .route("/api/v1/users/{id}", get(get_user))
+        .with_state(Arc::new(state));
+    let address = format!("127.0.0.1:{}", std::env::var("PORT")?);
+    let listener = tokio::net::TcpListener::bind(address).await?;
+    Ok(axum::serve(listener, router).await?)
+}
+
+async fn get_user(
+    State(state): State<Arc<Yardstick>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<impl IntoResponse, StatusCode> {
+    let token = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
+        .ok_or(StatusCode::UNAUTHORIZED)?;
+    let claims = jsonwebtoken::decode::<Value>(token, &state.key, &state.validation)
+        .map_err(|_| StatusCode::UNAUTHORIZED)?
+        .claims;
+    if claims["sub"] != id.as_str() {
+        return Err(StatusCode::NOT_FOUND);
+    }
+    let turn = state.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % state.clients.len();
+    let (client, select) = &state.clients[turn];
+    let row = client.query_one(select, &[&id]).await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    let user: tokio_postgres::types::Json<Value> = row.get(1);
+    Ok(axum::Json(user.0))
+}

@@ -1,0 +1,123 @@
+//! Writes `infra/tables.yaml`, the CloudFormation template of the DynamoDB tables, from the declared collections.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use switchyard_database::Schema;
+use switchyard_dynamodb::{AttributeKind, IndexProjection, KeyAttribute, TableDefinition, tables};
+
+const HEAD: &str = "\
+# The DynamoDB tables of the declared collections. Written by `cargo run -- tables`; a test keeps it up to date.
+AWSTemplateFormatVersion: \"2010-09-09\"
+Description: The tables of Switchyard, and an alarm for each that is being throttled.
+
+Parameters:
+  TablePrefix:
+    Type: String
+    Description: What the names of the tables begin with.
+
+Resources:
+";
+
+/// The template, as text.
+pub(crate) fn template(schema: &Schema) -> String {
+    let mut text = HEAD.to_owned();
+    for table in tables(schema, "${TablePrefix}") {
+        write_table(&mut text, &table);
+    }
+    text
+}
+
+/// A table keeps what it holds when the stack goes, and cannot be deleted by mistake.
+fn write_table(text: &mut String, table: &TableDefinition) {
+    let logical = logical_name(&table.name);
+    let _ = write!(
+        text,
+        "  {logical}Table:
+    Type: AWS::DynamoDB::Table
+    DeletionPolicy: Retain
+    UpdateReplacePolicy: Retain
+    Properties:
+      TableName: !Sub \"{}\"
+      BillingMode: PAY_PER_REQUEST
+      DeletionProtectionEnabled: true
+      PointInTimeRecoverySpecification:
+        PointInTimeRecoveryEnabled: true
+      SSESpecification:
+        SSEEnabled: true
+",
+        table.name
+    );
+    if let Some(attribute) = table.time_to_live {
+        let _ = write!(
+            text,
+            "      TimeToLiveSpecification:\n        AttributeName: {attribute}\n        Enabled: true\n"
+        );
+    }
+    write_attributes(text, table);
+    write_keys(text, "      ", &table.partition, table.sort.as_ref());
+    if !table.indexes.is_empty() {
+        text.push_str("      GlobalSecondaryIndexes:\n");
+    }
+    for index in &table.indexes {
+        let projection = match index.projection {
+            IndexProjection::All => "ALL",
+            IndexProjection::Keys => "KEYS_ONLY",
+        };
+        let _ = writeln!(text, "        - IndexName: {}", index.name);
+        write_keys(text, "          ", &index.partition, Some(&index.sort));
+        let _ = write!(text, "          Projection:\n            ProjectionType: {projection}\n");
+    }
+    let _ = write!(
+        text,
+        "  {logical}ThrottledAlarm:
+    Type: AWS::CloudWatch::Alarm
+    Properties:
+      AlarmDescription: !Sub \"Requests to {} are being throttled.\"
+      Namespace: AWS/DynamoDB
+      MetricName: ThrottledRequests
+      Dimensions:
+        - Name: TableName
+          Value: !Ref {logical}Table
+      Statistic: Sum
+      Period: 60
+      EvaluationPeriods: 5
+      DatapointsToAlarm: 3
+      Threshold: 1
+      ComparisonOperator: GreaterThanOrEqualToThreshold
+      TreatMissingData: notBreaching
+",
+        table.name
+    );
+}
+
+/// Every attribute that is part of a key, once.
+fn write_attributes(text: &mut String, table: &TableDefinition) {
+    let of_indexes = table.indexes.iter().flat_map(|index| [&index.partition, &index.sort]);
+    let keys = [Some(&table.partition), table.sort.as_ref()].into_iter().flatten().chain(of_indexes);
+    let attributes: BTreeMap<_, _> = keys.map(|key| (key.name.as_str(), key.kind)).collect();
+    text.push_str("      AttributeDefinitions:\n");
+    for (name, kind) in attributes {
+        let kind = match kind {
+            AttributeKind::Text => "S",
+            AttributeKind::Number => "N",
+            AttributeKind::Bytes => "B",
+        };
+        let _ = write!(text, "        - AttributeName: {name}\n          AttributeType: {kind}\n");
+    }
+}
+
+fn write_keys(text: &mut String, indent: &str, partition: &KeyAttribute, sort: Option<&KeyAttribute>) {
+    let _ = writeln!(text, "{indent}KeySchema:");
+    for (key, kind) in [(Some(partition), "HASH"), (sort, "RANGE")] {
+        if let Some(key) = key {
+            let _ = write!(text, "{indent}  - AttributeName: {}\n{indent}    KeyType: {kind}\n", key.name);
+        }
+    }
+}
+
+/// `${TablePrefix}-audit_entries` as `AuditEntries`.
+fn logical_name(table: &str) -> String {
+    let words = table.trim_start_matches("${TablePrefix}-").split('_');
+    words.map(|word| word[..1].to_ascii_uppercase() + &word[1..]).collect()
+}

@@ -1,0 +1,128 @@
+//! The server of `cargo run` as a stranger meets it: the real binary, started in an empty folder, on each database.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use switchyard_harness::process::{self, Process};
+use switchyard_harness::store::{Backend, Store};
+
+/// The binary in a folder of its own, knowing only what a shell would tell it.
+fn switchyard(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_switchyard"));
+    command.current_dir(folder).env_clear().env("BCRYPT_COST", "4");
+    command
+}
+
+async fn post(server: &Process, path: &str, body: Value) -> (u16, Value) {
+    let url = format!("{}/api/v1{path}", server.base_url);
+    let answer = reqwest::Client::new().post(url).json(&body).send().await.unwrap();
+    (answer.status().as_u16(), answer.json().await.unwrap())
+}
+
+async fn get(server: &Process, path: &str, token: &str) -> (u16, Value) {
+    let url = format!("{}{path}", server.base_url);
+    let answer = reqwest::Client::new().get(url).bearer_auth(token).send().await.unwrap();
+    (answer.status().as_u16(), answer.json().await.unwrap())
+}
+
+/// What stands behind a label in the lines that the server prints first.
+fn printed<'a>(output: &'a str, label: &str) -> Option<&'a str> {
+    output.lines().find_map(|line| Some(line.trim().strip_prefix(label)?.trim()))
+}
+
+async fn a_restart_keeps_everything_on(backend: Backend) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::fresh(backend).await.unwrap();
+    let start = async || {
+        let mut command = switchyard(folder.path());
+        command.envs(store.environment());
+        Process::serve(command).await.unwrap()
+    };
+
+    let mut server = start().await;
+    let output = server.output();
+    let email = printed(&output, "Admin").unwrap().to_owned();
+    let password = printed(&output, "Password").unwrap().split(' ').next().unwrap().to_owned();
+    assert_eq!(printed(&output, "Docs"), Some(format!("{}/docs", server.base_url).as_str()));
+    let credentials = json!({"email": email, "password": password});
+    let (status, admin) = post(&server, "/auth/login", credentials.clone()).await;
+    assert_eq!(status, 200, "{admin}");
+    let account =
+        json!({"email": "Zoë@example.org", "password": "a-fairly-long-passphrase-7", "name": "Zoë 山田"});
+    let (status, registered) = post(&server, "/auth/register", account).await;
+    assert_eq!(status, 201, "{registered}");
+    assert_eq!(server.terminate().unwrap(), Some(0));
+
+    let server = start().await;
+    assert_eq!(printed(&server.output(), "Password"), None, "the password is printed once");
+    let (status, again) = post(&server, "/auth/login", credentials).await;
+    assert_eq!(status, 200, "{again}");
+    assert_eq!(again["user"]["id"], admin["user"]["id"]);
+    // The keys are the same, so a token from before the restart is still good.
+    let (status, me) = get(&server, "/api/v1/auth/me", registered["access_token"].as_str().unwrap()).await;
+    assert_eq!((status, &me["name"]), (200, &json!("Zoë 山田")));
+    let (status, list) = get(&server, "/api/v1/users?limit=1", again["access_token"].as_str().unwrap()).await;
+    assert_eq!((status, &list["pagination"]["has_more"]), (200, &json!(true)));
+}
+
+#[tokio::test]
+async fn a_restart_keeps_everything_on_sqlite() {
+    a_restart_keeps_everything_on(Backend::Sqlite).await;
+}
+
+#[tokio::test]
+async fn a_restart_keeps_everything_on_postgres() {
+    a_restart_keeps_everything_on(Backend::Postgres).await;
+}
+
+#[tokio::test]
+async fn a_restart_keeps_everything_on_dynamodb() {
+    a_restart_keeps_everything_on(Backend::DynamoDb).await;
+}
+
+#[tokio::test]
+async fn without_any_setting_there_is_sqlite_under_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::serve(switchyard(folder.path())).await.unwrap();
+    assert_eq!(get(&server, "/readyz", "").await, (200, json!({"status": "ok"})));
+    assert!(folder.path().join("data/switchyard.db").is_file());
+}
+
+#[test]
+fn a_wrong_database_url_ends_the_start_with_one_sentence() {
+    let forms =
+        "sqlite:data/switchyard.db, postgres://user:password@host/database or dynamodb://table-prefix";
+    let cases = [
+        (
+            "mysql://root:hunter2@localhost/shop",
+            format!("DATABASE_URL has the unknown scheme `mysql`; use {forms}"),
+        ),
+        ("hunter2", format!("DATABASE_URL must name a database, as in {forms}")),
+        ("dynamodb://", "DATABASE_URL must name a prefix for the tables".to_owned()),
+        ("sqlite:/proc/no/such.db", "cannot be used".to_owned()),
+        ("postgres://user:hunter2@127.0.0.1:1/none", "127.0.0.1:1".to_owned()),
+    ];
+    for (url, sentence) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = switchyard(folder.path());
+        command.env("DATABASE_URL", url).env("PORT", "0");
+        let (code, output, errors) = process::run(command).unwrap();
+        assert_eq!(code, Some(1), "{url}: {output}{errors}");
+        assert!(errors.contains(&sentence), "{url}: {errors}");
+        assert!(!errors.contains("hunter2") && !output.contains("hunter2"), "{url}: {errors}{output}");
+        assert_eq!(errors.trim_end().lines().filter(|line| line.contains("panicked")).count(), 0, "{errors}");
+    }
+}
+
+#[test]
+fn every_wrong_setting_is_named_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = switchyard(folder.path());
+    command.envs([("PORT", "http"), ("RATE_LIMIT", "many"), ("BCRYPT_COST", "99")]);
+    let (code, _, errors) = process::run(command).unwrap();
+    assert_eq!(code, Some(1));
+    for name in ["PORT", "RATE_LIMIT", "BCRYPT_COST"] {
+        assert!(errors.contains(name), "{errors}");
+    }
+}

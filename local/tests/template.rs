@@ -1,0 +1,108 @@
+//! The deployment template against the code: its tables are those of the declared collections, its routes those of the
+//! routers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use switchyard_harness::process;
+
+fn project_file(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+#[test]
+fn the_tables_of_the_template_are_those_of_the_declared_collections() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_switchyard"));
+    command.arg("tables");
+    let (code, template, errors) = process::run(command).unwrap();
+    assert_eq!(code, Some(0), "{errors}");
+    let path = project_file("infra/tables.yaml");
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        fs::write(&path, &template).unwrap();
+    }
+    let written = fs::read_to_string(path).unwrap();
+    assert_eq!(written, template, "write it anew with UPDATE_SNAPSHOTS=1, or with `cargo run -- tables`");
+}
+
+/// Path patterns in the template, with the function that each leads to.
+fn template_routes() -> BTreeMap<String, String> {
+    let template = fs::read_to_string(project_file("template.yaml")).unwrap();
+    let mut function = String::new();
+    let mut routes = BTreeMap::new();
+    for line in template.lines() {
+        if let Some(name) = line.strip_prefix("  ").and_then(|line| line.strip_suffix("Function:")) {
+            function = name.to_owned();
+        }
+        if let Some(path) = line.trim().strip_prefix("Path: ") {
+            assert_eq!(routes.insert(path.to_owned(), function.clone()), None, "{path} is routed twice");
+        }
+    }
+    routes
+}
+
+/// The pattern that API Gateway takes for a path: the exact one, else the longest `{proxy+}` above it.
+fn pattern_of(path: &str, routes: &BTreeMap<String, String>) -> Option<String> {
+    if routes.contains_key(path) {
+        return Some(path.to_owned());
+    }
+    let mut above = path;
+    while let Some((parent, _)) = above.rsplit_once('/') {
+        let pattern = format!("{parent}/{{proxy+}}");
+        if routes.contains_key(&pattern) {
+            return Some(pattern);
+        }
+        above = parent;
+    }
+    None
+}
+
+#[test]
+fn every_operation_is_routed_to_the_function_that_has_it() {
+    let document: Value =
+        serde_json::from_str(&fs::read_to_string(project_file("functions/system/openapi.json")).unwrap())
+            .unwrap();
+    let routes = template_routes();
+    let mut used = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let tag =
+            item.as_object().unwrap().values().find_map(|operation| operation["tags"][0].as_str()).unwrap();
+        let expected = match tag {
+            "auth" => "Auth",
+            "system" => "System", // by the route that takes everything else
+            _ => "Users",
+        };
+        let pattern = pattern_of(path, &routes);
+        let function = pattern.as_ref().map_or("System", |pattern| &routes[pattern]);
+        assert_eq!(function, expected, "{path} leads to the wrong function");
+        used.extend(pattern);
+    }
+    let unused: Vec<_> = routes.keys().filter(|pattern| !used.contains(*pattern)).collect();
+    assert!(unused.is_empty(), "the template routes what no router has: {unused:?}");
+}
+
+#[test]
+fn every_table_is_open_to_some_function_and_no_function_names_another() {
+    let tables: BTreeSet<String> = fs::read_to_string(project_file("infra/tables.yaml"))
+        .unwrap()
+        .lines()
+        .filter_map(|line| {
+            Some(
+                line.trim()
+                    .strip_prefix("TableName: !Sub \"${TablePrefix}-")?
+                    .trim_end_matches('"')
+                    .to_owned(),
+            )
+        })
+        .collect();
+    let named: BTreeSet<String> = fs::read_to_string(project_file("template.yaml"))
+        .unwrap()
+        .lines()
+        .filter_map(|line| Some(line.split_once("table/${TablePrefix}-")?.1.trim_end_matches('"').to_owned()))
+        .map(|name| name.trim_end_matches("/index/*").to_owned())
+        .collect();
+    assert!(tables.len() > 10, "{tables:?}");
+    assert_eq!(named, tables);
+}
