@@ -33,6 +33,11 @@ impl Memory {
         self.documents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Lets other tasks come first now and then, as waiting for a database would.
+    async fn pause(&self) {
+        tokio::task::yield_now().await;
+    }
+
     /// The live documents of a collection, seen as `collection` declares them, in the order of their ids.
     fn live(&self, collection: &'static Collection) -> Result<Vec<Document>> {
         live(&self.documents(), collection, self.ambient.now())
@@ -86,6 +91,7 @@ impl Database for Memory {
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Document>> {
+        self.pause().await;
         let documents = self.documents();
         Ok(documents.get(key).filter(|document| !document.is_expired(self.ambient.now())).cloned())
     }
@@ -100,6 +106,7 @@ impl Database for Memory {
     }
 
     async fn lookup(&self, unique: &UniqueKey) -> Result<Option<Document>> {
+        self.pause().await;
         owner(&self.documents(), unique, self.ambient.now())
     }
 
@@ -116,6 +123,7 @@ impl Database for Memory {
     }
 
     async fn commit(&self, batch: &Batch) -> Result<Vec<Version>> {
+        self.pause().await;
         let now = self.ambient.now();
         let mut documents = self.documents();
         let mut state = State::default();
@@ -159,6 +167,7 @@ impl Database for Memory {
 #[async_trait]
 impl Ranges for Memory {
     async fn read_range(&self, range: &Range, at_most: usize) -> Result<Vec<Entry>> {
+        self.pause().await;
         let mut entries = Vec::new();
         for document in self.live(range.collection)? {
             for position in positions(range, &document) {
@@ -182,6 +191,7 @@ impl Ranges for Memory {
         after: Option<&str>,
         at_most: usize,
     ) -> Result<Vec<Document>> {
+        self.pause().await;
         let behind = |document: &Document| after.is_none_or(|after| document.key.id() > after);
         Ok(self.live(collection)?.into_iter().filter(behind).take(at_most).collect())
     }

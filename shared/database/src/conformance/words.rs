@@ -86,3 +86,11 @@ where
     }
     results
 }
+
+pub(crate) fn replace_until(
+    previous: &Document,
+    content: Value,
+    expires_at: impl Into<Option<Timestamp>>,
+) -> Operation {
+    Operation::Replace { previous: previous.clone(), body: body(content), expires_at: expires_at.into() }
+}

@@ -1,9 +1,7 @@
 use serde_json::{Value, json};
 
 use crate::conformance::Store;
-use crate::conformance::words::{
-    body, check, create, delete, increment, increment_at_least, key, replace,
-};
+use crate::conformance::words::{body, check, create, delete, increment, increment_at_least, key, replace};
 use crate::{
     Batch, Cause, Collection, Document, Error, Expect, Field, Index, Operation, Query, Search, Unique,
 };
@@ -27,10 +25,7 @@ fn refused(store: &Store, operations: Vec<Operation>) -> Error {
 
 pub async fn a_document_has_one_operation_in_a_batch(store: Store) {
     let twice = vec![create(PLAIN, "p", json!({})), check(PLAIN, "p", Expect::Absent)];
-    assert_eq!(
-        refused(&store, twice),
-        Error::Invalid("plain/p has two operations in one batch".to_owned())
-    );
+    assert_eq!(refused(&store, twice), Error::Invalid("plain/p has two operations in one batch".to_owned()));
 }
 
 pub async fn a_batch_without_operations_is_refused(store: Store) {

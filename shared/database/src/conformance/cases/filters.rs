@@ -31,7 +31,16 @@ async fn expect(store: &Store, filters: &[Filter], names: &[&str]) {
 }
 
 pub async fn a_filter_for_one_value_lets_through_what_equals_it(store: Store) {
-    let values = [json!("red"), json!("Red"), json!("red "), json!(""), json!(5), json!(-5), json!(true), json!(false)];
+    let values = [
+        json!("red"),
+        json!("Red"),
+        json!("red "),
+        json!(""),
+        json!(5),
+        json!(-5),
+        json!(true),
+        json!(false),
+    ];
     fill(&store, &values.clone().map(Some)).await;
     for (value, name) in values.iter().zip('a'..) {
         let value = Scalar::from_json(value).expect("a scalar");
@@ -81,7 +90,8 @@ pub async fn a_filter_for_a_range_of_strings_compares_their_utf8_bytes(store: St
 }
 
 pub async fn another_kind_of_value_fits_no_filter(store: Store) {
-    let values = [json!("5"), json!(5), json!(5.5), json!("true"), json!(true), json!(1), json!([5]), json!({"x": 5})];
+    let values =
+        [json!("5"), json!(5), json!(5.5), json!("true"), json!(true), json!(1), json!([5]), json!({"x": 5})];
     fill(&store, &values.map(Some)).await;
     expect(&store, &[Filter::equals("x", "5")], &["a"]).await;
     expect(&store, &[Filter::equals("x", 5)], &["b"]).await;
@@ -118,8 +128,25 @@ pub async fn a_document_fits_every_filter_of_a_query(store: Store) {
 pub async fn names_and_values_of_filters_mean_nothing_but_themselves(store: Store) {
     store.migrate(&[THINGS]).await;
     let hostile = [
-        "x' OR '1'='1", "x\" OR \"1\"=\"1", "a.b", "$.x", "#n", ":v", "x->>'y'", "%", "_", "\\", "", "size", "null", "?", "{x}",
-        "x;--", "$1", "\u{1}", "😀",
+        "x' OR '1'='1",
+        "x\" OR \"1\"=\"1",
+        "a.b",
+        "$.x",
+        "#n",
+        ":v",
+        "x->>'y'",
+        "%",
+        "_",
+        "\\",
+        "",
+        "size",
+        "null",
+        "?",
+        "{x}",
+        "x;--",
+        "$1",
+        "\u{1}",
+        "😀",
     ];
     for (place, text) in hostile.iter().enumerate() {
         let mut body = json!({"box": "b", "rank": place, "text": text});

@@ -1,4 +1,3 @@
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::{Deserialize, Serialize};
@@ -137,8 +136,7 @@ pub async fn a_check_of_absence_holds_against_a_plain_create(store: Store) {
     let body = json!({"on_call": true});
     for round in 0..15 {
         let [x, y, z] = ["x", "y", "z"].map(|name| format!("{name}-{round}"));
-        let conditional =
-            vec![check(DOCTORS, &x, Expect::Absent), create(DOCTORS, &y, body.clone())];
+        let conditional = vec![check(DOCTORS, &x, Expect::Absent), create(DOCTORS, &y, body.clone())];
         let plain = vec![create(DOCTORS, &x, body.clone())];
         let after_it = vec![
             check(DOCTORS, &x, Expect::Exists),
@@ -162,22 +160,20 @@ pub async fn transfers_keep_the_sum_that_an_auditor_sees(store: Store) {
     for id in ACCOUNT_IDS {
         store.db.collection::<Account>().insert(&Account::new(id, 100)).await.expect("the account is opened");
     }
-    let running = Arc::new(AtomicU32::new(6));
     let transfers = (0..6_usize).map(|worker| {
-        let (store, running) = (store.clone(), Arc::clone(&running));
+        let store = store.clone();
         tokio::spawn(async move {
             for turn in 0..8 {
                 let from = ACCOUNT_IDS[(worker + turn) % 4];
                 let to = ACCOUNT_IDS[(worker + 2 * turn + 1) % 4];
                 transfer(&store, from, to, 7).await;
             }
-            running.fetch_sub(1, Ordering::SeqCst);
         })
     });
     let transfers: Vec<_> = transfers.collect();
     let auditor = store.another().await;
     let mut audits = 0;
-    while running.load(Ordering::SeqCst) > 0 || audits == 0 {
+    while audits == 0 || !transfers.iter().all(|transfer| transfer.is_finished()) {
         let Some(sum) = audit(&auditor, &ACCOUNT_IDS).await else { continue };
         assert_eq!(sum, 400, "audit {audits}");
         audits += 1;

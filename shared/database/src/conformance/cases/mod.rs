@@ -1,14 +1,42 @@
 //! The cases, in groups, and the one list of them.
+#![expect(missing_docs, reason = "a case is named by the sentence that it pins")]
 
-/// Declares the groups with their cases, and makes of the one list what programs and tests use.
+/// What a batch may hold, and which of its failures is told.
+pub mod batches;
+/// Many writers at once.
+pub mod concurrency;
+/// Documents that cease to be.
+pub mod expiry;
+/// Filters on top of an index.
+pub mod filters;
+/// Counters.
+pub mod increments;
+/// Commits behave as if one came after the other.
+pub mod isolation;
+/// Bringing a store to its declarations.
+pub mod migrate;
+/// The order of an index, and what is in it.
+pub mod order;
+/// Pages, cursors and ranges.
+pub mod pages;
+/// Random operations, compared with the model step by step.
+pub mod random;
+/// Reads by key and by unique attribute.
+pub mod reads;
+/// Reading a whole collection.
+pub mod scan;
+/// Search by words.
+pub mod search;
+/// Unique attributes.
+pub mod unique;
+/// Numbers, strings, names and sizes.
+pub mod values;
+/// What a version is, and what a write needs it for.
+pub mod versions;
+
+/// Makes of the one list of all cases what programs and tests use.
 macro_rules! cases {
-    ($d:tt $($(#[doc = $doc:literal])+ $group:ident { $($case:ident)+ })+) => {
-        $(
-            $(#[doc = $doc])+
-            #[expect(missing_docs, reason = "a case is named by the sentence that it pins")]
-            pub mod $group;
-        )+
-
+    ($d:tt $($group:ident { $($case:ident)+ })+) => {
         /// Every case: its group and its name.
         pub const CASES: &[(&str, &str)] = &[$($((stringify!($group), stringify!($case)),)+)+];
 
@@ -47,7 +75,6 @@ macro_rules! cases {
 }
 
 cases! { $
-    /// What a version is, and what a write needs it for.
     versions {
         every_write_gives_a_version_that_was_never_there_before
         a_replace_with_an_old_version_is_rejected
@@ -57,7 +84,6 @@ cases! { $
         what_is_there_cannot_be_created
         commit_answers_with_the_version_of_each_operation_in_order
     }
-    /// Reads by key and by unique attribute.
     reads {
         a_database_that_is_there_answers_a_ping
         what_was_never_written_is_absent
@@ -72,7 +98,6 @@ cases! { $
         lookup_follows_a_change_a_delete_and_a_swap
         what_one_instance_writes_another_reads_at_once
     }
-    /// Commits behave as if one came after the other.
     isolation {
         checks_are_held_and_change_nothing
         a_check_holds_back_what_stands_beside_it
@@ -85,7 +110,6 @@ cases! { $
         a_transaction_runs_again_when_what_it_found_absent_appears
         an_error_of_its_own_ends_a_transaction_and_nothing_is_written
     }
-    /// What a batch may hold, and which of its failures is told.
     batches {
         a_document_has_one_operation_in_a_batch
         a_batch_without_operations_is_refused
@@ -106,7 +130,6 @@ cases! { $
         a_claim_of_a_value_that_a_stale_operation_lets_go_is_not_to_blame
         an_invalid_document_keeps_its_batch_from_being_sent
     }
-    /// The order of an index, and what is in it.
     order {
         strings_are_ordered_by_their_utf8_bytes
         integers_are_ordered_over_all_of_i64
@@ -125,7 +148,6 @@ cases! { $
         an_index_over_a_whole_collection_is_in_one_order_both_ways
         a_query_that_does_not_fit_its_index_is_refused
     }
-    /// Pages, cursors and ranges.
     pages {
         an_empty_result_is_one_empty_page
         limits_around_the_number_of_documents_give_exact_pages
@@ -148,7 +170,6 @@ cases! { $
         a_range_is_paged_within_its_ends
         the_longest_sort_keys_are_paged
     }
-    /// Filters on top of an index.
     filters {
         a_filter_for_one_value_lets_through_what_equals_it
         a_filter_for_a_set_lets_through_each_of_its_values
@@ -161,7 +182,6 @@ cases! { $
         names_and_values_of_filters_mean_nothing_but_themselves
         a_filter_has_a_hundred_values_and_no_more
     }
-    /// Unique attributes.
     unique {
         a_taken_value_is_refused_and_its_attribute_named
         of_two_taken_values_the_attribute_first_by_name_is_told
@@ -183,8 +203,124 @@ cases! { $
         the_ends_of_i64_are_values_of_their_own
         a_lookup_that_does_not_fit_the_declaration_is_refused
     }
-    /// Counters.
+    expiry {
+        a_document_is_there_until_the_microsecond_in_which_it_expires
+        the_time_of_expiry_is_kept_to_the_microsecond
+        a_document_whose_time_has_passed_is_absent_from_the_start
+        what_has_expired_is_absent_for_every_operation
+        a_document_is_created_over_an_expired_one
+        a_document_is_created_over_an_expired_one_with_its_own_values
+        expiry_frees_a_unique_value
+        a_replace_can_put_off_expiry
+        a_replace_can_bring_expiry_forward
+        a_replace_can_end_expiry
+        an_increment_leaves_expiry_as_it_is
+        pages_are_full_where_expired_documents_lie_between
+        a_sweep_removes_what_has_expired_up_to_its_bound
+        a_sweep_removes_guards_entries_and_terms_too
+        what_was_created_again_is_not_swept
+        an_instance_that_never_migrated_sweeps_too
+        a_collection_that_does_not_expire_refuses_a_time
+    }
+    values {
+        integers_are_exact_over_all_of_i64
+        whole_fractions_are_integers
+        fractions_come_back_as_they_were
+        numbers_have_one_form_however_they_are_read
+        numbers_that_no_backend_can_keep_are_refused
+        strings_come_back_byte_by_byte
+        the_null_character_is_refused_everywhere
+        what_is_empty_is_kept_and_null_differs_from_missing
+        names_of_fields_mean_nothing_but_themselves
+        declared_fields_may_have_any_name
+        thirty_levels_are_kept_and_one_more_is_refused
+        a_document_of_350_kibibytes_is_kept_and_one_byte_more_is_refused
+        a_document_of_many_small_values_is_kept
+        indexed_strings_have_512_bytes_at_the_most
+    }
+    search {
+        a_document_is_found_by_each_of_its_words
+        a_word_is_found_by_its_beginning_and_not_by_its_middle
+        every_word_of_a_search_has_to_be_there
+        words_are_found_across_all_search_fields_and_in_no_other
+        case_and_diacritics_make_no_difference
+        words_of_every_script_are_found
+        metacharacters_mean_nothing
+        what_is_found_is_in_the_order_of_the_word_it_was_met_by_and_then_of_the_id
+        pages_of_a_search_are_exact
+        a_search_finds_hundreds_of_documents_in_one_page
+        a_document_met_under_several_words_comes_once
+        a_cursor_of_another_search_is_refused
+        filters_narrow_a_search
+        a_replaced_document_is_found_by_its_new_words_only
+        a_deleted_document_is_found_no_more
+        a_search_gives_documents_whole_and_in_their_versions
+        a_document_is_found_by_its_first_words_up_to_the_cap
+        long_words_are_cut_alike_in_documents_and_searches
+        a_search_has_its_limits
+        a_collection_without_search_fields_cannot_be_searched
+        searches_of_two_collections_are_apart
+    }
+    scan {
+        a_scan_meets_every_document_once_in_exact_pages
+        a_scan_of_an_empty_collection_is_one_empty_page
+        a_scan_gives_documents_whole_and_in_their_versions
+        a_scan_goes_on_on_another_instance
+        deletions_meanwhile_lose_and_double_nothing_that_stays
+        writes_meanwhile_leave_every_lasting_document_met_once
+        a_scan_holds_more_than_a_megabyte
+        ids_of_every_kind_are_scanned
+        a_cursor_that_is_not_of_this_scan_is_refused
+    }
     increments {
+        an_increment_adds_and_gives_a_new_version
+        an_increment_touches_nothing_but_its_counter
         an_increment_below_its_floor_is_rejected
+        a_rejected_increment_leaves_the_version
+        overflow_is_rejected_at_both_ends
+        an_increment_needs_its_document
+        only_a_declared_counter_is_incremented
+        a_document_without_its_counters_is_refused
+        increments_of_a_batch_are_applied_all_or_not_at_all
+        many_writers_add_up_exactly
+        many_takers_take_what_is_there_and_no_more
+    }
+    concurrency {
+        of_many_creators_of_one_id_one_wins
+        of_many_creators_of_one_unique_value_one_wins
+        of_many_changes_to_one_unique_value_one_wins
+        racing_changes_of_one_documents_unique_value_leave_one_guard
+        of_a_hundred_changes_to_one_version_one_wins
+        of_racing_deletes_and_changes_one_wins
+        many_updates_of_one_document_all_count
+        batches_over_the_same_documents_in_different_orders_all_count
+        values_that_are_swapped_are_never_lost
+        a_commit_that_is_cancelled_is_applied_whole_or_not_at_all
+        a_value_is_always_held_by_one_document_while_it_moves
+        many_handles_find_the_store_in_one_state
+    }
+    migrate {
+        migrating_again_changes_nothing
+        instances_that_migrate_at_once_do_not_disturb_each_other
+        a_new_index_is_filled_from_what_is_stored
+        a_new_unique_attribute_is_filled_and_then_guards
+        a_new_unique_attribute_with_a_value_twice_is_refused
+        new_search_fields_are_filled_from_what_is_stored
+        other_search_fields_take_the_place_of_the_old_ones
+        everything_at_once_is_filled_from_what_is_stored
+        an_index_that_changes_is_filled_anew
+        a_unique_attribute_that_changes_guards_its_new_values
+        what_is_dropped_and_declared_again_is_complete
+        a_collection_that_is_declared_no_more_keeps_its_documents
+        stored_values_that_do_not_fit_a_declaration_stay_out_of_it
+        what_is_filled_in_expires_with_its_document
+    }
+    random {
+        seed_1_is_as_the_model
+        seed_2_is_as_the_model
+        seed_3_is_as_the_model
+        seed_4_is_as_the_model
+        seed_5_is_as_the_model
+        seed_6_is_as_the_model
     }
 }

@@ -48,9 +48,47 @@ async fn expect_order(store: &Store, index: &'static str, bodies: Vec<Value>) {
 pub async fn strings_are_ordered_by_their_utf8_bytes(store: Store) {
     store.migrate(&[THINGS]).await;
     let texts = [
-        "", "\u{1}", "\t", " ", "  ", "!", "-a", "0", "10", "9", "A", "B", "Z", "_", "a", "a\u{1}", "a ", "a b", "a-b",
-        "aA", "aa", "ab", "b", "co-op", "coop", "e\u{301}", "z", "\u{7f}", "\u{80}", "\u{ad}", "ß", "é", "ø", "\u{7ff}",
-        "\u{800}", "\u{200b}", "ﬀ", "\u{ffff}", "\u{10000}", "😀", "\u{10ffff}",
+        "",
+        "\u{1}",
+        "\t",
+        " ",
+        "  ",
+        "!",
+        "-a",
+        "0",
+        "10",
+        "9",
+        "A",
+        "B",
+        "Z",
+        "_",
+        "a",
+        "a\u{1}",
+        "a ",
+        "a b",
+        "a-b",
+        "aA",
+        "aa",
+        "ab",
+        "b",
+        "co-op",
+        "coop",
+        "e\u{301}",
+        "z",
+        "\u{7f}",
+        "\u{80}",
+        "\u{ad}",
+        "ß",
+        "é",
+        "ø",
+        "\u{7ff}",
+        "\u{800}",
+        "\u{200b}",
+        "ﬀ",
+        "\u{ffff}",
+        "\u{10000}",
+        "😀",
+        "\u{10ffff}",
     ];
     assert!(texts.is_sorted());
     expect_order(&store, "by_text", texts.iter().map(|text| json!({"text": text})).collect()).await;
@@ -127,14 +165,24 @@ pub async fn equal_sort_values_are_ordered_by_id_and_reversed_with_it(store: Sto
 
 pub async fn composite_sorts_compare_field_by_field(store: Store) {
     store.migrate(&[THINGS]).await;
-    let values = [("", 5), ("a", i64::MIN), ("a", -1), ("a", 0), ("a", i64::MAX), ("aa", -7), ("b", -9), ("b", 1)];
+    let values =
+        [("", 5), ("a", i64::MIN), ("a", -1), ("a", 0), ("a", i64::MAX), ("aa", -7), ("b", -9), ("b", 1)];
     let bodies = values.iter().map(|(text, number)| json!({"text": text, "number": number})).collect();
     expect_order(&store, "by_both", bodies).await;
 }
 
 pub async fn strings_beside_each_other_do_not_run_into_each_other(store: Store) {
     store.migrate(&[THINGS]).await;
-    let values = [("", "b"), ("a", ""), ("a", "b"), ("a", "c"), ("a\u{1}", "a"), ("a\u{1}", "b"), ("ab", ""), ("b", "a")];
+    let values = [
+        ("", "b"),
+        ("a", ""),
+        ("a", "b"),
+        ("a", "c"),
+        ("a\u{1}", "a"),
+        ("a\u{1}", "b"),
+        ("ab", ""),
+        ("b", "a"),
+    ];
     assert!(values.is_sorted());
     let bodies = values.iter().map(|(text, part)| json!({"text": text, "part": part})).collect();
     expect_order(&store, "by_texts", bodies).await;

@@ -268,9 +268,10 @@ pub async fn a_thousand_documents_examined_are_the_end_when_there_are_no_more(st
 pub async fn a_filtered_page_ends_with_its_last_document(store: Store) {
     store.migrate(&[EVENTS]).await;
     let kinds = ["x", "y", "x", "y", "x", "y"];
-    let documents = kinds.iter().zip(1..).map(|(kind, rank)| {
-        (format!("{rank}"), json!({"room": "r", "rank": rank, "kind": kind}))
-    });
+    let documents = kinds
+        .iter()
+        .zip(1..)
+        .map(|(kind, rank)| (format!("{rank}"), json!({"room": "r", "rank": rank, "kind": kind})));
     store.fill(EVENTS, documents).await;
     for query in [of_room(), by_rank()] {
         let query = query.filter(Filter::equals("kind", "x"));
@@ -309,10 +310,12 @@ pub async fn ranges_take_their_ends_in_or_leave_them_out(store: Store) {
 
 pub async fn a_range_over_the_first_sort_field_takes_all_that_begins_with_it(store: Store) {
     store.migrate(&[EVENTS]).await;
-    let all = [("a", 1), ("a", 2), ("aa", 1), ("b", i64::MIN), ("b", 0), ("b", i64::MAX), ("ba", 0), ("c", 1)];
-    let documents = all.iter().zip(1..).map(|((kind, part), place)| {
-        (place.to_string(), json!({"kind": kind, "part": part}))
-    });
+    let all =
+        [("a", 1), ("a", 2), ("aa", 1), ("b", i64::MIN), ("b", 0), ("b", i64::MAX), ("ba", 0), ("c", 1)];
+    let documents = all
+        .iter()
+        .zip(1..)
+        .map(|((kind, part), place)| (place.to_string(), json!({"kind": kind, "part": part})));
     store.fill(EVENTS, documents).await;
     let by_kind = Query::new(EVENTS, "by_kind");
     let pair = |kind: &str, part: i64| [crate::Scalar::from(kind), part.into()];

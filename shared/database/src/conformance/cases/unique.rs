@@ -67,7 +67,9 @@ pub async fn of_two_taken_values_the_attribute_first_by_name_is_told(store: Stor
 
 pub async fn values_are_compared_byte_by_byte(store: Store) {
     store.migrate(&[PEOPLE]).await;
-    let values = ["", "a", "A", "a ", "á", "a\u{301}", "ａ", "ß", "ss", "'", "\"", "%", "#", "\u{1}", "😀", "1", "true"];
+    let values = [
+        "", "a", "A", "a ", "á", "a\u{301}", "ａ", "ß", "ss", "'", "\"", "%", "#", "\u{1}", "😀", "1", "true",
+    ];
     for value in values {
         store.create(PEOPLE, &format!("id-{value}"), email(value)).await;
     }
@@ -81,7 +83,8 @@ pub async fn values_are_compared_byte_by_byte(store: Store) {
 
 pub async fn null_and_missing_values_are_not_constrained(store: Store) {
     store.migrate(&[PEOPLE]).await;
-    for (id, body) in [("a", json!({"email": null})), ("b", json!({"email": null})), ("c", json!({})), ("d", json!({}))]
+    for (id, body) in
+        [("a", json!({"email": null})), ("b", json!({"email": null})), ("c", json!({})), ("d", json!({}))]
     {
         store.create(PEOPLE, id, body).await;
     }
@@ -209,7 +212,8 @@ pub async fn a_failed_batch_leaves_no_guard_behind(store: Store) {
     store.migrate(&[PEOPLE]).await;
     let a = store.create(PEOPLE, "a", email("1")).await;
     store.create(PEOPLE, "b", email("2")).await;
-    let failing = vec![create(PEOPLE, "c", email("3")), replace(&a, email("4")), create(PEOPLE, "b", email("5"))];
+    let failing =
+        vec![create(PEOPLE, "c", email("3")), replace(&a, email("4")), create(PEOPLE, "b", email("5"))];
     assert_eq!(store.rejection(failing).await, (2, Cause::AlreadyExists));
     expect_holders(&store, &[("1", Some("a")), ("3", None), ("4", None), ("5", None)]).await;
     for value in ["3", "4", "5"] {
