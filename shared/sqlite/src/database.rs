@@ -38,7 +38,8 @@ impl Sqlite {
     pub fn open(path: impl AsRef<Path>, ambient: Ambient) -> Result<Self> {
         let path = path.as_ref();
         let writer = open::writer(path)?;
-        let readers = (0..reader_count()).map(|_| open::reader(path)).collect::<Result<_>>()?;
+        let count = reader_count();
+        let readers = (0..count).map(|_| open::reader(path, count)).collect::<Result<_>>()?;
         Ok(Self {
             writer: Writer::start(Source::Own(writer), ambient.clone())?,
             readers: Pool::new(readers),

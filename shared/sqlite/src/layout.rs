@@ -40,8 +40,8 @@ impl Part {
     /// The column that holds it, without quotes.
     pub(crate) fn column(&self) -> String {
         match self.kind {
-            PartKind::Index => format!("i_{}", self.name),
-            PartKind::Unique => format!("u_{}", self.name),
+            PartKind::Index => index_column(&self.name),
+            PartKind::Unique => unique_column(&self.name),
             PartKind::Search => "terms".to_owned(),
         }
     }
@@ -95,20 +95,48 @@ pub(crate) fn create_table(connection: &Connection) -> rusqlite::Result<()> {
 
 /// What the tables of a collection were made for, in order.
 pub(crate) fn stored_parts(connection: &Connection, collection: &str) -> rusqlite::Result<Vec<Part>> {
-    let mut statement = connection
-        .prepare_cached("SELECT kind, name, definition FROM _switchyard_layout WHERE collection = ?1")?;
-    let rows = statement.query_map([collection], |row| {
-        let kind = PartKind::parse(row.get_ref(0)?.as_str()?);
-        Ok(kind.map(|kind| (kind, row.get(1), row.get(2))))
-    })?;
+    Ok(stored(connection, collection)?.into_iter().map(|(part, _)| part).collect())
+}
+
+/// The same, each with the id up to which the documents that were there before have been entered; `None`: all of them.
+pub(crate) fn stored(
+    connection: &Connection,
+    collection: &str,
+) -> rusqlite::Result<Vec<(Part, Option<String>)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT kind, name, definition, filled_to FROM _switchyard_layout WHERE collection = ?1",
+    )?;
+    let mut rows = statement.query([collection])?;
     let mut parts = Vec::new();
-    for row in rows {
-        if let Some((kind, name, definition)) = row? {
-            parts.push(Part { kind, name: name?, definition: definition? });
+    while let Some(row) = rows.next()? {
+        if let Some(kind) = PartKind::parse(row.get_ref(0)?.as_str()?) {
+            parts.push((Part { kind, name: row.get(1)?, definition: row.get(2)? }, row.get(3)?));
         }
     }
     parts.sort();
     Ok(parts)
+}
+
+/// Notes up to which id the documents that were there before have been entered.
+pub(crate) fn set_filled_to(
+    connection: &Connection,
+    collection: &str,
+    part: &Part,
+    filled_to: Option<&str>,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE _switchyard_layout SET filled_to = ?4 WHERE collection = ?1 AND kind = ?2 AND name = ?3",
+        )?
+        .execute((collection, part.kind.as_str(), &part.name, filled_to))
+        .map(drop)
+}
+
+/// Whether a collection has search terms.
+pub(crate) fn is_searchable(connection: &Connection, collection: &str) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM _switchyard_layout WHERE collection = ?1 AND kind = 'search'")?
+        .exists([collection])
 }
 
 /// The collections that have tables.
@@ -135,6 +163,16 @@ pub(crate) fn terms_table(collection: &str) -> String {
 /// The view of a collection for people.
 pub(crate) fn view(collection: &str) -> String {
     format!("_{collection}_view")
+}
+
+/// The column of an index.
+pub(crate) fn index_column(index: &str) -> String {
+    format!("i_{index}")
+}
+
+/// The column of a unique attribute.
+pub(crate) fn unique_column(attribute: &str) -> String {
+    format!("u_{attribute}")
 }
 
 /// The b-tree over one column of a collection's table, quoted.

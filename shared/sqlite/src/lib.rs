@@ -47,6 +47,7 @@ mod open;
 mod pool;
 mod ranges;
 mod rows;
+mod statements;
 mod sweep;
 mod view;
 mod writer;

@@ -2,15 +2,16 @@
 //!
 //! First the tables, columns and trees are made, in one transaction: from then on every commit keeps them up to date.
 //! Then the documents that were there before are entered, a few in each transaction, between the commits of others.
-//! How far that has come is stored with it, so that a migration that was cut short goes on where it was.
+//! How far that has come is stored with it, so that a migration that was cut short goes on where it was. At the end what
+//! is declared no more is dropped; SQLite writes a table anew to drop a column of it.
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
 use switchyard_ambient::{Ambient, Timestamp};
 use switchyard_database::{Collection, Document, Error, Key, Projection, Result, Schema};
 
-use crate::commit::{Statements, bind_parts};
 use crate::fault::Fault;
 use crate::layout::{self, Part, PartKind};
+use crate::statements::{Statements, bind_parts};
 use crate::writer::Writer;
 use crate::{rows, view};
 
@@ -31,23 +32,40 @@ pub(crate) async fn migrate(writer: &Writer, ambient: &Ambient, schema: &Schema)
             }
         }
     }
-    Ok(())
+    // Last, so that a migration that is refused has taken nothing from the program that ran before.
+    let collections = schema.collections().to_vec();
+    writer.run(move |connection| drop_undeclared(connection, &collections)).await
 }
 
-/// Makes what is declared and not there, drops what is there and not declared.
+/// Makes what is declared and not there.
 fn lay_out(connection: &Connection, collections: &[&'static Collection]) -> Result<(), Fault> {
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     for collection in collections {
+        let name = collection.name;
         create_table(&transaction, collection)?;
-        let (stored, declared) =
-            (layout::stored_parts(&transaction, collection.name)?, layout::parts(collection));
-        for part in stored.iter().filter(|part| !declared.contains(part)) {
-            drop_part(&transaction, collection.name, part)?;
-        }
-        for part in declared.iter().filter(|part| !stored.contains(part)) {
-            add_part(&transaction, collection.name, part)?;
+        let stored = layout::stored_parts(&transaction, name)?;
+        for part in layout::parts(collection).iter().filter(|part| !stored.contains(part)) {
+            let other = stored.iter().find(|other| (other.kind, &other.name) == (part.kind, &part.name));
+            if let Some(other) = other {
+                drop_part(&transaction, name, other)?;
+            }
+            add_part(&transaction, name, part)?;
         }
         replace_view(&transaction, collection)?;
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+fn drop_undeclared(connection: &Connection, collections: &[&'static Collection]) -> Result<(), Fault> {
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    for collection in collections {
+        let declared = layout::parts(collection);
+        for part in layout::stored_parts(&transaction, collection.name)? {
+            if !declared.contains(&part) {
+                drop_part(&transaction, collection.name, &part)?;
+            }
+        }
     }
     transaction.commit()?;
     Ok(())
@@ -146,8 +164,11 @@ fn fill_some(
     now: Timestamp,
 ) -> Result<bool, Fault> {
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-    let Some(filled_to) = filled_to(&transaction, collection)? else { return Ok(false) };
-    let documents = documents_after(&transaction, collection, &filled_to)?;
+    let unfilled = unfilled(&transaction, collection)?;
+    let Some((_, filled_to)) = unfilled.iter().min_by_key(|(_, filled_to)| filled_to) else {
+        return Ok(false);
+    };
+    let documents = documents_after(&transaction, collection, filled_to)?;
     for document in &documents {
         enter(&transaction, collection, document)?;
     }
@@ -155,21 +176,19 @@ fn fill_some(
         check_unique(&transaction, collection, document, now)?;
     }
     let last = documents.last().map(|document| document.key.id());
-    transaction.execute(
-        "UPDATE _switchyard_layout SET filled_to = ?1 WHERE collection = ?2 AND filled_to IS NOT NULL",
-        (last, collection.name),
-    )?;
+    for (part, _) in &unfilled {
+        layout::set_filled_to(&transaction, collection.name, part, last)?;
+    }
     transaction.commit()?;
     Ok(last.is_some())
 }
 
-/// Up to which id everything is filled; `None` where nothing is missing.
-fn filled_to(connection: &Connection, collection: &Collection) -> rusqlite::Result<Option<String>> {
-    connection.query_row(
-        "SELECT min(filled_to) FROM _switchyard_layout WHERE collection = ?1",
-        [collection.name],
-        |row| row.get(0),
-    )
+/// What is declared and not filled, with the id up to which it is.
+fn unfilled(connection: &Connection, collection: &Collection) -> rusqlite::Result<Vec<(Part, String)>> {
+    let declared = layout::parts(collection);
+    let stored = layout::stored(connection, collection.name)?;
+    let unfilled = stored.into_iter().filter_map(|(part, filled_to)| Some((part, filled_to?)));
+    Ok(unfilled.filter(|(part, _)| declared.contains(part)).collect())
 }
 
 fn documents_after(
@@ -196,7 +215,7 @@ fn documents_after(
 
 /// Stores what follows from a document beside it. Its version stays.
 fn enter(connection: &Connection, collection: &Collection, document: &Document) -> Result<(), Fault> {
-    let statements = Statements::new(collection.name, layout::parts(collection));
+    let statements = Statements::new(collection.name, layout::parts(collection), Vec::new());
     let projection = Projection::of(document);
     let settings: Vec<_> = statements
         .parts
@@ -224,7 +243,7 @@ fn check_unique(
     now: Timestamp,
 ) -> Result<(), Fault> {
     for guard in Projection::of(document).guards {
-        let column = format!("u_{}", guard.attribute());
+        let column = layout::unique_column(guard.attribute());
         let (table, tree) = (layout::table(collection.name), layout::tree(collection.name, &column));
         let other: Option<String> = connection
             .prepare_cached(&format!(

@@ -15,6 +15,12 @@ use crate::layout;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Statements that a connection keeps prepared: a handful for each collection that a program uses.
 const PREPARED_STATEMENTS: usize = 128;
+/// Pages that the writer, and that all readers together, keep at the most. What is not used is not allocated.
+const WRITER_CACHE_KIB: i64 = 8 * 1024;
+const READERS_CACHE_KIB: i64 = 16 * 1024;
+/// Pages of 4 KiB in the log before they are written to the file: each time costs two `fsync`s, and a page that many
+/// transactions wrote is written once.
+const CHECKPOINT_PAGES: i64 = 4000;
 /// Marks a file as one of this layer's ("SWYD"), in the header where `file` and others look for it.
 const APPLICATION_ID: i32 = 0x5357_5944;
 
@@ -25,7 +31,7 @@ pub(crate) fn writer(path: &Path) -> Result<Connection> {
             .map_err(|fault| unusable(path, &format!("its folder cannot be created: {fault}")))?;
     }
     let connection = connect(path).map_err(|fault| unusable(path, &fault.to_string()))?;
-    prepare_file(&connection).map_err(|fault| match Error::from(fault) {
+    prepare_writer(&connection).map_err(|fault| match Error::from(fault) {
         Error::Invalid(reason) => Error::Invalid(format!("the database file {path:?} {reason}")),
         Error::Corrupt(reason) => Error::Corrupt(format!("the database file {path:?}: {reason}")),
         error => unusable(path, &error.to_string()),
@@ -33,10 +39,13 @@ pub(crate) fn writer(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-/// A connection that reads the file at `path`. It never waits for a lock: [`Pool`](crate::pool::Pool) does.
-pub(crate) fn reader(path: &Path) -> Result<Connection> {
+/// One of `count` connections that read the file at `path`. It never waits for a lock: [`Pool`](crate::pool::Pool)
+/// does.
+pub(crate) fn reader(path: &Path, count: usize) -> Result<Connection> {
+    let cache_kib = READERS_CACHE_KIB / i64::try_from(count).unwrap_or(1).max(1);
     let open = || -> Result<Connection, Fault> {
         let connection = connect(path)?;
+        connection.pragma_update(None, "cache_size", -cache_kib)?;
         connection.pragma_update(None, "query_only", true)?;
         connection.busy_timeout(Duration::ZERO)?;
         Ok(connection)
@@ -72,7 +81,9 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     )
 }
 
-fn prepare_file(connection: &Connection) -> Result<(), Fault> {
+fn prepare_writer(connection: &Connection) -> Result<(), Fault> {
+    connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     let application_id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     if application_id != APPLICATION_ID {
         let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;

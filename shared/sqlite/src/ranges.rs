@@ -55,7 +55,7 @@ impl Select {
         let table = layout::table(name);
         let (column, from_clause, prefix) = match &range.source {
             Source::Index { index, partition } => {
-                let column = format!("i_{}", index.name);
+                let column = layout::index_column(index.name);
                 let tree = layout::tree(name, &column);
                 // Told which tree to use, SQLite cannot take it into its head to sort instead.
                 (format!("d.{column}"), format!("{table} AS d INDEXED BY {tree}"), &partition[..])

@@ -38,7 +38,7 @@ pub(crate) fn lookup(
     unique: &UniqueKey,
     now: Timestamp,
 ) -> Result<Option<Document>, Fault> {
-    let (collection, column) = (unique.collection(), format!("u_{}", unique.attribute()));
+    let (collection, column) = (unique.collection(), layout::unique_column(unique.attribute()));
     let sql = format!(
         "SELECT id, version, doc, expires_at FROM {} INDEXED BY {} \
          WHERE {column} = ?1 AND (expires_at IS NULL OR expires_at > ?2)",

@@ -2,20 +2,24 @@
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use switchyard_ambient::Ambient;
 use switchyard_database::{Batch, Error, Result, Version};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::commit::{self, Tables, Work};
+use crate::commit::{self, Work};
 use crate::fault::Fault;
 use crate::pool::Pool;
+use crate::statements::Tables;
 
 /// Jobs that may wait; who comes later waits to be let in.
 const QUEUE: usize = 1024;
 /// Batches in one transaction, so that nobody waits long for others.
 const GROUP: usize = 256;
+/// How long a group is kept open at the most.
+const LONGEST_PATIENCE: Duration = Duration::from_millis(1);
 
 /// Hands jobs to the thread that writes. Dropping it ends the thread, once the accepted jobs are done.
 #[derive(Debug)]
@@ -32,7 +36,8 @@ enum Job {
 
 struct Waiting {
     work: Work,
-    reply: oneshot::Sender<Result<Vec<Version>>>,
+    /// The work goes back too: freeing it is left to the caller.
+    reply: oneshot::Sender<(Result<Vec<Version>>, Work)>,
 }
 
 /// What the writer writes through.
@@ -57,7 +62,7 @@ impl Writer {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let thread = thread::Builder::new()
             .name("sqlite-writer".to_owned())
-            .spawn(move || run(&source, queue, &ambient))
+            .spawn(move || run(&source, Queue::new(queue), &ambient))
             .map_err(|fault| Error::Unavailable(format!("no thread can be started: {fault}")))?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
@@ -65,7 +70,10 @@ impl Writer {
     pub(crate) async fn commit(&self, batch: &Batch) -> Result<Vec<Version>> {
         let (reply, answer) = oneshot::channel();
         self.send(Job::Commit(Waiting { work: Work::new(batch)?, reply })).await?;
-        answer.await.map_err(|_| Error::OutcomeUnknown("the thread that writes has ended".to_owned()))?
+        match answer.await {
+            Ok((outcome, _work)) => outcome,
+            Err(_) => Err(Error::OutcomeUnknown("the thread that writes has ended".to_owned())),
+        }
     }
 
     /// Runs `task` on the thread that writes, between transactions. For tasks that can be repeated.
@@ -112,33 +120,73 @@ fn ended() -> Error {
     Error::Unavailable("the thread that writes has ended".to_owned())
 }
 
-fn run(source: &Source, mut queue: mpsc::Receiver<Job>, ambient: &Ambient) {
+fn run(source: &Source, mut queue: Queue, ambient: &Ambient) {
     let mut tables = Tables::default();
-    let mut next = None;
-    while let Some(job) = next.take().or_else(|| queue.blocking_recv()) {
+    while let Some(job) = queue.next() {
         match job {
             Job::Task(task) => {
                 // Where there is no connection, the task is dropped, and with it the sender of its answer.
                 let _ = source.with(task);
             }
             Job::Commit(first) => {
-                let mut group = vec![first];
-                while group.len() < GROUP {
-                    match queue.try_recv() {
-                        Ok(Job::Commit(waiting)) => group.push(waiting),
-                        Ok(task) => {
-                            next = Some(task);
-                            break;
-                        }
-                        Err(_) => break,
-                    }
-                }
+                let group = queue.group(first);
+                let start = Instant::now();
                 let outcomes = source
                     .with(|connection| commit_group(connection, &mut tables, &group, ambient))
                     .flatten();
+                queue.pace(group.len(), start.elapsed());
                 answer(group, outcomes);
             }
         }
+    }
+}
+
+/// The jobs that wait.
+struct Queue {
+    jobs: mpsc::Receiver<Job>,
+    /// Taken out while looking for something else.
+    next: Option<Job>,
+    /// Batches in the last group.
+    expected: usize,
+    /// How long it is worth while to wait for as many again.
+    patience: Duration,
+}
+
+impl Queue {
+    fn new(jobs: mpsc::Receiver<Job>) -> Self {
+        Self { jobs, next: None, expected: 1, patience: Duration::ZERO }
+    }
+
+    /// Waits for a job; `None` when there will be none.
+    fn next(&mut self) -> Option<Job> {
+        self.next.take().or_else(|| self.jobs.blocking_recv())
+    }
+
+    /// Who was answered a moment ago is likely about to come again: without waiting for them, one of them would go
+    /// ahead alone, and all the others wait for its transaction.
+    fn group(&mut self, first: Waiting) -> Vec<Waiting> {
+        let mut group = vec![first];
+        let start = Instant::now();
+        while group.len() < GROUP {
+            match self.jobs.try_recv() {
+                Ok(Job::Commit(waiting)) => group.push(waiting),
+                Ok(task) => {
+                    self.next = Some(task);
+                    break;
+                }
+                Err(_) if group.len() < self.expected && start.elapsed() < self.patience => {
+                    thread::yield_now();
+                }
+                Err(_) => break,
+            }
+        }
+        group
+    }
+
+    /// Sets the pace by the last transaction.
+    fn pace(&mut self, batches: usize, duration: Duration) {
+        self.expected = batches;
+        self.patience = (duration / 2).min(LONGEST_PATIENCE);
     }
 }
 
@@ -146,12 +194,12 @@ fn answer(group: Vec<Waiting>, outcomes: Result<Vec<Result<Vec<Version>>>>) {
     match outcomes {
         Ok(outcomes) => {
             for (waiting, outcome) in group.into_iter().zip(outcomes) {
-                let _ = waiting.reply.send(outcome);
+                let _ = waiting.reply.send((outcome, waiting.work));
             }
         }
         Err(error) => {
             for waiting in group {
-                let _ = waiting.reply.send(Err(error.clone()));
+                let _ = waiting.reply.send((Err(error.clone()), waiting.work));
             }
         }
     }
