@@ -20,8 +20,8 @@ pub fn settings() -> IdentitySettings {
     let ring = |text| KeyRing::parse(text).expect("the keys are long enough");
     IdentitySettings {
         signing_keys: KEYS.clone(),
-        password_pepper: ring("pepper for tests, in no way secret"),
-        audit_key: ring("audit key for tests, in no way secret"),
+        password_pepper: ring("pepper for tests and in no way secret"),
+        audit_key: ring("audit key for tests and in no way secret"),
         token_issuer: "switchyard".to_owned(),
         token_audience: "switchyard".to_owned(),
         access_token_ttl: Duration::from_secs(15 * 60),

@@ -5,7 +5,7 @@ use switchyard_database::{Collection, Entity, Error, Transaction};
 use super::{AuditEvent, AuditRecord, CHAINS};
 use crate::secret::{KeyRing, hex};
 use crate::value::user_agent_text;
-use crate::{Actor, Context, rfc3339};
+use crate::{Actor, Context};
 
 /// The end of a chain: what the next entry is joined to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -99,7 +99,7 @@ fn record(end: &Chain, chain: u8, context: &Context, event: &AuditEvent, ambient
         entry_id: ambient.uuid_v7().to_string(),
         chain,
         sequence,
-        at: rfc3339::to_millisecond(context.now),
+        at: context.now,
         actor,
         actor_roles,
         action: action.as_str().to_owned(),

@@ -1,9 +1,11 @@
+use std::time::Duration;
+
 use switchyard_ambient::Timestamp;
 use switchyard_database::{Entity, Filter, Query, Transaction};
 
 use super::{AuditEntry, AuditEvent, AuditRecord, AuditVerification, append, verify};
 use crate::core::Core;
-use crate::{AuditError, Context, Listed, PageRequest, Permission, UserId};
+use crate::{AuditError, Context, Listed, PageRequest, Permission, UserId, rfc3339};
 
 /// Which entries to list: those that fit everything that is given, the latest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -101,7 +103,8 @@ fn query_of(filter: &AuditFilter, page: &PageRequest) -> Query {
         query = query.at_least([from]);
     }
     if let Some(to) = filter.to {
-        query = query.at_most([to]);
+        // Times are shown to the millisecond and stored to the microsecond, so that entries keep their order.
+        query = query.below([rfc3339::to_millisecond(to) + Duration::from_millis(1)]);
     }
     query.descending().limit(page.limit).after(page.cursor.clone())
 }

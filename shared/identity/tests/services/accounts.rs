@@ -1,0 +1,355 @@
+//! Registering, signing in, the lock-out, the password, the first admin.
+
+use std::time::Duration;
+
+use crate::world::{ADMIN_PASSWORD, PASSWORD, World, login, on_every_backend, registration};
+use futures::future::join_all;
+use switchyard_identity::{
+    AccountError, AuditFilter, FirstAdmin, FirstAdminOutcome, NewImportedUser, PasswordHash, Precondition,
+    Refused, Secret, SessionError, UserError, UserFields, UserFilter, UserStatus, testing,
+};
+
+on_every_backend! {
+    of_a_hundred_registrations_of_one_address_one_succeeds,
+    of_a_hundred_wrong_passwords_at_once_five_are_verified,
+    two_processes_that_make_the_first_admin_make_one,
+}
+
+async fn of_a_hundred_registrations_of_one_address_one_succeeds(world: World) {
+    let context = &world.anyone();
+    let results = join_all((0..100).map(|n| {
+        let email = if n % 2 == 0 { "ada@example.com" } else { "ADA@Example.Com" };
+        let identity = world.identity.clone();
+        async move { identity.accounts().register(context, &registration(email)).await }
+    }))
+    .await;
+    let taken = results.iter().filter(|result| **result == Err(AccountError::EmailTaken)).count();
+    assert_eq!((results.iter().filter(|result| result.is_ok()).count(), taken), (1, 99));
+    let stats = world.identity.users().stats(&world.system()).await.unwrap();
+    assert_eq!((stats.total, stats.by_role["customer"], stats.registered_last_7_days), (1, 1, 1));
+    assert!(world.audit_is_intact().await);
+}
+
+async fn of_a_hundred_wrong_passwords_at_once_five_are_verified(world: World) {
+    let id = world.register("ada@example.com").await.user.id;
+    for email in ["ada@example.com", "nobody@example.com"] {
+        let context = &world.anyone();
+        let results = join_all((0..100).map(|_| {
+            let identity = world.identity.clone();
+            async move { identity.accounts().login(context, &login(email, "wrong")).await.unwrap_err() }
+        }))
+        .await;
+        let wrong = results.iter().filter(|error| **error == AccountError::InvalidCredentials).count();
+        let locked = AccountError::AccountLocked { retry_after: Duration::from_secs(900) };
+        assert_eq!((wrong, results.iter().filter(|error| **error == locked).count()), (5, 95), "{email}");
+    }
+    let user = world.identity.users().get(&world.system(), id).await.unwrap();
+    assert_eq!(user.value.status, UserStatus::Locked);
+    assert_eq!(
+        world.audited(id).await.iter().filter(|entry| *entry == "account.signed_in Failure").count(),
+        5
+    );
+    assert_eq!(world.audited(id).await.iter().filter(|entry| *entry == "account.locked Success").count(), 1);
+}
+
+async fn two_processes_that_make_the_first_admin_make_one(world: World) {
+    let context = &world.system();
+    let results = join_all(["one@example.com", "two@example.com", "one@example.com"].map(|email| {
+        let identity = world.again_with(testing::settings());
+        let admin = FirstAdmin { email: email.parse().unwrap(), password: ADMIN_PASSWORD.parse().unwrap() };
+        async move { identity.accounts().ensure_first_admin(context, &admin).await.unwrap() }
+    }))
+    .await;
+    let made = results.iter().filter(|outcome| matches!(outcome, FirstAdminOutcome::Created(_))).count();
+    assert_eq!(made, 1);
+    assert_eq!(world.identity.users().stats(context).await.unwrap().by_role["admin"], 1);
+}
+
+#[tokio::test]
+async fn registering_makes_a_customer_who_is_signed_in() {
+    let world = World::new().await;
+    let signed_in = world.register("Ada@Example.com").await;
+    let user = &signed_in.user;
+    assert_eq!(user.email.as_str(), "Ada@Example.com");
+    assert_eq!(user.role.as_ref().map(|role| role.as_str()), Some("customer"));
+    assert_eq!(user.status, UserStatus::Active);
+    assert!(!user.email_verified && !user.mfa_enabled);
+    assert_eq!(user.created_at, world.now());
+    assert_eq!(user.last_login_at, Some(world.now()));
+    assert_eq!(signed_in.tokens.expires_in, Duration::from_secs(900));
+    let context = world.as_user(&signed_in).await;
+    assert_eq!(world.identity.accounts().me(&context).await.unwrap().value, signed_in.user);
+    assert_eq!(world.audited(user.id).await, ["account.registered Success"]);
+}
+
+#[tokio::test]
+async fn an_address_is_taken_in_whatever_case_and_after_its_user_was_deleted() {
+    let world = World::new().await;
+    let (id, context) = world.customer("ada@example.com").await;
+    world.identity.users().delete(&context, id, Precondition::NONE).await.unwrap();
+    let again = world.identity.accounts().register(&world.anyone(), &registration("ADA@example.com")).await;
+    assert_eq!(again, Err(AccountError::EmailTaken));
+}
+
+#[tokio::test]
+async fn a_password_that_is_easy_to_guess_is_refused_with_the_reason() {
+    let world = World::new().await;
+    let weak = switchyard_identity::Registration {
+        password: "password123".parse().unwrap(),
+        ..registration("ada@example.com")
+    };
+    let reason = "must not be one of the most common passwords".to_owned();
+    let refused = world.identity.accounts().register(&world.anyone(), &weak).await;
+    assert_eq!(refused, Err(AccountError::WeakPassword { reason }));
+}
+
+#[tokio::test]
+async fn the_address_is_found_in_whatever_case_and_the_login_is_noted() {
+    let world = World::new().await;
+    let id = world.register("ada@example.com").await.user.id;
+    world.minutes_pass(60);
+    let signed_in = world.log_in("ADA@EXAMPLE.COM", PASSWORD).await.unwrap();
+    assert_eq!((signed_in.user.id, signed_in.user.last_login_at), (id, Some(world.now())));
+    assert_eq!(world.audited(id).await, ["account.signed_in Success", "account.registered Success"]);
+}
+
+#[tokio::test]
+async fn an_unknown_address_and_a_wrong_password_look_the_same() {
+    let world = World::new().await;
+    let id = world.register("ada@example.com").await.user.id;
+    assert_eq!(world.log_in("ada@example.com", "wrong").await, Err(AccountError::InvalidCredentials));
+    assert_eq!(world.log_in("eve@example.com", "wrong").await, Err(AccountError::InvalidCredentials));
+    let filter = AuditFilter { action: Some("account.signed_in".to_owned()), ..AuditFilter::default() };
+    let subjects: Vec<_> =
+        world.entries(&filter).await.into_iter().filter_map(|entry| entry.subject).collect();
+    assert!(subjects.contains(&id.to_string()));
+    // A stranger's address is not written down: people type their passwords into the wrong field.
+    assert!(subjects.iter().any(|subject| subject.starts_with("address:")));
+    assert!(!subjects.iter().any(|subject| subject.contains("eve")));
+}
+
+#[tokio::test]
+async fn five_failures_in_a_row_lock_an_account_for_fifteen_minutes() {
+    let world = World::new().await;
+    world.register("ada@example.com").await;
+    for _ in 0..5 {
+        assert_eq!(world.log_in("ada@example.com", "wrong").await, Err(AccountError::InvalidCredentials));
+    }
+    world.minutes_pass(5);
+    let locked = AccountError::AccountLocked { retry_after: Duration::from_secs(600) };
+    assert_eq!(world.log_in("ada@example.com", PASSWORD).await, Err(locked));
+    world.minutes_pass(10);
+    let signed_in = world.log_in("ada@example.com", PASSWORD).await.unwrap();
+    assert_eq!(signed_in.user.status, UserStatus::Active);
+}
+
+#[tokio::test]
+async fn a_success_ends_the_row_of_failures() {
+    let world = World::new().await;
+    world.register("ada@example.com").await;
+    for _ in 0..3 {
+        for _ in 0..4 {
+            assert_eq!(world.log_in("ada@example.com", "wrong").await, Err(AccountError::InvalidCredentials));
+        }
+        assert!(world.log_in("ada@example.com", PASSWORD).await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn the_fifth_guess_may_still_be_right() {
+    let world = World::new().await;
+    let id = world.register("ada@example.com").await.user.id;
+    for _ in 0..4 {
+        assert_eq!(world.log_in("ada@example.com", "wrong").await, Err(AccountError::InvalidCredentials));
+    }
+    assert!(world.log_in("ada@example.com", PASSWORD).await.is_ok());
+    assert!(!world.audited(id).await.contains(&"account.locked Success".to_owned()));
+}
+
+#[tokio::test]
+async fn after_a_lock_five_more_guesses_are_allowed() {
+    let world = World::new().await;
+    world.register("ada@example.com").await;
+    for _ in 0..2 {
+        for _ in 0..5 {
+            assert_eq!(world.log_in("ada@example.com", "wrong").await, Err(AccountError::InvalidCredentials));
+        }
+        assert!(matches!(
+            world.log_in("ada@example.com", "wrong").await,
+            Err(AccountError::AccountLocked { .. })
+        ));
+        world.minutes_pass(15);
+    }
+}
+
+#[tokio::test]
+async fn an_admin_lifts_a_lock() {
+    let world = World::new().await;
+    let (_, admin) = world.admin().await;
+    let id = world.register("ada@example.com").await.user.id;
+    for _ in 0..5 {
+        world.log_in("ada@example.com", "wrong").await.unwrap_err();
+    }
+    let locked = UserFilter { status: Some(UserStatus::Locked), ..UserFilter::default() };
+    let page = switchyard_identity::PageRequest::first(10);
+    let listed = world.identity.users().list(&admin, &locked, &page).await.unwrap();
+    assert_eq!(listed.items.iter().map(|user| user.id).collect::<Vec<_>>(), [id]);
+    assert_eq!(world.identity.users().stats(&admin).await.unwrap().locked, 1);
+    let unlocked = world.identity.users().unlock(&admin, id).await.unwrap();
+    assert_eq!(unlocked.value.status, UserStatus::Active);
+    assert_eq!(world.identity.users().stats(&admin).await.unwrap().locked, 0);
+    assert!(world.log_in("ada@example.com", PASSWORD).await.is_ok());
+}
+
+#[tokio::test]
+async fn that_an_account_is_disabled_is_told_only_after_the_right_password() {
+    let world = World::new().await;
+    let (_, admin) = world.admin().await;
+    let id = world.register("ada@example.com").await.user.id;
+    world.identity.users().disable(&admin, id).await.unwrap();
+    assert_eq!(world.log_in("ada@example.com", "wrong").await, Err(AccountError::InvalidCredentials));
+    assert_eq!(world.log_in("ada@example.com", PASSWORD).await, Err(AccountError::AccountDisabled));
+    assert!(world.audited(id).await.contains(&"account.signed_in Denied".to_owned()));
+    world.identity.users().enable(&admin, id).await.unwrap();
+    assert!(world.log_in("ada@example.com", PASSWORD).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_account_that_is_deleted_or_has_no_password_is_like_none() {
+    let world = World::new().await;
+    let (id, context) = world.customer("ada@example.com").await;
+    world.identity.users().delete(&context, id, Precondition::NONE).await.unwrap();
+    assert_eq!(world.log_in("ada@example.com", PASSWORD).await, Err(AccountError::InvalidCredentials));
+    let invited = switchyard_identity::NewUser {
+        email: "eve@example.com".parse().unwrap(),
+        name: "Eve".parse().unwrap(),
+        roles: None,
+    };
+    world.identity.users().create(&world.system(), &invited).await.unwrap();
+    assert_eq!(world.log_in("eve@example.com", PASSWORD).await, Err(AccountError::InvalidCredentials));
+}
+
+#[tokio::test]
+async fn an_imported_hash_is_brought_up_to_date_at_the_first_login() {
+    let world = World::new().await;
+    let hash = PasswordHash::import(&bcrypt::hash("short", 5).unwrap()).unwrap();
+    let imported = NewImportedUser {
+        email: "ada@example.com".parse().unwrap(),
+        name: "Ada".parse().unwrap(),
+        roles: None,
+        password_hash: Some(hash),
+        email_verified: true,
+        created_at: None,
+    };
+    world.identity.users().import(&world.system(), &[imported]).await.unwrap();
+    let stored = |id: String| {
+        let world = &world;
+        async move { world.document("credentials", &id).await.body["password"].as_str().unwrap().to_owned() }
+    };
+    let signed_in = world.log_in("ada@example.com", "short").await.unwrap();
+    let after = stored(signed_in.user.id.to_string()).await;
+    assert!(after.starts_with("hmac-bcrypt:") && after.contains(":$2b$04$"), "{after}");
+    assert!(world.log_in("ada@example.com", "short").await.is_ok());
+    assert_eq!(stored(signed_in.user.id.to_string()).await, after);
+}
+
+#[tokio::test]
+async fn changing_the_password_ends_the_other_sessions_and_keeps_this_one() {
+    let world = World::new().await;
+    let other = world.register("ada@example.com").await;
+    let this = world.log_in("ada@example.com", PASSWORD).await.unwrap();
+    let context = world.as_user(&this).await;
+    let new = "copper whistle under nine moons";
+    let accounts = world.identity.accounts();
+    accounts.change_password(&context, &Secret::new(PASSWORD), &new.parse().unwrap()).await.unwrap();
+    let refresh = |token: Secret| {
+        let world = &world;
+        async move { world.identity.sessions().refresh(&world.anyone(), token.expose()).await }
+    };
+    assert_eq!(refresh(other.tokens.refresh_token).await, Err(SessionError::RefreshTokenInvalid));
+    assert!(refresh(this.tokens.refresh_token).await.is_ok());
+    assert_eq!(world.log_in("ada@example.com", PASSWORD).await, Err(AccountError::InvalidCredentials));
+    assert!(world.log_in("ada@example.com", new).await.is_ok());
+}
+
+#[tokio::test]
+async fn who_holds_an_access_token_can_guess_at_the_password_no_longer_than_a_stranger() {
+    let world = World::new().await;
+    let (id, context) = world.customer("ada@example.com").await;
+    let new = "copper whistle under nine moons".parse().unwrap();
+    let accounts = world.identity.accounts();
+    for _ in 0..5 {
+        let refused = accounts.change_password(&context, &Secret::new("wrong"), &new).await;
+        assert_eq!(refused, Err(AccountError::InvalidCredentials));
+    }
+    let refused = accounts.change_password(&context, &Secret::new(PASSWORD), &new).await;
+    assert_eq!(refused, Err(AccountError::AccountLocked { retry_after: Duration::from_secs(900) }));
+    assert_eq!(
+        world.audited(id).await.iter().filter(|e| *e == "account.password_changed Failure").count(),
+        5
+    );
+}
+
+#[tokio::test]
+async fn a_new_password_that_is_easy_to_guess_changes_nothing() {
+    let world = World::new().await;
+    let (_, context) = world.customer("ada@example.com").await;
+    let weak = "lovelace1".parse().unwrap();
+    let refused = world.identity.accounts().change_password(&context, &Secret::new(PASSWORD), &weak).await;
+    assert!(matches!(refused, Err(AccountError::WeakPassword { .. })), "{refused:?}");
+    assert!(world.log_in("ada@example.com", PASSWORD).await.is_ok());
+}
+
+#[tokio::test]
+async fn the_first_admin_is_made_once_and_nobody_is_promoted() {
+    let world = World::new().await;
+    let accounts = world.identity.accounts();
+    world.register("ada@example.com").await;
+    let email = |text: &str| text.parse().unwrap();
+    let admin = |text| FirstAdmin { email: email(text), password: ADMIN_PASSWORD.parse().unwrap() };
+    let taken = accounts.ensure_first_admin(&world.system(), &admin("ADA@example.com")).await;
+    assert_eq!(taken, Err(AccountError::EmailTaken));
+    let (id, password) =
+        accounts.make_first_admin(&world.system(), &email("root@localhost")).await.unwrap().unwrap();
+    let signed_in = world.log_in("root@localhost", password.expose()).await.unwrap();
+    assert_eq!(signed_in.user.id, id);
+    assert_eq!(signed_in.user.role.unwrap().as_str(), "admin");
+    assert_eq!(accounts.make_first_admin(&world.system(), &email("two@localhost")).await, Ok(None));
+    let again = accounts.ensure_first_admin(&world.system(), &admin("root2@example.com")).await;
+    assert_eq!(again, Ok(FirstAdminOutcome::AlreadyThere));
+}
+
+#[tokio::test]
+async fn a_user_changes_their_own_name_and_address() {
+    let world = World::new().await;
+    world.register("eve@example.com").await;
+    let (_, context) = world.customer("ada@example.com").await;
+    let accounts = world.identity.accounts();
+    let me = accounts.me(&context).await.unwrap();
+    let rename = |fields: &UserFields| {
+        Ok::<_, UserError>(UserFields { name: "Ada King".parse().unwrap(), ..fields.clone() })
+    };
+    let read = me.tag.as_str().to_owned();
+    let is_read = move |tag: &str| tag == read;
+    let unchanged = Precondition::new(&is_read);
+    let changed = accounts.edit_me(&context, unchanged, rename).await.unwrap();
+    assert_eq!(changed.value.name.as_str(), "Ada King");
+    assert_ne!(changed.tag, me.tag);
+    let late = accounts.edit_me(&context, unchanged, rename).await;
+    assert_eq!(late, Err(UserError::PreconditionFailed.into()));
+    let take = |fields: &UserFields| {
+        Ok::<_, UserError>(UserFields { email: "EVE@example.com".parse().unwrap(), ..fields.clone() })
+    };
+    assert_eq!(accounts.edit_me(&context, Precondition::NONE, take).await, Err(UserError::EmailTaken.into()));
+}
+
+#[tokio::test]
+async fn nobody_and_who_was_deleted_have_no_account() {
+    let world = World::new().await;
+    let (id, context) = world.customer("ada@example.com").await;
+    world.identity.users().delete(&world.system(), id, Precondition::NONE).await.unwrap();
+    for context in [context, world.anyone()] {
+        let refused = world.identity.accounts().me(&context).await;
+        assert_eq!(refused, Err(UserError::Refused(Refused::Unauthenticated)));
+    }
+}

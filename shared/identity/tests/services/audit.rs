@@ -1,0 +1,239 @@
+//! What the audit log says, and that it notices who changes it.
+
+use futures::future::join_all;
+use switchyard_database::{Document, Key, Operation, Scan};
+use switchyard_identity::{
+    Action, AuditBreak, AuditError, AuditEvent, AuditFilter, AuditVerification, BreakReason, Context,
+    Outcome, PageRequest, Precondition, Refused, UserFields,
+};
+
+use crate::world::{World, collection, on_every_backend};
+
+on_every_backend! {
+    chains_stay_whole_under_many_writers,
+    an_entry_that_is_changed_or_removed_is_named,
+}
+
+async fn verify(world: &World) -> AuditVerification {
+    world.identity.audit().verify(&world.system()).await.unwrap()
+}
+
+/// All entries as they are stored.
+async fn stored(world: &World) -> Vec<Document> {
+    world.db.backend().scan(&Scan::new(collection("audit_entries"))).await.unwrap().documents
+}
+
+/// Enough entries for some chain to have several.
+async fn write(world: &World, count: usize) {
+    for _ in 0..count.div_ceil(40) {
+        let records = (0..40).map(|n| async move {
+            let event = AuditEvent::new(Action::new("test.done")).subject("s").detail("n", n);
+            world
+                .db
+                .transact(|tx| {
+                    let event = event.clone();
+                    async move { world.identity.audit().record(&tx, &world.system(), &[event]).await }
+                })
+                .await
+                .unwrap();
+        });
+        join_all(records).await;
+    }
+}
+
+fn place(document: &Document) -> (u8, i64) {
+    let number = |field: &str| document.body[field].as_i64().unwrap();
+    (u8::try_from(number("chain")).unwrap(), number("sequence"))
+}
+
+async fn chains_stay_whole_under_many_writers(world: World) {
+    write(&world, 200).await;
+    assert_eq!(verify(&world).await, AuditVerification { valid: true, entries: 200, first_break: None });
+}
+
+async fn an_entry_that_is_changed_or_removed_is_named(world: World) {
+    write(&world, 400).await;
+    let mut entries = stored(&world).await;
+    entries.sort_by_key(place);
+    // One that has one before it and one behind it in its chain.
+    let middle =
+        entries.windows(3).find(|three| three.iter().all(|e| place(e).0 == place(&three[0]).0)).unwrap()[1]
+            .clone();
+    let (chain, sequence) = place(&middle);
+    let entry_id = Some(middle.body["entry_id"].as_str().unwrap().to_owned());
+    let broken = |entry_id: &Option<String>, reason| {
+        Some(AuditBreak { chain, sequence, entry_id: entry_id.clone(), reason })
+    };
+
+    let mut altered = middle.body.clone();
+    altered["details"]["n"] = "another".into();
+    let replace = |previous: &Document, body| Operation::Replace {
+        previous: previous.clone(),
+        body,
+        expires_at: previous.expires_at,
+    };
+    world.tamper(replace(&middle, altered)).await;
+    assert_eq!(verify(&world).await.first_break, broken(&entry_id, BreakReason::Altered));
+
+    let altered = world.document("audit_entries", middle.key.id()).await;
+    world.tamper(Operation::Delete { previous: altered }).await;
+    assert_eq!(verify(&world).await.first_break, broken(&None, BreakReason::Missing));
+
+    let restored =
+        Operation::Create { key: middle.key.clone(), body: middle.body, expires_at: middle.expires_at };
+    world.tamper(restored).await;
+    assert!(verify(&world).await.valid);
+}
+
+#[tokio::test]
+async fn an_end_that_is_set_back_or_removed_is_noticed() {
+    let world = World::new().await;
+    write(&world, 40).await;
+    let before = world.db.backend().scan(&Scan::new(collection("audit_chains"))).await.unwrap().documents;
+    write(&world, 400).await;
+    let end = before[0].clone();
+    let chain: u8 = end.key.id().parse().unwrap();
+    let earlier = end.body["sequence"].as_i64().unwrap();
+    let current = world.document("audit_chains", end.key.id()).await;
+    assert_ne!(current.body, end.body);
+
+    // Set back to what it once was: genuine, but entries stand behind it.
+    let set_back = Operation::Replace { previous: current.clone(), body: end.body.clone(), expires_at: None };
+    world.tamper(set_back).await;
+    let found = verify(&world).await.first_break.unwrap();
+    assert_eq!((found.chain, found.reason), (chain, BreakReason::BeyondEnd));
+    assert!(found.sequence > earlier);
+
+    // Set to where it suits: the code is not right any more.
+    let mut forged = end.body.clone();
+    forged["sequence"] = (earlier - 1).into();
+    let previous = world.document("audit_chains", end.key.id()).await;
+    world.tamper(Operation::Replace { previous, body: forged, expires_at: None }).await;
+    let found = verify(&world).await.first_break.unwrap();
+    assert_eq!((found.chain, found.reason), (chain, BreakReason::EndAltered));
+
+    let previous = world.document("audit_chains", end.key.id()).await;
+    world.tamper(Operation::Delete { previous }).await;
+    let found = verify(&world).await.first_break.unwrap();
+    assert_eq!((found.chain, found.reason), (chain, BreakReason::BeyondEnd));
+
+    let key = Key::new(collection("audit_chains"), current.key.id()).unwrap();
+    world.tamper(Operation::Create { key, body: current.body, expires_at: None }).await;
+    assert!(verify(&world).await.valid);
+}
+
+#[tokio::test]
+async fn the_last_entry_of_a_chain_is_missed_too() {
+    let world = World::new().await;
+    write(&world, 200).await;
+    let mut entries = stored(&world).await;
+    entries.sort_by_key(place);
+    let chain = place(&entries[0]).0;
+    let last = entries.iter().rfind(|entry| place(entry).0 == chain).unwrap().clone();
+    let sequence = place(&last).1;
+    world.tamper(Operation::Delete { previous: last }).await;
+    let found = verify(&world).await.first_break;
+    assert_eq!(found, Some(AuditBreak { chain, sequence, entry_id: None, reason: BreakReason::Missing }));
+}
+
+#[tokio::test]
+async fn entries_expire_after_six_years_without_breaking_a_chain() {
+    let world = World::new().await;
+    write(&world, 200).await;
+    world.days_pass(3 * 365);
+    write(&world, 200).await;
+    world.days_pass(3 * 365 + 3);
+    assert_eq!(verify(&world).await, AuditVerification { valid: true, entries: 200, first_break: None });
+    world.days_pass(3 * 365);
+    assert_eq!(verify(&world).await, AuditVerification { valid: true, entries: 0, first_break: None });
+}
+
+#[tokio::test]
+async fn an_entry_says_who_did_what_to_whom_from_where() {
+    let world = World::new().await;
+    let (admin_id, admin) = world.admin().await;
+    let (id, _) = world.customer("ada@example.com").await;
+    let context = Context { request_id: "r-17".to_owned(), user_agent: Some("curl/8\n".to_owned()), ..admin };
+    world.identity.users().disable(&context, id).await.unwrap();
+    let filter = AuditFilter { action: Some("user.disabled".to_owned()), ..AuditFilter::default() };
+    let [entry] = &world.entries(&filter).await[..] else { panic!("one entry") };
+    assert_eq!(entry.actor, admin_id.to_string());
+    assert_eq!(entry.roles, ["admin", "customer"]);
+    assert_eq!(entry.subject, Some(id.to_string()));
+    assert_eq!(entry.resource, Some(format!("users/{id}")));
+    assert_eq!(entry.outcome, Outcome::Success);
+    assert_eq!(entry.address.as_deref(), Some("192.0.2.1"));
+    assert_eq!(entry.user_agent.as_deref(), Some("curl/8"));
+    assert_eq!(entry.request_id, "r-17");
+    assert_eq!(entry.time, world.now());
+}
+
+#[tokio::test]
+async fn entries_are_found_by_actor_subject_action_and_time_the_latest_first() {
+    let world = World::new().await;
+    let (ada, adas) = world.customer("ada@example.com").await;
+    let (eve, _) = world.customer("eve@example.com").await;
+    world.minutes_pass(10);
+    let rename = |fields: &UserFields| {
+        Ok::<_, switchyard_identity::UserError>(UserFields { name: "N".parse().unwrap(), ..fields.clone() })
+    };
+    let context = Context { now: world.now(), ..adas };
+    world.identity.accounts().edit_me(&context, Precondition::NONE, rename).await.unwrap();
+    world.identity.users().delete(&world.system(), eve, Precondition::NONE).await.unwrap();
+    let actions = |filter: AuditFilter| {
+        let world = &world;
+        async move { world.entries(&filter).await.into_iter().map(|entry| entry.action).collect::<Vec<_>>() }
+    };
+    let none = AuditFilter::default;
+    let (a, e) = (Some(ada.to_string()), Some(eve.to_string()));
+    assert_eq!(actions(AuditFilter { actor: a.clone(), ..none() }).await, ["user.changed"]);
+    assert_eq!(
+        actions(AuditFilter { subject: e.clone(), ..none() }).await,
+        ["user.deleted", "account.registered"]
+    );
+    let registered = Some("account.registered".to_owned());
+    assert_eq!(actions(AuditFilter { action: registered.clone(), ..none() }).await.len(), 2);
+    assert_eq!(actions(AuditFilter { action: registered, subject: a, ..none() }).await.len(), 1);
+    assert_eq!(actions(AuditFilter { from: Some(world.now()), ..none() }).await.len(), 2);
+    let earlier = world.now() - std::time::Duration::from_secs(1);
+    assert_eq!(
+        actions(AuditFilter { to: Some(earlier), subject: e, ..none() }).await,
+        ["account.registered"]
+    );
+    let page = world.identity.audit().list(&world.system(), &none(), &PageRequest::first(3)).await.unwrap();
+    let rest = PageRequest::after(3, page.next.unwrap());
+    let rest = world.identity.audit().list(&world.system(), &none(), &rest).await.unwrap();
+    assert_eq!((page.items.len(), rest.items.len(), rest.next), (3, 1, None));
+}
+
+#[tokio::test]
+async fn users_read_what_concerns_them_and_nothing_else() {
+    let world = World::new().await;
+    let (ada, adas) = world.customer("ada@example.com").await;
+    let (eve, _) = world.customer("eve@example.com").await;
+    let (audit, page) = (world.identity.audit(), PageRequest::first(10));
+    assert_eq!(audit.list_of_user(&adas, ada, &page).await.unwrap().items.len(), 1);
+    let not_found = AuditError::Refused(Refused::NotFound);
+    assert_eq!(audit.list_of_user(&adas, eve, &page).await.err(), Some(not_found));
+    let forbidden = || Some(AuditError::Refused(Refused::Forbidden));
+    assert_eq!(audit.list(&adas, &AuditFilter::default(), &page).await.err(), forbidden());
+    assert_eq!(audit.verify(&adas).await.err(), forbidden());
+}
+
+#[tokio::test]
+async fn what_a_transaction_records_is_not_there_when_it_fails() {
+    let world = World::new().await;
+    let failed: Result<(), switchyard_database::Error> = world
+        .db
+        .transact(|tx| {
+            let world = &world;
+            async move {
+                let event = AuditEvent::new(Action::new("test.done"));
+                world.identity.audit().record(&tx, &world.system(), &[event]).await?;
+                Err(switchyard_database::Error::Contended)
+            }
+        })
+        .await;
+    assert!(failed.is_err());
+    assert_eq!(world.entries(&AuditFilter::default()).await, []);
+}

@@ -1,0 +1,9 @@
+//! The services of identity, on a database. What is decided by the database, races above all, is tested on every backend.
+
+mod accounts;
+mod audit;
+mod import;
+mod roles;
+mod sessions;
+mod users;
+mod world;

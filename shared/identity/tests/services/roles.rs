@@ -1,0 +1,256 @@
+//! Roles, who may give them, and the last admin.
+
+use crate::world::{ADMIN_PASSWORD, World, on_every_backend};
+use futures::future::{join, join_all};
+use switchyard_identity::{
+    Actor, Context, FirstAdmin, NewUser, PageRequest, Permission, Permissions, Precondition, Principal,
+    Refused, RoleError, RoleFields, RoleList, RoleName, UserError, UserId,
+};
+
+on_every_backend! {
+    of_two_admins_who_demote_each_other_at_once_one_stays,
+    a_role_is_not_deleted_while_it_is_given,
+}
+
+fn role(name: &str) -> RoleName {
+    name.parse().unwrap()
+}
+
+fn roles(names: &[&str]) -> RoleList {
+    RoleList::try_from(names.iter().map(|name| role(name)).collect::<Vec<_>>()).unwrap()
+}
+
+fn fields(permissions: &[Permission]) -> RoleFields {
+    RoleFields { description: "Helps.".parse().unwrap(), permissions: permissions.to_vec() }
+}
+
+async fn user(world: &World, email: &str, names: &[&str]) -> UserId {
+    let new =
+        NewUser { email: email.parse().unwrap(), name: "N".parse().unwrap(), roles: Some(roles(names)) };
+    world.identity.users().create(&world.system(), &new).await.unwrap().value.id
+}
+
+/// A user with these permissions who has just signed in.
+fn with(world: &World, id: UserId, permissions: &[Permission]) -> Context {
+    world.anyone().by(Actor::User(Principal {
+        user_id: id,
+        session_id: id.uuid().into(),
+        roles: vec![],
+        permissions: permissions.iter().copied().collect(),
+        auth_time: world.now(),
+    }))
+}
+
+async fn of_two_admins_who_demote_each_other_at_once_one_stays(world: World) {
+    let (one, as_one) = world.admin().await;
+    // An invited admin does not count: nobody can sign in as them yet.
+    user(&world, "invited@example.com", &["admin"]).await;
+    let (two, as_two) = world.customer("two@example.com").await;
+    let users = world.identity.users();
+    users.set_roles(&as_one, two, &roles(&["admin"]), Precondition::NONE).await.unwrap();
+    let as_two = as_two.clone().by(match as_two.actor {
+        Actor::User(principal) => Actor::User(Principal { permissions: Permissions::all(), ..principal }),
+        other => other,
+    });
+    let customer = roles(&["customer"]);
+    for _ in 0..5 {
+        let (first, second) = join(
+            users.set_roles(&as_one, two, &customer, Precondition::NONE),
+            users.set_roles(&as_two, one, &customer, Precondition::NONE),
+        )
+        .await;
+        let last = [first.err(), second.err()];
+        assert_eq!(last.iter().filter(|error| error.is_none()).count(), 1, "{last:?}");
+        assert_eq!(last.iter().filter(|error| **error == Some(UserError::LastAdmin)).count(), 1, "{last:?}");
+        for id in [one, two] {
+            users.set_roles(&world.system(), id, &roles(&["admin"]), Precondition::NONE).await.unwrap();
+        }
+    }
+    let removals = join_all([one, two].map(|id| {
+        let (identity, context) = (world.identity.clone(), world.system());
+        async move { identity.users().disable(&context, id).await.err() }
+    }))
+    .await;
+    assert_eq!(
+        removals.iter().filter(|error| **error == Some(UserError::LastAdmin)).count(),
+        1,
+        "{removals:?}"
+    );
+    let left = if removals[0].is_some() { one } else { two };
+    let deleted = users.delete(&world.system(), left, Precondition::NONE).await;
+    assert_eq!(deleted.err(), Some(UserError::LastAdmin));
+}
+
+async fn a_role_is_not_deleted_while_it_is_given(world: World) {
+    let context = &world.system();
+    let ids: Vec<_> = {
+        let mut ids = Vec::new();
+        for n in 0..4 {
+            ids.push(user(&world, &format!("u{n}@example.com"), &["customer"]).await);
+        }
+        ids
+    };
+    for round in 0..5 {
+        let name = role(&format!("support-{round}"));
+        world.identity.roles().create(context, &name, &fields(&[])).await.unwrap();
+        let list = RoleList::try_from(vec![name.clone()]).unwrap();
+        let given = join_all(ids.iter().map(|id| {
+            let (identity, list) = (world.identity.clone(), list.clone());
+            async move { identity.users().set_roles(context, *id, &list, Precondition::NONE).await.err() }
+        }));
+        let roles = world.identity.roles();
+        let deletion = roles.delete(context, &name, Precondition::NONE);
+        let (given, deleted) = join(given, deletion).await;
+        let granted = given.iter().filter(|error| error.is_none()).count();
+        let unknown = Some(UserError::UnknownRoles(vec![name.clone()]));
+        match deleted {
+            Ok(()) => assert!(given.iter().all(|error| *error == unknown), "{given:?}"),
+            Err(error) => assert_eq!((error, granted), (RoleError::RoleInUse, 4), "{given:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_built_in_roles_are_there_and_listed_by_name() {
+    let world = World::new().await;
+    world.identity.install(world.now()).await.unwrap();
+    let listed = world.identity.roles().list(&world.system(), &PageRequest::first(100)).await.unwrap();
+    let names: Vec<_> = listed.items.iter().map(|role| role.name.as_str()).collect();
+    assert_eq!(names, ["admin", "customer", "doctor", "finance", "fulfilment", "merchant", "patient"]);
+    assert!(listed.items.iter().all(|role| role.built_in));
+    assert_eq!(listed.items[0].permissions, Permission::ALL);
+    let permissions = world.identity.roles().permissions(&world.system()).await.unwrap();
+    assert_eq!(permissions.iter().map(|info| info.name).collect::<Vec<_>>(), Permission::ALL);
+}
+
+#[tokio::test]
+async fn admin_is_never_changed_and_built_in_roles_are_never_deleted() {
+    let world = World::new().await;
+    let service = world.identity.roles();
+    let context = &world.system();
+    let edit = |_: &RoleFields| Ok::<_, RoleError>(fields(&[Permission::UsersRead]));
+    let refused = service.edit(context, &role("admin"), Precondition::NONE, edit).await;
+    assert_eq!(refused.err(), Some(RoleError::RoleProtected.into()));
+    for name in ["admin", "customer", "doctor"] {
+        let refused = service.delete(context, &role(name), Precondition::NONE).await;
+        assert_eq!(refused, Err(RoleError::RoleProtected));
+    }
+    let changed = service.edit(context, &role("doctor"), Precondition::NONE, edit).await.unwrap();
+    assert_eq!(changed.value.permissions, [Permission::UsersRead]);
+    world.identity.install(world.now()).await.unwrap();
+    assert_eq!(
+        service.get(context, &role("doctor")).await.unwrap(),
+        changed,
+        "installing again keeps changes"
+    );
+    let taken = service.create(context, &role("doctor"), &fields(&[])).await;
+    assert_eq!(taken, Err(RoleError::RoleTaken));
+}
+
+#[tokio::test]
+async fn a_role_in_use_is_not_deleted_until_its_users_have_lost_it() {
+    let world = World::new().await;
+    let context = &world.system();
+    let (service, users) = (world.identity.roles(), world.identity.users());
+    let name = role("support");
+    service.create(context, &name, &fields(&[Permission::UsersRead])).await.unwrap();
+    let one = user(&world, "one@example.com", &["support"]).await;
+    let two = user(&world, "two@example.com", &["support", "customer"]).await;
+    users.set_roles(context, one, &roles(&["customer"]), Precondition::NONE).await.unwrap();
+    assert_eq!(service.delete(context, &name, Precondition::NONE).await, Err(RoleError::RoleInUse));
+    // A deleted user does not stand in the way, and comes back without the role.
+    users.delete(context, two, Precondition::NONE).await.unwrap();
+    service.delete(context, &name, Precondition::NONE).await.unwrap();
+    assert_eq!(service.get(context, &name).await.err(), Some(RoleError::Refused(Refused::NotFound)));
+    assert_eq!(users.restore(context, two).await.unwrap().value.roles, [role("customer")]);
+    let unknown =
+        users.set_roles(context, one, &roles(&["support", "nonesuch", "doctor"]), Precondition::NONE).await;
+    let missing = vec![role("support"), role("nonesuch")];
+    assert_eq!(unknown.err(), Some(UserError::UnknownRoles(missing)));
+}
+
+#[tokio::test]
+async fn a_change_of_a_role_takes_effect_at_once_here_and_within_half_a_minute_elsewhere() {
+    let world = World::new().await;
+    let (_, admin) = world.admin().await;
+    let elsewhere = world.again_with(switchyard_identity::testing::settings());
+    let signed_in = world.register("ada@example.com").await;
+    let token = signed_in.tokens.access_token.expose();
+    let permissions = |identity: switchyard_identity::Identity| {
+        let now = world.now();
+        async move { identity.authenticate(token, now).await.unwrap().permissions }
+    };
+    assert_eq!(permissions(elsewhere.clone()).await, Permissions::NONE);
+    let edit = |_: &RoleFields| Ok::<_, RoleError>(fields(&[Permission::UsersRead]));
+    world.identity.roles().edit(&admin, &role("customer"), Precondition::NONE, edit).await.unwrap();
+    let read = Permissions::from_iter([Permission::UsersRead]);
+    assert_eq!(permissions(world.identity.clone()).await, read);
+    assert_eq!(permissions(elsewhere.clone()).await, Permissions::NONE);
+    world.clock.advance(std::time::Duration::from_secs(30));
+    assert_eq!(permissions(elsewhere).await, read);
+}
+
+#[tokio::test]
+async fn nobody_makes_themselves_or_others_mightier_than_they_are() {
+    let world = World::new().await;
+    let (admin_id, _) = world.admin().await;
+    let helper_id = user(&world, "helper@example.com", &["customer"]).await;
+    let ada = user(&world, "ada@example.com", &["customer"]).await;
+    let helper =
+        with(&world, helper_id, &[Permission::UsersRead, Permission::UsersWrite, Permission::RolesWrite]);
+    let (users, service) = (world.identity.users(), world.identity.roles());
+    let forbidden = || Some(UserError::Refused(Refused::Forbidden));
+
+    let set = |id, names: &'static [&'static str]| {
+        users.set_roles(&helper, id, Box::leak(Box::new(roles(names))), Precondition::NONE)
+    };
+    assert_eq!(set(helper_id, &["admin"]).await.err(), forbidden());
+    assert_eq!(
+        set(ada, &["merchant"]).await.err(),
+        forbidden(),
+        "products:write is not the helper's to give"
+    );
+    assert_eq!(set(ada, &["doctor"]).await.err(), None);
+    assert_eq!(set(admin_id, &["customer"]).await.err(), forbidden());
+    assert_eq!(users.disable(&helper, admin_id).await.err(), forbidden());
+    assert_eq!(users.delete(&helper, admin_id, Precondition::NONE).await.err(), forbidden());
+    let edited =
+        users.edit(&helper, admin_id, Precondition::NONE, |fields| Ok::<_, UserError>(fields.clone())).await;
+    assert_eq!(edited.err(), forbidden().map(Into::into));
+    let admin = NewUser {
+        email: "x@example.com".parse().unwrap(),
+        name: "X".parse().unwrap(),
+        roles: Some(roles(&["admin"])),
+    };
+    assert_eq!(users.create(&helper, &admin).await.err(), forbidden());
+
+    let refused = || Some(RoleError::Refused(Refused::Forbidden));
+    assert_eq!(
+        service.create(&helper, &role("spy"), &fields(&[Permission::AuditRead])).await.err(),
+        refused()
+    );
+    let edit = |_: &RoleFields| Ok::<_, RoleError>(fields(&[Permission::AuditRead]));
+    let edited = service.edit(&helper, &role("customer"), Precondition::NONE, edit).await;
+    assert_eq!(edited.err(), refused().map(Into::into));
+    assert_eq!(world.denials_of(helper_id).await, 9, "every attempt is recorded");
+}
+
+#[tokio::test]
+async fn giving_roles_needs_a_fresh_proof() {
+    let world = World::new().await;
+    let (id, admin) = world.admin().await;
+    world.minutes_pass(6);
+    let later = Context { now: world.now(), ..admin };
+    let refused = world.identity.users().set_roles(&later, id, &roles(&["admin"]), Precondition::NONE).await;
+    assert_eq!(refused.err(), Some(UserError::Refused(Refused::StepUpRequired)));
+}
+
+#[tokio::test]
+async fn an_invited_admin_is_not_the_last_one() {
+    let world = World::new().await;
+    user(&world, "invited@example.com", &["admin"]).await;
+    let admin =
+        FirstAdmin { email: "root@example.com".parse().unwrap(), password: ADMIN_PASSWORD.parse().unwrap() };
+    let made = world.identity.accounts().ensure_first_admin(&world.system(), &admin).await.unwrap();
+    assert!(matches!(made, switchyard_identity::FirstAdminOutcome::Created(_)));
+}

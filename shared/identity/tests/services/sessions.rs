@@ -1,0 +1,173 @@
+//! Refresh tokens: rotation, reuse, and every way in which a session ends.
+
+use std::time::Duration;
+
+use crate::world::{PASSWORD, World, on_every_backend};
+use futures::future::join_all;
+use switchyard_identity::{
+    AuditFilter, Precondition, Refused, RoleList, Secret, SessionError, SignIn, TokenError,
+};
+
+on_every_backend! {
+    of_32_clients_with_one_refresh_token_exactly_one_wins,
+    a_refresh_token_used_twice_ends_its_family,
+}
+
+async fn refresh(world: &World, token: &Secret) -> Result<SignIn, SessionError> {
+    world.identity.sessions().refresh(&world.anyone(), token.expose()).await
+}
+
+async fn of_32_clients_with_one_refresh_token_exactly_one_wins(world: World) {
+    let signed_in = world.register("ada@example.com").await;
+    let token = &signed_in.tokens.refresh_token;
+    let results = join_all((0..32).map(|_| refresh(&world, token))).await;
+    let reused = results.iter().filter(|result| **result == Err(SessionError::RefreshTokenReused)).count();
+    let winners: Vec<_> = results.into_iter().filter_map(Result::ok).collect();
+    assert_eq!((winners.len(), reused), (1, 31));
+    // The token was in several hands, so what the winner got is worth nothing.
+    let refused = refresh(&world, &winners[0].tokens.refresh_token).await;
+    assert_eq!(refused, Err(SessionError::RefreshTokenInvalid));
+    let reuses = world.audited(signed_in.user.id).await;
+    assert_eq!(reuses.iter().filter(|entry| *entry == "session.refresh_token_reused Denied").count(), 1);
+}
+
+async fn a_refresh_token_used_twice_ends_its_family(world: World) {
+    let first = world.register("ada@example.com").await;
+    let elsewhere = world.log_in("ada@example.com", PASSWORD).await.unwrap();
+    let second = refresh(&world, &first.tokens.refresh_token).await.unwrap();
+    assert_eq!(second.tokens.session_id, first.tokens.session_id);
+    let third = refresh(&world, &second.tokens.refresh_token).await.unwrap();
+    for used in [&first, &second, &first] {
+        assert_eq!(refresh(&world, &used.tokens.refresh_token).await, Err(SessionError::RefreshTokenReused));
+    }
+    assert_eq!(refresh(&world, &third.tokens.refresh_token).await, Err(SessionError::RefreshTokenInvalid));
+    assert!(refresh(&world, &elsewhere.tokens.refresh_token).await.is_ok(), "other sessions go on");
+    let filter =
+        AuditFilter { action: Some("session.refresh_token_reused".to_owned()), ..AuditFilter::default() };
+    let entries = world.entries(&filter).await;
+    assert_eq!(entries.len(), 1);
+    assert_eq!(entries[0].subject, Some(first.user.id.to_string()));
+    assert_eq!(entries[0].resource, Some(format!("sessions/{}", first.tokens.session_id)));
+    assert_eq!(entries[0].address.as_deref(), Some("192.0.2.1"));
+}
+
+#[tokio::test]
+async fn who_knows_only_the_id_of_a_session_cannot_end_it() {
+    let world = World::new().await;
+    let ada = world.register("ada@example.com").await;
+    let eve = world.register("eve@example.com").await;
+    // 16 bytes of id are 22 characters, the last of which also holds bits of what follows.
+    let (adas, eves) = (ada.tokens.refresh_token.expose(), eve.tokens.refresh_token.expose());
+    let forged = Secret::new(format!("{}{}", &adas[..21], &eves[21..]));
+    assert_eq!(refresh(&world, &forged).await, Err(SessionError::RefreshTokenInvalid));
+    for nonsense in ["", "x", &"A".repeat(86), "eyJhbGciOiJub25lIn0.e30."] {
+        assert_eq!(refresh(&world, &Secret::new(nonsense)).await, Err(SessionError::RefreshTokenInvalid));
+    }
+    assert!(refresh(&world, &ada.tokens.refresh_token).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_session_lasts_thirty_days_from_its_last_refresh() {
+    let world = World::new().await;
+    let mut tokens = world.register("ada@example.com").await.tokens;
+    for _ in 0..3 {
+        world.days_pass(29);
+        tokens = refresh(&world, &tokens.refresh_token).await.unwrap().tokens;
+    }
+    world.days_pass(30);
+    assert_eq!(refresh(&world, &tokens.refresh_token).await, Err(SessionError::RefreshTokenInvalid));
+}
+
+#[tokio::test]
+async fn an_access_token_is_good_for_fifteen_minutes_and_a_refresh_does_not_renew_the_proof() {
+    let world = World::new().await;
+    let signed_in = world.register("ada@example.com").await;
+    let signed_in_at = world.now();
+    world.minutes_pass(15);
+    let token = signed_in.tokens.access_token.expose();
+    assert_eq!(world.identity.authenticate(token, world.now()).await, Err(TokenError::Expired));
+    let refreshed = refresh(&world, &signed_in.tokens.refresh_token).await.unwrap();
+    let principal =
+        world.identity.authenticate(refreshed.tokens.access_token.expose(), world.now()).await.unwrap();
+    assert_eq!(principal.auth_time, signed_in_at);
+    assert_eq!(principal.session_id, signed_in.tokens.session_id);
+    let context = world.as_user(&refreshed).await;
+    assert_eq!(context.require_step_up(), Err(Refused::StepUpRequired));
+}
+
+#[tokio::test]
+async fn a_refresh_brings_the_roles_of_the_present() {
+    let world = World::new().await;
+    let (_, admin) = world.admin().await;
+    let signed_in = world.register("ada@example.com").await;
+    let roles = RoleList::try_from(vec!["doctor".parse().unwrap(), "customer".parse().unwrap()]).unwrap();
+    let users = world.identity.users();
+    users.set_roles(&admin, signed_in.user.id, &roles, Precondition::NONE).await.unwrap();
+    let refreshed = refresh(&world, &signed_in.tokens.refresh_token).await.unwrap();
+    assert_eq!(refreshed.user.roles, roles.names());
+    let token = refreshed.tokens.access_token.expose();
+    assert_eq!(world.identity.authenticate(token, world.now()).await.unwrap().roles, roles.names());
+}
+
+#[tokio::test]
+async fn who_is_disabled_or_deleted_refreshes_nothing_from_that_moment_on() {
+    let world = World::new().await;
+    let users = world.identity.users();
+    let ada = world.register("ada@example.com").await;
+    let eve = world.register("eve@example.com").await;
+    users.disable(&world.system(), ada.user.id).await.unwrap();
+    users.delete(&world.system(), eve.user.id, Precondition::NONE).await.unwrap();
+    for tokens in [&ada.tokens, &eve.tokens] {
+        assert_eq!(refresh(&world, &tokens.refresh_token).await, Err(SessionError::RefreshTokenInvalid));
+    }
+    users.enable(&world.system(), ada.user.id).await.unwrap();
+    users.restore(&world.system(), eve.user.id).await.unwrap();
+    for tokens in [&ada.tokens, &eve.tokens] {
+        let old = refresh(&world, &tokens.refresh_token).await;
+        assert_eq!(old, Err(SessionError::RefreshTokenInvalid), "old sessions stay ended");
+    }
+}
+
+#[tokio::test]
+async fn logging_out_ends_this_session_and_no_other() {
+    let world = World::new().await;
+    let one = world.register("ada@example.com").await;
+    let two = world.log_in("ada@example.com", PASSWORD).await.unwrap();
+    let context = world.as_user(&one).await;
+    world.identity.sessions().log_out(&context).await.unwrap();
+    world.identity.sessions().log_out(&context).await.unwrap();
+    assert_eq!(refresh(&world, &one.tokens.refresh_token).await, Err(SessionError::RefreshTokenInvalid));
+    assert!(refresh(&world, &two.tokens.refresh_token).await.is_ok());
+    let log = world.audited(one.user.id).await;
+    assert_eq!(log.iter().filter(|entry| *entry == "account.signed_out Success").count(), 1);
+}
+
+#[tokio::test]
+async fn logging_out_everywhere_ends_all_sessions_of_this_user_and_of_no_other() {
+    let world = World::new().await;
+    let one = world.register("ada@example.com").await;
+    let two = world.log_in("ada@example.com", PASSWORD).await.unwrap();
+    let eve = world.register("eve@example.com").await;
+    let context = world.as_user(&one).await;
+    world.identity.sessions().log_out_everywhere(&context).await.unwrap();
+    for tokens in [&one.tokens, &two.tokens] {
+        assert_eq!(refresh(&world, &tokens.refresh_token).await, Err(SessionError::RefreshTokenInvalid));
+    }
+    assert!(refresh(&world, &eve.tokens.refresh_token).await.is_ok());
+    assert!(world.log_in("ada@example.com", PASSWORD).await.is_ok());
+    let refused = world.identity.sessions().log_out(&world.anyone()).await;
+    assert_eq!(refused, Err(SessionError::Refused(Refused::Unauthenticated)));
+}
+
+#[tokio::test]
+async fn refresh_tokens_are_stored_as_hashes_and_shown_nowhere() {
+    let world = World::new().await;
+    let signed_in = world.register("ada@example.com").await;
+    let stored = world.document("sessions", signed_in.tokens.session_id.as_str()).await;
+    let stored = serde_json::to_string(&stored.body).unwrap();
+    assert!(!stored.contains(&signed_in.tokens.refresh_token.expose()[22..]));
+    let shown = format!("{signed_in:?}");
+    assert!(!shown.contains(signed_in.tokens.refresh_token.expose()));
+    assert!(!shown.contains(signed_in.tokens.access_token.expose()));
+    assert_eq!(signed_in.tokens.refresh_expires_in, Duration::from_secs(30 * 24 * 60 * 60));
+}

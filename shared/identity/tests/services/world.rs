@@ -1,0 +1,190 @@
+//! A world of its own for each test: a fresh store, a clock that stands still, and identity on both.
+
+use std::time::Duration;
+
+use switchyard_ambient::{Ambient, ManualClock, SystemRandomness, Timestamp};
+use switchyard_database::{Collection, Db, Document, Key, Operation, Schema};
+use switchyard_harness::store::{Backend, Store};
+use switchyard_identity::{
+    Actor, AuditEntry, AuditFilter, COLLECTIONS, Context, FirstAdmin, Identity, IdentitySettings,
+    LoginOutcome, LoginRequest, PageRequest, Registration, Secret, SignIn, UserId, testing,
+};
+use switchyard_sqlite::Sqlite;
+
+pub(crate) const PASSWORD: &str = "moss lantern crooked tuba";
+pub(crate) const ADMIN_PASSWORD: &str = "nine violet anchors hum";
+
+pub(crate) struct World {
+    pub(crate) identity: Identity,
+    pub(crate) db: Db,
+    pub(crate) clock: ManualClock,
+    _store: Option<Store>,
+}
+
+impl World {
+    /// On SQLite in memory.
+    pub(crate) async fn new() -> Self {
+        Self::on(Backend::Sqlite).await
+    }
+
+    pub(crate) async fn on(backend: Backend) -> Self {
+        let clock = ManualClock::at("2026-03-01T08:30:00Z".parse().unwrap());
+        let ambient = Ambient::new(clock.clone(), SystemRandomness);
+        let (db, store) = match backend {
+            Backend::Sqlite => {
+                let db = Db::new(std::sync::Arc::new(Sqlite::in_memory(ambient.clone()).unwrap()), ambient);
+                db.backend().migrate(&Schema::new(COLLECTIONS.iter().copied()).unwrap()).await.unwrap();
+                (db, None)
+            }
+            Backend::Postgres | Backend::DynamoDb => {
+                let store = Store::migrated(backend).await.unwrap();
+                (Db::new(store.open(ambient.clone()).await.unwrap(), ambient), Some(store))
+            }
+        };
+        let identity = Identity::new(db.clone(), testing::settings());
+        identity.install(clock_now(&clock)).await.unwrap();
+        Self { identity, db, clock, _store: store }
+    }
+
+    /// Another process on the same store, with other settings.
+    pub(crate) fn again_with(&self, settings: IdentitySettings) -> Identity {
+        Identity::new(self.db.clone(), settings)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        clock_now(&self.clock)
+    }
+
+    pub(crate) fn minutes_pass(&self, minutes: u64) {
+        self.clock.advance(Duration::from_secs(60 * minutes));
+    }
+
+    pub(crate) fn days_pass(&self, days: u64) {
+        self.minutes_pass(days * 24 * 60);
+    }
+
+    pub(crate) fn anyone(&self) -> Context {
+        Context { address: Some([192, 0, 2, 1].into()), ..self.identity.context("request-1") }
+    }
+
+    pub(crate) fn system(&self) -> Context {
+        self.anyone().by(Actor::System)
+    }
+
+    pub(crate) async fn as_user(&self, signed_in: &SignIn) -> Context {
+        let token = signed_in.tokens.access_token.expose();
+        self.anyone().by(Actor::User(self.identity.authenticate(token, self.now()).await.unwrap()))
+    }
+
+    pub(crate) async fn register(&self, email: &str) -> SignIn {
+        self.identity.accounts().register(&self.anyone(), &registration(email)).await.unwrap()
+    }
+
+    /// A customer, and the context of their requests.
+    pub(crate) async fn customer(&self, email: &str) -> (UserId, Context) {
+        let signed_in = self.register(email).await;
+        (signed_in.user.id, self.as_user(&signed_in).await)
+    }
+
+    /// The first admin, and the context of their requests.
+    pub(crate) async fn admin(&self) -> (UserId, Context) {
+        let admin = FirstAdmin {
+            email: "root@example.com".parse().unwrap(),
+            password: ADMIN_PASSWORD.parse().unwrap(),
+        };
+        self.identity.accounts().ensure_first_admin(&self.system(), &admin).await.unwrap();
+        let signed_in = self.log_in("root@example.com", ADMIN_PASSWORD).await.unwrap();
+        (signed_in.user.id, self.as_user(&signed_in).await)
+    }
+
+    pub(crate) async fn log_in(
+        &self,
+        email: &str,
+        password: &str,
+    ) -> Result<SignIn, switchyard_identity::AccountError> {
+        match self.identity.accounts().login(&self.anyone(), &login(email, password)).await? {
+            LoginOutcome::SignedIn(signed_in) => Ok(*signed_in),
+            #[expect(
+                unreachable_patterns,
+                reason = "a second factor is another outcome, which no test here has"
+            )]
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What the audit log says of a subject, the latest first: action and outcome.
+    pub(crate) async fn audited(&self, subject: impl ToString) -> Vec<String> {
+        let filter = AuditFilter { subject: Some(subject.to_string()), ..AuditFilter::default() };
+        self.entries(&filter)
+            .await
+            .iter()
+            .map(|entry| format!("{} {:?}", entry.action, entry.outcome))
+            .collect()
+    }
+
+    pub(crate) async fn entries(&self, filter: &AuditFilter) -> Vec<AuditEntry> {
+        self.identity.audit().list(&self.system(), filter, &PageRequest::first(1000)).await.unwrap().items
+    }
+
+    /// How often a user tried what they may not do.
+    pub(crate) async fn denials_of(&self, actor: UserId) -> usize {
+        let action = Some("access.denied".to_owned());
+        let filter = AuditFilter { actor: Some(actor.to_string()), action, ..AuditFilter::default() };
+        self.entries(&filter).await.len()
+    }
+
+    /// Whether the audit log is as it was written.
+    pub(crate) async fn audit_is_intact(&self) -> bool {
+        self.identity.audit().verify(&self.system()).await.unwrap().valid
+    }
+
+    pub(crate) async fn document(&self, collection: &str, id: &str) -> Document {
+        self.db.backend().get(&Key::new(self::collection(collection), id).unwrap()).await.unwrap().unwrap()
+    }
+
+    /// Writes past identity, as somebody would who has got into the database.
+    pub(crate) async fn tamper(&self, operation: Operation) {
+        self.db.commit(vec![operation]).await.unwrap();
+    }
+}
+
+fn clock_now(clock: &ManualClock) -> Timestamp {
+    use switchyard_ambient::Clock as _;
+    clock.now()
+}
+
+pub(crate) fn collection(name: &str) -> &'static Collection {
+    COLLECTIONS.iter().find(|collection| collection.name == name).unwrap()
+}
+
+pub(crate) fn registration(email: &str) -> Registration {
+    Registration {
+        email: email.parse().unwrap(),
+        password: PASSWORD.parse().unwrap(),
+        name: "Ada Lovelace".parse().unwrap(),
+        device_name: None,
+    }
+}
+
+pub(crate) fn login(email: &str, password: &str) -> LoginRequest {
+    LoginRequest { email: email.parse().unwrap(), password: Secret::new(password), device_name: None }
+}
+
+/// Makes a test of `async fn name(world: World)` on each backend. For what is decided by the database: races above all.
+macro_rules! on_every_backend {
+    ($($name:ident),+ $(,)?) => {
+        mod on_sqlite { $crate::world::on_every_backend!(@ Sqlite $($name),+); }
+        mod on_postgres { $crate::world::on_every_backend!(@ Postgres $($name),+); }
+        mod on_dynamodb { $crate::world::on_every_backend!(@ DynamoDb $($name),+); }
+    };
+    (@ $backend:ident $($name:ident),+) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $name() {
+                super::$name(crate::world::World::on(switchyard_harness::store::Backend::$backend).await).await;
+            }
+        )+
+    };
+}
+
+pub(crate) use on_every_backend;
