@@ -156,16 +156,29 @@ fn read_list(line: &str, tags: &mut Vec<Tag>) {
     }
 }
 
-/// 304 in the place of a 200 whose `ETag` the request's `If-None-Match` names: what the client has is still good.
-pub(crate) fn not_modified(method: &Method, request_headers: &HeaderMap, response: Response) -> Response {
-    let readable = matches!(*method, Method::GET | Method::HEAD) && response.status() == StatusCode::OK;
-    let Some(tags) = readable.then(|| Tags::of(request_headers, &header::IF_NONE_MATCH)).flatten() else {
-        return response;
-    };
-    let etag = response.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok());
-    if !etag.is_some_and(|etag| tags.match_weakly(etag)) {
-        return response;
+/// What a client that reads has already.
+pub(crate) struct Known(Option<Tags>);
+
+impl Known {
+    /// The `If-None-Match` of a GET or HEAD.
+    pub(crate) fn of(method: &Method, headers: &HeaderMap) -> Self {
+        let reads = matches!(*method, Method::GET | Method::HEAD);
+        Self(reads.then(|| Tags::of(headers, &header::IF_NONE_MATCH)).flatten())
     }
+
+    /// 304 in the place of a 200 whose `ETag` the client knows: what it has is still good.
+    pub(crate) fn spare(&self, response: Response) -> Response {
+        let etag = response.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok());
+        match (&self.0, etag) {
+            (Some(tags), Some(etag)) if response.status() == StatusCode::OK && tags.match_weakly(etag) => {
+                not_modified(&response)
+            }
+            _ => response,
+        }
+    }
+}
+
+fn not_modified(response: &Response) -> Response {
     let mut headers = response.headers().clone();
     // RFC 9110 §15.4.5: the headers that the 200 would have had, without those that describe its body.
     for name in [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::CONTENT_ENCODING] {

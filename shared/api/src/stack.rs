@@ -25,7 +25,7 @@ use crate::context::{RequestContext, RequestId, X_REQUEST_ID, extension};
 use crate::error::render;
 use crate::idempotency::{IDEMPOTENCY_REPLAYED, Scope, is_keyed, run_once};
 use crate::observe::{Observer, Outcome, label};
-use crate::precondition::not_modified;
+use crate::precondition::Known;
 use crate::rate_limit::{self, Limiter};
 use crate::settings::{ApiSettings, CorsOrigins};
 use crate::{ApiError, ApiResult, Authenticator, ErrorCode, MAX_BODY_BYTES, openapi};
@@ -236,14 +236,14 @@ async fn pass_gate(State(gate): State<Gate>, request: Request, next: Next) -> Re
         Ok(context) => context.request_id,
         Err(error) => return error.into_response(),
     };
-    let (method, headers) = (request.method().clone(), request.headers().clone());
+    let known = Known::of(request.method(), request.headers());
     let passing = AssertUnwindSafe(gate.pass(request, next)).catch_unwind();
     let response = match tokio::time::timeout(gate.api.settings.request_timeout, passing).await {
         Ok(Ok(response)) => response,
         Ok(Err(_panic)) => answer_panic().into_response(),
         Err(_elapsed) => answer_timeout().into_response(),
     };
-    not_modified(&method, &headers, render(response, id.as_str()))
+    known.spare(render(response, id.as_str()))
 }
 
 impl Gate {

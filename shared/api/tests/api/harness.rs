@@ -141,7 +141,7 @@ impl Ask {
         self
     }
 
-    pub(crate) fn from_address(mut self, address: &str) -> Self {
+    pub(crate) fn at_address(mut self, address: &str) -> Self {
         self.0.extensions_mut().insert(PeerAddress(address.parse::<IpAddr>().unwrap()));
         self
     }

@@ -89,7 +89,7 @@ async fn an_error_can_be_read_by_a_listed_origin_too() {
 async fn a_handler_learns_who_asks_from_where() {
     let api = TestApi::with(|settings| settings.trusted_proxies = "10.0.0.0/8".parse().unwrap()).await;
     let asked = get("/whoami").header("user-agent", "curl/8").header("x-forwarded-for", "198.51.100.7");
-    let answer = api.send(asked.from_address("10.1.2.3").bearer("ada")).await.json();
+    let answer = api.send(asked.at_address("10.1.2.3").bearer("ada")).await.json();
     assert_eq!(answer["address"], "198.51.100.7");
     assert_eq!(answer["user_agent"], "curl/8");
     assert_eq!(answer["user_id"], crate::harness::ADA.to_string());

@@ -185,7 +185,7 @@ async fn an_answer_is_kept_for_a_day() {
 
 fn login() -> Ask {
     let credentials = json!({ "email": "ada@example.com", "password": "secret" });
-    post("/login").from_address("203.0.113.9").header("idempotency-key", "login-1").json(credentials)
+    post("/login").at_address("203.0.113.9").header("idempotency-key", "login-1").json(credentials)
 }
 
 #[tokio::test]
