@@ -4,16 +4,13 @@ use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::CancellationReason;
 use futures::future::try_join_all;
-use switchyard_database::{
-    Batch, Cause, Error, Key, Projection, Rejection, Result, UniqueKey, Version, cause_of_document,
-};
+use switchyard_database::{Batch, Cause, Error, Rejection, Result, UniqueKey, Version, cause_of_document};
 
 use crate::DynamoDb;
-use crate::commit::leftover::Leftover;
+use crate::commit::stale_guard::{self, StaleGuard};
 use crate::commit::transaction::Subject;
 use crate::failure::{is_throttling, is_too_large};
 use crate::item::{document_of, owner_of};
-use crate::read::get_stored;
 use crate::value::Item;
 
 /// What to do about a cancelled transaction.
@@ -22,8 +19,9 @@ pub(crate) enum Verdict {
     Applied,
     /// It does not fit.
     Rejected(Vec<Rejection>),
-    /// Nothing but leftovers is in the way: remove them, leave the foreign guards alone, and send it again.
-    Tidy { leftovers: Vec<Leftover>, foreign: Vec<UniqueKey> },
+    /// Nothing is in the way but what nobody holds: remove the stale guards, leave the foreign ones alone, and send it
+    /// again.
+    Tidy { stale: Vec<StaleGuard>, foreign: Vec<UniqueKey> },
     /// Another transaction came between.
     Contended,
     /// Too many requests.
@@ -65,10 +63,9 @@ pub(crate) async fn judge(
 struct Findings {
     applied: bool,
     causes: BTreeMap<usize, Cause>,
-    leftovers: Vec<Leftover>,
     foreign: Vec<UniqueKey>,
-    /// Claims that met a guard, with the id of its owner.
-    claims: Vec<(usize, String)>,
+    /// Claims that met a guard: the place of its change, the operation, and the id of its owner.
+    claims: Vec<(usize, usize, String)>,
 }
 
 impl Findings {
@@ -81,19 +78,14 @@ impl Findings {
                 self.applied |= prepared.version != Version::NONE && version == prepared.version;
                 let now = db.ambient.now();
                 let current = stored.as_ref().filter(|document| !document.is_expired(now));
-                let is_leftover = stored.is_some() && current.is_none();
-                match cause_of_document(prepared, current)? {
-                    Some(cause) => {
-                        self.causes.insert(place, cause);
-                    }
-                    None if is_leftover => self.leftovers.extend(stored.map(Leftover::Expired)),
-                    None => {}
+                if let Some(cause) = cause_of_document(prepared, current)? {
+                    self.causes.insert(place, cause);
                 }
             }
             (Subject::Guard(place), Some(guard)) => {
                 let change = &batch.guard_changes()[place];
                 match (change.claimed_by, owner_of(&guard)) {
-                    (Some(_), Some(owner)) => self.claims.push((place, owner.to_owned())),
+                    (Some(operation), Some(owner)) => self.claims.push((place, operation, owner.to_owned())),
                     (None, Some(_)) => self.foreign.push(change.guard.clone()),
                     (_, None) => {
                         let message = format!("a guard of {:?} does not name its document", change.guard);
@@ -107,24 +99,23 @@ impl Findings {
     }
 
     async fn verdict(mut self, db: &DynamoDb, batch: &Batch) -> Result<Verdict> {
-        let claims = std::mem::take(&mut self.claims);
-        let claims = claims.iter().map(|(place, owner)| {
-            let change = &batch.guard_changes()[*place];
-            async move { Ok::<_, Error>((change, examine_claim(db, &change.guard, owner).await?)) }
+        let claims = self.claims.iter().map(|(place, operation, owner)| {
+            let guard = &batch.guard_changes()[*place].guard;
+            async move { Ok::<_, Error>((guard, *operation, stale_guard::find(db, guard, owner).await?)) }
         });
-        for (change, found) in try_join_all(claims).await? {
-            match (found, change.claimed_by) {
-                (Claim::Taken, Some(place)) => {
-                    let taken = Cause::UniqueTaken { attribute: change.guard.attribute() };
-                    let cause = self.causes.entry(place).or_insert(taken);
+        let mut stale = Vec::new();
+        for (guard, operation, found) in try_join_all(claims).await? {
+            let taken = Cause::UniqueTaken { attribute: guard.attribute() };
+            match found {
+                Some(guard) => stale.push(guard),
+                None => {
+                    let cause = self.causes.entry(operation).or_insert(taken);
                     *cause = taken.min(*cause);
                 }
-                (Claim::HeldBy(leftover), _) => self.leftovers.push(leftover),
-                (Claim::Taken, None) => {}
             }
         }
         if self.causes.is_empty() {
-            return Ok(Verdict::Tidy { leftovers: self.leftovers, foreign: self.foreign });
+            return Ok(Verdict::Tidy { stale, foreign: self.foreign });
         }
         let rejections = self.causes.into_iter().map(|(operation, cause)| Rejection {
             operation,
@@ -133,30 +124,4 @@ impl Findings {
         });
         Ok(Verdict::Rejected(rejections.collect()))
     }
-}
-
-pub(crate) enum Claim {
-    /// A live document holds the value.
-    Taken,
-    /// Only a leftover does.
-    HeldBy(Leftover),
-}
-
-/// Whether the document that a guard names really holds the value. A guard may outlive its document's claim: when that
-/// has expired, or when a migration was given up halfway.
-pub(crate) async fn examine_claim(db: &DynamoDb, guard: &UniqueKey, owner: &str) -> Result<Claim> {
-    let key = Key::new(guard.collection(), owner)?;
-    let Some(document) = get_stored(db, &key).await? else {
-        return Ok(Claim::HeldBy(Leftover::Guard { guard: guard.clone(), owner: key, document: None }));
-    };
-    let holds = Projection::of(&document).guards.contains(guard);
-    Ok(match (holds, document.is_expired(db.ambient.now())) {
-        (true, false) => Claim::Taken,
-        (true, true) => Claim::HeldBy(Leftover::Expired(document)),
-        (false, _) => Claim::HeldBy(Leftover::Guard {
-            guard: guard.clone(),
-            owner: key,
-            document: Some(document.version),
-        }),
-    })
 }

@@ -2,9 +2,9 @@
 //! it, else a transaction.
 
 mod checks;
-pub(crate) mod judge;
-pub(crate) mod leftover;
+mod judge;
 mod single;
+pub(crate) mod stale_guard;
 mod transaction;
 mod writes;
 
@@ -18,18 +18,16 @@ pub(crate) async fn commit(db: &DynamoDb, batch: &Batch) -> Result<()> {
         return checks::commit(db, batch).await;
     }
     let is_plain = batch.guard_changes().is_empty() && batch.term_changes().is_empty();
-    if let ([only], true) = (batch.operations(), is_plain)
-        && let Some(outcome) = single::commit(db, only).await
-    {
-        return outcome;
+    match batch.operations() {
+        [only] if is_plain => single::commit(db, only).await,
+        _ => transaction::commit(db, batch, Purpose::Commit).await,
     }
-    transaction::commit(db, batch, Purpose::Commit).await
 }
 
 /// Removes an expired document with all that stands beside it, unless it was written again meanwhile.
 pub(crate) async fn remove_expired(db: &DynamoDb, document: Document) -> Result<bool> {
     let batch = Batch::new(vec![Operation::Delete { previous: document }], &db.ambient)?;
-    match Box::pin(transaction::commit(db, &batch, Purpose::Sweep)).await {
+    match transaction::commit(db, &batch, Purpose::Sweep).await {
         Ok(()) => Ok(true),
         Err(switchyard_database::Error::Rejected(_)) => Ok(false),
         Err(error) => Err(error),

@@ -13,29 +13,26 @@ use crate::read::get_stored;
 use crate::repeat::Patience;
 use crate::value::Item;
 
-/// Commits the one operation of a batch. `None`: an expired document is in the way that has something beside it, and a
-/// transaction has to tidy up first.
-pub(crate) async fn commit(db: &DynamoDb, prepared: &Prepared) -> Option<Result<()>> {
+/// Commits the one operation of a batch.
+pub(crate) async fn commit(db: &DynamoDb, prepared: &Prepared) -> Result<()> {
     let mut patience = Patience::of_write(&db.ambient);
     // Whether a reply was lost, so that the write may have been applied although a later answer refuses it.
     let mut lost = None;
     loop {
         let now = db.ambient.now();
         let failure = match document_write(db, prepared, now, Purpose::Commit).send(&db.client).await {
-            Ok(()) => return Some(Ok(())),
+            Ok(()) => return Ok(()),
             Err(failure) => failure,
         };
         let failure = match failure {
-            Failure::Condition(stored) => match judge(db, prepared, stored, lost.as_deref()) {
-                Ok(Verdict::Applied) => return Some(Ok(())),
-                Ok(Verdict::Rejected(cause)) => return Some(Err(rejected(prepared, cause))),
-                Ok(Verdict::Leftover) => return None,
-                Ok(Verdict::Again) => Failure::Contended,
-                Err(error) => return Some(Err(error)),
+            Failure::Condition(stored) => match judge(db, prepared, stored, lost.as_deref())? {
+                Verdict::Applied => return Ok(()),
+                Verdict::Rejected(cause) => return Err(rejected(prepared, cause)),
+                Verdict::Again => Failure::Contended,
             },
             Failure::Lost(reason) => {
                 if !is_applied_once_at_most(&prepared.operation) {
-                    return Some(find_out(db, prepared, reason).await);
+                    return find_out(db, prepared, reason).await;
                 }
                 lost = Some(reason.clone());
                 Failure::Lost(reason)
@@ -43,10 +40,10 @@ pub(crate) async fn commit(db: &DynamoDb, prepared: &Prepared) -> Option<Result<
             failure => failure,
         };
         if !patience.lasts(&failure).await {
-            return Some(match lost {
+            return match lost {
                 Some(reason) => find_out(db, prepared, reason).await,
                 None => Err(db.error_of(failure)),
-            });
+            };
         }
     }
 }
@@ -65,8 +62,6 @@ enum Verdict {
     /// The write was applied: an earlier reply was lost.
     Applied,
     Rejected(Cause),
-    /// An expired document is in the way.
-    Leftover,
     /// Nothing speaks against the write any more.
     Again,
 }
@@ -86,11 +81,7 @@ fn judge(db: &DynamoDb, prepared: &Prepared, stored: Option<Item>, lost: Option<
     }
     let now = db.ambient.now();
     let current = stored.as_ref().filter(|document| !document.is_expired(now));
-    Ok(match (cause_of_document(prepared, current)?, stored.is_some() && current.is_none()) {
-        (Some(cause), _) => Verdict::Rejected(cause),
-        (None, true) => Verdict::Leftover,
-        (None, false) => Verdict::Again,
-    })
+    Ok(cause_of_document(prepared, current)?.map_or(Verdict::Again, Verdict::Rejected))
 }
 
 fn is_ours(prepared: &Prepared, version: Version) -> bool {

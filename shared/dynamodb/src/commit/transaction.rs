@@ -7,7 +7,7 @@ use switchyard_database::{Batch, Error, Result, UniqueKey, Version};
 use crate::DynamoDb;
 use crate::commit::Purpose;
 use crate::commit::judge::{self, Verdict};
-use crate::commit::leftover;
+use crate::commit::stale_guard;
 use crate::commit::writes::{document_write, guard_write, term_write};
 use crate::failure::Failure;
 use crate::read::get_stored;
@@ -42,10 +42,10 @@ pub(crate) async fn commit(db: &DynamoDb, batch: &Batch, purpose: Purpose) -> Re
         let again = match judge::judge(db, batch, &request.subjects, reasons).await? {
             Verdict::Applied => return Ok(()),
             Verdict::Rejected(rejections) => return Err(Error::Rejected(rejections)),
-            Verdict::Tidy { leftovers, foreign: more } => {
+            Verdict::Tidy { stale, foreign: more } => {
                 foreign.extend(more);
-                for leftover in leftovers {
-                    leftover::remove(db, leftover).await?;
+                for guard in stale {
+                    stale_guard::remove(db, guard).await?;
                 }
                 Failure::Contended
             }
@@ -67,7 +67,7 @@ impl Request {
         let guards = batch.guard_changes().iter().enumerate();
         let guards = guards
             .filter(|(_, change)| change.claimed_by.is_some() || !foreign.contains(&change.guard))
-            .map(|(place, change)| (Subject::Guard(place), guard_write(db, batch, change)));
+            .map(|(place, change)| (Subject::Guard(place), guard_write(db, batch, change, now)));
         let terms = batch.term_changes().iter();
         let terms = terms.map(|change| (Subject::Term, term_write(db, batch, change)));
         let (mut items, mut subjects) = (Vec::new(), Vec::new());

@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use switchyard_ambient::Timestamp;
-use switchyard_database::{Batch, Collection, Expect, GuardChange, Operation, Prepared, TermChange};
+use switchyard_database::{Batch, Expect, GuardChange, Operation, Prepared, TermChange};
 
 use crate::DynamoDb;
 use crate::commit::Purpose;
@@ -14,15 +14,11 @@ use crate::write::Write;
 pub(crate) fn document_write(db: &DynamoDb, prepared: &Prepared, now: Timestamp, purpose: Purpose) -> Write {
     let key = prepared.key();
     let table = db.table(key.collection());
-    let now = now_value(now);
+    let now = number(now.as_micros());
     match (&prepared.operation, &prepared.after) {
         (Operation::Create { body, .. }, Some(after)) => {
             let write = Write::put(table, document_item(key, prepared.version, body, after));
-            if is_replaceable_once_expired(key.collection()) {
-                absent(write, now)
-            } else {
-                write.only_if("attribute_not_exists(#id)")
-            }
+            absent(write, now)
         }
         (Operation::Replace { previous, body, .. }, Some(after)) => {
             let write = Write::put(table, document_item(key, prepared.version, body, after));
@@ -70,44 +66,37 @@ pub(crate) fn document_write(db: &DynamoDb, prepared: &Prepared, now: Timestamp,
     }
 }
 
-/// Whether an expired document leaves nothing beside it, so that another one may simply take its place.
-fn is_replaceable_once_expired(collection: &Collection) -> bool {
-    collection.uniques.is_empty() && collection.search.is_empty()
-}
-
 /// Only where `condition` holds of a document that has not expired.
 fn live(write: Write, condition: &str, now: AttributeValue) -> Write {
     let live = "(attribute_not_exists(#expires_at) OR #expires_at > :now)";
     write.only_if(format!("{condition} AND {live}")).value(":now", now)
 }
 
-/// Only where there is no document, or an expired one.
+/// Only where there is no document, or an expired one. What such a one leaves beside it when another takes its place has
+/// expired with it, stands in nobody's way, and is removed by DynamoDB.
 fn absent(write: Write, now: AttributeValue) -> Write {
     write.only_if("attribute_not_exists(#id) OR #expires_at <= :now").value(":now", now)
 }
 
-fn now_value(now: Timestamp) -> AttributeValue {
-    number(now.as_micros())
-}
-
-/// The write of a guard: put under its new owner or removed, if it is free or belongs to a document that this batch
-/// makes let go of it. A value that moves is one write, because DynamoDB refuses two on one item.
-pub(crate) fn guard_write(db: &DynamoDb, batch: &Batch, change: &GuardChange) -> Write {
+/// The write of a guard: put under its new owner or removed, if it is free, has expired or belongs to a document that
+/// this batch makes let go of it. A value that moves is one write, because DynamoDB refuses two on one item.
+pub(crate) fn guard_write(db: &DynamoDb, batch: &Batch, change: &GuardChange, now: Timestamp) -> Write {
     let operations = batch.operations();
-    let claimant = change.claimed_by.map(|place| &operations[place]);
-    let write = match claimant {
+    let mut condition = "attribute_not_exists(#partition)".to_owned();
+    let mut values = Vec::new();
+    let write = match change.claimed_by.map(|place| &operations[place]) {
         Some(claimant) => {
+            condition.push_str(" OR #owner = :claimant OR #expires_at <= :now");
+            values.push((":claimant", text(claimant.key().id())));
+            values.push((":now", number(now.as_micros())));
             let expires_at = claimant.after.as_ref().and_then(|after| after.expires_at);
             Write::put(db.system_table(), guard_item(&change.guard, claimant.key(), expires_at))
         }
         None => Write::delete(db.system_table(), guard_key(&change.guard)),
     };
-    let owners = change.released_by.map(|place| &operations[place]).into_iter().chain(claimant);
-    let mut condition = "attribute_not_exists(#partition)".to_owned();
-    let mut values = Vec::new();
-    for (place, owner) in owners.enumerate() {
-        condition.push_str(&format!(" OR #owner = :owner{place}"));
-        values.push((format!(":owner{place}"), text(owner.key().id())));
+    if let Some(place) = change.released_by {
+        condition.push_str(" OR #owner = :releaser");
+        values.push((":releaser", text(operations[place].key().id())));
     }
     let write = write.only_if(condition);
     values.into_iter().fold(write, |write, (name, value)| write.value(name, value))

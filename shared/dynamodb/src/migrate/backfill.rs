@@ -8,15 +8,13 @@ use switchyard_database::retry::Backoff;
 use switchyard_database::{Collection, Document, Error, Key, Projection, Result, UniqueKey};
 
 use crate::DynamoDb;
-use crate::commit::judge::{Claim, examine_claim};
-use crate::commit::leftover::{self, Leftover};
-use crate::commit::remove_expired;
+use crate::commit::stale_guard::{self, StaleGuard};
 use crate::failure::{Failure, is_throttling};
 use crate::item::{document_key, document_of, guard_item, index_attributes, owner_of, term_item, term_key};
 use crate::migrate::layout::Task;
 use crate::read::get_item;
 use crate::tables::document;
-use crate::value::{Item, text};
+use crate::value::{Item, number, text};
 use crate::write::Write;
 
 /// Documents in one step, after which the progress is recorded.
@@ -50,8 +48,9 @@ async fn bring(db: &DynamoDb, collection: &'static Collection, task: &Task, mut 
         let attributes = item.clone();
         let document = document_of(collection, item)?;
         let key = document.key.clone();
+        // What has expired has no place in indexes, and what is beside it expires with it.
         if document.is_expired(db.ambient.now()) {
-            return remove_expired(db, document).await.map(drop);
+            return Ok(());
         }
         if apply(db, task, &document, &attributes).await? == Progress::Done {
             return Ok(());
@@ -70,7 +69,7 @@ async fn bring(db: &DynamoDb, collection: &'static Collection, task: &Task, mut 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
     Done,
-    /// Another writer came between, or a leftover was removed.
+    /// Another writer came between, or a stale guard was removed.
     Again,
 }
 
@@ -79,7 +78,7 @@ async fn apply(db: &DynamoDb, task: &Task, document: &Document, attributes: &Ite
     let key = &document.key;
     for guard in changes.old_guards.iter().cloned() {
         let (owner, document) = (key.clone(), Some(document.version));
-        leftover::remove(db, Leftover::Guard { guard, owner, document }).await?;
+        stale_guard::remove(db, StaleGuard { guard, owner, document }).await?;
     }
     let beside = changes.writes(db, key);
     let mut update = changes.update(db, document);
@@ -132,9 +131,9 @@ async fn settle(
         }
         let guard = place.checked_sub(1).and_then(|place| guards.get(place).copied().flatten());
         if let (Some(guard), Some(owner)) = (guard, reason.item.as_ref().and_then(owner_of)) {
-            match examine_claim(db, guard, owner).await? {
-                Claim::Taken => return Err(duplicate(guard, key, owner)),
-                Claim::HeldBy(found) => leftover::remove(db, found).await?,
+            match stale_guard::find(db, guard, owner).await? {
+                Some(stale) => stale_guard::remove(db, stale).await?,
+                None => return Err(duplicate(guard, key, owner)),
             }
         }
     }
@@ -215,8 +214,9 @@ impl Changes {
         let mut writes = Vec::new();
         for guard in &self.new_guards {
             let put = Write::put(table.clone(), guard_item(guard, key, self.expires_at))
-                .only_if("attribute_not_exists(#partition) OR #owner = :owner")
-                .value(":owner", text(key.id()));
+                .only_if("attribute_not_exists(#partition) OR #owner = :owner OR #expires_at <= :now")
+                .value(":owner", text(key.id()))
+                .value(":now", number(db.ambient.now().as_micros()));
             writes.push((Some(guard), put));
         }
         for term in &self.new_terms {

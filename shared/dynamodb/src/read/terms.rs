@@ -1,10 +1,10 @@
 //! Ranges of search terms: a query in the system table, then the documents that the terms belong to.
 
 use switchyard_database::paging::{Entry, Range};
-use switchyard_database::{Error, Key, Result};
+use switchyard_database::{Error, Key, Result, is_expired};
 
 use crate::DynamoDb;
-use crate::item::{owner_of, term_partition};
+use crate::item::{expiry_of, owner_of, term_partition};
 use crate::read::index::{OrderedQuery, position_of};
 use crate::read::{Consistency, get_live};
 use crate::tables::system;
@@ -20,10 +20,14 @@ pub(crate) async fn read(db: &DynamoDb, range: &Range, prefix: &str, at_most: us
         system::POSITION.to_owned(),
         range,
     );
+    let now = db.ambient.now();
     let mut entries = Vec::new();
     while entries.len() < at_most && !query.is_exhausted() {
         let mut places = Vec::new();
         for item in query.next_items(db, at_most - entries.len()).await? {
+            if is_expired(expiry_of(&item), now) {
+                continue;
+            }
             let owner = owner_of(&item)
                 .ok_or_else(|| Error::Corrupt("a search term does not name its document".to_owned()))?;
             let key = Key::new(range.collection, owner)?;

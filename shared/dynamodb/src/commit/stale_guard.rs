@@ -1,0 +1,50 @@
+//! Guards whose documents do not hold the value, and never let go of it: a migration was given up halfway, or the
+//! attribute was not declared for a while. Such a guard must not keep a value from being used for ever.
+
+use switchyard_database::{Key, Projection, Result, UniqueKey, Version};
+
+use crate::DynamoDb;
+use crate::failure::Failure;
+use crate::item::{document_key, guard_key};
+use crate::read::get_stored;
+use crate::value::text;
+use crate::write::Write;
+
+/// A guard that names the document `owner`, which does not hold the value.
+pub(crate) struct StaleGuard {
+    pub(crate) guard: UniqueKey,
+    pub(crate) owner: Key,
+    /// The version in which it does not; `None`: it is absent.
+    pub(crate) document: Option<Version>,
+}
+
+/// Looks whether the document that a guard names really holds the value: `None` when it does.
+pub(crate) async fn find(db: &DynamoDb, guard: &UniqueKey, owner: &str) -> Result<Option<StaleGuard>> {
+    let owner = Key::new(guard.collection(), owner)?;
+    let stored = get_stored(db, &owner).await?;
+    let holds = stored.as_ref().is_some_and(|document| {
+        !document.is_expired(db.ambient.now()) && Projection::of(document).guards.contains(guard)
+    });
+    let stale = StaleGuard { guard: guard.clone(), owner, document: stored.map(|document| document.version) };
+    Ok(Some(stale).filter(|_| !holds))
+}
+
+/// Removes it, unless its document was written meanwhile: that could have claimed the value again.
+pub(crate) async fn remove(db: &DynamoDb, stale: StaleGuard) -> Result<()> {
+    let StaleGuard { guard, owner, document } = stale;
+    let check = Write::check(db.table(owner.collection()), document_key(&owner));
+    let check = match document {
+        Some(version) => check.only_if("#version = :version").value(":version", text(version.to_string())),
+        None => check.only_if("attribute_not_exists(#id)"),
+    };
+    let removal = Write::delete(db.system_table(), guard_key(&guard))
+        .only_if("#owner = :owner")
+        .value(":owner", text(owner.id()));
+    let items = vec![check.into_transaction_item()?, removal.into_transaction_item()?];
+    let request = db.client.transact_write_items().set_transact_items(Some(items));
+    match request.send().await.map_err(Failure::from) {
+        // Removed; or in use again, which the write that follows will find out.
+        Ok(_) | Err(Failure::Cancelled(_) | Failure::Contended | Failure::Lost(_)) => Ok(()),
+        Err(failure) => Err(db.error_of(failure)),
+    }
+}
