@@ -9,7 +9,6 @@ use switchyard_database::Schema;
 use switchyard_identity::{Actor, Identity, IdentitySettings, LocalSecrets};
 use switchyard_identity_http::{AccessTokens, read_settings};
 use switchyard_runtime::{Environment, Runtime, Settings};
-use utoipa_axum::router::OpenApiRouter;
 
 /// Where the server keeps what it makes for itself: the database, unless `DATABASE_URL` names another, and secrets.
 const DATA: &str = "data";
@@ -60,7 +59,7 @@ fn read_environment() -> anyhow::Result<(Settings, IdentitySettings)> {
 pub(crate) async fn serve() -> anyhow::Result<()> {
     let Program { runtime, identity } = Program::start().await?;
     let admin = ensure_admin(&identity).await.context("the first admin cannot be made")?;
-    let router = router(&runtime, &identity);
+    let router = switchyard_local::router(runtime.db(), runtime.metrics(), &identity);
     let access_tokens = AccessTokens::new(identity, runtime.db().ambient().clone());
     let database = runtime.settings().database_url.backend();
     let greet = |address: std::net::SocketAddr| {
@@ -75,14 +74,6 @@ pub(crate) async fn serve() -> anyhow::Result<()> {
         }
     };
     Ok(runtime.serve_greeting(router, Arc::new(access_tokens), greet).await?)
-}
-
-/// Every route of the API.
-pub(crate) fn router(runtime: &Runtime, identity: &Identity) -> OpenApiRouter {
-    OpenApiRouter::new()
-        .merge(switchyard_auth::router(identity.clone()))
-        .merge(switchyard_users::router(identity.clone()))
-        .merge(switchyard_system::router(runtime.db().clone(), runtime.metrics().clone()))
 }
 
 /// Sees to it that there is an admin: the one that the settings name, else one with a password made up here, which is

@@ -1,8 +1,10 @@
-//! What the tests stand on: fresh databases on every backend, processes of the real binaries, the Lambda emulator.
+//! What the tests stand on: fresh databases on every backend, routes served in the test's process, processes of the real
+//! binaries, the Lambda emulator.
 //!
 //! The servers are real and `local/servers` starts them. One that is not there fails its tests with a sentence; no test
 //! is ever skipped.
 
+pub mod app;
 pub mod emulator;
 pub mod identity;
 pub mod process;

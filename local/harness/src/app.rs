@@ -1,0 +1,338 @@
+//! A route group, or all of them, in the test's own process: requests go through every layer that a server has, and the
+//! clock stands still until it is told to move.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::http::{HeaderMap, HeaderName, Method, Request, header};
+use serde_json::Value;
+use switchyard_ambient::{Ambient, ManualClock, SystemRandomness, Timestamp};
+use switchyard_api::{Api, ApiSettings, MergePatch, NoObserver, PeerAddress, RateLimit, serve_api};
+use switchyard_database::Db;
+use switchyard_identity::{
+    Actor, FirstAdmin, Identity, LoginOutcome, LoginRequest, Registration, Secret, SignIn, UserId, testing,
+};
+use switchyard_identity_http::AccessTokens;
+use tower::ServiceExt as _;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::store::{Backend, Store};
+
+/// When every test begins: later than today, so that no server with a clock of its own takes what a test has stored for
+/// long expired.
+pub const START: Timestamp = Timestamp::from_seconds(2_000_000_000);
+
+/// A password that is good enough.
+pub const PASSWORD: &str = "a-passphrase-of-the-tests-31";
+
+/// Routes that are served as a server serves them, on a store of their own.
+#[derive(Debug)]
+pub struct App {
+    /// Identity behind the routes.
+    pub identity: Identity,
+    /// The clock of everything.
+    pub clock: ManualClock,
+    db: Db,
+    service: axum::Router,
+    _store: Store,
+}
+
+/// A user of the test, signed in.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// The user's id.
+    pub id: UserId,
+    /// The e-mail address; the password is [`PASSWORD`].
+    pub email: String,
+    /// An access token, good for a quarter of an hour.
+    pub access_token: String,
+    /// The refresh token that belongs to it.
+    pub refresh_token: String,
+}
+
+impl App {
+    /// Serves the routes that `router` makes, without rate limits.
+    ///
+    /// # Panics
+    ///
+    /// Where the database cannot be set up, as everything here does where a test cannot go on.
+    pub async fn start(backend: Backend, router: impl FnOnce(&Db, &Identity) -> OpenApiRouter) -> Self {
+        let (rate_limit, rate_limit_user) = (RateLimit::Off, RateLimit::Off);
+        let settings = ApiSettings { rate_limit, rate_limit_user, ..ApiSettings::default() };
+        Self::start_with(backend, settings, router).await
+    }
+
+    /// As [`start`](Self::start), with these settings of the conventions.
+    ///
+    /// # Panics
+    ///
+    /// As [`start`](Self::start).
+    pub async fn start_with(
+        backend: Backend,
+        settings: ApiSettings,
+        router: impl FnOnce(&Db, &Identity) -> OpenApiRouter,
+    ) -> Self {
+        let clock = ManualClock::at(START);
+        let ambient = Ambient::new(clock.clone(), SystemRandomness);
+        let store = Store::migrated(backend).await.expect("the store can be made");
+        let database = store.open(ambient.clone()).await.expect("the store can be opened");
+        let db = Db::new(database, ambient.clone());
+        let identity = Identity::new(db.clone(), testing::settings());
+        identity.install(ambient.now()).await.expect("the built-in roles can be stored");
+        let tokens = AccessTokens::new(identity.clone(), ambient);
+        let api = Api::new(db.clone(), Arc::new(tokens), settings, Arc::new(NoObserver));
+        let service = serve_api(router(&db, &identity), Arc::new(api));
+        Self { identity, clock, db, service, _store: store }
+    }
+
+    /// The database behind the routes.
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// Lets time pass.
+    pub fn wait(&self, time: Duration) {
+        self.clock.advance(time);
+    }
+
+    /// Makes an account named `name`, whose address is that name at example.com.
+    ///
+    /// # Panics
+    ///
+    /// Where that fails.
+    pub async fn register(&self, name: &str) -> Person {
+        let email = format!("{}@example.com", name.to_lowercase());
+        let registration = Registration {
+            email: email.parse().expect("the name fits into an address"),
+            password: PASSWORD.parse().expect("the password is long enough"),
+            name: name.parse().expect("the name is a name"),
+            device_name: None,
+        };
+        let context = self.identity.context("harness");
+        let sign_in = self.identity.accounts().register(&context, &registration).await;
+        Person::of(&sign_in.expect("the account can be made"))
+    }
+
+    /// Signs somebody in again.
+    ///
+    /// # Panics
+    ///
+    /// Where that fails.
+    pub async fn sign_in(&self, email: &str) -> Person {
+        let email = email.parse().expect("this is an address");
+        let request = LoginRequest { email, password: Secret::new(PASSWORD), device_name: None };
+        let outcome = self.identity.accounts().login(&self.identity.context("harness"), &request).await;
+        let LoginOutcome::SignedIn(sign_in) = outcome.expect("the user can sign in");
+        Person::of(&sign_in)
+    }
+
+    /// The first admin, who may do everything.
+    ///
+    /// # Panics
+    ///
+    /// Where there is another one.
+    pub async fn admin(&self) -> Person {
+        let email = "admin@example.com";
+        let admin = FirstAdmin {
+            email: email.parse().expect("this is an address"),
+            password: PASSWORD.parse().expect("the password is long enough"),
+        };
+        let context = self.identity.context("harness").by(Actor::System);
+        let made = self.identity.accounts().ensure_first_admin(&context, &admin).await;
+        made.expect("the first admin can be made");
+        self.sign_in(email).await
+    }
+
+    /// A GET of a path under `/api/v1`.
+    pub fn get(&self, path: &str) -> Call {
+        self.call(Method::GET, &format!("/api/v1{path}"))
+    }
+
+    /// A POST to a path under `/api/v1`.
+    pub fn post(&self, path: &str) -> Call {
+        self.call(Method::POST, &format!("/api/v1{path}"))
+    }
+
+    /// A PUT to a path under `/api/v1`.
+    pub fn put(&self, path: &str) -> Call {
+        self.call(Method::PUT, &format!("/api/v1{path}"))
+    }
+
+    /// A PATCH of a path under `/api/v1`.
+    pub fn patch(&self, path: &str) -> Call {
+        self.call(Method::PATCH, &format!("/api/v1{path}"))
+    }
+
+    /// A DELETE of a path under `/api/v1`.
+    pub fn delete(&self, path: &str) -> Call {
+        self.call(Method::DELETE, &format!("/api/v1{path}"))
+    }
+
+    /// A request of any method to any path.
+    pub fn call(&self, method: Method, path: &str) -> Call {
+        let mut request = Request::new(Body::empty());
+        *request.method_mut() = method;
+        *request.uri_mut() = path.parse().expect("this is a path");
+        Call { service: self.service.clone(), request }
+    }
+}
+
+impl Person {
+    fn of(sign_in: &SignIn) -> Self {
+        Self {
+            id: sign_in.user.id,
+            email: sign_in.user.email.to_string(),
+            access_token: sign_in.tokens.access_token.expose().to_owned(),
+            refresh_token: sign_in.tokens.refresh_token.expose().to_owned(),
+        }
+    }
+}
+
+/// A request; awaited, it is sent.
+#[derive(Debug)]
+pub struct Call {
+    service: axum::Router,
+    request: Request<Body>,
+}
+
+impl Call {
+    /// Sends a person's access token.
+    #[must_use]
+    pub fn by(self, person: &Person) -> Self {
+        self.bearer(&person.access_token)
+    }
+
+    /// Sends an access token.
+    #[must_use]
+    pub fn bearer(self, token: &str) -> Self {
+        self.header(header::AUTHORIZATION, &format!("Bearer {token}"))
+    }
+
+    /// Sends JSON; with a PATCH as a merge patch.
+    #[must_use]
+    pub fn json(self, body: Value) -> Self {
+        let patches = self.request.method() == Method::PATCH;
+        let media_type = if patches { MergePatch::MEDIA_TYPE } else { "application/json" };
+        self.header(header::CONTENT_TYPE, media_type).body(body.to_string())
+    }
+
+    /// Sends this body.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Body>) -> Self {
+        *self.request.body_mut() = body.into();
+        self
+    }
+
+    /// Sends a header.
+    ///
+    /// # Panics
+    ///
+    /// Where the value cannot be one of a header.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<HeaderName>, value: &str) -> Self {
+        self.request.headers_mut().append(name.into(), value.parse().expect("this can be a header's value"));
+        self
+    }
+
+    /// Asks for the change only in this state.
+    #[must_use]
+    pub fn if_match(self, etag: &str) -> Self {
+        self.header(header::IF_MATCH, etag)
+    }
+
+    /// Makes the request one that is done once.
+    #[must_use]
+    pub fn once(self, key: &str) -> Self {
+        self.header(HeaderName::from_static("idempotency-key"), key)
+    }
+
+    /// Comes from this address.
+    #[must_use]
+    pub fn from(mut self, address: IpAddr) -> Self {
+        self.request.extensions_mut().insert(PeerAddress(address));
+        self
+    }
+}
+
+impl IntoFuture for Call {
+    type Output = Answer;
+    type IntoFuture = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let Ok(response) = self.service.oneshot(self.request).await;
+            let (parts, body) = response.into_parts();
+            let body = to_bytes(body, usize::MAX).await.expect("the body is whole");
+            Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+        })
+    }
+}
+
+/// What came back.
+#[derive(Clone)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The body as JSON.
+    ///
+    /// # Panics
+    ///
+    /// Where it is none.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("this is not JSON: {self:?}"))
+    }
+
+    /// The body as JSON, of an answer that must have this status.
+    ///
+    /// # Panics
+    ///
+    /// Where it has another.
+    #[track_caller]
+    pub fn expect(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{self:?}");
+        if self.body.is_empty() { Value::Null } else { self.json() }
+    }
+
+    /// Status and code of an error.
+    pub fn error(&self) -> (u16, String) {
+        (self.status, self.json()["error"]["code"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// What is wrong with which field.
+    pub fn details(&self) -> Value {
+        self.json()["error"]["details"].clone()
+    }
+
+    /// A header, as far as it is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The `ETag`.
+    ///
+    /// # Panics
+    ///
+    /// Where there is none.
+    #[track_caller]
+    pub fn etag(&self) -> String {
+        self.header("etag").unwrap_or_else(|| panic!("there is no ETag: {self:?}")).to_owned()
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.status, String::from_utf8_lossy(&self.body))
+    }
+}
