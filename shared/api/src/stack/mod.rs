@@ -1,0 +1,89 @@
+//! The layers around every router, in their order.
+
+mod gate;
+mod headers;
+mod watch;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware;
+use switchyard_ambient::Ambient;
+use switchyard_database::Db;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::observe::Observer;
+use crate::rate_limit::Limiter;
+use crate::settings::ApiSettings;
+use crate::{ApiError, Authenticator, ErrorCode, MAX_BODY_BYTES, openapi};
+
+pub(crate) use gate::answer_panic;
+
+use gate::{Gate, pass_gate};
+use headers::{compression, cors};
+use watch::watch;
+
+/// What the layers work with.
+#[derive(Debug)]
+pub struct Api {
+    db: Db,
+    authenticator: Arc<dyn Authenticator>,
+    settings: ApiSettings,
+    observer: Arc<dyn Observer>,
+    pub(crate) address_limiter: Limiter,
+    pub(crate) user_limiter: Limiter,
+}
+
+impl Api {
+    /// The conventions over this database, with these settings; `authenticator` tells whose an access token is.
+    pub fn new(
+        db: Db,
+        authenticator: Arc<dyn Authenticator>,
+        settings: ApiSettings,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
+        let address_limiter = Limiter::exact("address", settings.rate_limit);
+        let user_limiter = Limiter::in_portions("user", settings.rate_limit_user);
+        Self { db, authenticator, settings, observer, address_limiter, user_limiter }
+    }
+
+    /// The database in which keys and limits are kept.
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// The clock and the randomness.
+    pub fn ambient(&self) -> &Ambient {
+        self.db.ambient()
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &ApiSettings {
+        &self.settings
+    }
+}
+
+/// Puts every convention of the API around a router. A function and the local server call this and nothing else, so
+/// they answer alike.
+///
+/// From the outside in: request id, span, log line and metrics; security headers; CORS; compression; time-out and
+/// panics; authentication; rate limits; idempotency; then the route. Errors of the router itself (404, 405) get the
+/// same envelope as those of handlers.
+pub fn serve_api(router: OpenApiRouter, api: Arc<Api>) -> Router {
+    let (router, document) = router.split_for_parts();
+    let limited = Arc::new(openapi::operations_limited_by_address(&document));
+    let gate = Gate { api: Arc::clone(&api), limited };
+    // The layer that is added last is the outermost.
+    let router = router
+        .fallback(|| async { ApiError::new(ErrorCode::NotFound) })
+        .method_not_allowed_fallback(|| async { ApiError::new(ErrorCode::MethodNotAllowed) })
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(middleware::from_fn_with_state(gate, pass_gate))
+        .layer(compression());
+    let router = match cors(&api.settings.cors_origins) {
+        Some(cors) => router.layer(cors),
+        None => router,
+    };
+    router.layer(middleware::from_fn_with_state(api, watch))
+}
