@@ -69,7 +69,7 @@ fn meaning_of(fault: &rusqlite::Error) -> Error {
         }
         ErrorCode::OutOfMemory => Error::Unavailable("SQLite is out of memory".to_owned()),
         ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly => {
-            Error::Unavailable(format!("the database file cannot be written: {fault}"))
+            Error::Unavailable(format!("the file cannot be opened for writing: {fault}"))
         }
         ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Error::Corrupt(fault.to_string()),
         _ if is_missing_table(fault) => Error::Internal(format!(

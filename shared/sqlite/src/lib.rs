@@ -41,6 +41,7 @@
 mod commit;
 mod database;
 mod fault;
+mod group;
 mod layout;
 mod migrate;
 mod open;

@@ -38,7 +38,7 @@ pub(crate) async fn migrate(writer: &Writer, ambient: &Ambient, schema: &Schema)
 }
 
 /// Makes what is declared and not there.
-fn lay_out(connection: &Connection, collections: &[&'static Collection]) -> Result<(), Fault> {
+pub(crate) fn lay_out(connection: &Connection, collections: &[&'static Collection]) -> Result<(), Fault> {
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     for collection in collections {
         let name = collection.name;
@@ -264,3 +264,6 @@ fn check_unique(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

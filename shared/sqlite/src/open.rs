@@ -27,16 +27,16 @@ const APPLICATION_ID: i32 = 0x5357_5944;
 /// The connection that writes to the file at `path`, which is created where there is none.
 pub(crate) fn writer(path: &Path) -> Result<Connection> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        fs::create_dir_all(folder)
-            .map_err(|fault| unusable(path, &format!("its folder cannot be created: {fault}")))?;
+        fs::create_dir_all(folder).map_err(|fault| {
+            unusable(path, Error::Unavailable(format!("its folder cannot be created: {fault}")))
+        })?;
     }
-    let connection = connect(path).map_err(|fault| unusable(path, &fault.to_string()))?;
-    prepare_writer(&connection).map_err(|fault| match Error::from(fault) {
-        Error::Invalid(reason) => Error::Invalid(format!("the database file {path:?} {reason}")),
-        Error::Corrupt(reason) => Error::Corrupt(format!("the database file {path:?}: {reason}")),
-        error => unusable(path, &error.to_string()),
-    })?;
-    Ok(connection)
+    let open = || -> Result<Connection, Fault> {
+        let connection = connect(path)?;
+        prepare_writer(&connection)?;
+        Ok(connection)
+    };
+    open().map_err(|fault| unusable(path, fault.into()))
 }
 
 /// One of `count` connections that read the file at `path`. It never waits for a lock: [`Pool`](crate::pool::Pool)
@@ -50,7 +50,7 @@ pub(crate) fn reader(path: &Path, count: usize) -> Result<Connection> {
         connection.busy_timeout(Duration::ZERO)?;
         Ok(connection)
     };
-    open().map_err(|fault| unusable(path, &Error::from(fault).to_string()))
+    open().map_err(|fault| unusable(path, fault.into()))
 }
 
 /// The only connection of a database that lives in memory and ends with it.
@@ -117,7 +117,14 @@ fn use_write_ahead_log(connection: &Connection) -> Result<(), Fault> {
     }
 }
 
-fn unusable(path: &Path, reason: &str) -> Error {
-    let reason = reason.trim_start_matches("the database is not available: ");
-    Error::Unavailable(format!("the database file {path:?} cannot be used: {reason}"))
+/// Says which file an error is about.
+fn unusable(path: &Path, error: Error) -> Error {
+    match error {
+        Error::Unavailable(reason) => {
+            Error::Unavailable(format!("the database file {path:?} cannot be used: {reason}"))
+        }
+        Error::Corrupt(reason) => Error::Corrupt(format!("the database file {path:?}: {reason}")),
+        Error::Invalid(reason) => Error::Invalid(format!("the database file {path:?} {reason}")),
+        error => error,
+    }
 }

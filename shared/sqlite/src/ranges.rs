@@ -135,3 +135,64 @@ fn read_collection(
 fn limit_of(at_most: usize) -> Value {
     Value::Integer(i64::try_from(at_most).unwrap_or(i64::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use switchyard_database::{Field, Index};
+
+    use super::*;
+    use crate::{migrate, open};
+
+    const BY_RANK: Index = Index::new("by_rank").partition(&["group"]).sort(&["rank"]);
+    const NOTES: &Collection = &Collection::new("notes")
+        .fields(&[Field::string("group"), Field::integer("rank"), Field::string("text")])
+        .indexes(&[BY_RANK])
+        .search(&["text"])
+        .expiring();
+
+    fn plan_of(range: &Range) -> Vec<String> {
+        let connection = open::in_memory().unwrap();
+        migrate::lay_out(&connection, &[NOTES]).unwrap();
+        let select = Select::new(range, 10, Timestamp::from_micros(0));
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", select.sql)).unwrap();
+        let rows = statement.query_map(params_from_iter(&select.parameters), |row| row.get("detail"));
+        rows.unwrap().map(rusqlite::Result::unwrap).collect()
+    }
+
+    #[test]
+    fn a_range_of_an_index_is_read_in_its_order_and_nothing_is_sorted() {
+        let source = Source::Index { index: &BY_RANK, partition: b"g\0".to_vec() };
+        for descending in [false, true] {
+            for to in [Some(vec![9]), None] {
+                let range =
+                    Range { collection: NOTES, source: source.clone(), from: vec![1], to, descending };
+                assert_eq!(
+                    plan_of(&range),
+                    ["SEARCH d USING INDEX notes.i_by_rank (i_by_rank>? AND i_by_rank<?)"]
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_index_without_partition_is_read_to_its_end() {
+        const ALL: Index = Index::new("by_rank").sort(&["rank"]);
+        let source = Source::Index { index: &ALL, partition: Vec::new() };
+        let range = Range { collection: NOTES, source, from: vec![1], to: None, descending: true };
+        assert_eq!(plan_of(&range), ["SEARCH d USING INDEX notes.i_by_rank (i_by_rank>?)"]);
+    }
+
+    #[test]
+    fn a_range_of_terms_is_read_in_its_order_and_nothing_is_sorted() {
+        let source = Source::Terms { prefix: "a".to_owned() };
+        let (from, to) = (b"a".to_vec(), Some(b"b".to_vec()));
+        let range = Range { collection: NOTES, source, from, to, descending: false };
+        assert_eq!(
+            plan_of(&range),
+            [
+                "SEARCH t USING PRIMARY KEY (position>? AND position<?)",
+                "SEARCH d USING INDEX sqlite_autoindex_notes_1 (id=?)"
+            ]
+        );
+    }
+}

@@ -9,8 +9,9 @@ use switchyard_ambient::Ambient;
 use switchyard_database::{Batch, Error, Result, Version};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::commit::{self, Work};
+use crate::commit::Work;
 use crate::fault::Fault;
+use crate::group;
 use crate::pool::Pool;
 use crate::statements::Tables;
 
@@ -132,7 +133,14 @@ fn run(source: &Source, mut queue: Queue, ambient: &Ambient) {
                 let group = queue.group(first);
                 let start = Instant::now();
                 let outcomes = source
-                    .with(|connection| commit_group(connection, &mut tables, &group, ambient))
+                    .with(|connection| {
+                        group::commit(
+                            connection,
+                            &mut tables,
+                            group.iter().map(|waiting| &waiting.work),
+                            ambient,
+                        )
+                    })
                     .flatten();
                 queue.pace(group.len(), start.elapsed());
                 answer(group, outcomes);
@@ -205,66 +213,36 @@ fn answer(group: Vec<Waiting>, outcomes: Result<Vec<Result<Vec<Version>>>>) {
     }
 }
 
-/// Applies the batches in one transaction. Nothing is known of any of them, not even that it does not fit, before that
-/// has ended: later ones have seen what earlier ones wrote.
-fn commit_group(
-    connection: &Connection,
-    tables: &mut Tables,
-    group: &[Waiting],
-    ambient: &Ambient,
-) -> Result<Vec<Result<Vec<Version>>>> {
-    roll_back(connection); // where the rollback of a failed transaction had failed too
-    execute(connection, "BEGIN IMMEDIATE").map_err(Fault::from)?;
-    let applied = apply_each(connection, tables, group, ambient);
-    let ended = applied.and_then(|outcomes| match execute(connection, "COMMIT").map_err(Fault::from) {
-        Ok(()) => Ok(outcomes),
-        // The transaction's last page may have reached the disk, and would then be found there after a crash.
-        Err(fault) if fault.is_io() => {
-            let error = Error::from(fault);
-            Err(Error::OutcomeUnknown(error.to_string()).into())
-        }
-        Err(fault) => Err(fault),
-    });
-    if ended.is_err() {
-        roll_back(connection);
-    }
-    ended.map_err(Error::from)
-}
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use switchyard_database::{Collection, Key, Operation};
 
-fn apply_each(
-    connection: &Connection,
-    tables: &mut Tables,
-    group: &[Waiting],
-    ambient: &Ambient,
-) -> Result<Vec<Result<Vec<Version>>>, Fault> {
-    tables.refresh(connection)?;
-    let mut outcomes = Vec::with_capacity(group.len());
-    for waiting in group {
-        execute(connection, "SAVEPOINT batch")?;
-        let outcome = commit::commit(connection, tables, &waiting.work, ambient.now());
-        match outcome {
-            // On a full disk and the like SQLite ends the whole transaction.
-            Err(fault) if connection.is_autocommit() => return Err(fault),
-            Err(fault) => {
-                execute(connection, "ROLLBACK TO batch")?;
-                outcomes.push(Err(fault.into()));
-            }
-            Ok(versions) => outcomes.push(Ok(versions)),
-        }
-        execute(connection, "RELEASE batch")?;
-    }
-    Ok(outcomes)
-}
+    use super::*;
+    use crate::open;
 
-fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
-    connection.prepare_cached(sql)?.execute([]).map(drop)
-}
+    #[tokio::test]
+    async fn after_the_thread_has_died_calls_are_told_that_the_database_is_not_available() {
+        let pool = Pool::new(vec![open::in_memory().unwrap()]);
+        let writer = Writer::start(Source::Shared(Arc::clone(&pool)), Ambient::system()).unwrap();
+        let outcome = writer
+            .run(|connection| -> Result<(), Fault> {
+                connection.execute_batch("BEGIN; CREATE TABLE half_done (id)")?;
+                panic!("a task that panics");
+            })
+            .await;
+        let ended = Error::Unavailable("the thread that writes has ended".to_owned());
+        assert_eq!(outcome, Err(ended.clone()));
 
-/// Ends a transaction that was left open.
-fn roll_back(connection: &Connection) {
-    if !connection.is_autocommit()
-        && let Err(fault) = execute(connection, "ROLLBACK")
-    {
-        tracing::error!(%fault, "a transaction could not be rolled back");
+        const NOTES: &Collection = &Collection::new("notes");
+        let key = Key::new(NOTES, "n").unwrap();
+        let create =
+            Operation::Create { key, body: json!({}).as_object().unwrap().clone(), expires_at: None };
+        let batch = Batch::new(vec![create], &Ambient::system()).unwrap();
+        assert_eq!(writer.commit(&batch).await, Err(ended.clone()));
+        assert_eq!(writer.check(), Err(ended));
+        // Readers of a database in memory go on, and do not see what was not committed.
+        let lease = pool.lease().await.unwrap();
+        assert!(!lease.table_exists(None, "half_done").unwrap());
     }
 }

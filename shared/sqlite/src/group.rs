@@ -1,0 +1,187 @@
+//! Several batches in one transaction.
+
+use rusqlite::Connection;
+use switchyard_ambient::Ambient;
+use switchyard_database::{Error, Result, Version};
+
+use crate::commit::{self, Work};
+use crate::fault::Fault;
+use crate::statements::Tables;
+
+/// Applies the batches in one transaction. Nothing is known of any of them, not even that it does not fit, before that
+/// has ended: later ones have seen what earlier ones wrote.
+pub(crate) fn commit<'a>(
+    connection: &Connection,
+    tables: &mut Tables,
+    group: impl Iterator<Item = &'a Work>,
+    ambient: &Ambient,
+) -> Result<Vec<Result<Vec<Version>>>> {
+    roll_back(connection); // where the rollback of a failed transaction had failed too
+    execute(connection, "BEGIN IMMEDIATE").map_err(Fault::from)?;
+    let applied = apply_each(connection, tables, group, ambient);
+    let ended = applied.and_then(|outcomes| match execute(connection, "COMMIT").map_err(Fault::from) {
+        Ok(()) => Ok(outcomes),
+        // The transaction's last page may have reached the disk, and would then be found there after a crash.
+        Err(fault) if fault.is_io() => {
+            let error = Error::from(fault);
+            Err(Error::OutcomeUnknown(error.to_string()).into())
+        }
+        Err(fault) => Err(fault),
+    });
+    if ended.is_err() {
+        roll_back(connection);
+    }
+    ended.map_err(Error::from)
+}
+
+fn apply_each<'a>(
+    connection: &Connection,
+    tables: &mut Tables,
+    group: impl Iterator<Item = &'a Work>,
+    ambient: &Ambient,
+) -> Result<Vec<Result<Vec<Version>>>, Fault> {
+    tables.refresh(connection)?;
+    let mut outcomes = Vec::new();
+    for work in group {
+        execute(connection, "SAVEPOINT batch")?;
+        let outcome = commit::commit(connection, tables, work, ambient.now());
+        match outcome {
+            // On a full disk and the like SQLite ends the whole transaction.
+            Err(fault) if connection.is_autocommit() => return Err(fault),
+            Err(fault) => {
+                execute(connection, "ROLLBACK TO batch")?;
+                outcomes.push(Err(fault.into()));
+            }
+            Ok(versions) => outcomes.push(Ok(versions)),
+        }
+        execute(connection, "RELEASE batch")?;
+    }
+    Ok(outcomes)
+}
+
+fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute([]).map(drop)
+}
+
+/// Ends a transaction that was left open.
+fn roll_back(connection: &Connection) {
+    if !connection.is_autocommit()
+        && let Err(fault) = execute(connection, "ROLLBACK")
+    {
+        tracing::error!(%fault, "a transaction could not be rolled back");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use switchyard_database::{Batch, Cause, Collection, Key, Operation, Rejection};
+
+    use super::*;
+    use crate::{migrate, open};
+
+    const NOTES: &Collection = &Collection::new("notes");
+
+    fn note(id: &str) -> Key {
+        Key::new(NOTES, id).unwrap()
+    }
+
+    fn create(ids: &[&str]) -> Work {
+        let operations = ids.iter().map(|id| Operation::Create {
+            key: note(id),
+            body: json!({}).as_object().unwrap().clone(),
+            expires_at: None,
+        });
+        Work::new(&Batch::new(operations.collect(), &Ambient::system()).unwrap()).unwrap()
+    }
+
+    fn store() -> Connection {
+        let connection = open::in_memory().unwrap();
+        migrate::lay_out(&connection, &[NOTES]).unwrap();
+        connection
+    }
+
+    /// The outcome of each batch, and then the ids that are stored.
+    fn commit_all(connection: &Connection, group: &[Work]) -> (Result<Vec<Result<usize>>>, Vec<String>) {
+        let outcomes = commit(connection, &mut Tables::default(), group.iter(), &Ambient::system());
+        let outcomes =
+            outcomes.map(|each| each.into_iter().map(|outcome| outcome.map(|v| v.len())).collect());
+        let mut statement = connection.prepare("SELECT id FROM notes ORDER BY id").unwrap();
+        let ids = statement.query_map([], |row| row.get(0)).unwrap().map(rusqlite::Result::unwrap).collect();
+        (outcomes, ids)
+    }
+
+    #[test]
+    fn each_batch_sees_those_before_it_and_one_that_does_not_fit_leaves_nothing() {
+        let connection = store();
+        let group = [create(&["a"]), create(&["b", "a"]), create(&["b"])];
+        let exists = Rejection { operation: 1, key: note("a"), cause: Cause::AlreadyExists };
+        let outcomes = vec![Ok(1), Err(Error::Rejected(vec![exists])), Ok(1)];
+        let stored = ["a", "b"].map(str::to_owned).to_vec();
+        assert_eq!(commit_all(&connection, &group), (Ok(outcomes), stored));
+    }
+
+    #[test]
+    fn a_batch_that_breaks_half_way_is_rolled_back_alone() {
+        let connection = store();
+        connection
+            .execute_batch(
+                "CREATE TEMP TRIGGER breaks BEFORE INSERT ON notes WHEN NEW.id = 'breaks' \
+                 BEGIN SELECT RAISE(ABORT, 'broken'); END",
+            )
+            .unwrap();
+        let group = [create(&["a"]), create(&["b", "breaks"]), create(&["c"])];
+        let outcomes = vec![Ok(1), Err(Error::Internal("broken".to_owned())), Ok(1)];
+        let stored = ["a", "c"].map(str::to_owned).to_vec();
+        assert_eq!(commit_all(&connection, &group), (Ok(outcomes), stored));
+    }
+
+    #[test]
+    fn where_sqlite_ends_the_transaction_all_batches_of_the_group_fail() {
+        let connection = store();
+        connection
+            .execute_batch(
+                "CREATE TEMP TRIGGER ends BEFORE INSERT ON notes WHEN NEW.id = 'ends' \
+                 BEGIN SELECT RAISE(ROLLBACK, 'ended'); END",
+            )
+            .unwrap();
+        let group = [create(&["a"]), create(&["ends"]), create(&["c"])];
+        let failed = (Err(Error::Internal("ended".to_owned())), Vec::new());
+        assert_eq!(commit_all(&connection, &group), failed);
+        let again = (Ok(vec![Ok(1)]), vec!["a".to_owned()]);
+        assert_eq!(commit_all(&connection, &[create(&["a"])]), again);
+    }
+
+    #[test]
+    fn where_the_transaction_does_not_commit_all_batches_of_the_group_fail() {
+        let connection = store();
+        connection
+            .execute_batch(
+                "PRAGMA foreign_keys = ON;
+                 CREATE TABLE owners (id TEXT PRIMARY KEY);
+                 CREATE TABLE owned (id TEXT REFERENCES owners DEFERRABLE INITIALLY DEFERRED);
+                 CREATE TRIGGER owns AFTER INSERT ON notes WHEN NEW.id = 'owns' \
+                 BEGIN INSERT INTO owned VALUES ('nobody'); END",
+            )
+            .unwrap();
+        let group = [create(&["a"]), create(&["owns"])];
+        let failed = (Err(Error::Internal("FOREIGN KEY constraint failed".to_owned())), Vec::new());
+        assert_eq!(commit_all(&connection, &group), failed);
+        let again = (Ok(vec![Ok(1)]), vec!["a".to_owned()]);
+        assert_eq!(commit_all(&connection, &[create(&["a"])]), again);
+    }
+
+    #[test]
+    fn a_file_that_another_process_keeps_locked_is_not_available() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        let (connection, other) = (open::writer(&path).unwrap(), open::writer(&path).unwrap());
+        migrate::lay_out(&connection, &[NOTES]).unwrap();
+        connection.busy_timeout(std::time::Duration::ZERO).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let locked = Error::Unavailable("another process holds the lock on the database file".to_owned());
+        assert_eq!(commit_all(&connection, &[create(&["a"])]), (Err(locked), Vec::new()));
+        other.execute_batch("ROLLBACK").unwrap();
+        assert_eq!(commit_all(&connection, &[create(&["a"])]), (Ok(vec![Ok(1)]), vec!["a".to_owned()]));
+    }
+}
