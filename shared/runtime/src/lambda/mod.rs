@@ -15,8 +15,8 @@ pub(crate) fn is_here(environment: &Environment) -> bool {
 
 /// Answers invocations, several at once where Lambda sends them so.
 ///
-/// Every invocation is answered, also one that is no HTTP request: an `Err` would make Lambda repeat it, or count it
-/// as a fault of the function.
+/// Every request is answered: an `Err` would count as a fault of the function, and the gateway would answer it in words
+/// of its own. An event of another kind ends in the runtime, which says so in the log.
 pub(crate) async fn serve(router: Router) -> Result<(), lambda_runtime::Error> {
     let service = service_fn(move |event: LambdaEvent<ApiGatewayV2httpRequest>| {
         let router = router.clone();
