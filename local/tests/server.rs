@@ -1,5 +1,7 @@
 //! The server of `cargo run` as a stranger meets it: the real binary, started in an empty folder, on each database.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::path::Path;
 use std::process::Command;
 

@@ -1,6 +1,8 @@
 //! The deployment template against the code: its tables are those of the declared collections, its routes those of the
 //! routers.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

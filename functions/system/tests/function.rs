@@ -1,5 +1,7 @@
 //! The binary under the Lambda emulator, on the databases that it meets on AWS; and as a server of its own.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::path::Path;
 use std::process::Command;
 
@@ -17,7 +19,12 @@ async fn the_state_is_told_as_a_function_on(backend: Backend) {
     let function = Emulator::start(Path::new(BINARY), &environment).await.unwrap();
     for path in ["/healthz", "/readyz"] {
         let answer = function.invoke("GET", path, &[], "").await.unwrap();
-        assert_eq!((answer.status, answer.json()), (200, json!({"status": "ok"})), "{path} {}", function.output());
+        assert_eq!(
+            (answer.status, answer.json()),
+            (200, json!({"status": "ok"})),
+            "{path} {}",
+            function.output()
+        );
     }
     let answer = function.invoke("GET", "/openapi.json", &[("accept-encoding", "gzip")], "").await.unwrap();
     assert_eq!((answer.status, answer.header("content-encoding")), (200, Some("gzip")));

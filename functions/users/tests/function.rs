@@ -1,5 +1,7 @@
 //! The binary under the Lambda emulator, on the databases that it meets on AWS; and as a server of its own.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::path::Path;
 use std::process::Command;
 
