@@ -3,11 +3,31 @@
 use switchyard_database::Db;
 use switchyard_identity::Identity;
 use switchyard_runtime::Metrics;
+use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
+
+/// What the OpenAPI document says of the API as a whole.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Switchyard",
+        description = "Accounts, commerce and clinic. JSON in, JSON out; errors always have the same shape, lists are \
+                       paged by cursors, changes can be made conditional by `If-Match`, and a POST with an \
+                       `Idempotency-Key` can be repeated."
+    ),
+    tags(
+        (name = "auth", description = "Registering, signing in, staying signed in, one's own account."),
+        (name = "users", description = "Users and their profiles."),
+        (name = "roles", description = "Roles, what they permit, and who has them."),
+        (name = "audit", description = "Who did what."),
+        (name = "system", description = "Health, metrics, this document."),
+    )
+)]
+struct Document;
 
 /// Every route of the API.
 pub fn router(db: &Db, metrics: &Metrics, identity: &Identity) -> OpenApiRouter {
-    OpenApiRouter::new()
+    OpenApiRouter::with_openapi(Document::openapi())
         .merge(switchyard_auth::router(identity.clone()))
         .merge(switchyard_users::router(identity.clone()))
         .merge(switchyard_system::router(db.clone(), metrics.clone()))

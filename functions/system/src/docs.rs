@@ -23,7 +23,8 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
 const PUBLIC_FOR_AN_HOUR: &str = "public, max-age=3600";
 
 /// Answers the OpenAPI 3.1 document of this API.
-#[utoipa::path(get, path = "/openapi.json", tag = "system", responses((status = 200, body = serde_json::Value)))]
+#[utoipa::path(get, path = "/openapi.json", tag = "system",
+    responses((status = 200, body = serde_json::Value, example = json!({"openapi": "3.1.0", "paths": {}}))))]
 pub(crate) async fn get_openapi() -> impl IntoResponse {
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, PUBLIC_FOR_AN_HOUR)];
     (headers, OPENAPI_JSON)

@@ -11,7 +11,10 @@ operation_errors!(MetricsErrors: NotFound);
 /// Tells what was measured since the process started, as Prometheus text (version 0.0.4). On Lambda metrics go out with
 /// the logs, and there is nothing here.
 #[utoipa::path(get, path = "/metrics", tag = "system",
-    responses((status = 200, body = String, content_type = "text/plain; version=0.0.4"), MetricsErrors))]
+    responses(
+        (status = 200, body = String, content_type = "text/plain; version=0.0.4", example = "up 1"),
+        MetricsErrors,
+    ))]
 pub(crate) async fn get_metrics(State(system): State<System>) -> ApiResult<impl IntoResponse> {
     let text = system.metrics.render().or_not_found()?.map_err(ApiError::internal)?;
     Ok(([(header::CONTENT_TYPE, Metrics::CONTENT_TYPE)], text))

@@ -32,13 +32,14 @@ pub(crate) struct UserQuery {
     #[deserr(default, try_from(Option<String>) = time -> ParseTimestampError)]
     #[param(nullable = false, value_type = Option<String>, format = DateTime)]
     created_to: Option<Timestamp>,
-    /// By when the account was made: `-created_at` begins with the latest, `created_at` with the earliest.
+    /// By when the account was made: `-created_at` begins with the latest, `created_at` with the earliest. Unless
+    /// it is given, the latest come first.
     #[deserr(default)]
-    #[param(inline, default = "-created_at")]
+    #[param(inline, required = false)]
     sort: UserOrder,
     /// Deleted users too; they have a `deleted_at`.
     #[deserr(default)]
-    #[param(default = false)]
+    #[param(required = false, default = false)]
     include_deleted: bool,
 }
 

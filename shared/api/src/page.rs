@@ -92,9 +92,10 @@ pub struct Pagination {
     #[schema(minimum = 1, maximum = 100, example = 20)]
     pub limit: u32,
     /// What to send as `cursor` to get the next page; `null` when this is the last one.
-    #[schema(example = json!(null))]
+    #[schema(required, examples(json!(null)))]
     pub next_cursor: Option<String>,
     /// Whether there is a next page.
+    #[schema(example = false)]
     pub has_more: bool,
 }
 

@@ -16,6 +16,14 @@ const JSON: &str = "application/json";
 /// Closes every object that a request may hold, and gives merge patches schemas of their own.
 pub(super) fn complete(operation: &mut Operation, schemas: &mut Schemas) {
     let Some(RefOr::T(body)) = &mut operation.request_body else { return };
+    for content in body.content.values_mut() {
+        if let RefOr::T(content) = content
+            && let Some(schema) = &mut content.schema
+            && let Some(present) = present_one(schema)
+        {
+            *schema = present; // that there may be no body is said by `required`
+        }
+    }
     if let Some(RefOr::T(mut patch)) = body.content.remove(MergePatch::MEDIA_TYPE) {
         if let Some(schema) = &mut patch.schema {
             *schema = patch_of(schema, schemas);
@@ -31,6 +39,16 @@ pub(super) fn complete(operation: &mut Operation, schemas: &mut Schemas) {
         {
             close(schema, schemas, &mut seen);
         }
+    }
+}
+
+/// What an optional schema describes when it is not `null`.
+fn present_one(schema: &RefOr<Schema>) -> Option<RefOr<Schema>> {
+    let RefOr::T(Schema::OneOf(one)) = schema else { return None };
+    let is_null = |item: &RefOr<Schema>| matches!(item, RefOr::T(Schema::Object(object)) if object.schema_type == SchemaType::Type(Type::Null));
+    match one.items.as_slice() {
+        [present, null] | [null, present] if is_null(null) && !is_null(present) => Some(present.clone()),
+        _ => None,
     }
 }
 

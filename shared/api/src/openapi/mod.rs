@@ -2,7 +2,9 @@
 
 mod bodies;
 mod errors;
+mod examples;
 mod headers;
+mod references;
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -27,9 +29,10 @@ pub const BEARER: &str = "bearer";
 /// - parameters or a body: 400; a body: 413, 415, and no unknown fields; a path with parameters: 404;
 /// - POST: `Idempotency-Key` with its 409 and 422;
 /// - an `ETag` on a 200 of GET: `If-None-Match` and 304; on another method's, or where 412 is listed: `If-Match`;
-/// - everywhere: 500, 503, `X-Request-Id`, and for each error code an example.
+/// - everywhere: 500, 503, `X-Request-Id`, and for each error code an example; each schema has one too.
 pub fn complete(mut document: OpenApi) -> OpenApi {
     let mut components = document.components.take().unwrap_or_default();
+    references::refer(&mut components.schemas);
     components.schemas.insert(errors::SCHEMA.to_owned(), errors::schema());
     components.examples.extend(errors::examples());
     components.headers.extend(headers::all());
@@ -41,7 +44,9 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
             bodies::complete(operation, &mut components.schemas);
         }
     }
+    examples::complete(&mut components.schemas);
     document.components = Some(components);
+    references::prune(&mut document);
     document
 }
 

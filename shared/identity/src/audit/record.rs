@@ -100,8 +100,10 @@ pub struct AuditEntry {
     #[schema(value_type = String, format = DateTime)]
     pub time: Timestamp,
     /// Who did it: a user's id, `system` or `anonymous`.
+    #[schema(example = "0190a1b2-0000-7000-8000-000000000001")]
     pub actor: String,
     /// The actor's roles at that time.
+    #[schema(example = json!(["admin"]))]
     pub roles: Vec<String>,
     /// What was done.
     #[schema(example = "user.disabled")]
@@ -109,14 +111,19 @@ pub struct AuditEntry {
     /// How it ended.
     pub outcome: Outcome,
     /// Whom it concerns: a user's id, or `role:` and a role's name.
+    #[schema(required, example = "0190a1b2-0000-7000-8000-000000000002")]
     pub subject: Option<String>,
     /// What was touched.
+    #[schema(required, example = "users/0190a1b2-0000-7000-8000-000000000002")]
     pub resource: Option<String>,
     /// The client's address.
+    #[schema(required, example = "203.0.113.7")]
     pub address: Option<String>,
     /// The client's `User-Agent`.
+    #[schema(required, example = "curl/8.10.1")]
     pub user_agent: Option<String>,
     /// The request's id.
+    #[schema(example = "0190a5f4-6f0e-7cc4-8a5e-5d9c0b1f3f55")]
     pub request_id: String,
     /// What else there is to say.
     pub details: BTreeMap<String, String>,

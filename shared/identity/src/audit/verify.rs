@@ -11,12 +11,14 @@ use crate::secret::KeyRing;
 
 /// What came of recomputing the chains of the audit log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(examples(json!({"valid": true, "entries": 1042, "first_break": null})))]
 pub struct AuditVerification {
     /// Whether every entry is as it was written and none is missing.
     pub valid: bool,
     /// How many entries were found and recomputed, up to the break if there is one.
     pub entries: u64,
     /// The first break: in the chain of the lowest number, the lowest entry.
+    #[schema(required)]
     pub first_break: Option<AuditBreak>,
 }
 
@@ -28,6 +30,7 @@ pub struct AuditBreak {
     /// The number of the entry in it, from 1.
     pub sequence: i64,
     /// The entry's id, where there still is one.
+    #[schema(required, format = "uuid", example = "0190a1b2-0000-7000-8000-000000000001")]
     pub entry_id: Option<String>,
     /// What is wrong.
     pub reason: BreakReason,

@@ -62,6 +62,10 @@ pub struct ProfileFields {
 /// A postal address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Deserr, ToSchema)]
 #[deserr(deny_unknown_fields)]
+#[schema(examples(json!({
+    "line1": "12 St James's Square", "line2": null, "city": "London", "region": null, "postal_code": "SW1Y 4JH",
+    "country": "GB",
+})))]
 pub struct PostalAddress {
     /// Street and number.
     pub line1: PostalLine,
@@ -86,18 +90,25 @@ pub struct Profile {
     /// The user's id.
     pub user_id: UserId,
     /// The telephone number.
+    #[schema(required)]
     pub phone: Option<PhoneNumber>,
     /// The day of birth.
+    #[schema(required)]
     pub date_of_birth: Option<DateOfBirth>,
     /// Where there is a picture.
+    #[schema(required)]
     pub avatar_url: Option<WebAddress>,
     /// What the user says of themselves.
+    #[schema(required)]
     pub bio: Option<Bio>,
     /// The language.
+    #[schema(required)]
     pub locale: Option<LocaleTag>,
     /// The time zone.
+    #[schema(required)]
     pub timezone: Option<TimeZoneName>,
     /// The postal address.
+    #[schema(required)]
     pub address: Option<PostalAddress>,
     /// When the profile was last changed; when the account was made, as long as it never was.
     #[serde(serialize_with = "rfc3339::serialize")]

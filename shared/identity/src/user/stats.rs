@@ -19,6 +19,7 @@ pub struct UserStats {
     /// Those whose state is `locked`.
     pub locked: i64,
     /// By role; a user with two roles counts in both. Roles that nobody has are left out.
+    #[schema(example = json!({"customer": 1}))]
     pub by_role: BTreeMap<String, i64>,
     /// Those who were made on the last 7 days in UTC, today counted.
     pub registered_last_7_days: i64,

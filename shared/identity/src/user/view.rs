@@ -40,6 +40,12 @@ crate::value::read_with_deserr!(UserStatus);
 
 /// A user, as they are shown.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "id": "0190a1b2-0000-7000-8000-000000000001", "email": "ada@example.com", "name": "Ada Lovelace",
+    "role": "customer", "roles": ["customer"], "status": "active", "email_verified": false, "mfa_enabled": false,
+    "created_at": "2026-03-01T08:30:00.000Z", "updated_at": "2026-03-01T08:30:00.000Z",
+    "last_login_at": "2026-03-01T08:30:00.000Z",
+})))]
 pub struct User {
     /// The user's id.
     pub id: UserId,
@@ -48,6 +54,7 @@ pub struct User {
     /// What the user wants to be called.
     pub name: PersonName,
     /// The first of `roles`.
+    #[schema(required)]
     pub role: Option<RoleName>,
     /// The roles.
     pub roles: Vec<RoleName>,
@@ -67,7 +74,7 @@ pub struct User {
     pub updated_at: Timestamp,
     /// When the user last signed in.
     #[serde(serialize_with = "rfc3339::serialize_option")]
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<String>, format = DateTime, required)]
     pub last_login_at: Option<Timestamp>,
     /// When the user was deleted; only in lists that include deleted users.
     #[serde(serialize_with = "rfc3339::serialize_option", skip_serializing_if = "Option::is_none")]

@@ -1,0 +1,60 @@
+//! Schemas are written down once: what is written in the place of a component becomes a reference to it, and components
+//! that nothing refers to are left out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use utoipa::openapi::schema::ArrayItems;
+use utoipa::openapi::{OpenApi, Ref, RefOr, Schema};
+
+type Schemas = BTreeMap<String, RefOr<Schema>>;
+
+const PREFIX: &str = "#/components/schemas/";
+
+/// Refers to components from within others. A generic type such as a page writes down what it is a page of.
+pub(super) fn refer(schemas: &mut Schemas) {
+    let known = schemas.clone();
+    for (name, schema) in schemas {
+        let RefOr::T(Schema::Object(object)) = schema else { continue };
+        for property in object.properties.values_mut() {
+            let place = match property {
+                RefOr::T(Schema::Array(array)) => match &mut array.items {
+                    ArrayItems::RefOrSchema(items) => &mut **items,
+                    ArrayItems::False => continue,
+                },
+                other => other,
+            };
+            let is_object = matches!(place, RefOr::T(Schema::Object(inner)) if !inner.properties.is_empty());
+            let component = || known.iter().find(|(other, known)| *other != name && **known == *place);
+            if is_object && let Some((component, _)) = component() {
+                *place = RefOr::Ref(Ref::from_schema_name(component));
+            }
+        }
+    }
+}
+
+/// Leaves out the schemas that nothing refers to.
+pub(super) fn prune(document: &mut OpenApi) {
+    loop {
+        let mut used = BTreeSet::new();
+        collect(&serde_json::to_value(&*document).unwrap_or_default(), &mut used);
+        let Some(components) = &mut document.components else { return };
+        let before = components.schemas.len();
+        components.schemas.retain(|name, _| used.contains(name));
+        if components.schemas.len() == before {
+            return;
+        }
+    }
+}
+
+fn collect(value: &Value, used: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(members) => {
+            let reference = members.get("$ref").and_then(Value::as_str);
+            used.extend(reference.and_then(|reference| reference.strip_prefix(PREFIX)).map(str::to_owned));
+            members.values().for_each(|member| collect(member, used));
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect(item, used)),
+        _ => {}
+    }
+}
