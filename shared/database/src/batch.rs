@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
 use switchyard_ambient::{Ambient, Timestamp};
 
@@ -74,12 +75,12 @@ pub enum Expect {
 }
 
 /// Operations that are applied all or not at all: checked against every limit, with versions fixed, ready to commit
-/// and to be tried again.
+/// and to be tried again. Cheap to clone, for a backend that hands it to another thread.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    prepared: Vec<Prepared>,
-    guard_changes: Vec<GuardChange>,
-    term_changes: Vec<TermChange>,
+    prepared: Arc<[Prepared]>,
+    guard_changes: Arc<[GuardChange]>,
+    term_changes: Arc<[TermChange]>,
 }
 
 /// An operation with what follows from it.
@@ -188,7 +189,11 @@ impl Batch {
                  possible; documents, unique values that change and search terms that change count as items"
             )));
         }
-        Ok(Self { prepared, guard_changes, term_changes })
+        Ok(Self {
+            prepared: prepared.into(),
+            guard_changes: guard_changes.into(),
+            term_changes: term_changes.into(),
+        })
     }
 
     /// The operations, in order.
