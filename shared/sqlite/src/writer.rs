@@ -37,8 +37,7 @@ enum Job {
 
 struct Waiting {
     work: Work,
-    /// The work goes back too: freeing it is left to the caller.
-    reply: oneshot::Sender<(Result<Vec<Version>>, Work)>,
+    reply: oneshot::Sender<Result<Vec<Version>>>,
 }
 
 /// What the writer writes through.
@@ -72,7 +71,7 @@ impl Writer {
         let (reply, answer) = oneshot::channel();
         self.send(Job::Commit(Waiting { work: Work::new(batch)?, reply })).await?;
         match answer.await {
-            Ok((outcome, _work)) => outcome,
+            Ok(outcome) => outcome,
             Err(_) => Err(Error::OutcomeUnknown("the thread that writes has ended".to_owned())),
         }
     }
@@ -202,12 +201,12 @@ fn answer(group: Vec<Waiting>, outcomes: Result<Vec<Result<Vec<Version>>>>) {
     match outcomes {
         Ok(outcomes) => {
             for (waiting, outcome) in group.into_iter().zip(outcomes) {
-                let _ = waiting.reply.send((outcome, waiting.work));
+                let _ = waiting.reply.send(outcome);
             }
         }
         Err(error) => {
             for waiting in group {
-                let _ = waiting.reply.send((Err(error.clone()), waiting.work));
+                let _ = waiting.reply.send(Err(error.clone()));
             }
         }
     }
