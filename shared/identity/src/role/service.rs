@@ -1,3 +1,4 @@
+use aws_lc_rs::digest::{SHA256, digest};
 use serde::Serialize;
 use switchyard_database::{Cause, Entity as _, Error as DatabaseError, Query, Stored};
 use utoipa::ToSchema;
@@ -6,6 +7,7 @@ use super::record::ADMIN;
 use super::{Role, RoleFields, RoleRecord, is_built_in};
 use crate::audit::{Action, AuditEvent};
 use crate::core::Core;
+use crate::secret::hex;
 use crate::{
     Context, EditError, EntityTag, Listed, PageRequest, Permission, Permissions, Precondition, Refused,
     RoleError, RoleName, Tagged, rfc3339,
@@ -187,8 +189,11 @@ fn names(permissions: Permissions) -> String {
     permissions.iter().map(Permission::as_str).collect::<Vec<_>>().join(" ")
 }
 
-fn tag_of(record: &Stored<RoleRecord>) -> EntityTag {
-    EntityTag(record.version().to_string())
+/// The tag of what is shown of a role. The document's version will not do: it changes whenever somebody is given the role,
+/// because the users who have it are counted in it.
+fn tag_of(record: &RoleRecord) -> EntityTag {
+    let shown = serde_json::to_vec(&Role::from(record)).unwrap_or_default(); // plain fields always serialise
+    EntityTag(hex(&digest(&SHA256, &shown).as_ref()[..16]))
 }
 
 fn tagged(record: &Stored<RoleRecord>) -> Tagged<Role> {
