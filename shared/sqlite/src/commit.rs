@@ -1,6 +1,7 @@
 //! Applies a batch inside a write transaction.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use rusqlite::Connection;
 use switchyard_ambient::Timestamp;
@@ -36,20 +37,27 @@ fn text_of(body: &Body) -> Result<String> {
     serde_json::to_string(body).map_err(|fault| Error::Internal(format!("a body is no JSON: {fault}")))
 }
 
-/// Applies a batch, or leaves some of it behind and fails: the caller rolls that back.
-pub(crate) fn commit(
+/// A batch that fits what is stored, with what it takes to apply it.
+pub(crate) struct Plan {
+    /// Those of each operation's collection.
+    statements: Vec<Arc<Statements>>,
+    state: State,
+    leftovers: Leftovers,
+}
+
+/// Decides whether a batch fits what is stored. Writes nothing.
+pub(crate) fn decide(
     connection: &Connection,
     tables: &mut Tables,
     work: &Work,
     now: Timestamp,
-) -> Result<Vec<Version>, Fault> {
+) -> Result<Plan, Fault> {
     let batch = &work.batch;
     let statements = batch
         .operations()
         .iter()
         .map(|prepared| tables.of(connection, prepared.key().collection()))
         .collect::<Result<Vec<_>, Fault>>()?;
-
     let mut state = State::default();
     let mut leftovers = Leftovers::default();
     for (prepared, statements) in batch.operations().iter().zip(&statements) {
@@ -62,14 +70,19 @@ pub(crate) fn commit(
     }
     read_owners(connection, batch, now, &mut state, &mut leftovers)?;
     evaluate(batch, &state, now)?;
+    Ok(Plan { statements, state, leftovers })
+}
 
-    leftovers.make_way(connection)?;
-    for ((prepared, statements), text) in batch.operations().iter().zip(&statements).zip(&work.texts) {
-        write(connection, statements, prepared, text.as_deref(), &state)?;
+/// Applies a batch as decided in the same transaction, or fails and leaves some of it behind: the caller rolls that back.
+pub(crate) fn apply(connection: &Connection, work: &Work, plan: &Plan) -> Result<Vec<Version>, Fault> {
+    let (batch, statements) = (&work.batch, &plan.statements);
+    plan.leftovers.make_way(connection)?;
+    for ((prepared, statements), text) in batch.operations().iter().zip(statements).zip(&work.texts) {
+        write(connection, statements, prepared, text.as_deref(), &plan.state)?;
     }
     for change in batch.term_changes() {
-        let (statements, id) =
-            (&statements[change.operation], batch.operations()[change.operation].key().id());
+        let statements = &statements[change.operation];
+        let id = batch.operations()[change.operation].key().id();
         if change.present {
             statements.insert_term(connection, &change.term, id)?;
         } else {

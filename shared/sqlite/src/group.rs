@@ -8,30 +8,51 @@ use crate::commit::{self, Work};
 use crate::fault::Fault;
 use crate::statements::Tables;
 
+type Outcomes = Vec<Result<Vec<Version>>>;
+
 /// Applies the batches in one transaction. Nothing is known of any of them, not even that it does not fit, before that
 /// has ended: later ones have seen what earlier ones wrote.
 pub(crate) fn commit<'a>(
     connection: &Connection,
     tables: &mut Tables,
+    group: impl Iterator<Item = &'a Work> + Clone,
+    ambient: &Ambient,
+) -> Result<Outcomes> {
+    // That a batch fits is known before anything of it is written. One that fails all the same is so rare that
+    // savepoints are set only when there was one: they cost a tenth of the work.
+    if let Some(outcomes) = transaction(connection, tables, group.clone(), ambient, Savepoints::None)? {
+        return Ok(outcomes);
+    }
+    let outcomes = transaction(connection, tables, group, ambient, Savepoints::OneEach)?;
+    outcomes.ok_or_else(|| Error::Internal("a savepoint did not hold".to_owned()))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Savepoints {
+    None,
+    OneEach,
+}
+
+/// `None`: a batch failed half way, and there was no savepoint to go back to.
+fn transaction<'a>(
+    connection: &Connection,
+    tables: &mut Tables,
     group: impl Iterator<Item = &'a Work>,
     ambient: &Ambient,
-) -> Result<Vec<Result<Vec<Version>>>> {
+    savepoints: Savepoints,
+) -> Result<Option<Outcomes>, Fault> {
     roll_back(connection); // where the rollback of a failed transaction had failed too
-    execute(connection, "BEGIN IMMEDIATE").map_err(Fault::from)?;
-    let applied = apply_each(connection, tables, group, ambient);
-    let ended = applied.and_then(|outcomes| match execute(connection, "COMMIT").map_err(Fault::from) {
-        Ok(()) => Ok(outcomes),
-        // The transaction's last page may have reached the disk, and would then be found there after a crash.
-        Err(fault) if fault.is_io() => {
-            let error = Error::from(fault);
-            Err(Error::OutcomeUnknown(error.to_string()).into())
+    execute(connection, "BEGIN IMMEDIATE")?;
+    let ended = apply_each(connection, tables, group, ambient, savepoints).and_then(|outcomes| {
+        if outcomes.is_some() {
+            end(connection)?;
         }
-        Err(fault) => Err(fault),
+        Ok(outcomes)
     });
-    if ended.is_err() {
+    if !matches!(ended, Ok(Some(_))) {
         roll_back(connection);
     }
-    ended.map_err(Error::from)
+    ended
 }
 
 fn apply_each<'a>(
@@ -39,24 +60,45 @@ fn apply_each<'a>(
     tables: &mut Tables,
     group: impl Iterator<Item = &'a Work>,
     ambient: &Ambient,
-) -> Result<Vec<Result<Vec<Version>>>, Fault> {
+    savepoints: Savepoints,
+) -> Result<Option<Outcomes>, Fault> {
     tables.refresh(connection)?;
     let mut outcomes = Vec::new();
     for work in group {
-        execute(connection, "SAVEPOINT batch")?;
-        let outcome = commit::commit(connection, tables, work, ambient.now());
-        match outcome {
+        let plan = match commit::decide(connection, tables, work, ambient.now()) {
+            Ok(plan) => plan,
+            Err(fault) if connection.is_autocommit() => return Err(fault),
+            Err(fault) => {
+                outcomes.push(Err(fault.into()));
+                continue;
+            }
+        };
+        if savepoints == Savepoints::OneEach {
+            execute(connection, "SAVEPOINT batch")?;
+        }
+        match commit::apply(connection, work, &plan) {
+            Ok(versions) => outcomes.push(Ok(versions)),
             // On a full disk and the like SQLite ends the whole transaction.
             Err(fault) if connection.is_autocommit() => return Err(fault),
+            Err(_) if savepoints == Savepoints::None => return Ok(None),
             Err(fault) => {
                 execute(connection, "ROLLBACK TO batch")?;
                 outcomes.push(Err(fault.into()));
             }
-            Ok(versions) => outcomes.push(Ok(versions)),
         }
-        execute(connection, "RELEASE batch")?;
+        if savepoints == Savepoints::OneEach {
+            execute(connection, "RELEASE batch")?;
+        }
     }
-    Ok(outcomes)
+    Ok(Some(outcomes))
+}
+
+fn end(connection: &Connection) -> Result<(), Fault> {
+    execute(connection, "COMMIT").map_err(|fault| match Fault::from(fault) {
+        // The transaction's last page may have reached the disk, and would then be found there after a crash.
+        fault if fault.is_io() => Error::OutcomeUnknown(Error::from(fault).to_string()).into(),
+        fault => fault,
+    })
 }
 
 fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {

@@ -22,9 +22,9 @@
 //!
 //! # How it works
 //!
-//! One thread writes ([`writer`]): it takes the batches that wait, applies them in one transaction, each under a
-//! savepoint of its own, and answers when the transaction is on the disk, so that one `fsync` serves all of them. A
-//! pool of connections reads ([`pool`]); in WAL mode readers and the writer do not wait for each other.
+//! One thread writes: it takes the batches that wait, applies them in one transaction, and answers when the transaction
+//! is on the disk, so that one `fsync` serves all of them. A pool of connections reads; in WAL mode readers and the
+//! writer do not wait for each other. A caller that is cancelled loses the answer, never the transaction.
 //!
 //! # What is stored
 //!
@@ -33,10 +33,10 @@
 //! | `users` | the documents: `id`, `version`, `doc` (JSON), `expires_at` (microseconds since 1970), then `terms`, a column `i_<index>` for each index and `u_<attribute>` for each unique attribute: the encoded key, `NULL` where the document is not in it |
 //! | `_users_terms` | the search terms, in the order in which a search finds them |
 //! | `_users_view` | for people: the declared fields as columns, times as text |
-//! | `_switchyard_layout` | the declarations that the tables above were made for ([`layout`]) |
+//! | `_switchyard_layout` | the declarations that the tables above were made for |
 //!
 //! Several processes may have one file open: each write transaction reads the state it decides on under SQLite's own
-//! lock, and refuses to write where another process has migrated the tables to other declarations.
+//! lock, and a process refuses to write where the tables lack what it declares.
 
 mod commit;
 mod database;

@@ -15,7 +15,8 @@ use crate::layout;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Statements that a connection keeps prepared: a handful for each collection that a program uses.
 const PREPARED_STATEMENTS: usize = 128;
-/// Pages that the writer, and that all readers together, keep at the most. What is not used is not allocated.
+/// Pages that the writer, and that all readers together, keep at the most. What is not used is not allocated. Mapping the
+/// file into memory instead makes reads of a large file 1.7 times as fast, but turns a failing disk into SIGBUS.
 const WRITER_CACHE_KIB: i64 = 8 * 1024;
 const READERS_CACHE_KIB: i64 = 16 * 1024;
 /// Pages of 4 KiB in the log before they are written to the file: each time costs two `fsync`s, and a page that many
