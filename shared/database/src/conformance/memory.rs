@@ -6,15 +6,15 @@ use switchyard_ambient::{Ambient, Timestamp};
 
 use crate::paging::{self, Entry, Range, Ranges, Source};
 use crate::{
-    Batch, Collection, Database, Document, Error, Key, Page, Projection, Query, Result, Scan, Schema, Search,
-    State, UniqueKey, Version, evaluate, term_position,
+    Batch, Collection, Database, Document, Error, Key, Operation, Page, Prepared, Projection, Query, Result,
+    Scan, Schema, Search, State, UniqueKey, Version, evaluate, term_position,
 };
 
 /// The contract in its simplest form: documents in an ordered map under one lock, everything else worked out when it is
 /// asked for. The model that backends are compared with, and a database for tests and examples.
 #[derive(Clone, Debug)]
 pub struct Memory {
-    ambient: Ambient,
+    pub(super) ambient: Ambient,
     documents: Arc<Mutex<BTreeMap<Key, Document>>>,
 }
 
@@ -29,12 +29,12 @@ impl Memory {
         Self { ambient, documents: Arc::clone(&self.documents) }
     }
 
-    fn documents(&self) -> MutexGuard<'_, BTreeMap<Key, Document>> {
+    pub(super) fn documents(&self) -> MutexGuard<'_, BTreeMap<Key, Document>> {
         self.documents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets other tasks come first now and then, as waiting for a database would.
-    async fn pause(&self) {
+    pub(super) async fn pause(&self) {
         tokio::task::yield_now().await;
     }
 
@@ -68,6 +68,30 @@ fn owner(
         }
     }
     Ok(None)
+}
+
+/// What is stored of everything that a batch names.
+pub(super) fn state_of(batch: &Batch, documents: &BTreeMap<Key, Document>, now: Timestamp) -> Result<State> {
+    let mut state = State::default();
+    for prepared in batch.operations() {
+        let key = prepared.key();
+        state.documents.extend(documents.get(key).map(|document| (key.clone(), document.clone())));
+    }
+    for change in batch.guard_changes() {
+        let owner = owner(documents, &change.guard, now)?;
+        state.owners.extend(owner.map(|owner| (change.guard.clone(), owner.key)));
+    }
+    Ok(state)
+}
+
+/// Does what one operation of a batch says.
+pub(super) fn apply(prepared: &Prepared, documents: &mut BTreeMap<Key, Document>) {
+    let key = prepared.key();
+    match prepared.outcome(documents.get(key)) {
+        Some(document) => drop(documents.insert(key.clone(), document)),
+        None if matches!(prepared.operation, Operation::Delete { .. }) => drop(documents.remove(key)),
+        None => {} // a check
+    }
 }
 
 #[async_trait]
@@ -124,25 +148,10 @@ impl Database for Memory {
 
     async fn commit(&self, batch: &Batch) -> Result<Vec<Version>> {
         self.pause().await;
-        let now = self.ambient.now();
         let mut documents = self.documents();
-        let mut state = State::default();
-        for prepared in batch.operations() {
-            let key = prepared.key();
-            state.documents.extend(documents.get(key).map(|document| (key.clone(), document.clone())));
-        }
-        for change in batch.guard_changes() {
-            let owner = owner(&documents, &change.guard, now)?;
-            state.owners.extend(owner.map(|owner| (change.guard.clone(), owner.key)));
-        }
-        evaluate(batch, &state, now)?;
-        for prepared in batch.operations() {
-            match prepared.outcome(state.documents.get(prepared.key())) {
-                Some(document) => drop(documents.insert(prepared.key().clone(), document)),
-                None if prepared.before.is_some() => drop(documents.remove(prepared.key())),
-                None => {} // a check
-            }
-        }
+        let now = self.ambient.now();
+        evaluate(batch, &state_of(batch, &documents, now)?, now)?;
+        batch.operations().iter().for_each(|prepared| apply(prepared, &mut documents));
         Ok(batch.versions())
     }
 

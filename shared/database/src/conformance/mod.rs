@@ -47,7 +47,9 @@
 //! [`CASES`] lists the cases for those who run them in another way, by [`run`] or [`run_named`].
 
 mod cases;
+mod lagging;
 mod memory;
+mod mutant;
 mod store;
 mod words;
 
@@ -60,7 +62,9 @@ use switchyard_ambient::Ambient;
 use crate::Database;
 
 pub use cases::*;
+pub use lagging::Lagging;
 pub use memory::Memory;
+pub use mutant::{Fault, Mutant};
 pub use store::Store;
 
 /// A store that a case runs on. A value stands for one store, empty at first.

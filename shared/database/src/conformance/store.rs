@@ -15,6 +15,9 @@ use crate::{
 /// 2100-01-01T00:00:00Z.
 const START: Timestamp = Timestamp::from_seconds(4_102_444_800);
 
+/// More than any case has.
+const MOST_PAGES: usize = 500;
+
 /// A handle on the store that a case runs on, with what the cases say often in few words.
 #[derive(Clone)]
 pub struct Store {
@@ -228,6 +231,7 @@ impl Store {
         loop {
             let page = self.backend().query(&query).await.expect("the query is answered");
             pages.push(ids(&page.documents));
+            assert!(pages.len() < MOST_PAGES, "the pages come to no end");
             query.cursor = Some(match page.next {
                 Some(next) => next,
                 None => return pages,
@@ -242,6 +246,7 @@ impl Store {
         loop {
             let page = self.backend().search(&search).await.expect("the search is answered");
             pages.push(ids(&page.documents));
+            assert!(pages.len() < MOST_PAGES, "the pages come to no end");
             search.cursor = Some(match page.next {
                 Some(next) => next,
                 None => return pages,
@@ -256,6 +261,7 @@ impl Store {
         loop {
             let page = self.backend().scan(&scan).await.expect("the scan is answered");
             pages.push(page.documents);
+            assert!(pages.len() < MOST_PAGES, "the pages come to no end");
             scan.cursor = Some(match page.next {
                 Some(next) => next,
                 None => return pages,

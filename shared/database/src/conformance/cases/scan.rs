@@ -72,8 +72,10 @@ pub async fn a_scan_gives_documents_whole_and_in_their_versions(store: Store) {
 pub async fn a_scan_goes_on_on_another_instance(store: Store) {
     store.migrate(&[THINGS]).await;
     store.fill(THINGS, (0..20).map(|n| (name(n), json!({"rank": n})))).await;
-    store.eventually((once(0..20), vec![20]), || whole(&store)).await;
     let stores = [store.clone(), store.another().await, store.another().await];
+    for store in &stores {
+        store.eventually((once(0..20), vec![20]), || whole(store)).await;
+    }
     let mut met = Vec::new();
     let mut scan = Scan::new(THINGS).limit(6);
     for store in &stores {

@@ -1,0 +1,267 @@
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use switchyard_ambient::{Ambient, ManualClock, SystemRandomness, Timestamp};
+
+use super::Memory;
+use super::memory::{apply, state_of};
+use crate::paging::{self, Entry, Range, Ranges};
+use crate::{
+    Batch, Cause, Collection, Database, Document, Error, Expect, Key, Operation, Page, Query, Rejection,
+    Result, Scan, Schema, Search, State, UniqueKey, Version, evaluate,
+};
+
+/// One way to break a backend, each of which people have shipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Unique values are not guarded.
+    DropsGuards,
+    /// A batch that fails leaves its guards behind.
+    LeavesGuards,
+    /// A write replaces whatever is there.
+    IgnoresVersions,
+    /// `Check` for absence always succeeds.
+    IgnoresAbsence,
+    /// An increment goes below its floor.
+    IgnoresFloors,
+    /// A batch that fails has applied what stands before its failure.
+    AppliesHalves,
+    /// The state that a commit is decided on changes before it is applied.
+    DecidesWithoutLocks,
+    /// The last failure of a batch is told, not the first.
+    TellsTheLastFailure,
+    /// Documents that have expired are read until they are swept.
+    ForgetsExpiry,
+    /// A sweep removes what was written over an expired document.
+    SweepsTheLiving,
+    /// Strings are ordered by their UTF-16 code units.
+    OrdersByUtf16,
+    /// Strings are ordered as a dictionary would.
+    OrdersByLanguage,
+    /// Every page claims to be the last one.
+    LosesPages,
+    /// A page starts with the document that the one before ended with.
+    RepeatsTheAnchor,
+    /// What does not fit into one answer of the database is taken for absent.
+    IgnoresUnprocessedKeys,
+    /// A query gives documents as they were when their index entry was made.
+    KeepsOldContent,
+}
+
+/// The store in memory with a fault, to prove that the suite finds it.
+#[derive(Debug)]
+pub struct Mutant {
+    memory: Memory,
+    fault: Fault,
+    remains: Arc<Mutex<Remains>>,
+}
+
+/// What faults leave lying about.
+#[derive(Debug, Default)]
+struct Remains {
+    guards: BTreeMap<UniqueKey, Key>,
+    expiries: BTreeMap<Key, Timestamp>,
+    first_states: BTreeMap<Key, Document>,
+}
+
+impl Mutant {
+    /// An empty store with a fault.
+    pub fn new(ambient: Ambient, fault: Fault) -> Self {
+        Self { memory: Memory::new(ambient), fault, remains: Arc::default() }
+    }
+
+    /// Another handle on the same store, with another clock.
+    pub fn with_ambient(&self, ambient: Ambient) -> Self {
+        Self {
+            memory: self.memory.with_ambient(ambient),
+            fault: self.fault,
+            remains: Arc::clone(&self.remains),
+        }
+    }
+
+    fn has(&self, fault: Fault) -> bool {
+        self.fault == fault
+    }
+
+    fn with_remains<T>(&self, change: impl FnOnce(&mut Remains) -> T) -> T {
+        change(&mut self.remains.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What reads look at: with the wrong clock, if that is the fault.
+    fn reader(&self) -> Memory {
+        if self.has(Fault::ForgetsExpiry) {
+            let stopped = ManualClock::at(Timestamp::from_micros(i64::MIN));
+            self.memory.with_ambient(Ambient::new(stopped, SystemRandomness))
+        } else {
+            self.memory.clone()
+        }
+    }
+
+    fn misread(&self, state: &mut State) {
+        if self.has(Fault::DropsGuards) {
+            state.owners.clear();
+        }
+        self.with_remains(|remains| state.owners.extend(remains.guards.clone()));
+    }
+
+    fn forgives(&self, batch: &Batch, rejection: &Rejection) -> bool {
+        let operation = &batch.operations()[rejection.operation].operation;
+        let absence = matches!(operation, Operation::Check { expect: Expect::Absent, .. });
+        match rejection.cause {
+            Cause::VersionMismatch => self.has(Fault::IgnoresVersions),
+            Cause::CheckFailed => self.has(Fault::IgnoresAbsence) && absence,
+            Cause::BelowMinimum => self.has(Fault::IgnoresFloors),
+            _ => false,
+        }
+    }
+
+    fn decide(&self, batch: &Batch, state: &State, now: Timestamp) -> Result<()> {
+        let Err(Error::Rejected(mut rejections)) = evaluate(batch, state, now) else { return Ok(()) };
+        rejections.retain(|rejection| !self.forgives(batch, rejection));
+        if self.has(Fault::TellsTheLastFailure) {
+            rejections.reverse();
+        }
+        if rejections.is_empty() { Ok(()) } else { Err(Error::Rejected(rejections)) }
+    }
+
+    fn remember(&self, batch: &Batch, outcome: &Result<()>) {
+        self.with_remains(|remains| {
+            for change in batch.guard_changes().iter().filter(|_| self.has(Fault::LeavesGuards)) {
+                if let (Some(place), Err(_)) = (change.claimed_by, outcome) {
+                    remains.guards.insert(change.guard.clone(), batch.operations()[place].key().clone());
+                }
+            }
+            for document in batch.operations().iter().filter_map(|prepared| prepared.outcome(None)) {
+                if let Some(expires_at) = document.expires_at.filter(|_| outcome.is_ok()) {
+                    remains.expiries.entry(document.key.clone()).or_insert(expires_at);
+                }
+                remains.first_states.entry(document.key.clone()).or_insert(document);
+            }
+        });
+    }
+
+    fn compare(&self, a: &[u8], b: &[u8]) -> Ordering {
+        let text = |position: &[u8]| String::from_utf8_lossy(position).into_owned();
+        match self.fault {
+            Fault::OrdersByUtf16 => text(a).encode_utf16().cmp(text(b).encode_utf16()),
+            Fault::OrdersByLanguage => text(a).to_lowercase().cmp(&text(b).to_lowercase()),
+            _ => a.cmp(b),
+        }
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl Database for Mutant {
+    async fn migrate(&self, schema: &Schema) -> Result<()> {
+        self.memory.migrate(schema).await
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Document>> {
+        self.reader().get(key).await
+    }
+
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Document>>> {
+        let mut found = self.reader().get_many(keys).await?;
+        if self.has(Fault::IgnoresUnprocessedKeys) {
+            found.iter_mut().skip(100).for_each(|document| *document = None);
+        }
+        Ok(found)
+    }
+
+    async fn lookup(&self, unique: &UniqueKey) -> Result<Option<Document>> {
+        self.reader().lookup(unique).await
+    }
+
+    async fn query(&self, query: &Query) -> Result<Page> {
+        let mut page = paging::query(self, query).await?;
+        if self.has(Fault::LosesPages) {
+            page.next = None;
+        }
+        Ok(page)
+    }
+
+    async fn search(&self, search: &Search) -> Result<Page> {
+        paging::search(self, search).await
+    }
+
+    async fn scan(&self, scan: &Scan) -> Result<Page> {
+        paging::scan(self, scan).await
+    }
+
+    async fn commit(&self, batch: &Batch) -> Result<Vec<Version>> {
+        self.memory.pause().await;
+        let now = self.memory.ambient.now();
+        let mut state = state_of(batch, &self.memory.documents(), now)?;
+        if self.has(Fault::DecidesWithoutLocks) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let mut documents = self.memory.documents();
+        if !self.has(Fault::DecidesWithoutLocks) {
+            state = state_of(batch, &documents, now)?;
+        }
+        self.misread(&mut state);
+        let outcome = self.decide(batch, &state, now);
+        self.remember(batch, &outcome);
+        let applied = match &outcome {
+            Ok(()) => batch.operations().len(),
+            Err(error) if self.has(Fault::AppliesHalves) => {
+                error.rejection().map_or(0, |first| first.operation)
+            }
+            Err(_) => 0,
+        };
+        batch.operations()[..applied].iter().for_each(|prepared| apply(prepared, &mut documents));
+        outcome.map(|()| batch.versions())
+    }
+
+    async fn sweep_expired(&self, at_most: u32) -> Result<u64> {
+        let swept = self.memory.sweep_expired(at_most).await?;
+        if self.has(Fault::SweepsTheLiving) {
+            let now = self.memory.ambient.now();
+            let expired = self.with_remains(|remains| std::mem::take(&mut remains.expiries));
+            let expired = expired.into_iter().filter(|(_, expires_at)| *expires_at <= now);
+            expired.for_each(|(key, _)| drop(self.memory.documents().remove(&key)));
+        }
+        Ok(swept)
+    }
+
+    async fn ping(&self) -> Result<()> {
+        self.memory.ping().await
+    }
+}
+
+#[async_trait]
+impl Ranges for Mutant {
+    async fn read_range(&self, range: &Range, at_most: usize) -> Result<Vec<Entry>> {
+        let mut range = range.clone();
+        if self.has(Fault::RepeatsTheAnchor) && range.from.ends_with(&[0, 0]) {
+            range.from.pop();
+        }
+        let mut entries = self.reader().read_range(&range, usize::MAX).await?;
+        entries.sort_by(|a, b| self.compare(&a.position, &b.position));
+        if range.descending {
+            entries.reverse();
+        }
+        entries.truncate(at_most);
+        if self.has(Fault::KeepsOldContent) {
+            self.with_remains(|remains| {
+                for entry in &mut entries {
+                    entry.document.body.clone_from(&remains.first_states[&entry.document.key].body);
+                }
+            });
+        }
+        Ok(entries)
+    }
+
+    async fn read_collection(
+        &self,
+        collection: &'static Collection,
+        after: Option<&str>,
+        at_most: usize,
+    ) -> Result<Vec<Document>> {
+        self.reader().read_collection(collection, after, at_most).await
+    }
+}
