@@ -213,14 +213,28 @@ impl State {
                 self.writes.push(Write::Put { before, after });
             }
             Some(Write::Delete { .. }) => return Err(rejected(&key, Cause::NotFound)),
-            Some(Write::Increment { .. }) => {
-                return Err(Error::Invalid(format!(
-                    "{key} is incremented twice; read it first, or add once"
-                )));
+            Some(Write::Increment { field: before, by: first, at_least: floor, .. }) => {
+                if before != field {
+                    let message = format!("{key} has two counters incremented; read it first");
+                    return Err(Error::Invalid(message));
+                }
+                let (by, at_least) =
+                    added(first, floor, by, at_least).ok_or_else(|| rejected(&key, Cause::Overflow))?;
+                self.writes.push(Write::Increment { key, field, by, at_least, version });
             }
         }
         Ok(())
     }
+}
+
+/// Two additions to one counter as one, which fits exactly where both fit: after the first the number has to be at least
+/// `floor`, so after both at least `floor + second`.
+fn added(first: i64, floor: Option<i64>, second: i64, at_least: Option<i64>) -> Option<(i64, Option<i64>)> {
+    let floor = match floor {
+        Some(floor) => Some(floor.checked_add(second)?),
+        None => None,
+    };
+    Some((first.checked_add(second)?, floor.max(at_least)))
 }
 
 fn incremented(

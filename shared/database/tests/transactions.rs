@@ -1,0 +1,390 @@
+//! What `transact` does when the database does not simply say yes.
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use switchyard_ambient::Ambient;
+use switchyard_database::conformance::Memory;
+use switchyard_database::{
+    Batch, Cause, Collection, Database, Db, Document, Entity, Error, Field, Key, Page, Query, Rejection,
+    Result, Scan, Schema, Search, Unique, UniqueKey, Version,
+};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Account {
+    id: String,
+    email: Option<String>,
+    balance: i64,
+    points: i64,
+}
+
+impl Entity for Account {
+    const COLLECTION: &'static Collection = &Collection::new("accounts")
+        .fields(&[Field::string("email"), Field::integer("balance"), Field::integer("points")])
+        .uniques(&[Unique::new("email", &["email"])])
+        .counters(&["balance", "points"]);
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+fn account(id: &str, balance: i64) -> Account {
+    Account { id: id.to_owned(), email: None, balance, points: 0 }
+}
+
+fn with_email(id: &str, email: &str) -> Account {
+    Account { email: Some(email.to_owned()), ..account(id, 0) }
+}
+
+fn rejected(id: &str, cause: Cause) -> Error {
+    let key = Key::new(Account::COLLECTION, id).unwrap();
+    Error::Rejected(vec![Rejection { operation: 0, key, cause }])
+}
+
+/// A store in memory whose commits end as the script says, until it has come to its end.
+#[derive(Debug)]
+struct Scripted {
+    memory: Memory,
+    script: Mutex<VecDeque<Error>>,
+    commits: Mutex<Vec<Vec<Version>>>,
+}
+
+impl Scripted {
+    fn new(script: impl IntoIterator<Item = Error>) -> (Arc<Self>, Db) {
+        let ambient = Ambient::system();
+        let script = Mutex::new(script.into_iter().collect());
+        let database =
+            Arc::new(Self { memory: Memory::new(ambient.clone()), script, commits: Mutex::default() });
+        (Arc::clone(&database), Db::new(database, ambient))
+    }
+
+    fn commits(&self) -> usize {
+        self.commits.lock().unwrap().len()
+    }
+}
+
+#[async_trait]
+impl Database for Scripted {
+    async fn migrate(&self, schema: &Schema) -> Result<()> {
+        self.memory.migrate(schema).await
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Document>> {
+        self.memory.get(key).await
+    }
+
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Document>>> {
+        self.memory.get_many(keys).await
+    }
+
+    async fn lookup(&self, unique: &UniqueKey) -> Result<Option<Document>> {
+        self.memory.lookup(unique).await
+    }
+
+    async fn query(&self, query: &Query) -> Result<Page> {
+        self.memory.query(query).await
+    }
+
+    async fn search(&self, search: &Search) -> Result<Page> {
+        self.memory.search(search).await
+    }
+
+    async fn scan(&self, scan: &Scan) -> Result<Page> {
+        self.memory.scan(scan).await
+    }
+
+    async fn commit(&self, batch: &Batch) -> Result<Vec<Version>> {
+        self.commits.lock().unwrap().push(batch.versions());
+        let scripted = self.script.lock().unwrap().pop_front();
+        match scripted {
+            Some(error) => Err(error),
+            None => self.memory.commit(batch).await,
+        }
+    }
+
+    async fn sweep_expired(&self, at_most: u32) -> Result<u64> {
+        self.memory.sweep_expired(at_most).await
+    }
+
+    async fn ping(&self) -> Result<()> {
+        self.memory.ping().await
+    }
+}
+
+fn unavailable() -> Error {
+    Error::Unavailable("it does not answer".to_owned())
+}
+
+async fn stored(db: &Db, id: &str) -> Option<Account> {
+    db.collection::<Account>().get(id).await.unwrap().map(|stored| stored.into_value())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_taken_is_sent_again_with_the_same_versions() {
+    let throttled = Error::Throttled { after: Some(Duration::from_millis(10)) };
+    let (database, db) = Scripted::new([unavailable(), throttled, unavailable()]);
+    let runs = &AtomicU32::new(0);
+    let outcome = db
+        .transact(|tx| async move {
+            runs.fetch_add(1, Ordering::Relaxed);
+            tx.insert(&account("a", 1))?;
+            Ok::<_, Error>(())
+        })
+        .await;
+    assert_eq!((outcome, runs.load(Ordering::Relaxed)), (Ok(()), 1));
+    let commits = database.commits.lock().unwrap().clone();
+    assert_eq!(commits, vec![commits[0].clone(); 4]);
+    assert_eq!(stored(&db, "a").await, Some(account("a", 1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_database_that_stays_away_is_given_up() {
+    let (database, db) = Scripted::new(vec![unavailable(); 100]);
+    let outcome = db.collection::<Account>().insert(&account("a", 1)).await;
+    assert_eq!((outcome.unwrap_err(), database.commits()), (unavailable(), 6));
+}
+
+#[tokio::test]
+async fn an_outcome_that_is_not_known_is_never_tried_again() {
+    let unknown = Error::OutcomeUnknown("the reply was lost".to_owned());
+    let (database, db) = Scripted::new([unknown.clone()]);
+    let outcome = db.collection::<Account>().insert(&account("a", 1)).await;
+    assert_eq!((outcome.unwrap_err(), database.commits()), (unknown, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn contention_runs_the_closure_again_with_new_versions() {
+    let (database, db) = Scripted::new([Error::Contended, Error::Contended]);
+    let runs = &AtomicU32::new(0);
+    let outcome = db
+        .transact(|tx| async move {
+            runs.fetch_add(1, Ordering::Relaxed);
+            tx.insert(&account("a", 1))?;
+            Ok::<_, Error>(())
+        })
+        .await;
+    assert_eq!((outcome, runs.load(Ordering::Relaxed)), (Ok(()), 3));
+    let commits = database.commits.lock().unwrap().clone();
+    assert!(commits[0] != commits[1] && commits[1] != commits[2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn contention_without_end_is_given_up() {
+    let (database, db) = Scripted::new(vec![Error::Contended; 100]);
+    let outcome = db.collection::<Account>().insert(&account("a", 1)).await;
+    assert_eq!((outcome.unwrap_err(), database.commits()), (Error::Contended, 40));
+}
+
+#[tokio::test]
+async fn a_document_that_was_read_elsewhere_is_replaced_in_its_version_or_not_at_all() {
+    let (database, db) = Scripted::new([]);
+    let accounts = db.collection::<Account>();
+    let old = accounts.insert(&account("a", 1)).await.unwrap();
+    accounts.replace(&old, &account("a", 2)).await.unwrap();
+    let before = database.commits();
+    assert_eq!(
+        accounts.replace(&old, &account("a", 3)).await.unwrap_err(),
+        rejected("a", Cause::VersionMismatch)
+    );
+    assert_eq!(accounts.delete(&old).await.unwrap_err(), rejected("a", Cause::VersionMismatch));
+    assert_eq!(database.commits() - before, 2);
+}
+
+#[tokio::test]
+async fn a_taken_value_is_told_unless_it_was_looked_up_and_free() {
+    let (_, db) = Scripted::new([]);
+    let accounts = db.collection::<Account>();
+    accounts.insert(&with_email("a", "x")).await.unwrap();
+    let refused = accounts.insert(&with_email("b", "x")).await.unwrap_err();
+    assert_eq!(refused.taken_attribute(), Some("email"));
+
+    // Somebody takes the value between the look and the commit: the closure decides again.
+    let (runs, others) = (&AtomicU32::new(0), &accounts);
+    let outcome = db
+        .transact(|tx| async move {
+            let free = tx.lookup::<Account>("email", "y").await?.is_none();
+            if runs.fetch_add(1, Ordering::Relaxed) == 0 {
+                others.insert(&with_email("c", "y")).await?;
+            }
+            if free {
+                tx.insert(&with_email("d", "y"))?;
+            }
+            Ok::<_, Error>(free)
+        })
+        .await;
+    assert_eq!((outcome, runs.load(Ordering::Relaxed)), (Ok(false), 2));
+}
+
+#[tokio::test]
+async fn a_transaction_reads_what_it_has_written() {
+    let (_, db) = Scripted::new([]);
+    let outcome = db
+        .transact(|tx| async move {
+            let inserted = tx.insert(&account("a", 1))?;
+            assert_eq!(tx.get::<Account>("a").await?.map(|a| a.balance), Some(1));
+            let replaced = tx.replace(&inserted, &account("a", 2))?;
+            assert_eq!(tx.get::<Account>("a").await?.map(|a| a.balance), Some(2));
+            tx.increment::<Account>("a", "balance", 5).unbounded()?;
+            assert_eq!(tx.get::<Account>("a").await?.map(|a| a.balance), Some(7));
+            let stale = tx.delete(&replaced).unwrap_err();
+            assert_eq!(stale, rejected("a", Cause::VersionMismatch));
+            let newest = tx.get::<Account>("a").await?.expect("it is there");
+            tx.delete(&newest)?;
+            assert!(tx.get::<Account>("a").await?.is_none());
+            tx.insert(&account("a", 9))?;
+            Ok::<_, Error>(())
+        })
+        .await;
+    assert_eq!(outcome, Ok(()));
+    assert_eq!(stored(&db, "a").await, Some(account("a", 9)));
+}
+
+#[tokio::test]
+async fn what_is_inserted_and_deleted_was_never_there() {
+    let (database, db) = Scripted::new([]);
+    let outcome = db
+        .transact(|tx| async move {
+            let inserted = tx.insert(&account("a", 1))?;
+            tx.delete(&inserted)
+        })
+        .await;
+    assert_eq!((outcome, database.commits()), (Ok(()), 0));
+}
+
+#[tokio::test]
+async fn what_is_deleted_and_inserted_is_replaced() {
+    let (database, db) = Scripted::new([]);
+    let accounts = db.collection::<Account>();
+    accounts.insert(&with_email("a", "x")).await.unwrap();
+    let outcome = db
+        .transact(|tx| async move {
+            let before = tx.get::<Account>("a").await?.expect("it is there");
+            tx.delete(&before)?;
+            tx.insert(&with_email("a", "x")).map(drop)
+        })
+        .await;
+    assert_eq!((outcome, database.commits()), (Ok(()), 2));
+    assert_eq!(stored(&db, "a").await, Some(with_email("a", "x")));
+}
+
+#[tokio::test]
+async fn one_read_needs_no_commit_and_two_are_checked() {
+    let (database, db) = Scripted::new([]);
+    for (ids, commits) in [(&["a"][..], 0), (&["a", "b"], 1)] {
+        let outcome = db
+            .transact(|tx| async move {
+                for id in ids {
+                    tx.get::<Account>(id).await?;
+                }
+                Ok::<_, Error>(())
+            })
+            .await;
+        assert_eq!((outcome, database.commits()), (Ok(()), commits));
+    }
+}
+
+#[tokio::test]
+async fn inserting_what_was_read_is_refused_without_asking() {
+    let (database, db) = Scripted::new([]);
+    db.collection::<Account>().insert(&account("a", 1)).await.unwrap();
+    let outcome = db
+        .transact(|tx| async move {
+            tx.get::<Account>("a").await?;
+            tx.insert(&account("a", 2)).map(drop)
+        })
+        .await;
+    assert_eq!((outcome, database.commits()), (Err(rejected("a", Cause::AlreadyExists)), 1));
+}
+
+#[tokio::test]
+async fn increments_of_one_counter_add_up_with_their_floors() {
+    let (_, db) = Scripted::new([]);
+    db.collection::<Account>().insert(&account("a", 10)).await.unwrap();
+    let add = async |steps: &'static [(i64, Option<i64>)]| {
+        db.transact(|tx| async move {
+            for (by, floor) in steps {
+                let increment = tx.increment::<Account>("a", "balance", *by);
+                match floor {
+                    Some(floor) => increment.at_least(*floor)?,
+                    None => increment.unbounded()?,
+                }
+            }
+            Ok::<_, Error>(())
+        })
+        .await
+    };
+    let below = Err(rejected("a", Cause::BelowMinimum));
+    assert_eq!(add(&[(-4, Some(0)), (-4, Some(0))]).await, Ok(()));
+    // The first one alone would go below its floor, though the sum does not.
+    assert_eq!(add(&[(-3, Some(0)), (5, None)]).await, below);
+    assert_eq!(add(&[(5, None), (-3, Some(0))]).await, Ok(()));
+    assert_eq!(add(&[(1, None), (-6, Some(0))]).await, below);
+    assert_eq!(add(&[(i64::MAX, None), (1, None)]).await, Err(rejected("a", Cause::Overflow)));
+    assert_eq!(stored(&db, "a").await, Some(account("a", 4)));
+}
+
+#[tokio::test]
+async fn two_counters_of_one_document_need_it_to_be_read() {
+    let (_, db) = Scripted::new([]);
+    db.collection::<Account>().insert(&account("a", 10)).await.unwrap();
+    let both = async |read: bool| {
+        db.transact(|tx| async move {
+            if read {
+                tx.get::<Account>("a").await?;
+            }
+            tx.increment::<Account>("a", "balance", -1).at_least(0)?;
+            tx.increment::<Account>("a", "points", 1).unbounded()
+        })
+        .await
+    };
+    let message = "accounts/a has two counters incremented; read it first".to_owned();
+    assert_eq!(both(false).await, Err(Error::Invalid(message)));
+    assert_eq!(both(true).await, Ok(()));
+    assert_eq!(stored(&db, "a").await, Some(Account { points: 1, ..account("a", 9) }));
+}
+
+#[tokio::test]
+async fn what_was_incremented_blindly_cannot_be_read() {
+    let (_, db) = Scripted::new([]);
+    let outcome = db
+        .transact(|tx| async move {
+            tx.increment::<Account>("a", "balance", 1).unbounded()?;
+            tx.get::<Account>("a").await.map(drop)
+        })
+        .await;
+    let message = "read accounts/a before incrementing it, not afterwards".to_owned();
+    assert_eq!(outcome, Err(Error::Invalid(message)));
+}
+
+#[tokio::test]
+async fn a_transaction_that_grows_beyond_a_batch_is_refused_whole() {
+    let (database, db) = Scripted::new([]);
+    let outcome = db
+        .transact(|tx| async move {
+            for n in 0..101 {
+                tx.insert(&account(&n.to_string(), n))?;
+            }
+            Ok::<_, Error>(())
+        })
+        .await;
+    assert!(matches!(outcome, Err(Error::Limit(_))), "{outcome:?}");
+    assert_eq!(database.commits(), 0);
+}
+
+#[tokio::test]
+async fn a_document_that_is_not_what_the_type_says_is_damaged() {
+    let (database, db) = Scripted::new([]);
+    let key = Key::new(Account::COLLECTION, "a").unwrap();
+    let body = serde_json::json!({"balance": 1, "points": 0}).as_object().unwrap().clone();
+    let create = switchyard_database::Operation::Create { key, body, expires_at: None };
+    db.commit(vec![create]).await.unwrap();
+    let outcome = db.collection::<Account>().get("a").await;
+    assert!(matches!(outcome, Err(Error::Corrupt(_))), "{outcome:?}");
+    assert_eq!(database.commits(), 1);
+}
