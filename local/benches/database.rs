@@ -7,6 +7,7 @@
 #[path = "support/compare.rs"]
 mod compare;
 
+use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,6 +18,8 @@ use switchyard_ambient::Ambient;
 use switchyard_database::{Body, Collection, Database, Db, Entity, Field, Index, Schema};
 use switchyard_harness::store::{Backend, Store};
 use tokio::sync::Mutex;
+use tokio_postgres::types::private::BytesMut;
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
 const DOCUMENTS: u64 = 20_000;
 
@@ -97,6 +100,33 @@ async fn transact_through(db: &Db, counter: &AtomicU64) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A version as its column has it: sixteen bytes.
+#[derive(Debug)]
+struct Version([u8; 16]);
+
+impl<'a> FromSql<'a> for Version {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        Ok(Self(raw.try_into()?))
+    }
+
+    fn accepts(kind: &Type) -> bool {
+        *kind == Type::UUID || *kind == Type::BYTEA
+    }
+}
+
+impl ToSql for Version {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        out.extend_from_slice(&self.0);
+        Ok(IsNull::No)
+    }
+
+    fn accepts(kind: &Type) -> bool {
+        <Self as FromSql>::accepts(kind)
+    }
+
+    to_sql_checked!();
+}
+
 async fn on_postgres() -> anyhow::Result<()> {
     const CONNECTIONS: usize = 4;
     let store = Store::fresh(Backend::Postgres).await?;
@@ -125,7 +155,7 @@ async fn on_postgres() -> anyhow::Result<()> {
                     let guard = clients[task].lock().await;
                     let (client, select, _) = &*guard;
                     let row = client.query_one(select, &[&next_id(counter)]).await?;
-                    let _: (Vec<u8>, Option<i64>) = (row.get(0), row.get(2));
+                    let _: (Version, Option<i64>) = (row.get(0), row.get(2));
                     let account: tokio_postgres::types::Json<Account> = row.get(1);
                     anyhow::ensure!(!account.0.id.is_empty(), "every document is there");
                     Ok(())
@@ -142,10 +172,10 @@ async fn on_postgres() -> anyhow::Result<()> {
                     let (client, select, update) = &*guard;
                     let id = next_id(counter);
                     let row = client.query_one(select, &[&id]).await?;
-                    let version: Vec<u8> = row.get(0);
+                    let version: Version = row.get(0);
                     let mut account = row.get::<_, tokio_postgres::types::Json<Account>>(1).0;
                     account.visits += 1;
-                    let next = ambient.bytes::<16>().to_vec();
+                    let next = Version(ambient.bytes());
                     let account = tokio_postgres::types::Json(account);
                     client.execute(update, &[&id, &version, &next, &account]).await?;
                     Ok(())

@@ -6,7 +6,7 @@ const ROUNDS: usize = 7;
 const ROUND: Duration = Duration::from_millis(1_500);
 
 /// A comparison of ours with a yardstick.
-pub struct Comparison {
+pub(crate) struct Comparison {
     name: &'static str,
     yardstick: &'static str,
     budget: f64,
@@ -14,12 +14,12 @@ pub struct Comparison {
 
 impl Comparison {
     /// `name` is to reach `budget` times the throughput of `yardstick`.
-    pub fn new(name: &'static str, yardstick: &'static str, budget: f64) -> Self {
+    pub(crate) fn new(name: &'static str, yardstick: &'static str, budget: f64) -> Self {
         Self { name, yardstick, budget }
     }
 
     /// Runs both sides in turns and prints the medians. Each side returns how many operations it did in how long.
-    pub async fn run<A, B>(self, ours: impl Fn() -> A, yardstick: impl Fn() -> B) -> anyhow::Result<()>
+    pub(crate) async fn run<A, B>(self, ours: impl Fn() -> A, yardstick: impl Fn() -> B) -> anyhow::Result<()>
     where
         A: Future<Output = anyhow::Result<Round>>,
         B: Future<Output = anyhow::Result<Round>>,
@@ -49,7 +49,7 @@ impl Comparison {
 }
 
 /// What one side did.
-pub struct Round {
+pub(crate) struct Round {
     operations: u64,
     took: Duration,
 }
@@ -62,7 +62,7 @@ impl Round {
 }
 
 /// Repeats `operation` in `count` tasks at once for one round.
-pub async fn tasks<F>(count: usize, operation: impl Fn(usize) -> F) -> anyhow::Result<Round>
+pub(crate) async fn tasks<F>(count: usize, operation: impl Fn(usize) -> F) -> anyhow::Result<Round>
 where
     F: Future<Output = anyhow::Result<()>>,
 {
