@@ -15,7 +15,7 @@ use anyhow::Context as _;
 use compare::{Comparison, tasks};
 use serde::{Deserialize, Serialize};
 use switchyard_ambient::Ambient;
-use switchyard_database::{Body, Collection, Database, Db, Entity, Field, Index, Schema};
+use switchyard_database::{Collection, Database, Db, Entity, Field, Index, Schema};
 use switchyard_harness::store::{Backend, Store};
 use tokio::sync::Mutex;
 use tokio_postgres::types::private::BytesMut;

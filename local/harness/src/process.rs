@@ -109,7 +109,8 @@ impl Drop for Process {
 
 /// Runs `command` to its end: its exit code, and what it printed on standard output and on standard error.
 pub fn run(mut command: Command) -> anyhow::Result<(Option<i32>, String, String)> {
-    let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot start {command:?}"))?;
+    let output =
+        command.stdin(Stdio::null()).output().with_context(|| format!("cannot start {command:?}"))?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ok((output.status.code(), text(&output.stdout), text(&output.stderr)))
 }

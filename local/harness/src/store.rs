@@ -47,7 +47,11 @@ impl Store {
             Backend::Sqlite => format!("sqlite:{}", directory.path().join("switchyard.db").display()),
             Backend::Postgres => {
                 let url = required("TEST_POSTGRES_URL");
-                postgres_execute(&url, &format!("DROP SCHEMA IF EXISTS {name} CASCADE; CREATE SCHEMA {name}")).await?;
+                postgres_execute(
+                    &url,
+                    &format!("DROP SCHEMA IF EXISTS {name} CASCADE; CREATE SCHEMA {name}"),
+                )
+                .await?;
                 let separator = if url.contains('?') { '&' } else { '?' };
                 format!("{url}{separator}options=-c%20search_path%3D{name}")
             }
@@ -70,7 +74,8 @@ impl Store {
             Backend::Sqlite => Arc::new(Sqlite::open(self.directory.path().join("switchyard.db"), ambient)?),
             Backend::Postgres => Arc::new(Postgres::connect(&self.database_url, ambient).await?),
             Backend::DynamoDb => {
-                let prefix = self.database_url.strip_prefix("dynamodb://").context("the URL was made here")?;
+                let prefix =
+                    self.database_url.strip_prefix("dynamodb://").context("the URL was made here")?;
                 Arc::new(DynamoDb::connect(prefix, ambient).await?)
             }
         })
