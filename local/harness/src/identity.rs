@@ -4,7 +4,9 @@ use std::sync::OnceLock;
 
 use switchyard_ambient::Ambient;
 use switchyard_database::Db;
-use switchyard_identity::{Actor, FirstAdmin, Identity, IdentitySettings, LocalSecrets, LoginOutcome, LoginRequest, Secret};
+use switchyard_identity::{
+    Actor, FirstAdmin, Identity, IdentitySettings, LocalSecrets, LoginOutcome, LoginRequest, Secret,
+};
 
 use crate::store::Store;
 
@@ -20,7 +22,8 @@ pub fn identity_environment() -> Vec<(String, String)> {
     static VARIABLES: OnceLock<Vec<(String, String)>> = OnceLock::new();
     let make = || {
         let folder = tempfile::tempdir().expect("there is a folder for temporary files");
-        let secrets = LocalSecrets::load_or_create(folder.path(), &Ambient::system()).expect("secrets can be made");
+        let secrets =
+            LocalSecrets::load_or_create(folder.path(), &Ambient::system()).expect("secrets can be made");
         let names = ["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "AUDIT_KEY"];
         let secret = |name: &str| (name.to_owned(), secrets.get(name).unwrap_or_default().to_owned());
         names.into_iter().map(secret).chain([("BCRYPT_COST".to_owned(), "4".to_owned())]).collect()
