@@ -1,0 +1,61 @@
+//! The record of who did what.
+
+use serde_json::{Value, json};
+use switchyard_harness::app::App;
+
+crate::on_every_backend!(what_was_done_is_on_record_and_the_record_holds, a_denied_attempt_is_on_record);
+
+fn actions(page: &Value) -> Vec<&str> {
+    page["data"].as_array().unwrap().iter().map(|entry| entry["action"].as_str().unwrap()).collect()
+}
+
+async fn what_was_done_is_on_record_and_the_record_holds(app: App) {
+    let (admin, ada) = (app.admin().await, app.register("Ada").await);
+    let second = std::time::Duration::from_secs(1);
+    app.wait(second);
+    app.patch(&format!("/users/{}", ada.id)).by(&ada).json(json!({"name": "Ada King"})).await.expect(200);
+    app.wait(second);
+    let request_id = axum::http::HeaderName::from_static("x-request-id");
+    let disable = app.post(&format!("/users/{}/disable", ada.id)).by(&admin).header(request_id, "req-7");
+    disable.from([203, 0, 113, 7].into()).await.expect(200);
+
+    let of_ada = app.get(&format!("/users/{}/audit-log", ada.id)).by(&admin).await.expect(200);
+    assert_eq!(actions(&of_ada), ["user.disabled", "user.changed", "account.registered"]);
+    let entry = &of_ada["data"][0];
+    assert_eq!(
+        *entry,
+        json!({
+            "id": entry["id"], "time": "2033-05-18T03:33:22.000Z", "actor": admin.id, "roles": ["admin", "customer"],
+            "action": "user.disabled", "outcome": "success", "subject": ada.id, "resource": format!("users/{}", ada.id),
+            "address": "203.0.113.7", "user_agent": null, "request_id": "req-7", "details": {},
+        })
+    );
+    let list = async |query: &str| app.get(&format!("/audit-logs?{query}")).by(&admin).await.expect(200);
+    assert_eq!(actions(&list(&format!("actor={}&subject={}", admin.id, ada.id)).await), ["user.disabled"]);
+    assert_eq!(actions(&list("action=user.changed").await), ["user.changed"]);
+    assert_eq!(actions(&list("from=2033-05-18T03:33:21Z").await), ["user.disabled", "user.changed"]);
+    assert_eq!(
+        actions(&list(&format!("subject={}&to=2033-05-18T03:33:20Z", ada.id)).await),
+        ["account.registered"]
+    );
+    let page = list("limit=2").await;
+    let next = page["pagination"]["next_cursor"].as_str().unwrap();
+    assert_eq!(actions(&page), ["user.disabled", "user.changed"]);
+    assert_eq!(actions(&list(&format!("limit=2&cursor={next}")).await).len(), 2);
+
+    let verified = app.get("/audit-logs/verify").by(&admin).await.expect(200);
+    assert_eq!((&verified["valid"], &verified["first_break"]), (&json!(true), &json!(null)));
+    assert_eq!(verified["entries"], 5);
+}
+
+async fn a_denied_attempt_is_on_record(app: App) {
+    let (admin, ada) = (app.admin().await, app.register("Ada").await);
+    assert_eq!(app.get("/users").by(&ada).await.status, 403);
+    assert_eq!(app.get(&format!("/users/{}", admin.id)).by(&ada).await.status, 404);
+    let page = app.get("/audit-logs?action=access.denied").by(&admin).await.expect(200);
+    let entries = page["data"].as_array().unwrap();
+    assert_eq!(entries.len(), 2);
+    for entry in entries {
+        assert_eq!((&entry["actor"], &entry["outcome"]), (&json!(ada.id), &json!("denied")));
+    }
+}

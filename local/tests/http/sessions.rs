@@ -1,0 +1,95 @@
+//! Staying signed in.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use serde_json::{Value, json};
+use switchyard_harness::app::{Answer, App};
+
+crate::on_every_backend!(
+    a_refresh_token_works_once_and_brings_the_next,
+    a_refresh_token_used_twice_ends_its_family,
+    of_many_refreshes_of_one_token_at_once_exactly_one_wins,
+    a_refresh_token_ends_thirty_days_after_its_last_use,
+    who_signs_out_is_out_on_this_device_alone,
+    who_signs_out_everywhere_is_out_on_every_device,
+);
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+async fn refresh(app: &App, token: &Value) -> Answer {
+    app.post("/auth/refresh").json(json!({"refresh_token": token})).await
+}
+
+async fn a_refresh_token_works_once_and_brings_the_next(app: App) {
+    let ada = app.register("Ada").await;
+    let mut token = json!(ada.refresh_token);
+    for _ in 0..3 {
+        let next = refresh(&app, &token).await.expect(200)["refresh_token"].clone();
+        assert_ne!(next, token);
+        token = next;
+    }
+}
+
+async fn a_refresh_token_used_twice_ends_its_family(app: App) {
+    let ada = app.register("Ada").await;
+    let elsewhere = app.sign_in(&ada.email).await;
+    let stolen = json!(ada.refresh_token);
+    let next = refresh(&app, &stolen).await.expect(200)["refresh_token"].clone();
+    assert_eq!(refresh(&app, &stolen).await.error(), (401, "REFRESH_TOKEN_REUSED".to_owned()));
+    // Nobody knows who has the right one, so the latest is good no longer either.
+    assert_eq!(refresh(&app, &next).await.status, 401);
+    assert_eq!(refresh(&app, &json!(elsewhere.refresh_token)).await.status, 200, "another family goes on");
+
+    let log = app.get(&format!("/users/{}/audit-log", ada.id)).by(&ada).await.expect(200);
+    let actions: Vec<_> =
+        log["data"].as_array().unwrap().iter().map(|entry| entry["action"].clone()).collect();
+    assert!(actions.contains(&json!("session.refresh_token_reused")), "{actions:?}");
+}
+
+async fn of_many_refreshes_of_one_token_at_once_exactly_one_wins(app: App) {
+    let ada = app.register("Ada").await;
+    let token = json!(ada.refresh_token);
+    let answers = join_all((0..32).map(|_| {
+        let call = app.post("/auth/refresh").json(json!({"refresh_token": token}));
+        tokio::spawn(call.into_future())
+    }))
+    .await;
+    let mut answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
+    answers.sort_by_key(|answer| answer.status);
+    assert_eq!(answers[0].status, 200);
+    for lost in &answers[1..] {
+        assert_eq!(lost.error(), (401, "REFRESH_TOKEN_REUSED".to_owned()));
+    }
+}
+
+async fn a_refresh_token_ends_thirty_days_after_its_last_use(app: App) {
+    let ada = app.register("Ada").await;
+    app.wait(29 * DAY);
+    let next = refresh(&app, &json!(ada.refresh_token)).await.expect(200)["refresh_token"].clone();
+    app.wait(30 * DAY);
+    assert_eq!(refresh(&app, &next).await.error(), (401, "REFRESH_TOKEN_INVALID".to_owned()));
+}
+
+async fn who_signs_out_is_out_on_this_device_alone(app: App) {
+    let ada = app.register("Ada").await;
+    let elsewhere = app.sign_in(&ada.email).await;
+    assert_eq!(app.post("/auth/logout").by(&ada).await.status, 204);
+    assert_eq!(
+        refresh(&app, &json!(ada.refresh_token)).await.error(),
+        (401, "REFRESH_TOKEN_INVALID".to_owned())
+    );
+    assert_eq!(refresh(&app, &json!(elsewhere.refresh_token)).await.status, 200);
+    assert_eq!(app.post("/auth/logout").by(&ada).await.status, 204, "once more does no harm");
+}
+
+async fn who_signs_out_everywhere_is_out_on_every_device(app: App) {
+    let ada = app.register("Ada").await;
+    let elsewhere = app.sign_in(&ada.email).await;
+    let grace = app.register("Grace").await;
+    assert_eq!(app.post("/auth/logout-all").by(&ada).await.status, 204);
+    for token in [&ada.refresh_token, &elsewhere.refresh_token] {
+        assert_eq!(refresh(&app, &json!(token)).await.error(), (401, "REFRESH_TOKEN_INVALID".to_owned()));
+    }
+    assert_eq!(refresh(&app, &json!(grace.refresh_token)).await.status, 200);
+}
