@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use switchyard_ambient::Ambient;
 use switchyard_database::Schema;
 use switchyard_identity::{Actor, Identity, IdentitySettings, LocalSecrets};
-use switchyard_identity_http::{AccessTokens, read_settings};
+use switchyard_identity_http::AccessTokens;
 use switchyard_runtime::{Environment, Runtime, Settings};
 
 /// Where the server keeps what it makes for itself: the database, unless `DATABASE_URL` names another, and secrets.
@@ -50,7 +50,7 @@ fn read_environment() -> anyhow::Result<(Settings, IdentitySettings)> {
         }
     }
     Ok(environment.read(|environment| {
-        let (settings, identity) = (Settings::read(environment), read_settings(environment));
+        let (settings, identity) = (Settings::read(environment), IdentitySettings::read(environment));
         Some((settings?, identity?))
     })?)
 }

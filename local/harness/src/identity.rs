@@ -7,6 +7,7 @@ use switchyard_database::Db;
 use switchyard_identity::{
     Actor, FirstAdmin, Identity, IdentitySettings, LocalSecrets, LoginOutcome, LoginRequest, Secret,
 };
+use switchyard_settings::Environment;
 
 use crate::store::Store;
 
@@ -33,10 +34,7 @@ pub fn identity_environment() -> Vec<(String, String)> {
 
 /// Makes an admin in a migrated store and signs them in.
 pub async fn access_token_of_admin(store: &Store) -> anyhow::Result<String> {
-    let variables = identity_environment();
-    let settings = IdentitySettings::parse(|name| {
-        variables.iter().find(|(variable, _)| variable == name).map(|(_, value)| value.clone())
-    })?;
+    let settings = Environment::of(identity_environment()).read(IdentitySettings::read)?;
     let ambient = Ambient::system();
     let identity = Identity::new(Db::new(store.open(ambient.clone()).await?, ambient.clone()), settings);
     identity.install(ambient.now()).await?;

@@ -5,7 +5,6 @@
 //!   service of identity takes;
 //! - [`IfUnchanged`] is the request's `If-Match` for those services;
 //! - [`Failure`] is what handlers return: it is made of every error of identity, each mapped to its code in one place;
-//! - [`read_settings`] reads identity's settings with those of the program;
 //! - [`Program`] is all of a function's `main` but its router.
 //!
 //! A handler is then a sentence:
@@ -25,12 +24,10 @@ mod context;
 mod failure;
 mod if_unchanged;
 mod program;
-mod settings;
 mod tokens;
 
 pub use context::{Anyone, SignedIn};
 pub use failure::{Answer, Failure, password_named};
 pub use if_unchanged::IfUnchanged;
 pub use program::{Program, StartError};
-pub use settings::read_settings;
 pub use tokens::AccessTokens;

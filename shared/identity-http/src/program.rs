@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
-use switchyard_identity::{AccountError, Actor, COLLECTIONS, Identity};
+use switchyard_identity::{AccountError, Actor, COLLECTIONS, Identity, IdentitySettings};
 use switchyard_runtime::{Environment, Platform, Runtime, RuntimeError, Settings, SettingsError};
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{AccessTokens, read_settings};
+use crate::AccessTokens;
 
 /// A function whose routes are for users: its `main` starts it, makes its router, and serves that.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl Program {
     /// version needs, and makes the first admin; on Lambda that is for the deployment to do, once and not at every start.
     pub async fn start() -> Result<Self, StartError> {
         let (settings, identity_settings) = Environment::of_process().read(|environment| {
-            let (settings, identity) = (Settings::read(environment), read_settings(environment));
+            let (settings, identity) = (Settings::read(environment), IdentitySettings::read(environment));
             Some((settings?, identity?))
         })?;
         let runtime = Runtime::start(settings).await?;

@@ -29,6 +29,24 @@
 //!     Ok(())
 //! }
 //! ```
+//!
+//! # What is stored
+//!
+//! | collection | a document for each |
+//! |---|---|
+//! | `users` | user; found by address without regard to case, listed by creation |
+//! | `credentials` | user with a password: its hash, apart from the user so that no read of a user can leak it |
+//! | `profiles` | user who has said something in theirs |
+//! | `roles` | role, with what it permits |
+//! | `role_memberships` | role of a user: an index cannot reach into a user's list of roles |
+//! | `sessions` | session, with hashes of its refresh token |
+//! | `sign_in_attempts` | address at which passwords are being guessed, known or not, under a keyed hash |
+//! | `user_counts` | part of the statistics, spread over 64; and the number of admins |
+//! | `audit_entries`, `audit_chains` | entry of the audit log; end of one of its 64 chains |
+//!
+//! A registration writes one document of each but `profiles`, `roles` and `sign_in_attempts`. Nothing in it is shared by
+//! all registrations: the two documents that are shared at all, a part of the counts and the end of a chain, are drawn at
+//! random from 64.
 
 mod account;
 mod audit;
@@ -69,9 +87,10 @@ pub use password::{InvalidPasswordHash, PasswordHash};
 pub use permission::{Permission, Permissions, UnknownPermission};
 pub use precondition::{EntityTag, Precondition, Tagged};
 pub use role::{InvalidRoleDescription, PermissionInfo, Role, RoleDescription, RoleFields, Roles};
-pub use secret::{KeyRing, KeyRingError, Secret};
+pub use secret::{KeyRing, KeyRingError};
 pub use session::{Sessions, SignIn, Tokens};
-pub use settings::{FirstAdmin, IdentitySettings, SettingFault, SettingFaults};
+pub use settings::{FirstAdmin, IdentitySettings};
+pub use switchyard_settings::Secret;
 pub use token::{Jwk, Jwks, KeyError, LocalSecrets, LocalSecretsError, SigningKeys};
 pub use user::{
     ImportFault, Imported, InvalidRoleList, NewImportedUser, NewUser, PostalAddress, Profile, ProfileFields,

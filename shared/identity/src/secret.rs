@@ -1,30 +1,8 @@
-//! Secrets, kept out of logs, and rings of them, so that a secret can be changed while older ones stay readable.
+//! Rings of secret keys, so that a key can be changed while what older ones made stays readable.
 
 use std::fmt;
 
 use aws_lc_rs::hmac;
-
-/// A text that is never shown by `Debug` and has no `Display`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Takes a text into custody.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text. Where this is called, the secret leaves its custody.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[secret]")
-    }
-}
 
 /// Why a text is not a ring of keys.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -119,7 +97,6 @@ mod tests {
 
     #[test]
     fn nothing_secret_is_shown() {
-        assert_eq!(format!("{:?}", Secret::new("hunter2")), "[secret]");
         assert!(!format!("{:?}", KeyRing::parse(NEW).unwrap()).contains("new-key"));
     }
 }

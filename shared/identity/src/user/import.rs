@@ -10,7 +10,7 @@ use super::roles::default_roles;
 use super::{RoleList, UserRecord, Users};
 use crate::account::Credential;
 use crate::audit::{Action, AuditEvent};
-use crate::role::{ADMIN, RoleRecord};
+use crate::role::{ADMIN, RoleRecord, is_built_in};
 use crate::{
     Context, EmailAddress, PasswordHash, Permission, PersonName, RoleName, UserError, UserId, rfc3339,
 };
@@ -55,9 +55,8 @@ pub enum ImportFault {
     User(#[from] UserError),
 }
 
-/// Items that every commit needs beside those of its users: an audit chain's end, a part of the counts, and up to twenty
-/// roles whose members are counted.
-const SHARED_ITEMS: usize = 22;
+/// Items that every commit needs beside those of its users: an audit entry's chain, and a part of the counts.
+const SHARED_ITEMS: usize = 2;
 
 impl Users<'_> {
     /// Takes over accounts, many in one commit; the answer holds one result for each, in order. Needs `users:write` and
@@ -110,12 +109,16 @@ impl Users<'_> {
         grantable: &HashSet<RoleName>,
     ) -> Vec<Result<Incoming, ImportFault>> {
         let mut batch = Vec::new();
-        let mut addresses = HashSet::new();
+        let (mut addresses, mut roles) = (HashSet::new(), HashSet::new());
         let mut items = SHARED_ITEMS;
         for user in users {
             let incoming = self.incoming(context, user, grantable);
             if let Ok(incoming) = &incoming {
-                items += incoming.items;
+                // The members of a role that can be deleted are counted in the role: an item for all users who get it.
+                let counted = incoming.record.roles.iter().filter(|role| !is_built_in(role));
+                let before = roles.len();
+                roles.extend(counted.cloned());
+                items += incoming.items + roles.len() - before;
                 let fits = items <= limits::MAX_BATCH_ITEMS || batch.is_empty();
                 if !fits || !addresses.insert(user.email.key()) {
                     break;
