@@ -33,8 +33,9 @@ impl Sqlite {
     ///
     /// # Errors
     ///
-    /// [`Unavailable`](switchyard_database::Error::Unavailable) where the file cannot be opened for writing, [`Invalid`](switchyard_database::Error::Invalid) where it is the database
-    /// of another program, [`Corrupt`](switchyard_database::Error::Corrupt) where it is no database.
+    /// [`Unavailable`](switchyard_database::Error::Unavailable) where the file cannot be opened for writing,
+    /// [`Invalid`](switchyard_database::Error::Invalid) where it is the database of another program,
+    /// [`Corrupt`](switchyard_database::Error::Corrupt) where it is no database.
     pub fn open(path: impl AsRef<Path>, ambient: Ambient) -> Result<Self> {
         let path = path.as_ref();
         let writer = open::writer(path)?;
