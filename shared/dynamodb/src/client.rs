@@ -2,36 +2,32 @@
 
 use std::time::Duration;
 
+use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::SharedHttpClient;
-use aws_smithy_http_client::tls;
 use switchyard_ambient::Ambient;
 use switchyard_database::{Error, Result};
 
-use crate::DynamoDb;
+use crate::http::Http;
+use crate::{DynamoDb, settings};
 
 /// DynamoDB answers in milliseconds: who waits longer waits for a lost packet.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
-/// A connection that was idle for longer is not used again: DynamoDB or a gateway on the way may have dropped it, and
-/// a write that is sent into it has an unknown outcome. A thawed function opens a new one.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 impl DynamoDb {
-    /// Connects to the tables whose names begin with `prefix` and a hyphen. Region, credentials and endpoint come from
-    /// where every AWS SDK reads them (`AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL_DYNAMODB`, …). Nothing is
-    /// sent yet.
+    /// Connects to the tables whose names begin with `prefix` and a hyphen. Region, credentials and endpoint are read as
+    /// by every AWS SDK: from environment variables (`AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL_DYNAMODB`, …),
+    /// and with the feature `credential-chain` from all other sources too. Nothing is sent yet.
     ///
     /// # Errors
     ///
     /// [`Error::Invalid`] where the prefix is not a table's name, or no region is set.
     pub async fn connect(prefix: &str, ambient: Ambient) -> Result<Self> {
-        let config = aws_config::defaults(BehaviorVersion::latest()).http_client(http_client()).load().await;
-        Self::with_config(prefix, &config, ambient)
+        Self::with_config(prefix, &settings::load().await, ambient)
     }
 
     /// As [`DynamoDb::connect`], with region, credentials, endpoint and, where they are set, HTTP client and time-out of
@@ -52,7 +48,7 @@ impl DynamoDb {
             .retry_config(RetryConfig::disabled())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .timeout_config(timeouts)
-            .http_client(config.http_client().unwrap_or_else(http_client))
+            .http_client(config.http_client().unwrap_or_else(|| SharedHttpClient::new(Http::default())))
             .build();
         Ok(Self { client: Client::from_conf(config), prefix: prefix.to_owned(), ambient })
     }
@@ -61,13 +57,6 @@ impl DynamoDb {
     pub fn client(&self) -> &Client {
         &self.client
     }
-}
-
-fn http_client() -> SharedHttpClient {
-    aws_smithy_http_client::Builder::new()
-        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc))
-        .pool_idle_timeout(IDLE_TIMEOUT)
-        .build_https()
 }
 
 /// A table's name has 3 to 255 of these characters; a collection's name has up to 40.

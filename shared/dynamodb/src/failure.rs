@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_dynamodb::types::CancellationReason;
 use switchyard_database::Error;
 
+use crate::settings::WHERE_CREDENTIALS_ARE;
 use crate::value::Item;
 
 /// A failed request.
@@ -65,8 +66,7 @@ where
                     Self::Unreachable(format!("DynamoDB cannot be reached: {}", described(fault)))
                 }
                 Some(fault) if fault.is_other() && !was_sent(fault) => Self::Final(Error::Internal(format!(
-                    "no AWS credentials are found for DynamoDB: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, \
-                         choose a profile by AWS_PROFILE, or run under a role ({})",
+                    "no AWS credentials are found for DynamoDB: {WHERE_CREDENTIALS_ARE} ({})",
                     described(fault)
                 ))),
                 Some(fault) => Self::Lost(format!("the connection to DynamoDB broke: {}", described(fault))),

@@ -3,10 +3,12 @@
 mod client;
 mod commit;
 mod failure;
+mod http;
 mod item;
 mod migrate;
 mod read;
 mod repeat;
+mod settings;
 mod sweep;
 mod tables;
 mod value;

@@ -11,6 +11,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// What happens to one request.
 pub(crate) enum Step {
+    /// It passes through.
+    Pass,
     /// It is applied, and its reply lost.
     LoseReply,
     /// The connection is cut before it is applied.
@@ -79,7 +81,7 @@ async fn serve(mut connection: TcpStream, shared: &Shared) {
         steps.get_mut(operation.as_str()).and_then(VecDeque::pop_front)
     };
     let (status, answer) = match step {
-        None => forward(shared, &operation, &request).await,
+        None | Some(Step::Pass) => forward(shared, &operation, &request).await,
         Some(Step::LoseReply) => {
             forward(shared, &operation, &request).await;
             return;

@@ -1,0 +1,98 @@
+//! Where requests go and who sends them, as AWS SDKs read it.
+//!
+//! A function on Lambda finds all of it in environment variables, and nothing else is built in unless the feature
+//! `credential-chain` asks for it: profiles, web identities, container and instance roles take half a megabyte of a
+//! zipped function, and some time of its start.
+
+use aws_config::SdkConfig;
+
+use crate::http::Http;
+
+/// The settings of this process.
+#[cfg(feature = "credential-chain")]
+pub(crate) async fn load() -> SdkConfig {
+    aws_config::defaults(aws_config::BehaviorVersion::latest()).http_client(Http::default()).load().await
+}
+
+/// The settings of this process.
+#[cfg(not(feature = "credential-chain"))]
+#[expect(clippy::unused_async, reason = "the credential chain waits for its sources")]
+pub(crate) async fn load() -> SdkConfig {
+    let config = read(|name| std::env::var(name).ok());
+    config.into_builder().http_client(Http::default()).build()
+}
+
+/// Whose credentials are used where none are found, for people who look for them.
+#[cfg(feature = "credential-chain")]
+pub(crate) const WHERE_CREDENTIALS_ARE: &str =
+    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, choose a profile by AWS_PROFILE, or run under a role";
+
+/// Whose credentials are used where none are found, for people who look for them.
+#[cfg(not(feature = "credential-chain"))]
+pub(crate) const WHERE_CREDENTIALS_ARE: &str =
+    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; profiles and roles need the feature `credential-chain`";
+
+/// Reads the settings from environment variables.
+/// <https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html>
+#[cfg(any(test, not(feature = "credential-chain")))]
+fn read(variable: impl Fn(&str) -> Option<String>) -> SdkConfig {
+    use aws_config::environment::EnvironmentVariableCredentialsProvider;
+    use aws_config::{BehaviorVersion, Region};
+    use aws_sdk_dynamodb::config::SharedCredentialsProvider;
+
+    let variable = |name| variable(name).filter(|value| !value.is_empty());
+    let is_set = |name| variable(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    let endpoint = variable("AWS_ENDPOINT_URL_DYNAMODB").or_else(|| variable("AWS_ENDPOINT_URL"));
+    let endpoint = endpoint.filter(|_| !is_set("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"));
+    let region = variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION"));
+    let credentials = EnvironmentVariableCredentialsProvider::new();
+    let mut config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(region.map(Region::new))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .use_fips(is_set("AWS_USE_FIPS_ENDPOINT"))
+        .use_dual_stack(is_set("AWS_USE_DUALSTACK_ENDPOINT"));
+    config.set_endpoint_url(endpoint);
+    config.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_from(variables: &[(&str, &str)]) -> SdkConfig {
+        read(|name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn the_more_special_variable_wins() {
+        let config = read_from(&[
+            ("AWS_REGION", "eu-west-1"),
+            ("AWS_DEFAULT_REGION", "us-east-1"),
+            ("AWS_ENDPOINT_URL", "http://any"),
+            ("AWS_ENDPOINT_URL_DYNAMODB", "http://dynamodb"),
+        ]);
+        assert_eq!(config.region().map(AsRef::as_ref), Some("eu-west-1"));
+        assert_eq!(config.endpoint_url(), Some("http://dynamodb"));
+    }
+
+    #[test]
+    fn the_more_general_variable_is_read_where_the_special_one_is_missing_or_empty() {
+        let config = read_from(&[
+            ("AWS_REGION", ""),
+            ("AWS_DEFAULT_REGION", "us-east-1"),
+            ("AWS_ENDPOINT_URL", "http://any"),
+            ("AWS_USE_FIPS_ENDPOINT", "TRUE"),
+        ]);
+        assert_eq!(config.region().map(AsRef::as_ref), Some("us-east-1"));
+        assert_eq!(config.endpoint_url(), Some("http://any"));
+        assert_eq!((config.use_fips(), config.use_dual_stack()), (Some(true), Some(false)));
+    }
+
+    #[test]
+    fn endpoints_can_be_ignored() {
+        let ignored = ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true");
+        let config = read_from(&[("AWS_ENDPOINT_URL_DYNAMODB", "http://dynamodb"), ignored]);
+        assert_eq!((config.endpoint_url(), config.region()), (None, None));
+    }
+}

@@ -1,0 +1,178 @@
+//! Migrations: what they make, that they can be interrupted, and that others may write meanwhile.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_dynamodb::types::{BillingMode, TimeToLiveStatus};
+use serde_json::json;
+use switchyard_database::{
+    Collection, Database as _, Error, Field, Index, Operation, Query, Scan, Schema, Search, Unique, UniqueKey,
+};
+use switchyard_dynamodb::tables;
+
+use crate::endpoint::Step;
+use crate::stage::{Item, Stage, commit, create, on_a_stage, replace};
+
+const FIELDS: &[Field] = &[Field::string("email"), Field::string("name"), Field::integer("age")];
+const PLAIN: &Collection = &Collection::new("people").fields(FIELDS);
+const FULL: &Collection = &Collection::new("people")
+    .fields(FIELDS)
+    .indexes(&[Index::new("by_age").partition(&["name"]).sort(&["age"]), Index::new("all").sort(&["age"])])
+    .uniques(&[Unique::new("email", &["email"])])
+    .search(&["name"]);
+const EXPIRING: &Collection = &Collection::new("codes").expiring();
+
+async fn fill(stage: &Stage, collection: &'static Collection, count: usize) {
+    let operations: Vec<_> = (0..count)
+        .map(|n| {
+            create(
+                collection,
+                &format!("p{n:03}"),
+                json!({"email": format!("e{n}"), "name": "word", "age": n}),
+            )
+        })
+        .collect();
+    for chunk in operations.chunks(25) {
+        commit(&stage.direct, chunk.to_vec()).await.unwrap();
+    }
+}
+
+/// As if nothing had been migrated yet.
+async fn forget_layout(stage: &Stage) {
+    let key = stage.items("system").await.remove(0);
+    let table = format!("{}-system", stage.tables.prefix);
+    let delete = stage.direct.client().delete_item().table_name(table);
+    let delete = delete.key("partition", key["partition"].clone()).key("position", key["position"].clone());
+    delete.send().await.unwrap();
+}
+
+fn index_attributes(item: &Item) -> usize {
+    item.keys().filter(|name| name.ends_with("_partition") || name.ends_with("_position")).count()
+}
+
+on_a_stage! {
+    Stage::empty;
+
+    async fn the_tables_that_a_migration_makes_are_those_that_are_defined(stage) {
+        let schema = Schema::new([FULL, EXPIRING]).unwrap();
+        stage.direct.migrate(&schema).await.unwrap();
+        let client = stage.direct.client();
+        for definition in tables(&schema, &stage.tables.prefix) {
+            let described = client.describe_table().table_name(&definition.name).send().await.unwrap().table.unwrap();
+            let billing = described.billing_mode_summary.as_ref().and_then(|summary| summary.billing_mode.clone());
+            assert_eq!(billing, Some(BillingMode::PayPerRequest), "{}", definition.name);
+            let mut names: Vec<_> = described.global_secondary_indexes().iter().map(|index| index.index_name.clone().unwrap()).collect();
+            names.sort();
+            let mut expected: Vec<_> = definition.indexes.iter().map(|index| index.name.clone()).collect();
+            expected.sort();
+            assert_eq!(names, expected);
+            let ttl = client.describe_time_to_live().table_name(&definition.name).send().await.unwrap();
+            let ttl = ttl.time_to_live_description.unwrap();
+            let status = if definition.time_to_live.is_some() { TimeToLiveStatus::Enabled } else { TimeToLiveStatus::Disabled };
+            assert_eq!(ttl.time_to_live_status, Some(status), "{}", definition.name);
+            assert_eq!(ttl.attribute_name.as_deref(), definition.time_to_live);
+        }
+    }
+
+    async fn an_interrupted_migration_goes_on_where_it_stopped(stage) {
+        stage.migrate(&[PLAIN]).await.unwrap();
+        fill(&stage, PLAIN, 450).await;
+        let refusal = json!({"__type": "com.amazonaws.dynamodb.v20120810#AccessDeniedException", "message": "scripted"});
+        stage.endpoint.script("TransactWriteItems", std::iter::repeat_with(|| Step::Pass).take(300));
+        stage.endpoint.script("TransactWriteItems", [Step::Answer(400, refusal)]);
+        let schema = Schema::new([FULL]).unwrap();
+        let stopped = stage.db.migrate(&schema).await;
+        assert_eq!(stopped, Err(Error::Internal("DynamoDB refuses the credentials: scripted".to_owned())));
+        stage.db.migrate(&schema).await.unwrap();
+        let scans = stage.endpoint.requests("Scan");
+        let starts: Vec<bool> = scans.iter().map(|scan| scan.get("ExclusiveStartKey").is_some()).collect();
+        // Two pages, the second one interrupted and read again, and the last one.
+        assert_eq!(starts, [false, true, true, true]);
+        assert_eq!(stage.items("people").await.iter().filter(|item| index_attributes(item) == 4).count(), 450);
+        let page = stage.db.query(&Query::new(FULL, "by_age").partition(["word"]).limit(1000)).await.unwrap();
+        assert_eq!(page.documents.len(), 450);
+        let page = stage.db.search(&Search::new(FULL, "word").limit(1000)).await.unwrap();
+        assert_eq!(page.documents.len(), 450);
+        // And then there is nothing more to do.
+        stage.db.migrate(&schema).await.unwrap();
+        assert_eq!(stage.endpoint.requests("Scan").len(), 4);
+    }
+
+    /// The tables come from a template: DynamoDB Local loses writes to a table whose indexes are being made.
+    async fn documents_may_be_written_while_they_are_migrated(stage) {
+        stage.migrate(&[FULL]).await.unwrap();
+        forget_layout(&stage).await;
+        fill(&stage, PLAIN, 200).await;
+        let before: Vec<_> = stage.direct.scan(&Scan::new(FULL)).await.unwrap().documents;
+        let writer = {
+            let db = stage.direct.clone();
+            let documents = before.clone();
+            tokio::spawn(async move {
+                for (n, document) in documents.iter().enumerate().rev() {
+                    let operation = match n % 4 {
+                        0 => replace(document, json!({"email": format!("new{n}"), "name": "other", "age": n})),
+                        1 => Operation::Delete { previous: document.clone() },
+                        2 => replace(document, json!({"email": document.body["email"], "name": "word", "age": 1})),
+                        _ => create(FULL, &format!("q{n:03}"), json!({"email": format!("q{n}"), "name": "word", "age": n})),
+                    };
+                    commit(&db, vec![operation]).await.unwrap();
+                }
+            })
+        };
+        stage.migrate(&[FULL]).await.unwrap();
+        writer.await.unwrap();
+        let documents = stage.direct.scan(&Scan::new(FULL)).await.unwrap().documents;
+        assert_eq!(documents.len(), 200);
+        for document in &documents {
+            let email = document.body["email"].as_str().unwrap();
+            let holder = stage.direct.lookup(&UniqueKey::new(FULL, "email", [email]).unwrap()).await.unwrap();
+            assert_eq!(holder.as_ref(), Some(document));
+        }
+        for n in (0..200).filter(|n| n % 4 == 3) {
+            assert_eq!(before[n].version, stage.stored(FULL, before[n].key.id()).await.unwrap().version);
+        }
+        let words = documents.iter().filter(|document| document.body["name"] == "word").count();
+        let page = stage.direct.search(&Search::new(FULL, "word").limit(1000)).await.unwrap();
+        assert_eq!(page.documents.len(), words);
+        let page = stage.direct.query(&Query::new(FULL, "all").limit(1000)).await.unwrap();
+        assert_eq!(page.documents.len(), 200);
+    }
+
+    async fn a_value_twice_is_named_with_its_attribute_and_both_documents(stage) {
+        stage.migrate(&[PLAIN]).await.unwrap();
+        for id in ["a", "b"] {
+            commit(&stage.direct, vec![create(PLAIN, id, json!({"email": "twice"}))]).await.unwrap();
+        }
+        let Err(Error::Invalid(message)) = stage.migrate(&[FULL]).await else { panic!("it is refused") };
+        let sentence = "`email` of `people` cannot be unique: the documents `";
+        let documents: BTreeSet<_> = message.strip_prefix(sentence).unwrap().split('`').step_by(2).collect();
+        assert_eq!(documents, BTreeSet::from(["a", "b"]));
+        // What was declared before goes on, and what was begun is taken back.
+        stage.migrate(&[PLAIN]).await.unwrap();
+        assert_eq!(stage.beside().await.len(), 0);
+        assert!(stage.items("people").await.iter().all(|item| index_attributes(item) == 0));
+    }
+
+    async fn what_is_declared_no_more_is_dropped_with_all_that_stood_beside(stage) {
+        stage.migrate(&[FULL]).await.unwrap();
+        fill(&stage, FULL, 3).await;
+        stage.migrate(&[PLAIN]).await.unwrap();
+        assert_eq!(stage.beside().await.len(), 0);
+        assert!(stage.items("people").await.iter().all(|item| index_attributes(item) == 0));
+        let table = format!("{}-people", stage.tables.prefix);
+        let described = stage.direct.client().describe_table().table_name(table).send().await.unwrap().table.unwrap();
+        assert_eq!(described.global_secondary_indexes().len(), 0);
+    }
+
+    async fn a_document_may_have_more_beside_it_than_a_transaction_holds(stage) {
+        const LOTS: &Collection = &Collection::new("people").fields(FIELDS).search(&["name", "email"]);
+        const OTHERS: &Collection = &Collection::new("people").fields(FIELDS).search(&["email"]);
+        let words = |letter: char| (0..40).map(|n| format!("{letter}{n}")).collect::<Vec<_>>().join(" ");
+        stage.migrate(&[PLAIN]).await.unwrap();
+        commit(&stage.direct, vec![create(PLAIN, "a", json!({"name": words('n'), "email": words('e')}))]).await.unwrap();
+        for collection in [LOTS, OTHERS, LOTS, OTHERS] {
+            stage.migrate(&[collection]).await.unwrap();
+            assert_eq!(stage.beside().await.len(), 32);
+        }
+        assert!(stage.beside().await.keys().all(|about| about.starts_with("people: e")));
+    }
+}

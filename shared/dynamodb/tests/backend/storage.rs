@@ -1,0 +1,174 @@
+//! What is stored, and in how many requests.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::json;
+use switchyard_database::{
+    Cause, Collection, Database as _, Expect, Field, Index, Key, Operation, UniqueKey,
+};
+
+use crate::stage::{
+    Item, PEOPLE, START, Stage, THINGS, body, commit, create, increment, on_a_stage, replace,
+};
+
+const SESSIONS: &Collection = &Collection::new("sessions")
+    .fields(&[Field::string("token"), Field::string("device")])
+    .indexes(&[Index::new("all").sort(&["token"]).shards(2)])
+    .uniques(&[switchyard_database::Unique::new("token", &["token"])])
+    .search(&["device"])
+    .expiring();
+
+fn session(id: &str, token: &str, seconds: u64) -> Operation {
+    Operation::Create {
+        key: Key::new(SESSIONS, id).unwrap(),
+        body: body(json!({"token": token, "device": "phone"})),
+        expires_at: Some(START + Duration::from_millis(seconds * 1000 + 500)),
+    }
+}
+
+fn text(text: &str) -> AttributeValue {
+    AttributeValue::S(text.to_owned())
+}
+
+fn number(number: &str) -> AttributeValue {
+    AttributeValue::N(number.to_owned())
+}
+
+fn bytes(bytes: &[u8]) -> AttributeValue {
+    AttributeValue::B(bytes.to_vec().into())
+}
+
+fn item<const N: usize>(attributes: [(&str, AttributeValue); N]) -> Item {
+    attributes.map(|(name, value)| (name.to_owned(), value)).into()
+}
+
+on_a_stage! {
+    Stage::new;
+
+    async fn a_document_is_an_item_that_people_can_read(stage) {
+        let stored = stage.create("t-1", json!({"name": "Nut", "rank": 7, "count": 0, "tags": ["a", null]})).await;
+        let tags = AttributeValue::L(vec![text("a"), AttributeValue::Null(true)]);
+        let document = item([("name", text("Nut")), ("rank", number("7")), ("count", number("0")), ("tags", tags)]);
+        let expected = item([
+            ("id", text("t-1")),
+            ("version", text(&stored.version.to_string())),
+            ("doc", AttributeValue::M(document)),
+            ("by_rank_partition", bytes(b"Nut\0")),
+            ("by_rank_position", bytes(b"\x80\0\0\0\0\0\0\x07t-1\0")),
+        ]);
+        assert_eq!(stage.items("things").await, [expected]);
+    }
+
+    async fn what_stands_beside_a_document_expires_with_it(stage) {
+        stage.migrate(&[SESSIONS]).await.unwrap();
+        commit(&stage.direct, vec![session("s", "abc", 60)]).await.unwrap();
+        let (expires_at, ttl) = (number("4102444860500000"), number("4102444861"));
+        let stored = stage.items("sessions").await.remove(0);
+        assert_eq!((&stored["expires_at"], &stored["ttl"]), (&expires_at, &ttl));
+        assert_eq!(stored["all_partition"], bytes(&[0]));
+        let mut beside = stage.items("system").await;
+        beside.retain(|item| item.contains_key("owner"));
+        beside.sort_by_key(|item| item["about"].as_s().unwrap().clone());
+        let guard = item([
+            ("partition", bytes(b"guard\0sessions\0token\0abc\0")),
+            ("position", bytes(&[0])),
+            ("owner", text("s")),
+            ("about", text("sessions.token")),
+            ("expires_at", expires_at.clone()),
+            ("ttl", ttl.clone()),
+        ]);
+        let term = item([
+            ("partition", bytes(b"term\0sessions\0p")),
+            ("position", bytes(b"phone\0s\0")),
+            ("owner", text("s")),
+            ("about", text("sessions: phone")),
+            ("expires_at", expires_at),
+            ("ttl", ttl),
+        ]);
+        assert_eq!(beside, [guard, term]);
+    }
+
+    async fn a_sweep_leaves_nothing_beside_a_document_but_what_others_took_over(stage) {
+        stage.migrate(&[SESSIONS]).await.unwrap();
+        commit(&stage.direct, vec![session("a", "1", 1), session("b", "2", 1), session("c", "3", 900)]).await.unwrap();
+        stage.clock.advance(Duration::from_secs(2));
+        commit(&stage.direct, vec![session("d", "1", 900)]).await.unwrap();
+        assert_eq!(stage.direct.sweep_expired(1).await, Ok(1));
+        assert_eq!(stage.direct.sweep_expired(100).await, Ok(1));
+        assert_eq!(stage.direct.sweep_expired(100).await, Ok(0));
+        let mut left: Vec<_> = stage.items("sessions").await.iter().map(|item| item["id"].as_s().unwrap().clone()).collect();
+        left.sort();
+        assert_eq!(left, ["c", "d"]);
+        let beside = stage.items("system").await;
+        let mut owners: Vec<_> = beside.iter().filter_map(|item| Some(item.get("owner")?.as_s().unwrap().as_str())).collect();
+        owners.sort_unstable();
+        assert_eq!(owners, ["c", "c", "d", "d"]);
+    }
+
+    async fn one_document_with_nothing_beside_it_is_one_plain_request(stage) {
+        commit(&stage.db, vec![create(THINGS, "a", json!({"count": 1}))]).await.unwrap();
+        commit(&stage.db, vec![increment("a")]).await.unwrap();
+        let stored = stage.stored(THINGS, "a").await.unwrap();
+        commit(&stage.db, vec![replace(&stored, json!({"count": 5}))]).await.unwrap();
+        let refused = commit(&stage.db, vec![replace(&stored, json!({"count": 6}))]).await.unwrap_err();
+        assert_eq!(refused.rejection().unwrap().cause, Cause::VersionMismatch);
+        let stored = stage.stored(THINGS, "a").await.unwrap();
+        commit(&stage.db, vec![Operation::Delete { previous: stored }]).await.unwrap();
+        let requests = ["PutItem", "UpdateItem", "DeleteItem", "GetItem", "TransactWriteItems"]
+            .map(|name| stage.endpoint.requests(name).len());
+        assert_eq!(requests, [3, 1, 1, 0, 0]);
+    }
+
+    async fn a_unique_value_that_stays_costs_no_transaction(stage) {
+        commit(&stage.direct, vec![create(PEOPLE, "p", json!({"email": "e"}))]).await.unwrap();
+        let stored = stage.stored(PEOPLE, "p").await.unwrap();
+        commit(&stage.db, vec![replace(&stored, json!({"email": "e", "name": "new"}))]).await.unwrap();
+        assert_eq!(stage.endpoint.requests("TransactWriteItems").len(), 0);
+    }
+
+    async fn a_value_that_moves_is_one_write_in_one_transaction(stage) {
+        commit(&stage.direct, vec![create(PEOPLE, "p", json!({"email": "e"}))]).await.unwrap();
+        let stored = stage.stored(PEOPLE, "p").await.unwrap();
+        let moves = vec![Operation::Delete { previous: stored }, create(PEOPLE, "q", json!({"email": "e"}))];
+        commit(&stage.db, moves).await.unwrap();
+        let requests = stage.endpoint.requests("TransactWriteItems");
+        assert_eq!(requests.len(), 1);
+        assert_eq!(requests[0]["TransactItems"].as_array().unwrap().len(), 3);
+        assert_eq!(stage.beside().await.get("people.email").map(String::as_str), Some("q"));
+    }
+
+    async fn a_batch_that_only_checks_writes_nothing(stage) {
+        let a = stage.create("a", json!({"count": 1})).await;
+        let check = |id, expect| Operation::Check { key: Key::new(THINGS, id).unwrap(), expect };
+        let fits = vec![check("a", Expect::Version(a.version)), check("b", Expect::Absent)];
+        commit(&stage.db, fits).await.unwrap();
+        let fails = vec![check("a", Expect::Exists), check("b", Expect::Exists)];
+        let refused = commit(&stage.db, fails).await.unwrap_err();
+        assert_eq!((refused.rejection().unwrap().operation, refused.rejection().unwrap().cause), (1, Cause::CheckFailed));
+        let counts = ["TransactGetItems", "TransactWriteItems"].map(|name| stage.endpoint.requests(name).len());
+        assert_eq!(counts, [2, 0]);
+    }
+
+    /// As a migration leaves it behind that was given up.
+    async fn a_guard_that_nobody_holds_keeps_no_value(stage) {
+        commit(&stage.direct, vec![create(PEOPLE, "p", json!({"email": "other"}))]).await.unwrap();
+        for owner in ["p", "nobody"] {
+            let guard = item([
+                ("partition", bytes(b"guard\0people\0email\0e\0")),
+                ("position", bytes(&[0])),
+                ("owner", text(owner)),
+            ]);
+            let table = format!("{}-system", stage.tables.prefix);
+            let put = stage.direct.client().put_item().table_name(table).set_item(Some(guard));
+            put.send().await.unwrap();
+            let unique = UniqueKey::new(PEOPLE, "email", ["e"]).unwrap();
+            assert_eq!(stage.db.lookup(&unique).await, Ok(None));
+            let id = format!("in-place-of-{owner}");
+            commit(&stage.db, vec![create(PEOPLE, &id, json!({"email": "e"}))]).await.unwrap();
+            let holder = stage.db.lookup(&unique).await.unwrap().unwrap();
+            assert_eq!(holder.key.id(), id);
+            commit(&stage.db, vec![Operation::Delete { previous: holder }]).await.unwrap();
+        }
+    }
+}
