@@ -3,7 +3,6 @@
 mod commit;
 mod fault;
 mod hash;
-mod layout;
 mod migrate;
 mod names;
 mod pool;
@@ -11,6 +10,7 @@ mod read;
 mod session;
 mod settings;
 mod sql;
+mod structure;
 mod sweep;
 mod table;
 mod tls;

@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use switchyard_ambient::{Ambient, Timestamp};
-use switchyard_database::Result;
+use switchyard_database::{Error, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Config, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -22,11 +22,11 @@ use crate::settings::Settings;
 use crate::tls;
 
 /// A connection that was idle for longer is asked whether it is alive before it is used.
-const TRUSTED_WHEN_IDLE: Duration = Duration::from_secs(5);
+const TRUSTED_WHEN_IDLE: Duration = Duration::from_secs(1);
 /// How long to wait for that answer.
 const ALIVE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to wait for a connection that others use.
-const QUEUE_TIMEOUT: Duration = Duration::from_secs(10);
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The connections to one database.
 #[derive(Clone)]
@@ -64,11 +64,11 @@ impl Pool {
             Err(_) => match timeout(QUEUE_TIMEOUT, permits.acquire_owned()).await {
                 Ok(Ok(permit)) => permit,
                 Ok(Err(_)) | Err(_) => {
-                    return Err(Fault::Unreachable(format!(
-                        "all {} connections were in use for {} seconds",
-                        self.shared.settings.max_connections,
-                        QUEUE_TIMEOUT.as_secs()
-                    )));
+                    tracing::warn!(
+                        max_connections = self.shared.settings.max_connections,
+                        "every connection to PostgreSQL is in use; consider more of them (max_connections)"
+                    );
+                    return Err(Fault::Final(Error::Throttled { after: None }));
                 }
             },
         };
@@ -97,7 +97,7 @@ impl Pool {
                     .await
                     .map_err(|fault| fault::of_connecting(&server, &fault))?;
             }
-            session.used_at = ambient.now();
+            session.used_at = (ambient.now(), Instant::now());
             Ok(session)
         };
         timeout(patience, opening).await.unwrap_or_else(|_| {
@@ -141,8 +141,10 @@ fn is_handshake(fault: &tokio_postgres::Error) -> bool {
     fault.to_string().contains("TLS")
 }
 
+/// By both clocks: the one of the machine may have stood still while it was frozen, and the other may be set.
 fn is_trusted(session: &Session, now: Timestamp) -> bool {
-    now >= session.used_at && now - session.used_at < TRUSTED_WHEN_IDLE
+    let (used_at, instant) = session.used_at;
+    instant.elapsed() < TRUSTED_WHEN_IDLE && now >= used_at && now - used_at < TRUSTED_WHEN_IDLE
 }
 
 async fn is_alive(session: &Session) -> bool {
@@ -185,7 +187,7 @@ impl Deref for Pooled {
 impl Drop for Pooled {
     fn drop(&mut self) {
         if let Some(mut session) = self.session.take().filter(Session::is_clean) {
-            session.used_at = self.shared.ambient.now();
+            session.used_at = (self.shared.ambient.now(), Instant::now());
             self.shared.idle().push(session);
         }
     }

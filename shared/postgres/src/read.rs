@@ -12,7 +12,7 @@ use tokio_postgres::Row;
 use crate::Postgres;
 use crate::fault::{Fault, corrupt};
 use crate::session::Params;
-use crate::sql::{Call, Sql, Step};
+use crate::sql::{Sql, Step, call};
 use crate::values::{StoredBody, StoredVersion};
 
 impl Postgres {
@@ -76,9 +76,8 @@ impl Postgres {
         let parts: Vec<_> =
             by_collection.into_values().map(|(collection, ids)| (self.tables.of(collection), ids)).collect();
         let steps = || {
-            let calls = parts.iter().map(|(table, ids)| {
-                Step::Call(Call { sql: &table.reads.get_many, params: vec![Box::new(&ids[..])] })
-            });
+            let calls =
+                parts.iter().map(|(table, ids)| call(&table.reads.get_many, vec![Box::new(&ids[..])]));
             calls.collect()
         };
         let rows = self.replies(steps).await?;
@@ -124,7 +123,14 @@ impl Ranges for Postgres {
                 let above_all = vec![0xff; 8 * (index.partition.len() + index.sort.len()) + 1];
                 (sql, &partition[..], above_all)
             }
-            Source::Terms { .. } => (&table.reads.terms, &[][..], vec![0xff]),
+            Source::Terms { .. } => {
+                let sql = table
+                    .reads
+                    .terms
+                    .as_ref()
+                    .ok_or_else(|| Error::Internal("a checked search has declared fields".to_owned()))?;
+                (sql, &[][..], vec![0xff]) // no text begins with it
+            }
         };
         let from = [prefix, &range.from].concat();
         let to = match &range.to {

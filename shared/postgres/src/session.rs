@@ -9,6 +9,7 @@ use std::task::Poll;
 use futures::FutureExt as _;
 use futures::future::{join, maybe_done};
 use switchyard_ambient::Timestamp;
+use tokio::time::Instant;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Row, Statement};
 
@@ -33,7 +34,7 @@ pub(crate) struct Session {
     prepared: Option<Mutex<HashMap<String, Statement>>>,
     /// `None` behind a proxy, where the process changes from transaction to transaction.
     pub(crate) backend: Option<Backend>,
-    pub(crate) used_at: Timestamp,
+    pub(crate) used_at: (Timestamp, Instant),
     is_in_transaction: AtomicBool,
 }
 
@@ -43,7 +44,7 @@ impl Session {
             client,
             prepared: (!is_proxied).then(Mutex::default),
             backend: None,
-            used_at: now,
+            used_at: (now, Instant::now()),
             is_in_transaction: AtomicBool::new(false),
         }
     }

@@ -31,6 +31,10 @@ pub(crate) enum Step<'a> {
     Call(Call<'a>),
 }
 
+pub(crate) fn call<'a>(sql: &'a Sql, params: Vec<Param<'a>>) -> Step<'a> {
+    Step::Call(Call { sql, params })
+}
+
 /// Puts a statement together while counting its parameters.
 #[derive(Debug, Default)]
 pub(crate) struct Parameters {

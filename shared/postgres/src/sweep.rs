@@ -4,49 +4,50 @@ use switchyard_database::Result;
 use tokio_postgres::types::Type;
 
 use crate::Postgres;
-use crate::names::{STRUCTURES, quoted, terms_table};
+use crate::names::{STRUCTURES, quoted};
+use crate::read::column;
 use crate::sql::Sql;
+use crate::structure::{Kind, Structure};
 
 impl Postgres {
     /// Removes up to `at_most` documents. Which collections have such documents is known since the migration.
     pub(crate) async fn sweep(&self, at_most: u32) -> Result<u64> {
         let collections = Sql::new(
             format!(
-                "select collection, bool_or(kind = 'search') from {} group by collection \
-                 having bool_or(kind = 'expiry') order by collection",
+                "select collection, array_remove(array_agg(case kind when 'search' then definition end), null) \
+                 from {} group by collection having bool_or(kind = 'expiry') order by collection",
                 quoted(STRUCTURES)
             ),
             &[],
         );
-        let rows = self.rows(&collections, &[]).await?;
         let mut removed = 0;
-        for row in &rows {
-            let collection: &str = crate::read::column(row, 0, &STRUCTURES)?;
-            let has_terms: bool = crate::read::column(row, 1, &STRUCTURES)?;
-            let room = i64::from(at_most) - i64::try_from(removed).unwrap_or(i64::MAX);
+        for row in &self.rows(&collections, &[]).await? {
+            let room = i64::from(at_most) - removed;
             if room <= 0 {
                 break;
             }
-            let sweep = statement(collection, has_terms);
+            let sweep = statement(column(row, 0, &STRUCTURES)?, column(row, 1, &STRUCTURES)?);
             let now = self.ambient.now().as_micros();
-            removed += self.rows(&sweep, &[&now, &room]).await?.len() as u64;
+            let gone = self.rows(&sweep, &[&now, &room]).await?;
+            removed += i64::try_from(gone.len()).unwrap_or(i64::MAX);
         }
-        Ok(removed)
+        Ok(removed.unsigned_abs())
     }
 }
 
 /// A row that someone is writing is left for the next time; one that was written meanwhile is looked at again under its
-/// lock, and stays.
-fn statement(collection: &str, has_terms: bool) -> Sql {
+/// lock, and stays. `searches`: the definitions of the search terms that the collection has or had.
+fn statement(collection: &str, searches: Vec<String>) -> Sql {
     let table = quoted(collection);
     let mut text = format!(
         "with expired as materialized (select id from {table} where expires_at <= $1 order by expires_at limit $2 \
          for update skip locked), \
          gone as (delete from {table} d using expired e where d.id = e.id returning d.id)"
     );
-    if has_terms {
-        let terms = quoted(&terms_table(collection));
-        text += &format!(", words as (delete from {terms} t using gone where t.id = gone.id)");
+    for (place, definition) in searches.into_iter().enumerate() {
+        let terms = Structure { kind: Kind::Search, name: String::new(), definition }.storage(collection);
+        let terms = quoted(&terms);
+        text += &format!(", words{place} as (delete from {terms} t using gone where t.id = gone.id)");
     }
     Sql::new(text + " select id from gone", &[Type::INT8, Type::INT8])
 }

@@ -10,7 +10,7 @@ use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
 type Fallible<T> = Result<T, Box<dyn Error + Sync + Send>>;
 
-/// A version, stored as a `uuid`: sixteen bytes without a length.
+/// A version, stored as its sixteen bytes.
 #[derive(Debug)]
 pub(crate) struct StoredVersion(pub(crate) Version);
 
@@ -20,7 +20,7 @@ impl<'a> FromSql<'a> for StoredVersion {
     }
 
     fn accepts(kind: &Type) -> bool {
-        *kind == Type::UUID
+        *kind == Type::BYTEA
     }
 }
 
@@ -31,7 +31,7 @@ impl ToSql for StoredVersion {
     }
 
     fn accepts(kind: &Type) -> bool {
-        *kind == Type::UUID
+        *kind == Type::BYTEA
     }
 
     to_sql_checked!();

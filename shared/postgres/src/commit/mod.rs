@@ -13,24 +13,32 @@
 //!
 //! SERIALIZABLE was tried and refused: it protects only against others that use it too.
 
+mod apply;
+mod gather;
 mod locked;
 mod locks;
 mod outcome;
 mod single;
 
 use switchyard_database::retry::Backoff;
-use switchyard_database::{Batch, Error, Operation, Projection, Result, Version};
+use switchyard_database::{Batch, Error, Result, Version};
 
 use crate::Postgres;
 use crate::commit::outcome::{Trace, Verdict};
 use crate::fault::Fault;
-use crate::table::Table;
 
 /// A transaction that had to give way is repeated at once and then with growing pauses, for about a second in all; the
 /// caller's own repetition comes after that.
 const GIVING_WAY: Backoff = Backoff {
     attempts: 8,
     base: std::time::Duration::from_millis(4),
+    ceiling: std::time::Duration::from_millis(250),
+};
+
+/// A connection that failed is replaced a few times at once; for a database that is away the caller waits.
+const RECONNECTING: Backoff = Backoff {
+    attempts: 4,
+    base: std::time::Duration::from_millis(25),
     ceiling: std::time::Duration::from_millis(250),
 };
 
@@ -80,7 +88,7 @@ impl Postgres {
                 }
                 Fault::Unreachable(_) | Fault::Lost(_) => {
                     unavailable += 1;
-                    Backoff::UNAVAILABLE.pause(unavailable - 1, &self.ambient).await
+                    RECONNECTING.pause(unavailable - 1, &self.ambient).await
                 }
             };
             if !again {
@@ -91,23 +99,14 @@ impl Postgres {
 
     async fn attempt(&self, batch: &Batch) -> Result<(), Setback> {
         let session = self.pool.session().await?;
+        if locked::only_checks(batch) {
+            return self.check(&session, batch).await;
+        }
         if let [operation] = batch.operations()
-            && !matches!(operation.operation, Operation::Check { .. })
             && self.write_single(&session, batch, operation).await?
         {
             return Ok(());
         }
         self.write_locked(&session, batch).await
     }
-}
-
-/// The values of a table's columns that follow from a content, in the order of the columns: each index, each unique
-/// attribute.
-pub(crate) fn columns_of(table: &Table, projection: &Projection) -> Vec<Option<Vec<u8>>> {
-    let entries = projection.entries.iter().map(|entry| entry.as_ref().map(|entry| entry.whole_key()));
-    let values = table.collection.uniques.iter().map(|unique| {
-        let guard = projection.guards.iter().find(|guard| guard.attribute() == unique.name);
-        guard.map(|guard| guard.value().to_vec())
-    });
-    entries.chain(values).collect()
 }

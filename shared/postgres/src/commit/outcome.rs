@@ -11,7 +11,7 @@ use crate::Postgres;
 use crate::fault::{Fault, Outcome};
 use crate::read::{column, version_of};
 use crate::session::{Backend, Session};
-use crate::sql::{Call, Sql, Step};
+use crate::sql::{Sql, call};
 
 /// What is known of the session whose reply was lost.
 #[derive(Debug)]
@@ -124,9 +124,11 @@ impl Postgres {
     async fn versions_of(&self, session: &Session, batch: &Batch) -> Outcome<Vec<Option<Version>>> {
         let tables: Vec<_> =
             batch.operations().iter().map(|prepared| self.tables.of(prepared.key().collection())).collect();
-        let steps = batch.operations().iter().zip(&tables).map(|(prepared, table)| {
-            Step::Call(Call { sql: &table.reads.get, params: vec![Box::new(prepared.key().id())] })
-        });
+        let steps = batch
+            .operations()
+            .iter()
+            .zip(&tables)
+            .map(|(prepared, table)| call(&table.reads.get, vec![Box::new(prepared.key().id())]));
         let replies = session.pipeline(steps.collect()).await?;
         let versions = batch.operations().iter().zip(&replies).map(|(prepared, rows)| {
             Ok(rows.first().map(|row| version_of(row, 0, prepared.key())).transpose()?)

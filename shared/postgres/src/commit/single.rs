@@ -5,11 +5,11 @@ use tokio_postgres::types::ToSql;
 
 use crate::Postgres;
 use crate::commit::outcome::Trace;
-use crate::commit::{Setback, columns_of, locks};
+use crate::commit::{Setback, locks};
 use crate::fault::Fault;
 use crate::session::Session;
 use crate::sql::Sql;
-use crate::table::Table;
+use crate::table::{Table, derived_values};
 use crate::values::{StoredVersion, WrittenBody};
 
 impl Postgres {
@@ -26,11 +26,11 @@ impl Postgres {
         let now = self.ambient.now().as_micros();
         let locks: Vec<i64> = locks::of_batch(batch).into_keys().collect();
         let (gone, new) = terms(batch, id);
-        let has_terms = table.has_terms();
+        let has_terms = table.locked.terms.is_some();
         match (&prepared.operation, &prepared.after) {
             (Operation::Create { body, expires_at, .. }, Some(after)) => {
                 let (body, expires_at) = (WrittenBody(body), expires_at.map(|time| time.as_micros()));
-                let columns = columns_of(&table, after);
+                let columns = derived_values(&table, after);
                 let mut params: Vec<&(dyn ToSql + Sync)> = vec![&locks, &id, &version, &body, &expires_at];
                 params.extend(columns.iter().map(|column| column as &(dyn ToSql + Sync)));
                 if has_terms {
@@ -43,7 +43,7 @@ impl Postgres {
             }
             (Operation::Replace { previous, body, expires_at }, Some(after)) => {
                 let (body, expires_at) = (WrittenBody(body), expires_at.map(|time| time.as_micros()));
-                let columns = columns_of(&table, after);
+                let columns = derived_values(&table, after);
                 let previous = StoredVersion(previous.version);
                 let is_claiming = batch.guard_changes().iter().any(|change| change.claimed_by.is_some());
                 let mut params: Vec<&(dyn ToSql + Sync)> = Vec::with_capacity(columns.len() + 9);

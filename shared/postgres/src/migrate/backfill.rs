@@ -1,19 +1,18 @@
 //! Bringing rows of another layout up to date, without a new version.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use switchyard_ambient::Timestamp;
+use switchyard_database::retry::Backoff;
 use switchyard_database::{Document, Error, Projection, term_position};
-use tokio_postgres::types::Type;
 
 use crate::Postgres;
-use crate::commit::columns_of;
 use crate::fault::{Fault, Outcome};
-use crate::names::{self, quoted};
 use crate::read::stored_document;
 use crate::session::Session;
-use crate::sql::{Call, Param, Sql, Step};
-use crate::table::Table;
+use crate::sql::{Param, Step, call};
+use crate::table::{Table, derived_values};
 
 /// Rows in one transaction: their writers wait for it.
 const ROWS: i64 = 200;
@@ -21,74 +20,33 @@ const ROWS: i64 = 200;
 /// the program before.
 const PASSES: usize = 5;
 
+/// Writers and a migration may wait for each other in a circle over unique values; the migration tries again.
+const GIVING_WAY: Backoff =
+    Backoff { attempts: 20, base: Duration::from_millis(10), ceiling: Duration::from_millis(500) };
+
 pub(super) async fn fill(database: &Postgres, session: &Session, table: &Table) -> Outcome<()> {
-    let statements = Statements::new(table);
     for _ in 0..PASSES {
-        if session.query(&statements.any, &[]).await?.is_empty() {
+        if session.query(&table.backfill.any, &[]).await?.is_empty() {
             return Ok(());
         }
         let mut after = String::new();
-        while let Some(last) = step(database, session, table, &statements, &after, ROWS).await? {
-            after = last;
+        let mut attempt = 1;
+        loop {
+            match step(database, session, table, &after).await {
+                Ok(Some(last)) => (after, attempt) = (last, 1),
+                Ok(None) => break,
+                Err(Fault::Contended) if GIVING_WAY.pause(attempt, &database.ambient).await => attempt += 1,
+                Err(fault) => return Err(fault),
+            }
         }
     }
     Ok(())
 }
 
-struct Statements {
-    /// Whether there is a row to bring up to date.
-    any: Sql,
-    /// `after, limit` → documents, locked. Rows that are being written are left for the next pass.
-    read: Sql,
-    /// `ids, columns…`.
-    write: Sql,
-}
-
-impl Statements {
-    fn new(table: &Table) -> Self {
-        let name = names::table(table.collection);
-        let layout = table.layout;
-        let indexes = table.collection.indexes.iter().map(|index| names::index_column(index.name));
-        let uniques = table.collection.uniques.iter().map(|unique| names::unique_column(unique.name));
-        let columns: Vec<String> = indexes.chain(uniques).map(|column| quoted(&column)).collect();
-        let numbers = || 2..2 + columns.len();
-        let values: String = numbers().map(|number| format!(", ${number}")).collect();
-        let names: String = numbers().map(|number| format!(", c{number}")).collect();
-        let sets: String =
-            columns.iter().zip(numbers()).map(|(column, number)| format!(", {column} = c{number}")).collect();
-        let mut types = vec![Type::TEXT_ARRAY];
-        types.extend(columns.iter().map(|_| Type::BYTEA_ARRAY));
-        Self {
-            any: Sql::new(format!("select from {name} where layout <> {layout} limit 1"), &[]),
-            read: Sql::new(
-                format!(
-                    "select id, version, doc, expires_at from {name} where layout <> {layout} and id > $1 \
-                     order by id limit $2 for no key update skip locked"
-                ),
-                &[Type::TEXT, Type::INT8],
-            ),
-            write: Sql {
-                text: format!(
-                    "update {name} d set layout = {layout}{sets} from unnest($1{values}) u (key{names}) where d.id = key"
-                ),
-                types,
-            },
-        }
-    }
-}
-
-/// Brings up to `rows` rows behind `after` up to date and answers with the last one; `None`: there were none.
-async fn step(
-    database: &Postgres,
-    session: &Session,
-    table: &Table,
-    statements: &Statements,
-    after: &str,
-    rows: i64,
-) -> Outcome<Option<String>> {
-    let read = Call { sql: &statements.read, params: vec![Box::new(after), Box::new(rows)] };
-    let replies =
-        session.pipeline(vec![Step::Plain("begin isolation level read committed"), Step::Call(read)]).await?;
+/// Brings some rows behind `after` up to date and answers with the last one; `None`: there were none.
+async fn step(database: &Postgres, session: &Session, table: &Table, after: &str) -> Outcome<Option<String>> {
+    let read = call(&table.backfill.read, vec![Box::new(after), Box::new(ROWS)]);
+    let replies = session.pipeline(vec![Step::Plain("begin isolation level read committed"), read]).await?;
     let stored: Vec<Document> = replies
         .iter()
         .flatten()
@@ -98,26 +56,14 @@ async fn step(
         session.client().batch_execute("commit").await?;
         return Ok(None);
     };
-    let steps = steps_of_writing(table, statements, &stored, database.ambient.now());
-    let outcome = session.pipeline(steps).await;
-    match outcome {
+    match session.pipeline(steps_of_writing(table, &stored, database.ambient.now())).await {
         Ok(_) => Ok(Some(last)),
-        Err(fault) => {
-            session.client().batch_execute("rollback").await?;
-            Err(match fault {
-                Fault::Duplicate => duplicate_in(table, &stored).into(),
-                fault => fault,
-            })
-        }
+        Err(Fault::Duplicate) => Err(duplicate_in(session, table, &stored).await?.into()),
+        Err(fault) => Err(fault),
     }
 }
 
-fn steps_of_writing<'a>(
-    table: &'a Table,
-    statements: &'a Statements,
-    stored: &[Document],
-    now: Timestamp,
-) -> Vec<Step<'a>> {
+fn steps_of_writing<'a>(table: &'a Table, stored: &[Document], now: Timestamp) -> Vec<Step<'a>> {
     let width = table.collection.indexes.len() + table.collection.uniques.len();
     let mut columns: Vec<Vec<Option<Vec<u8>>>> = vec![Vec::new(); width];
     let (mut ids, mut positions, mut owners) = (Vec::new(), Vec::new(), Vec::new());
@@ -126,7 +72,7 @@ fn steps_of_writing<'a>(
         if document.is_expired(now) {
             projection.guards.clear(); // its values are free
         }
-        for (column, value) in columns.iter_mut().zip(columns_of(table, &projection)) {
+        for (column, value) in columns.iter_mut().zip(derived_values(table, &projection)) {
             column.push(value);
         }
         let id = document.key.id().to_owned();
@@ -138,32 +84,37 @@ fn steps_of_writing<'a>(
     }
     let mut params: Vec<Param<'a>> = vec![Box::new(ids)];
     params.extend(columns.into_iter().map(|column| Box::new(column) as Param<'a>));
-    let mut steps = vec![Step::Call(Call { sql: &statements.write, params })];
-    if !positions.is_empty() {
+    let mut steps = vec![call(&table.backfill.write, params)];
+    if let Some(terms) = &table.locked.terms {
         let params: Vec<Param<'a>> = vec![Box::new(positions), Box::new(owners)];
-        steps.push(Step::Call(Call { sql: &table.locked.insert_terms, params }));
+        steps.push(call(&terms.insert, params));
     }
     steps.push(Step::Plain("commit"));
     steps
 }
 
-/// A row of a writer that did not know of the attribute yet holds a value twice.
-fn duplicate_in(table: &Table, stored: &[Document]) -> Error {
+/// A writer that did not know of the attribute has stored a value for the second time.
+async fn duplicate_in(session: &Session, table: &Table, stored: &[Document]) -> Outcome<Error> {
+    let collection = table.collection;
     let mut seen = BTreeMap::new();
     for document in stored {
+        let id = document.key.id();
         for guard in Projection::of(document).guards {
-            if let Some(other) = seen.insert(guard.clone(), document.key.id()) {
-                return Error::Invalid(format!(
-                    "`{}` of `{}` cannot be unique: the documents `{other}` and `{}` have the same value",
+            let place = collection.uniques.iter().position(|unique| unique.name == guard.attribute());
+            let Some(lookup) = place.and_then(|place| table.reads.lookup.get(place)) else { continue };
+            let mut other = seen.insert(guard.clone(), id).map(str::to_owned);
+            if let Some(row) = session.query(lookup, &[&guard.value()]).await?.first() {
+                other = Some(stored_document(collection, row, 0)?.key.id().to_owned());
+            }
+            if let Some(other) = other.filter(|other| other != id) {
+                return Ok(Error::Invalid(format!(
+                    "`{}` of `{}` cannot be unique: the documents `{other}` and `{id}` have the same value; change \
+                     one of them and migrate again",
                     guard.attribute(),
-                    table.collection.name,
-                    document.key.id()
-                ));
+                    collection.name
+                )));
             }
         }
     }
-    Error::Invalid(format!(
-        "documents of `{}` have the same value of a unique attribute",
-        table.collection.name
-    ))
+    Ok(Error::Contended)
 }

@@ -3,81 +3,101 @@
 use switchyard_database::{Collection, Error};
 use tokio_postgres::types::Type;
 
-use super::structures::{Kind, Structure};
+use super::{stored, transact};
+use crate::Postgres;
 use crate::fault::{Fault, Outcome};
 use crate::names::{self, quoted};
 use crate::read::column;
 use crate::session::Session;
 use crate::sql::Sql;
+use crate::structure::{Kind, Structure};
 
-/// Builds the indexes of a structure.
-pub(super) async fn build(session: &Session, collection: &Collection, structure: &Structure) -> Outcome<()> {
-    let table = collection.name;
-    match structure.kind {
-        Kind::Index => {
-            let column = names::index_column(&structure.name);
-            create(session, &names::index_on(table, &column), "index", table, &quoted(&column)).await
+/// Indexes of smaller tables are built in a moment for which writers can wait. `create index concurrently` makes
+/// nobody wait, but waits itself for every transaction in the whole database.
+const SMALL_BYTES: i64 = 16 * 1024 * 1024;
+
+/// Builds the indexes of structures whose columns are filled, and notes them as ready.
+pub(super) async fn build(
+    database: &Postgres,
+    session: &Session,
+    collection: &Collection,
+    missing: &[&Structure],
+) -> Outcome<()> {
+    let is_small = is_small(session, collection).await?;
+    for structure in missing {
+        let ready = stored::note_ready(collection, structure);
+        let Some(index) = Index::of(collection, structure) else {
+            transact(database, session, &[ready]).await?;
+            continue;
+        };
+        // Left unfinished by a migration before, perhaps.
+        let drop = format!("drop index if exists {}", index.name);
+        let built = if is_small {
+            transact(database, session, &[drop, index.create(""), ready]).await
+        } else {
+            build_concurrently(database, session, &index, &drop, ready).await
+        };
+        match built {
+            Err(Fault::Duplicate) => return Err(duplicate(session, collection, structure).await?.into()),
+            built => built?,
         }
-        Kind::Unique => {
-            let column = names::unique_column(&structure.name);
-            refuse_duplicates(session, collection, &structure.name).await?;
-            let name = names::index_on(table, &column);
-            match create(session, &name, "unique index", table, &quoted(&column)).await {
-                Err(Fault::Duplicate) => {
-                    refuse_duplicates(session, collection, &structure.name).await?;
-                    Err(Fault::Contended) // they are gone again
-                }
-                outcome => outcome,
-            }
-        }
-        Kind::Search => {
-            // Who expires leaves search terms behind, which are found by the id.
-            let terms = names::terms_table(table);
-            if !collection.expiring {
-                return Ok(());
-            }
-            create(session, &names::index_on(&terms, "id"), "index", &terms, "id").await
-        }
-        Kind::Expiry => {
-            let name = names::index_on(table, "expires_at");
-            create(session, &name, "index", table, "expires_at").await?;
-            match collection.search {
-                [] => Ok(()),
-                _ => {
-                    let terms = names::terms_table(table);
-                    create(session, &names::index_on(&terms, "id"), "index", &terms, "id").await
-                }
-            }
-        }
+    }
+    Ok(())
+}
+
+async fn build_concurrently(
+    database: &Postgres,
+    session: &Session,
+    index: &Index,
+    drop: &str,
+    ready: String,
+) -> Outcome<()> {
+    session.client().batch_execute(drop).await?;
+    if let Err(fault) = session.client().batch_execute(&index.create("concurrently")).await {
+        // What is left of it costs every write and is of no use.
+        let _ = session.client().batch_execute(drop).await;
+        return Err(fault.into());
+    }
+    transact(database, session, &[ready]).await
+}
+
+struct Index {
+    /// Quoted.
+    name: String,
+    kind: &'static str,
+    /// On which columns of which table, and for which rows.
+    on: String,
+}
+
+impl Index {
+    /// The index of a structure; search terms have one besides their primary key where documents expire.
+    fn of(collection: &Collection, structure: &Structure) -> Option<Self> {
+        let storage = quoted(&structure.storage(collection.name));
+        let table = names::table(collection);
+        let (kind, on) = match structure.kind {
+            Kind::Index => ("index", format!("{table} ({storage})")),
+            Kind::Unique => ("unique index", format!("{table} ({storage})")),
+            Kind::Search if collection.expiring => ("index", format!("{storage} (id)")),
+            Kind::Search => return None,
+            Kind::Expiry => ("index", format!("{table} (expires_at) where expires_at is not null")),
+        };
+        Some(Self { name: quoted(&structure.index(collection.name)), kind, on })
+    }
+
+    fn create(&self, how: &str) -> String {
+        format!("create {} {how} {} on {}", self.kind, self.name, self.on)
     }
 }
 
-/// Creates an index that is not there, or was left unfinished.
-async fn create(session: &Session, name: &str, kind: &str, table: &str, column: &str) -> Outcome<()> {
-    let name = quoted(name);
-    match is_valid(session, &name).await? {
-        Some(true) => return Ok(()),
-        Some(false) => session.client().batch_execute(&format!("drop index {name}")).await?,
-        None => {}
-    }
-    let condition = if column == "expires_at" { " where expires_at is not null" } else { "" };
-    let text = format!("create {kind} concurrently {name} on {} ({column}){condition}", quoted(table));
-    let outcome = session.client().batch_execute(&text).await;
-    if outcome.is_err() {
-        let _ = session.client().batch_execute(&format!("drop index if exists {name}")).await;
-    }
-    Ok(outcome?)
-}
-
-async fn is_valid(session: &Session, name: &str) -> Outcome<Option<bool>> {
-    let sql = Sql::new("select indisvalid from pg_index where indexrelid = to_regclass($1)", &[Type::TEXT]);
-    let rows = session.query(&sql, &[&name]).await?;
-    Ok(rows.first().map(|row| column(row, 0, &name)).transpose()?)
+async fn is_small(session: &Session, collection: &Collection) -> Outcome<bool> {
+    let sql = Sql::new("select pg_total_relation_size(to_regclass($1)) < $2", &[Type::TEXT, Type::INT8]);
+    let rows = session.query(&sql, &[&names::table(collection), &SMALL_BYTES]).await?;
+    Ok(rows.first().map(|row| column(row, 0, &collection.name)).transpose()?.unwrap_or_default())
 }
 
 /// Two documents with one value of an attribute that is to be unique: someone has to decide which one keeps it.
-async fn refuse_duplicates(session: &Session, collection: &Collection, attribute: &str) -> Outcome<()> {
-    let value = quoted(&names::unique_column(attribute));
+async fn duplicate(session: &Session, collection: &Collection, structure: &Structure) -> Outcome<Error> {
+    let value = quoted(&structure.storage(collection.name));
     let sql = Sql::new(
         format!(
             "select min(id), max(id) from {} where {value} is not null group by {value} having count(*) > 1 limit 1",
@@ -86,12 +106,12 @@ async fn refuse_duplicates(session: &Session, collection: &Collection, attribute
         &[],
     );
     let rows = session.query(&sql, &[]).await?;
-    let Some(row) = rows.first() else { return Ok(()) };
-    let (one, other): (&str, &str) = (column(row, 0, &attribute)?, column(row, 1, &attribute)?);
-    Err(Error::Invalid(format!(
-        "`{attribute}` of `{}` cannot become unique: the documents `{one}` and `{other}` have the same value; change \
-         one of them and migrate again",
-        collection.name
-    ))
-    .into())
+    // They are gone again: whoever migrates next will succeed.
+    let Some(row) = rows.first() else { return Ok(Error::Contended) };
+    let (one, other): (&str, &str) = (column(row, 0, &value)?, column(row, 1, &value)?);
+    Ok(Error::Invalid(format!(
+        "`{}` of `{}` cannot become unique: the documents `{one}` and `{other}` have the same value; change one of \
+         them and migrate again",
+        structure.name, collection.name
+    )))
 }

@@ -2,18 +2,20 @@
 //!
 //! Every step can be interrupted and is taken up again by the next call:
 //!
-//! 1. tables and columns are added, in one short transaction; what a structure is made of is noted as not ready yet;
-//! 2. rows of another [layout](crate::layout) get their columns and search terms, a few hundred in a transaction, without
-//!    a new version;
-//! 3. indexes are built concurrently, and the structures noted as ready;
-//! 4. the view for people is brought to the declared fields.
+//! 1. tables and columns are added, in one short transaction;
+//! 2. rows of another layout ([`structure::layout`](crate::structure::layout)) get their columns and search terms, a few
+//!    hundred in a transaction, without a new version;
+//! 3. indexes are built;
+//! 4. the view for people is brought to the declared fields;
+//! 5. what is no longer declared is noted, and dropped a day later.
 //!
-//! A declaration whose meaning changes under the same name is built anew in place. For a change without a gap, give the
-//! changed index a new name.
+//! So a migration that fails, as on a value that is not unique, leaves the program before it as it was, and one that
+//! succeeds lets its instances go on until the new ones have taken over. What those write meanwhile is not in the new
+//! structures: migrating once more, when the last of them has ended, brings it in.
 
 mod backfill;
 mod indexes;
-mod structures;
+mod stored;
 mod tables;
 mod view;
 
@@ -21,14 +23,18 @@ use std::time::Duration;
 
 use switchyard_database::retry::Backoff;
 use switchyard_database::{Collection, Error, Result, Schema};
+use tokio_postgres::SimpleQueryMessage;
 
 use crate::Postgres;
 use crate::fault::{Fault, Outcome};
-use crate::names::{STRUCTURES, literal, quoted};
 use crate::session::Session;
+use crate::structure::{self, Structure};
 
 /// A statement waits as long as it takes: a large index is large.
 const NO_TIMEOUT: Duration = Duration::ZERO;
+
+/// The longest pause before asking again whether another migration has ended.
+const TURN: Duration = Duration::from_millis(200);
 
 /// Locks on whole tables are asked for briefly and repeatedly: whoever waits for one makes everybody behind wait, too.
 const LOCKING: Backoff =
@@ -43,7 +49,7 @@ impl Postgres {
     async fn migrating(&self, schema: &Schema) -> Outcome<()> {
         // Connections of its own: the pool may have only one.
         let guard = self.pool.connect(NO_TIMEOUT).await?;
-        take_turn(&guard).await?;
+        take_turn(self, &guard).await?;
         let session = self.pool.connect(NO_TIMEOUT).await?;
         prepare(&session).await?;
         for &collection in schema.collections() {
@@ -54,18 +60,24 @@ impl Postgres {
     }
 
     async fn migrate_collection(&self, session: &Session, collection: &'static Collection) -> Outcome<()> {
-        let declared = structures::declared(collection);
-        let stored = structures::stored(session, collection).await?;
-        let table = self.tables.of(collection);
-        tables::bring(self, session, collection, &declared, &stored).await?;
-        backfill::fill(self, session, &table).await?;
-        for structure in &declared {
-            if !stored.iter().any(|stored| stored.is_ready && stored.is(structure)) {
-                indexes::build(session, collection, structure).await?;
-                structures::note_ready(session, collection, structure).await?;
-            }
-        }
-        view::bring(self, session, collection).await
+        let declared = structure::declared(collection);
+        let stored = stored::of(session, collection).await?;
+        let is_there = |declared: &Structure| {
+            let mut live = stored.iter().filter(|stored| stored.retired_at.is_none());
+            live.find(|stored| stored.structure == *declared)
+        };
+        let missing: Vec<_> = declared.iter().filter(|declared| is_there(declared).is_none()).collect();
+        let unready: Vec<_> = declared
+            .iter()
+            .filter(|declared| !is_there(declared).is_some_and(|stored| stored.is_ready))
+            .collect();
+        let undeclared: Vec<_> =
+            stored.iter().filter(|stored| !declared.contains(&stored.structure)).collect();
+        tables::add(self, session, collection, &missing).await?;
+        backfill::fill(self, session, &self.tables.of(collection)).await?;
+        indexes::build(self, session, collection, &unready).await?;
+        view::bring(self, session, collection).await?;
+        tables::retire(self, session, collection, &undeclared).await
     }
 }
 
@@ -90,35 +102,44 @@ fn check_names(schema: &Schema) -> Result<()> {
     Ok(())
 }
 
-/// One migration at a time for each schema. The lock is a transaction's, not a session's, so that it holds behind a
-/// proxy, too; the transaction reads nothing and so keeps nothing alive.
-async fn take_turn(guard: &Session) -> Outcome<()> {
-    guard
-        .client()
-        .batch_execute(
-            "begin; set local idle_in_transaction_session_timeout = 0; set local statement_timeout = 0; \
-             select pg_advisory_xact_lock(hashtextextended('switchyard migrate ' || current_schema(), 0))",
-        )
-        .await?;
-    Ok(())
+/// One migration at a time for each schema.
+///
+/// The lock is a transaction's, not a session's, so that it holds behind a proxy, too; while it is held the transaction
+/// reads nothing and so keeps nothing alive. It is asked for repeatedly and not waited for: a statement that waits has a
+/// snapshot, for whose end `create index concurrently` of the migration before would wait in turn.
+async fn take_turn(database: &Postgres, guard: &Session) -> Outcome<()> {
+    const BEGIN: &str =
+        "begin; set local idle_in_transaction_session_timeout = 0; set local statement_timeout = 0";
+    // The simple protocol: the other one leaves a portal open, and with it a snapshot.
+    const ASK: &str =
+        "select pg_try_advisory_xact_lock(hashtextextended('switchyard migrate ' || current_schema(), 0))";
+    loop {
+        guard.client().batch_execute(BEGIN).await?;
+        if single_value(&guard.client().simple_query(ASK).await?) == Some("t") {
+            return Ok(());
+        }
+        guard.client().batch_execute("rollback").await?;
+        tokio::time::sleep(database.ambient.jitter(TURN)).await;
+    }
+}
+
+/// The first column of the first row.
+fn single_value(reply: &[SimpleQueryMessage]) -> Option<&str> {
+    reply.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    })
 }
 
 async fn prepare(session: &Session) -> Outcome<()> {
     let encoding = session.client().simple_query("show server_encoding").await?;
-    let is_utf8 = encoding.iter().any(|message| match message {
-        tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0) == Some("UTF8"),
-        _ => false,
-    });
+    let is_utf8 = single_value(&encoding) == Some("UTF8");
     if !is_utf8 {
         let message = "the database must have the encoding UTF8: create it with `encoding 'UTF8'`";
         return Err(Error::Invalid(message.to_owned()).into());
     }
-    let table = format!(
-        "set client_min_messages = warning; create table if not exists {} (collection text, kind text, name text, definition text not null, \
-         is_ready boolean not null, primary key (collection, kind, name))",
-        quoted(STRUCTURES)
-    );
-    session.client().batch_execute(&table).await?;
+    let text = format!("set client_min_messages = warning; {}", stored::create_table());
+    session.client().batch_execute(&text).await?;
     Ok(())
 }
 
@@ -136,14 +157,4 @@ async fn transact(database: &Postgres, session: &Session, statements: &[String])
         }
         attempt += 1;
     }
-}
-
-/// `a = 'x' and b = 'y'` for the rows of the table of structures.
-fn where_structure(collection: &Collection, kind: &str, name: &str) -> String {
-    format!(
-        "collection = {} and kind = {} and name = {}",
-        literal(collection.name),
-        literal(kind),
-        literal(name)
-    )
 }

@@ -1,82 +1,93 @@
-//! Tables and columns.
+//! Tables and columns: added before, and dropped long after, they are needed.
+
+use std::time::Duration;
 
 use switchyard_database::{Collection, Error};
 use tokio_postgres::types::Type;
 
-use super::structures::{self, Kind, Stored, Structure};
+use super::stored::{self, Stored};
 use super::transact;
 use crate::Postgres;
 use crate::fault::Outcome;
 use crate::names::{self, quoted};
+use crate::read::column;
 use crate::session::Session;
 use crate::sql::Sql;
+use crate::structure::{Kind, Structure};
 
-/// Adds what is missing and drops what is no longer declared, in one transaction.
-pub(super) async fn bring(
+/// How long what is no longer declared is kept for the instances of a program that still declares it: for as long as
+/// a deployment, or taking one back, may take.
+const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Adds the tables and columns that are missing, in one transaction.
+pub(super) async fn add(
     database: &Postgres,
     session: &Session,
     collection: &Collection,
-    declared: &[Structure],
-    stored: &[Stored],
+    missing: &[&Structure],
 ) -> Outcome<()> {
     let table = names::table(collection);
-    let mut statements = vec![format!(
-        "create table if not exists {table} (id text collate \"C\" primary key, version uuid not null, \
-         doc jsonb not null, expires_at bigint, layout bigint not null)"
-    )];
-    for old in stored.iter().filter(|stored| !declared.iter().any(|structure| stored.is(structure))) {
-        let is_changed = declared.iter().any(|structure| old.names(structure));
-        statements.extend(removal(collection, old, is_changed));
-        statements.push(structures::forget(collection, old));
-    }
-    for new in declared.iter().filter(|structure| !stored.iter().any(|stored| stored.is(structure))) {
-        statements.extend(addition(collection, new));
-        statements.push(structures::note_begun(collection, new));
-    }
-    if statements.len() == 1 && is_ours(session, collection).await? == Some(true) {
-        return Ok(());
-    }
-    transact(database, session, &statements).await?;
-    match is_ours(session, collection).await? {
-        Some(true) => Ok(()),
-        _ => Err(Error::Invalid(format!(
+    if is_ours(session, collection).await? == Some(false) {
+        return Err(Error::Invalid(format!(
             "the table `{}` is there already and is not one of this program's: choose another schema",
             collection.name
         ))
-        .into()),
+        .into());
     }
-}
-
-/// A changed column is emptied by dropping it: the rows' layout says that it has to be filled again.
-fn removal(collection: &Collection, old: &Stored, is_changed: bool) -> Vec<String> {
-    let table = names::table(collection);
-    let drop_column = |column: &str| format!("alter table {table} drop column if exists {}", quoted(column));
-    match &*old.kind {
-        "index" => vec![drop_column(&names::index_column(&old.name))],
-        "unique" => vec![drop_column(&names::unique_column(&old.name))],
-        "search" if is_changed => vec![format!("truncate {}", quoted(&names::terms_table(collection.name)))],
-        "search" => vec![format!("drop table if exists {}", quoted(&names::terms_table(collection.name)))],
-        "expiry" => {
-            vec![format!("drop index if exists {}", quoted(&names::index_on(collection.name, "expires_at")))]
+    let mut statements = vec![format!(
+        "create table if not exists {table} (id text collate \"C\" primary key, version bytea not null, \
+         doc jsonb not null, expires_at bigint, layout bigint not null)"
+    )];
+    for structure in missing {
+        let storage = quoted(&structure.storage(collection.name));
+        match structure.kind {
+            Kind::Index | Kind::Unique => {
+                statements.push(format!("alter table {table} add column if not exists {storage} bytea"));
+            }
+            Kind::Search => statements.push(format!(
+                "create table if not exists {storage} (position bytea primary key, id text collate \"C\" not null)"
+            )),
+            Kind::Expiry => {}
         }
-        _ => Vec::new(),
+        // What was declared once before has values of that time, which are in the way of a unique index.
+        if structure.kind == Kind::Unique {
+            statements.push(format!("drop index if exists {}", quoted(&structure.index(collection.name))));
+        }
+        statements.push(stored::note_begun(collection, structure));
     }
+    transact(database, session, &statements).await
 }
 
-fn addition(collection: &Collection, new: &Structure) -> Vec<String> {
-    let table = names::table(collection);
-    let add_column =
-        |column: &str| format!("alter table {table} add column if not exists {} bytea", quoted(column));
-    let terms = names::terms_table(collection.name);
-    match new.kind {
-        Kind::Index => vec![add_column(&names::index_column(&new.name))],
-        Kind::Unique => vec![add_column(&names::unique_column(&new.name))],
-        Kind::Search => vec![format!(
-            "create table if not exists {} (position bytea primary key, id text collate \"C\" not null)",
-            quoted(&terms)
-        )],
-        Kind::Expiry => Vec::new(),
+/// Notes what is no longer declared, and drops it when that was so for long. Expiry stays: the documents that expire
+/// are still there.
+pub(super) async fn retire(
+    database: &Postgres,
+    session: &Session,
+    collection: &Collection,
+    undeclared: &[&Stored],
+) -> Outcome<()> {
+    let now = database.ambient.now();
+    let mut statements = Vec::new();
+    for Stored { structure, retired_at, .. } in undeclared {
+        let storage = quoted(&structure.storage(collection.name));
+        match (retired_at, structure.kind) {
+            (_, Kind::Expiry) => {}
+            (None, _) => statements.push(stored::note_retired(collection, structure, now)),
+            (Some(retired_at), _) if now.since(*retired_at) < KEPT => {}
+            (Some(_), Kind::Index | Kind::Unique) => {
+                statements.push(format!(
+                    "alter table {} drop column if exists {storage}",
+                    names::table(collection)
+                ));
+                statements.push(stored::forget(collection, structure));
+            }
+            (Some(_), Kind::Search) => {
+                statements.push(format!("drop table if exists {storage}"));
+                statements.push(stored::forget(collection, structure));
+            }
+        }
     }
+    if statements.is_empty() { Ok(()) } else { transact(database, session, &statements).await }
 }
 
 /// Whether the table has the columns that every table of ours has; `None`: there is no table.
@@ -87,5 +98,5 @@ async fn is_ours(session: &Session, collection: &Collection) -> Outcome<Option<b
         &[Type::TEXT],
     );
     let rows = session.query(&sql, &[&names::table(collection)]).await?;
-    Ok(rows.first().map(|row| crate::read::column(row, 0, &collection.name)).transpose()?)
+    Ok(rows.first().map(|row| column(row, 0, &collection.name)).transpose()?)
 }

@@ -1,36 +1,67 @@
 //! A view of each collection with its declared fields as columns, for people and reports.
 
-use switchyard_database::{Collection, Field, FieldKind};
+use switchyard_database::{Collection, Error, Field, FieldKind};
+use tokio_postgres::types::Type;
 
 use super::transact;
 use crate::Postgres;
-use crate::fault::Outcome;
+use crate::fault::{Fault, Outcome};
+use crate::hash::fnv1a;
 use crate::names::{self, literal, quoted};
+use crate::read::column;
 use crate::session::Session;
+use crate::sql::Sql;
 
+/// What the view was made of is kept as its comment: an unchanged view is left alone, and with it whoever reads it.
 pub(super) async fn bring(database: &Postgres, session: &Session, collection: &Collection) -> Outcome<()> {
-    let view = quoted(&names::view(collection.name));
-    let statements =
-        [format!("drop view if exists {view}"), format!("create view {view} as {}", select(collection))];
-    transact(database, session, &statements).await
+    let name = names::view(collection.name);
+    let view = quoted(&name);
+    let select = select(collection);
+    let comment =
+        format!("the collection {} for people and reports; {:016x}", collection.name, hash(&select));
+    let sql = Sql::new("select obj_description(to_regclass($1), 'pg_class')", &[Type::TEXT]);
+    let rows = session.query(&sql, &[&view]).await?;
+    let stored: Option<String> = rows.first().map(|row| column(row, 0, &name)).transpose()?.flatten();
+    if stored.as_ref() == Some(&comment) {
+        return Ok(());
+    }
+    let comment = format!("comment on view {view} is {}", literal(&comment));
+    let replace = [format!("create or replace view {view} as {select}"), comment.clone()];
+    // New columns at its end are all that a view takes; for everything else it has to be dropped.
+    match transact(database, session, &replace).await {
+        Err(Fault::Final(_)) => {}
+        outcome => return outcome,
+    }
+    let anew = [format!("drop view if exists {view}"), format!("create view {view} as {select}"), comment];
+    transact(database, session, &anew).await.map_err(|fault| match fault {
+        Fault::Final(error) => Fault::Final(Error::Invalid(format!(
+            "the view `{name}` cannot be brought to the declared fields, perhaps because other views are built on it: \
+             {error}"
+        ))),
+        fault => fault,
+    })
+}
+
+fn hash(select: &str) -> u64 {
+    fnv1a([select.as_bytes()])
 }
 
 fn select(collection: &Collection) -> String {
-    let mut columns = vec!["id".to_owned()];
-    for field in collection.fields.iter().filter(|field| field.name != "id") {
-        columns.push(format!("{} as {}", expression(field), quoted(&names::short(field.name))));
-    }
     let is_declared = |name: &str| collection.fields.iter().any(|field| field.name == name);
+    let mut columns = vec!["id".to_owned()];
+    let mut condition = String::new();
     if !is_declared("version") {
         columns.push("version".to_owned());
     }
-    let mut condition = String::new();
     if collection.expiring {
         if !is_declared("expires_at") {
             columns.push(format!("{} as expires_at", time("expires_at")));
         }
         condition =
             " where expires_at is null or expires_at > extract(epoch from now()) * 1000000".to_owned();
+    }
+    for field in collection.fields.iter().filter(|field| field.name != "id") {
+        columns.push(format!("{} as {}", expression(field), quoted(field.name)));
     }
     format!("select {} from {}{condition}", columns.join(", "), names::table(collection))
 }
@@ -56,7 +87,7 @@ fn expression(field: &Field) -> String {
     }
 }
 
-/// Microseconds as a moment, exactly, where PostgreSQL has it: years -4712 to 9999.
+/// Microseconds as a moment, exactly, where PostgreSQL has it: from 4713 BC to the year 9999.
 fn time(micros: &str) -> String {
     format!(
         "case when {micros} between -210866803200000000 and 253402300799999999 then \

@@ -1,6 +1,8 @@
 //! A schema of its own for each test on the PostgreSQL of `local/servers`.
 #![expect(dead_code, unreachable_pub, reason = "each test uses what it needs")]
 
+pub mod proxy;
+
 use std::time::Duration;
 
 use switchyard_ambient::Ambient;

@@ -1,0 +1,129 @@
+//! The statements that apply a batch.
+
+use switchyard_ambient::Timestamp;
+use switchyard_database::{Batch, Document, Operation, Prepared, Projection, UniqueKey, term_position};
+
+use crate::commit::gather::{Found, Part};
+use crate::sql::{Param, Step, call};
+use crate::table::{Table, derived_values};
+use crate::values::{StoredVersion, WrittenBody};
+
+/// The statements that bring about what the batch decided; none when it only checks.
+pub(super) fn steps<'a>(
+    parts: &'a [Part<'_>],
+    batch: &'a Batch,
+    found: &Found,
+    now: Timestamp,
+) -> Vec<Step<'a>> {
+    let mut steps = Vec::new();
+    for part in parts {
+        make_room(&mut steps, part, batch, found, now);
+        for prepared in batch.operations().iter().filter(|prepared| is_of(prepared, part)) {
+            if let Operation::Delete { previous } = &prepared.operation {
+                steps.push(call(&part.table.locked.delete, vec![Box::new(previous.key.id())]));
+            }
+        }
+        let (mut updates, mut inserts) = (Vec::new(), Vec::new());
+        for prepared in batch.operations().iter().filter(|prepared| is_of(prepared, part)) {
+            let current = found.state.documents.get(prepared.key());
+            let Some(document) = prepared.outcome(current) else { continue };
+            let projection = match &prepared.after {
+                Some(after) => derived_values(&part.table, after),
+                None => derived_values(&part.table, &Projection::of(&document)),
+            };
+            match prepared.operation {
+                Operation::Create { .. } => {
+                    inserts.push(call(&part.table.locked.insert, row_of(document, projection)));
+                }
+                _ => updates.push(call(&part.table.locked.update, row_of(document, projection))),
+            }
+        }
+        steps.extend(updates);
+        steps.extend(inserts);
+        change_terms(&mut steps, part, batch);
+    }
+    steps
+}
+
+fn is_of(prepared: &Prepared, part: &Part<'_>) -> bool {
+    *prepared.key().collection() == *part.table.collection
+}
+
+/// Removes what has expired and is in the way, and takes the unique values that move between documents from those that
+/// give them, so that they are never stored twice in between.
+fn make_room<'a>(
+    steps: &mut Vec<Step<'a>>,
+    part: &'a Part<'_>,
+    batch: &'a Batch,
+    found: &Found,
+    now: Timestamp,
+) {
+    let Table { locked, collection, .. } = &*part.table;
+    let operations = || batch.operations().iter().filter(|prepared| is_of(prepared, part));
+    let expired: Vec<&str> = operations()
+        .filter(|prepared| matches!(prepared.operation, Operation::Create { .. }))
+        .filter(|prepared| found.state.documents.contains_key(prepared.key()))
+        .map(|prepared| prepared.key().id())
+        .collect();
+    if !expired.is_empty() {
+        steps.push(call(&locked.remove_expired, vec![Box::new(expired), Box::new(now.as_micros())]));
+    }
+    for (place, unique) in collection.uniques.iter().enumerate() {
+        let is_this =
+            |guard: &UniqueKey| guard.collection() == *collection && guard.attribute() == unique.name;
+        let values: Vec<Vec<u8>> =
+            found.expired.iter().filter(|guard| is_this(guard)).map(|guard| guard.value().to_vec()).collect();
+        if !values.is_empty() {
+            let params: Vec<Param<'_>> = vec![Box::new(values), Box::new(now.as_micros())];
+            steps.push(call(&locked.release_expired[place], params));
+        }
+        let moving = batch.guard_changes().iter().filter(|change| {
+            is_this(&change.guard) && change.claimed_by.is_some() && change.claimed_by != change.released_by
+        });
+        let giving: Vec<&str> = moving
+            .filter_map(|change| batch.operations().get(change.released_by?))
+            .map(|prepared| prepared.key().id())
+            .collect();
+        if !giving.is_empty() {
+            steps.push(call(&locked.release[place], vec![Box::new(giving)]));
+        }
+    }
+}
+
+fn row_of<'a>(document: Document, columns: Vec<Option<Vec<u8>>>) -> Vec<Param<'a>> {
+    let mut params: Vec<Param<'a>> = vec![
+        Box::new(document.key.id().to_owned()),
+        Box::new(StoredVersion(document.version)),
+        Box::new(WrittenBody(document.body)),
+        Box::new(document.expires_at.map(Timestamp::as_micros)),
+    ];
+    params.extend(columns.into_iter().map(|column| Box::new(column) as Param<'a>));
+    params
+}
+
+fn change_terms<'a>(steps: &mut Vec<Step<'a>>, part: &'a Part<'_>, batch: &Batch) {
+    let Some(terms) = &part.table.locked.terms else { return };
+    let mut gone = Vec::new();
+    let (mut new, mut ids) = (Vec::new(), Vec::new());
+    for change in batch.term_changes() {
+        let Some(prepared) =
+            batch.operations().get(change.operation).filter(|prepared| is_of(prepared, part))
+        else {
+            continue;
+        };
+        let id = prepared.key().id();
+        let position = term_position(&change.term, id);
+        if change.present {
+            new.push(position);
+            ids.push(id.to_owned());
+        } else {
+            gone.push(position);
+        }
+    }
+    if !gone.is_empty() {
+        steps.push(call(&terms.delete, vec![Box::new(gone)]));
+    }
+    if !new.is_empty() {
+        steps.push(call(&terms.insert, vec![Box::new(new), Box::new(ids)]));
+    }
+}

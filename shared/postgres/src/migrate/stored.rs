@@ -1,0 +1,96 @@
+//! What the database notes of its structures.
+
+use switchyard_ambient::Timestamp;
+use switchyard_database::Collection;
+use tokio_postgres::types::Type;
+
+use crate::fault::Outcome;
+use crate::names::{STRUCTURES, literal, quoted};
+use crate::read::column;
+use crate::session::Session;
+use crate::sql::Sql;
+use crate::structure::{Kind, Structure};
+
+/// A structure that is in the database.
+#[derive(Clone, Debug)]
+pub(super) struct Stored {
+    pub(super) structure: Structure,
+    /// Whether it was filled and its index built.
+    pub(super) is_ready: bool,
+    /// Since when it is no longer declared.
+    pub(super) retired_at: Option<Timestamp>,
+}
+
+/// The statement that creates the table of structures.
+pub(super) fn create_table() -> String {
+    format!(
+        "create table if not exists {} (collection text, kind text, name text, definition text, \
+         is_ready boolean not null, retired_at bigint, primary key (collection, kind, name, definition))",
+        quoted(STRUCTURES)
+    )
+}
+
+/// The structures of a collection.
+pub(super) async fn of(session: &Session, collection: &Collection) -> Outcome<Vec<Stored>> {
+    let sql = Sql::new(
+        format!(
+            "select kind, name, definition, is_ready, retired_at from {} where collection = $1",
+            quoted(STRUCTURES)
+        ),
+        &[Type::TEXT],
+    );
+    let mut stored = Vec::new();
+    for row in session.query(&sql, &[&collection.name]).await? {
+        let Some(kind) = Kind::from_name(column(&row, 0, &STRUCTURES)?) else { continue };
+        let retired_at: Option<i64> = column(&row, 4, &STRUCTURES)?;
+        stored.push(Stored {
+            structure: Structure {
+                kind,
+                name: column(&row, 1, &STRUCTURES)?,
+                definition: column(&row, 2, &STRUCTURES)?,
+            },
+            is_ready: column(&row, 3, &STRUCTURES)?,
+            retired_at: retired_at.map(Timestamp::from_micros),
+        });
+    }
+    Ok(stored)
+}
+
+/// The statement that notes a structure as begun, or as begun again.
+pub(super) fn note_begun(collection: &Collection, structure: &Structure) -> String {
+    format!(
+        "insert into {} values ({}, {}, {}, {}, false) on conflict (collection, kind, name, definition) \
+         do update set is_ready = false, retired_at = null",
+        quoted(STRUCTURES),
+        literal(collection.name),
+        literal(structure.kind.name()),
+        literal(&structure.name),
+        literal(&structure.definition)
+    )
+}
+
+/// The statement that notes a structure as filled and built.
+pub(super) fn note_ready(collection: &Collection, structure: &Structure) -> String {
+    format!("update {} set is_ready = true where {}", quoted(STRUCTURES), is(collection, structure))
+}
+
+/// The statement that notes a structure as no longer declared.
+pub(super) fn note_retired(collection: &Collection, structure: &Structure, now: Timestamp) -> String {
+    let now = now.as_micros();
+    format!("update {} set retired_at = {now} where {}", quoted(STRUCTURES), is(collection, structure))
+}
+
+/// The statement that forgets a structure.
+pub(super) fn forget(collection: &Collection, structure: &Structure) -> String {
+    format!("delete from {} where {}", quoted(STRUCTURES), is(collection, structure))
+}
+
+fn is(collection: &Collection, structure: &Structure) -> String {
+    format!(
+        "collection = {} and kind = {} and name = {} and definition = {}",
+        literal(collection.name),
+        literal(structure.kind.name()),
+        literal(&structure.name),
+        literal(&structure.definition)
+    )
+}

@@ -1,0 +1,48 @@
+//! Statements that bring rows of another layout up to date.
+
+use tokio_postgres::types::Type;
+
+use super::Writer;
+use crate::sql::{Parameters, Sql};
+
+/// Statements that bring rows of another layout up to date.
+#[derive(Debug)]
+pub(crate) struct Backfill {
+    /// Answers with a row if there is one to bring up to date.
+    pub(crate) any: Sql,
+    /// `after, limit` → documents, locked. Those that are being written are left out.
+    pub(crate) read: Sql,
+    /// `ids, derived columns…`.
+    pub(crate) write: Sql,
+}
+
+impl Backfill {
+    pub(super) fn new(writer: &Writer) -> Self {
+        let Writer { table, layout, storage, .. } = writer;
+        let mut parameters = Parameters::default();
+        let mut values = vec![parameters.next(Type::TEXT_ARRAY)];
+        let (mut names, mut sets) = (vec!["key".to_owned()], vec![format!("layout = {layout}")]);
+        for (place, column) in storage.derived().enumerate() {
+            values.push(parameters.next(Type::BYTEA_ARRAY));
+            names.push(format!("c{place}"));
+            sets.push(format!("{column} = c{place}"));
+        }
+        let write = format!(
+            "update {table} set {} from unnest({}) u ({}) where id = key",
+            sets.join(", "),
+            values.join(", "),
+            names.join(", ")
+        );
+        Self {
+            any: Sql::new(format!("select from {table} where layout <> {layout} limit 1"), &[]),
+            read: Sql::new(
+                format!(
+                    "select id, version, doc, expires_at from {table} where layout <> {layout} and id > $1 \
+                     order by id limit $2 for no key update skip locked"
+                ),
+                &[Type::TEXT, Type::INT8],
+            ),
+            write: parameters.into_sql(write),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! A way to the server that fails when told to.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use super::server_url;
+
+/// What happens to the message that a trap waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// The server never sees it.
+    Before,
+    /// The server gets it, and nobody is there for the reply.
+    After,
+    /// The server gets it, and its reply is lost on the way.
+    Reply,
+}
+
+/// A TCP proxy in front of the server.
+#[derive(Clone)]
+pub struct Proxy {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    trap: Mutex<Option<(Vec<u8>, Cut)>>,
+    /// Counts up when all connections are to be cut.
+    cuts: watch::Sender<u32>,
+    /// Messages of clients that were forwarded in one piece: round trips, for a client that waits for its answers.
+    sent: Mutex<u32>,
+}
+
+impl Proxy {
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let shared =
+            Arc::new(Shared { trap: Mutex::default(), cuts: watch::Sender::new(0), sent: Mutex::default() });
+        let proxy = Self { address: listener.local_addr().expect("it is bound"), shared };
+        let shared = proxy.shared.clone();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(serve(client, shared.clone()));
+            }
+        });
+        proxy
+    }
+
+    /// The server's URL, through the proxy.
+    pub fn url(&self) -> String {
+        let url = server_url();
+        let (front, rest) = url.split_once('@').expect("the URL names a user");
+        let (_, database) = rest.split_once('/').expect("the URL names a database");
+        format!("{front}@{}/{database}", self.address)
+    }
+
+    /// Cuts the connection that sends something with `text` in it, once.
+    pub fn set_trap(&self, text: &str, cut: Cut) {
+        *locked(&self.shared.trap) = Some((text.as_bytes().to_vec(), cut));
+    }
+
+    /// Whether the trap was met.
+    pub fn has_struck(&self) -> bool {
+        locked(&self.shared.trap).is_none()
+    }
+
+    /// Cuts all connections.
+    pub fn cut_all(&self) {
+        self.shared.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// How often something was sent since the last call.
+    pub fn take_sent(&self) -> u32 {
+        std::mem::take(&mut *locked(&self.shared.sent))
+    }
+}
+
+fn locked<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    value.lock().expect("nobody panics with it")
+}
+
+async fn serve(client: TcpStream, shared: Arc<Shared>) {
+    let url: tokio_postgres::Config = server_url().parse().expect("the URL is understood");
+    let host = match &url.get_hosts()[0] {
+        tokio_postgres::config::Host::Tcp(host) => host.clone(),
+        other => panic!("the tests' server is not reached by TCP: {other:?}"),
+    };
+    let Ok(server) = TcpStream::connect((host, url.get_ports()[0])).await else { return };
+    client.set_nodelay(true).expect("the socket is open");
+    server.set_nodelay(true).expect("the socket is open");
+    let mut cuts = shared.cuts.subscribe();
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    let (drop_replies, replies_dropped) = watch::channel(false);
+    // Whatever ends first takes everything with it, and all sockets are closed.
+    tokio::select! {
+        () = forward_requests(from_client, to_server, shared, drop_replies) => {}
+        () = forward_replies(from_server, to_client, replies_dropped) => {}
+        _ = cuts.changed() => {}
+    }
+}
+
+async fn forward_requests(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    shared: Arc<Shared>,
+    drop_replies: watch::Sender<bool>,
+) {
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        let Ok(count @ 1..) = from.read(&mut buffer).await else { return };
+        let message = &buffer[..count];
+        let cut = {
+            let mut trap = locked(&shared.trap);
+            let is_met =
+                trap.as_ref().is_some_and(|(text, _)| message.windows(text.len()).any(|w| w == text));
+            if is_met { trap.take().map(|(_, cut)| cut) } else { None }
+        };
+        if cut == Some(Cut::Before) {
+            return;
+        }
+        if cut == Some(Cut::Reply) {
+            drop_replies.send_replace(true);
+        }
+        *locked(&shared.sent) += 1;
+        if to.write_all(message).await.is_err() || cut == Some(Cut::After) {
+            return;
+        }
+    }
+}
+
+async fn forward_replies(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, dropped: watch::Receiver<bool>) {
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        let Ok(count @ 1..) = from.read(&mut buffer).await else { return };
+        // The server has done its part once it answers.
+        if *dropped.borrow() || to.write_all(&buffer[..count]).await.is_err() {
+            return;
+        }
+    }
+}
