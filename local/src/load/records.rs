@@ -150,7 +150,7 @@ fn parse_csv(header: &[String], record: &csv::ByteRecord) -> Result<Record, Stri
             "email" => parsed.email = value.to_owned(),
             "name" => parsed.name = value.to_owned(),
             "roles" => {
-                parsed.roles = value.split('|').filter(|role| !role.is_empty()).map(str::to_owned).collect()
+                parsed.roles = value.split('|').filter(|role| !role.is_empty()).map(str::to_owned).collect();
             }
             "created_at" => parsed.created_at = optional,
             _ => parsed.password_hash = optional,

@@ -2,6 +2,8 @@
 //!
 //! Each scenario is a function of an [`App`]; [`on_every_backend`] makes of it one test for each database.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod account;
 mod audit;
 mod authorization;
