@@ -82,7 +82,8 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestContext {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> ApiResult<Self> {
-        extension(&parts.extensions)
+        let context: Arc<Self> = extension(&parts.extensions)?;
+        Ok(Self::clone(&context))
     }
 }
 

@@ -6,7 +6,7 @@ mod examples;
 mod headers;
 mod references;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use axum::http::StatusCode;
 use utoipa::openapi::header::Header;
@@ -50,13 +50,13 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
     document
 }
 
-/// Method and path pattern of the operations whose callers are counted by address.
-pub(crate) fn operations_limited_by_address(document: &OpenApi) -> HashSet<(String, String)> {
-    let mut limited = HashSet::new();
+/// The operations whose callers are counted by address: their methods, by the patterns of their paths.
+pub(crate) fn operations_limited_by_address(document: &OpenApi) -> HashMap<String, HashSet<&'static str>> {
+    let mut limited: HashMap<String, HashSet<_>> = HashMap::new();
     for (path, item) in &document.paths.paths {
         for (method, operation) in operations(item) {
             if is_limited_by_address(operation) {
-                limited.insert((method.to_owned(), path.clone()));
+                limited.entry(path.clone()).or_default().insert(method);
             }
         }
     }

@@ -2,35 +2,35 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::Response;
+use switchyard_ambient::Uuid;
 use tracing::Instrument;
-use tracing::field::Empty;
 
 use super::Api;
+use super::gate::AskedBy;
 use super::headers::add_standing_headers;
-use crate::context::RequestContext;
+use crate::context::{RequestContext, RequestId};
 use crate::error::render;
 use crate::observe::{Observer, Outcome, label};
 
 /// The outermost layer: gives the request its identity, and sees what becomes of it.
 pub(super) async fn watch(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
     let context = RequestContext::of(request.headers(), request.extensions(), &api);
-    let id = context.request_id.clone();
-    let watched = Watched::start(&api, &request);
+    let mut watched = Watched::start(&api, context.request_id.clone(), &request);
     let span = tracing::info_span!(
         "request",
-        request_id = %id,
+        request_id = watched.id.as_str(),
         method = watched.method,
-        route = watched.route,
-        user_id = Empty,
+        route = watched.route(),
     );
+    request.extensions_mut().insert(Arc::new(context));
+    request.extensions_mut().insert(api);
     async move {
-        request.extensions_mut().insert(context);
-        request.extensions_mut().insert(Arc::clone(&api));
-        let mut response = render(next.run(request).await, id.as_str());
-        add_standing_headers(&mut response, &id);
+        let mut response = render(next.run(request).await, watched.id.as_str());
+        add_standing_headers(&mut response, &watched.id);
+        watched.user_id = response.extensions().get::<AskedBy>().map(|asked| asked.0);
         watched.end(response.status());
         response
     }
@@ -41,46 +41,65 @@ pub(super) async fn watch(State(api): State<Arc<Api>>, mut request: Request, nex
 /// Sees a request to its end, also to the end of one whose client goes away.
 struct Watched {
     observer: Arc<dyn Observer>,
+    id: RequestId,
     method: &'static str,
-    route: String,
-    path: String,
+    route: Option<MatchedPath>,
+    uri: Uri,
+    user_id: Option<Uuid>,
     started: Instant,
     over: bool,
 }
 
 impl Watched {
-    fn start(api: &Api, request: &Request) -> Self {
-        let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str);
+    fn start(api: &Api, id: RequestId, request: &Request) -> Self {
         api.observer.started();
         Self {
             observer: Arc::clone(&api.observer),
+            id,
             method: label(request.method()),
-            route: route.to_owned(),
-            // Without the query, which may hold what is nobody's business.
-            path: request.uri().path().to_owned(),
+            route: request.extensions().get::<MatchedPath>().cloned(),
+            uri: request.uri().clone(),
+            user_id: None,
             started: Instant::now(),
             over: false,
         }
     }
 
-    /// The one log line of the request.
+    fn route(&self) -> &str {
+        self.route.as_ref().map_or("unmatched", MatchedPath::as_str)
+    }
+
     fn end(mut self, status: StatusCode) {
-        let latency_ms = self.started.elapsed().as_secs_f64() * 1e3;
-        tracing::info!(target: "access", path = self.path, status = status.as_u16(), latency_ms, "answered");
         self.report(Some(status));
     }
 
+    /// The one log line of the request, and its share in the metrics.
+    ///
+    /// The line has its fields itself and no span: the JSON of a span would be read and written again for each line,
+    /// which took longer than all layers together. Of the address the path alone is logged; the query may hold what is
+    /// nobody's business.
     fn report(&mut self, status: Option<StatusCode>) {
         self.over = true;
-        let (method, route) = (self.method, self.route.as_str());
-        self.observer.finished(&Outcome { method, route, status, latency: self.started.elapsed() });
+        let latency = self.started.elapsed();
+        tracing::info!(
+            target: "access",
+            parent: None,
+            request_id = self.id.as_str(),
+            method = self.method,
+            route = self.route(),
+            path = self.uri.path(),
+            status = status.map(|status| status.as_u16()),
+            latency_ms = latency.as_secs_f64() * 1e3,
+            user_id = self.user_id.map(tracing::field::display),
+            "{}", if status.is_some() { "answered" } else { "the client went away" },
+        );
+        self.observer.finished(&Outcome { method: self.method, route: self.route(), status, latency });
     }
 }
 
 impl Drop for Watched {
     fn drop(&mut self) {
         if !self.over {
-            tracing::info!(target: "access", path = self.path, "the client went away");
             self.report(None);
         }
     }

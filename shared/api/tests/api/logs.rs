@@ -59,11 +59,11 @@ async fn a_request_leaves_one_line_that_says_what_became_of_it() {
         (&json!(200), &json!("/text/7"), &json!("INFO"))
     );
     assert!(line["latency_ms"].as_f64().is_some_and(|latency| latency >= 0.0));
-    let span = &line["span"];
-    assert_eq!(span["request_id"], "req-1");
-    assert_eq!(span["method"], "GET");
-    assert_eq!(span["route"], "/text/{length}");
-    assert_eq!(span["user_id"], ADA.to_string());
+    assert_eq!(line["request_id"], "req-1");
+    assert_eq!(line["method"], "GET");
+    assert_eq!(line["route"], "/text/{length}");
+    assert_eq!(line["user_id"], ADA.to_string());
+    assert_eq!(line["message"], "answered");
 }
 
 #[tokio::test]
