@@ -6,18 +6,24 @@ pub const MAX_ID_BYTES: usize = 256;
 pub const MAX_INDEXED_STRING_BYTES: usize = 512;
 /// Bytes of an index's encoded sort values with the id behind them (DynamoDB's limit for a sort key).
 pub const MAX_SORT_KEY_BYTES: usize = 1024;
-/// Bytes of an index's or a unique attribute's encoded partition (DynamoDB's limit for a partition key is 2048; the
-/// rest is room for a shard and a name).
-pub const MAX_PARTITION_KEY_BYTES: usize = 1792;
+/// Bytes of an index's or a unique attribute's encoded partition. With the sort values behind it, it has to fit into an
+/// entry of a PostgreSQL index, which takes 2692 bytes (a third of a page, less its header); DynamoDB would take 2048,
+/// with a shard and a name among them.
+pub const MAX_PARTITION_KEY_BYTES: usize = 1664;
 /// Bytes of a document by DynamoDB's accounting, at the most.
 pub const MAX_DOCUMENT_BYTES: usize = 350 * 1024;
+/// Bytes in the name of a field, at any depth, at the most (DynamoDB's limit for the name of an attribute).
+pub const MAX_FIELD_NAME_BYTES: usize = 65_535;
 /// Levels of lists and objects in a document, the body itself counted, at the most.
 pub const MAX_DEPTH: usize = 30;
 /// Physical items in a batch at the most: documents, guards of unique attributes that change and search terms that
 /// change.
 pub const MAX_BATCH_ITEMS: usize = 100;
-/// Bytes in a batch, at the most.
+/// Bytes in a batch, at the most: of documents, of their index entries, and [`ITEM_OVERHEAD_BYTES`] for each physical
+/// item.
 pub const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// What a backend stores with each physical item beside its content: ids, version, times, names of attributes.
+pub const ITEM_OVERHEAD_BYTES: usize = 1024;
 /// Keys in one `get_many`, at the most.
 pub const MAX_KEYS: usize = 1000;
 /// Documents in a page, at the most.
