@@ -4,7 +4,7 @@ use std::sync::Arc;
 use switchyard_ambient::{Ambient, Timestamp};
 
 use crate::document::canonicalize;
-use crate::limits::{MAX_BATCH_BYTES, MAX_BATCH_ITEMS};
+use crate::limits::{ITEM_OVERHEAD_BYTES, MAX_BATCH_BYTES, MAX_BATCH_ITEMS};
 use crate::{Body, Document, Error, Key, Projection, Result, UniqueKey, Version};
 
 /// One change, or one condition, of a batch.
@@ -181,6 +181,7 @@ impl Batch {
         let guard_changes = guard_changes(&prepared)?;
         let term_changes = term_changes(&prepared);
         let items = prepared.len() + guard_changes.len() + term_changes.len();
+        bytes += items * ITEM_OVERHEAD_BYTES;
         bytes += guard_changes.iter().map(|change| change.guard.value().len()).sum::<usize>();
         bytes += term_changes.iter().map(|change| change.term.len()).sum::<usize>();
         if items > MAX_BATCH_ITEMS || bytes > MAX_BATCH_BYTES {
@@ -238,6 +239,8 @@ fn prepare(mut operation: Operation, new_version: Version) -> Result<(Prepared, 
         Operation::Increment { .. } => version = new_version,
         Operation::Check { .. } => {}
     }
+    let entries = after.iter().flat_map(|after| after.entries.iter().flatten());
+    bytes += entries.map(|entry| entry.partition.len() + entry.position.len()).sum::<usize>();
     Ok((Prepared { operation, version, before, after }, bytes))
 }
 

@@ -239,11 +239,16 @@ impl Schema {
 
 /// Identifiers become table, column and index names of 63 bytes at the most (PostgreSQL), with a prefix in front.
 const MAX_NAME_BYTES: usize = 40;
+/// The table in which a backend keeps what stands beside the documents.
+const RESERVED_NAME: &str = "system";
 /// What PostgreSQL keeps of a column's name.
 const MAX_FIELD_NAME_BYTES: usize = 63;
 
 fn check_collection(collection: &'static Collection) -> Result<(), String> {
     check_name(collection.name)?;
+    if collection.name == RESERVED_NAME {
+        return Err("the name is one that backends use for themselves".to_owned());
+    }
     check_distinct("field", collection.fields.iter().map(|field| field.name))?;
     check_distinct("index", collection.indexes.iter().map(|index| index.name))?;
     check_distinct("unique attribute", collection.uniques.iter().map(|unique| unique.name))?;
@@ -355,6 +360,7 @@ mod tests {
                 &Collection::new("People"),
                 "the name `People` must be 1 to 40 of a-z, 0-9 and _, a letter first",
             ),
+            (&Collection::new("system"), "the name is one that backends use for themselves"),
             (&Collection::new("c").fields(&[A, A]), "field `a` is named twice"),
             (&Collection::new("c").search(&["a"]), "the field `a` is used but not declared"),
             (

@@ -1,7 +1,7 @@
 use serde_json::{Map, Number, Value};
 use switchyard_ambient::Timestamp;
 
-use crate::limits::{MAX_DEPTH, MAX_DOCUMENT_BYTES};
+use crate::limits::{MAX_DEPTH, MAX_DOCUMENT_BYTES, MAX_FIELD_NAME_BYTES};
 use crate::{Error, FieldKind, Key, Result, Version};
 
 /// The content of a document: a JSON object.
@@ -59,7 +59,8 @@ fn restore(value: &mut Value) {
 pub(crate) fn canonicalize(key: &Key, body: &mut Body) -> Result<usize> {
     let mut bytes = 0;
     for (name, value) in body.iter_mut() {
-        bytes += check_text(name)? + canonicalize_value(value, 2).map_err(|fault| fault.at(name))?;
+        check_name(name).map_err(|fault| fault.of(key))?;
+        bytes += name.len() + canonicalize_value(value, 2).map_err(|fault| fault.at(name))?;
     }
     if bytes > MAX_DOCUMENT_BYTES {
         return Err(Error::Limit(format!(
@@ -115,6 +116,11 @@ impl Fault {
     fn at(self, name: &str) -> Error {
         (self.error)(format!("`{name}{}` {}", self.path, self.message))
     }
+
+    /// Of the body itself.
+    fn of(self, key: &Key) -> Error {
+        (self.error)(format!("{key} {}", self.message))
+    }
 }
 
 /// Returns the size by DynamoDB's accounting: a name and a string count their UTF-8 bytes, a number about half its
@@ -140,9 +146,7 @@ fn canonicalize_value(value: &mut Value, depth: usize) -> Result<usize, Fault> {
         Value::Object(fields) => {
             let mut bytes = 3 + fields.len();
             for (name, item) in fields.iter_mut() {
-                if name.contains('\0') {
-                    return Err(Fault::invalid("has a field whose name contains U+0000"));
-                }
+                check_name(name)?;
                 bytes += name.len();
                 bytes +=
                     canonicalize_value(item, depth + 1).map_err(|fault| fault.below(&format!(".{name}")))?;
@@ -152,11 +156,17 @@ fn canonicalize_value(value: &mut Value, depth: usize) -> Result<usize, Fault> {
     }
 }
 
-fn check_text(name: &str) -> Result<usize> {
+fn check_name(name: &str) -> Result<(), Fault> {
     if name.contains('\0') {
-        return Err(Error::Invalid("a field's name must not contain U+0000".to_owned()));
+        return Err(Fault::invalid("has a field whose name contains U+0000"));
     }
-    Ok(name.len())
+    if name.len() > MAX_FIELD_NAME_BYTES {
+        let bytes = name.len();
+        return Err(Fault::limit(format!(
+            "has a field whose name takes {bytes} bytes, at most {MAX_FIELD_NAME_BYTES} are possible"
+        )));
+    }
+    Ok(())
 }
 
 /// DynamoDB's range for numbers, narrower than f64's.
@@ -241,6 +251,17 @@ mod tests {
             refused,
             Error::Invalid("`stock` of things/t is a counter and must be an integer".to_owned())
         );
+    }
+
+    #[test]
+    fn names_of_fields_are_bounded_at_every_depth() {
+        let (longest, longer) = ("n".repeat(MAX_FIELD_NAME_BYTES), "n".repeat(MAX_FIELD_NAME_BYTES + 1));
+        assert!(canonical(json!({"stock": 0, &longest: {&longest: 1}})).is_ok());
+        let message = "has a field whose name takes 65536 bytes, at most 65535 are possible";
+        let refused = canonical(json!({"stock": 0, &longer: 1})).unwrap_err();
+        assert_eq!(refused, Error::Limit(format!("things/t {message}")));
+        let refused = canonical(json!({"stock": 0, "deep": [{&longer: 1}]})).unwrap_err();
+        assert_eq!(refused, Error::Limit(format!("`deep[0]` {message}")));
     }
 
     #[test]
