@@ -41,7 +41,11 @@ async fn of_a_hundred_wrong_passwords_at_once_five_are_verified(world: World) {
         .await;
         let wrong = results.iter().filter(|error| **error == AccountError::InvalidCredentials).count();
         let locked = AccountError::AccountLocked { retry_after: Duration::from_secs(900) };
-        assert_eq!((wrong, results.iter().filter(|error| **error == locked).count()), (5, 95), "{email}");
+        assert_eq!(
+            (wrong, results.iter().filter(|error| **error == locked).count()),
+            (5, 95),
+            "{email}: {results:?}"
+        );
     }
     let user = world.identity.users().get(&world.system(), id).await.unwrap();
     assert_eq!(user.value.status, UserStatus::Locked);
