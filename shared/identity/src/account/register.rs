@@ -68,11 +68,22 @@ impl Accounts<'_> {
         email: &EmailAddress,
         name: &PersonName,
     ) -> Result<PasswordHash, AccountError> {
+        self.require_strong(password, email, name).await?;
+        Ok(self.0.hasher.hash(password.expose()).await?)
+    }
+
+    /// Goes on when a new password is not easy to guess.
+    pub(super) async fn require_strong(
+        &self,
+        password: &Password,
+        email: &EmailAddress,
+        name: &PersonName,
+    ) -> Result<(), AccountError> {
         let judged = (password.clone(), email.clone(), name.clone());
         let found = self.0.hasher.run(move || weakness(&judged.0, &judged.1, &judged.2)).await?;
-        if let Some(reason) = found {
-            return Err(AccountError::WeakPassword { reason: reason.to_owned() });
+        match found {
+            Some(reason) => Err(AccountError::WeakPassword { reason: reason.to_owned() }),
+            None => Ok(()),
         }
-        Ok(self.0.hasher.hash(password.expose()).await?)
     }
 }
