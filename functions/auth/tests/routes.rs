@@ -1,0 +1,205 @@
+//! What the routes answer to requests that are good, wrong, or sent again.
+
+use std::time::Duration;
+
+use axum::http::{Method, header};
+use serde_json::{Value, json};
+use switchyard_harness::app::{Answer, App, PASSWORD};
+use switchyard_harness::store::Backend;
+
+async fn start() -> App {
+    App::start(Backend::Sqlite, |_, identity| switchyard_auth::router(identity.clone())).await
+}
+
+fn registration() -> Value {
+    json!({"email": "ada@example.com", "password": PASSWORD, "name": "Ada"})
+}
+
+/// The value and the attributes of the refresh token's cookie.
+fn cookie(answer: &Answer) -> Option<(String, String)> {
+    let (value, attributes) =
+        answer.header("set-cookie")?.strip_prefix("refresh_token=")?.split_once("; ")?;
+    Some((value.to_owned(), attributes.to_owned()))
+}
+
+#[tokio::test]
+async fn all_faults_of_a_registration_are_told_at_once() {
+    let app = start().await;
+    let body = json!({"email": "ada", "password": "short", "name": "", "device_name": "a\nb", "admin": true});
+    let answer = app.post("/auth/register").json(body).await;
+    assert_eq!(answer.error(), (400, "VALIDATION_ERROR".to_owned()));
+    assert_eq!(
+        answer.details(),
+        json!({
+            "admin": "is not a known field",
+            "device_name": "must have 1 to 100 characters, none of them a control character",
+            "email": "must be an e-mail address",
+            "name": "must have 1 to 100 characters",
+            "password": "must have 8 to 128 characters",
+        })
+    );
+    let answer =
+        app.post("/auth/register").json(json!({"email": 7, "password": null, "device_name": []})).await;
+    assert_eq!(
+        answer.details(),
+        json!({
+            "device_name": "must be a string",
+            "email": "must be a string",
+            "name": "is required",
+            "password": "must be a string",
+        })
+    );
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_json_is_told_apart_from_one_that_is_not_sent_as_json() {
+    let app = start().await;
+    let send = async |content_type: &str, body: &'static str| {
+        app.post("/auth/login").header(header::CONTENT_TYPE, content_type).body(body).await.error().0
+    };
+    assert_eq!(send("application/json", "{").await, 400);
+    assert_eq!(send("application/json", "[]").await, 400);
+    assert_eq!(send("text/plain", "{}").await, 415);
+    assert_eq!(app.post("/auth/login").await.error(), (400, "VALIDATION_ERROR".to_owned()));
+    assert_eq!(app.get("/auth/login").await.error(), (405, "METHOD_NOT_ALLOWED".to_owned()));
+}
+
+#[tokio::test]
+async fn only_browsers_get_a_cookie_and_no_script_can_read_it() {
+    let app = start().await;
+    let answer = app.post("/auth/register").json(registration()).await;
+    assert_eq!((answer.status, cookie(&answer)), (201, None));
+    for device in ["web", "Ada's phone", "Web"] {
+        let login = json!({"email": "ada@example.com", "password": PASSWORD, "device_name": device});
+        let answer = app.post("/auth/login").json(login).await;
+        let token = answer.expect(200)["refresh_token"].as_str().unwrap().to_owned();
+        let attributes = "Max-Age=2592000; Path=/api/v1/auth; HttpOnly; Secure; SameSite=Strict".to_owned();
+        assert_eq!(cookie(&answer), (device == "web").then_some((token, attributes)), "{device}");
+    }
+}
+
+#[tokio::test]
+async fn a_browser_refreshes_and_signs_out_by_its_cookie() {
+    let app = start().await;
+    let mut body = registration();
+    body["device_name"] = json!("web");
+    let (first, _) = cookie(&app.post("/auth/register").json(body).await).unwrap();
+    let sent = format!("theme=dark; refresh_token={first}; x=y");
+    let refreshed = app.post("/auth/refresh").header(header::COOKIE, &sent).await;
+    let access_token = refreshed.expect(200)["access_token"].as_str().unwrap().to_owned();
+    let (second, _) = cookie(&refreshed).unwrap();
+    assert_ne!(second, first);
+
+    let signed_out = app.post("/auth/logout").bearer(&access_token).await;
+    assert_eq!(signed_out.status, 204);
+    let removed = "Max-Age=0; Path=/api/v1/auth; HttpOnly; Secure; SameSite=Strict".to_owned();
+    assert_eq!(cookie(&signed_out), Some((String::new(), removed)));
+    let late = app.post("/auth/refresh").header(header::COOKIE, &format!("refresh_token={second}")).await;
+    assert_eq!(late.error(), (401, "REFRESH_TOKEN_INVALID".to_owned()));
+}
+
+#[tokio::test]
+async fn a_refresh_takes_the_body_before_the_cookie_and_nothing_for_no_token() {
+    let app = start().await;
+    let ada = app.register("Ada").await;
+    let invalid = (401, "REFRESH_TOKEN_INVALID".to_owned());
+    assert_eq!(app.post("/auth/refresh").await.error(), invalid);
+    assert_eq!(app.post("/auth/refresh").json(json!({})).await.error(), invalid);
+    assert_eq!(app.post("/auth/refresh").json(json!({"refresh_token": null})).await.error(), invalid);
+    assert_eq!(app.post("/auth/refresh").json(json!({"refresh_token": "x"})).await.error(), invalid);
+    let wrong = app.post("/auth/refresh").json(json!({"refresh_token": 7, "token": "x"})).await;
+    assert_eq!(
+        wrong.details(),
+        json!({"refresh_token": "must be a string", "token": "is not a known field"})
+    );
+    let body = json!({"refresh_token": ada.refresh_token});
+    let answer = app.post("/auth/refresh").header(header::COOKIE, "refresh_token=x").json(body).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(cookie(&answer), None, "the session is no browser's");
+}
+
+#[tokio::test]
+async fn a_stale_access_token_does_not_keep_anybody_from_signing_in() {
+    let app = start().await;
+    let ada = app.register("Ada").await;
+    app.wait(Duration::from_secs(3600));
+    let login = json!({"email": ada.email, "password": PASSWORD});
+    assert_eq!(app.post("/auth/login").by(&ada).json(login.clone()).await.status, 200);
+    assert_eq!(app.post("/auth/login").bearer("nonsense").json(login).await.status, 200);
+    let refresh = json!({"refresh_token": ada.refresh_token});
+    assert_eq!(app.post("/auth/refresh").by(&ada).json(refresh).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_registration_sent_again_with_its_key_gets_the_first_answer() {
+    let app = start().await;
+    let register = |key: &str, body: Value| app.post("/auth/register").once(key).json(body);
+    let first = register("k1", registration()).await;
+    let again = register("k1", registration()).await;
+    assert_eq!((first.status, first.header("idempotency-replayed")), (201, None));
+    assert_eq!((again.status, &again.body), (201, &first.body));
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    assert_eq!(again.header("location"), first.header("location"));
+    let mut other = registration();
+    other["name"] = json!("Augusta");
+    assert_eq!(register("k1", other).await.error(), (422, "IDEMPOTENCY_KEY_REUSED".to_owned()));
+    assert_eq!(register("k2", registration()).await.error(), (409, "EMAIL_TAKEN".to_owned()));
+}
+
+#[tokio::test]
+async fn one_s_own_account_is_changed_only_as_a_whole() {
+    let app = start().await;
+    let ada = app.register("Ada").await;
+    let patch = async |body: Value| app.patch("/auth/me").by(&ada).json(body).await;
+    let faults = patch(json!({"email": "x", "name": null, "roles": ["admin"], "status": null})).await;
+    assert_eq!(
+        faults.details(),
+        json!({
+            "email": "must be an e-mail address", "name": "is required", "roles": "is not a known field",
+            "status": "is not a known field",
+        })
+    );
+    let before = app.get("/auth/me").by(&ada).await;
+    let nothing = patch(json!({})).await;
+    assert_eq!((nothing.expect(200), nothing.etag()), (before.json(), before.etag()));
+    let any = app.patch("/auth/me").by(&ada).if_match("*").json(json!({"name": "Ada King"})).await;
+    assert_eq!(any.status, 200);
+    let weak = format!("W/{}", any.etag());
+    let refused = app.patch("/auth/me").by(&ada).if_match(&weak).json(json!({"name": "A"})).await;
+    assert_eq!(refused.error(), (412, "PRECONDITION_FAILED".to_owned()));
+}
+
+#[tokio::test]
+async fn what_is_private_is_kept_by_nobody_and_the_public_keys_by_everybody() {
+    let app = start().await;
+    let answer = app.post("/auth/register").json(registration()).await;
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    let keys = app.call(Method::GET, "/.well-known/jwks.json").await;
+    assert_eq!(keys.header("cache-control"), Some("public, max-age=300"));
+    let keys = keys.expect(200);
+    let key = &keys["keys"][0];
+    assert_eq!((&key["kty"], &key["use"], &key["alg"]), (&json!("RSA"), &json!("sig"), &json!("RS256")));
+    assert_eq!(key.as_object().unwrap().len(), 6, "nothing private is among {key}");
+}
+
+#[tokio::test]
+async fn a_password_change_names_its_faults() {
+    let app = start().await;
+    let ada = app.register("Ada").await;
+    let change = async |body: Value| app.post("/auth/password-change").by(&ada).json(body).await;
+    let answer = change(json!({"current_password": 1, "new_password": "short"})).await;
+    assert_eq!(
+        answer.details(),
+        json!({"current_password": "must be a string", "new_password": "must have 8 to 128 characters"})
+    );
+    let weak = change(json!({"current_password": PASSWORD, "new_password": "ada@example.com"})).await;
+    assert_eq!(weak.error(), (400, "WEAK_PASSWORD".to_owned()));
+    for _ in 0..5 {
+        let wrong =
+            change(json!({"current_password": "wrong", "new_password": "another-passphrase-77"})).await;
+        assert_eq!(wrong.error(), (401, "INVALID_CREDENTIALS".to_owned()));
+    }
+    let locked = change(json!({"current_password": PASSWORD, "new_password": "another-passphrase-77"})).await;
+    assert_eq!(locked.error(), (423, "ACCOUNT_LOCKED".to_owned()));
+    assert_eq!(locked.header("retry-after"), Some("900"));
+}
