@@ -1,0 +1,53 @@
+//! What the logs hold, and what they never hold. A process of its own, since it listens to everything that is logged.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use axum::http::header;
+use serde_json::json;
+use switchyard_harness::app::{App, PASSWORD};
+use switchyard_harness::store::Backend;
+use tracing_subscriber::filter::LevelFilter;
+
+/// Everything that is logged in this process.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("no test panics while it logs").write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn no_password_and_no_token_is_ever_logged() {
+    let log = Log::default();
+    let writer = log.clone();
+    tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_writer(move || writer.clone()).init();
+
+    let app = App::start(Backend::Sqlite, |_, identity| switchyard_auth::router(identity.clone())).await;
+    let (wrong, weak, new) = ("a-wrong-guess-5150", "adalovelace", "another-passphrase-77");
+    let register = |password| json!({"email": "ada@example.com", "password": password, "name": "Ada Lovelace", "device_name": "web"});
+    app.post("/auth/register").once("k").json(register(weak)).await.expect(400);
+    let first = app.post("/auth/register").once("k2").json(register(PASSWORD)).await.expect(201);
+    app.post("/auth/login").json(json!({"email": "ada@example.com", "password": wrong})).await.expect(401);
+    let cookie = format!("refresh_token={}", first["refresh_token"].as_str().unwrap());
+    let second = app.post("/auth/refresh").header(header::COOKIE, &cookie).await.expect(200);
+    let token = second["access_token"].as_str().unwrap();
+    let change = json!({"current_password": PASSWORD, "new_password": new});
+    app.post("/auth/password-change").bearer(token).json(change).await.expect(204);
+    app.post("/auth/refresh").header(header::COOKIE, &cookie).await.expect(401);
+    app.get("/auth/me").bearer(&format!("{token}x")).await.expect(401);
+
+    let logged = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
+    assert!(logged.lines().filter(|line| line.contains("answered")).count() >= 7, "{logged}");
+    let tokens =
+        [&first, &second].into_iter().flat_map(|answer| [&answer["access_token"], &answer["refresh_token"]]);
+    for secret in tokens.filter_map(serde_json::Value::as_str).chain([PASSWORD, wrong, weak, new]) {
+        assert!(!logged.contains(secret), "{secret} is in the log:\n{logged}");
+    }
+}
