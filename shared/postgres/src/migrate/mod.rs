@@ -124,7 +124,7 @@ async fn take_turn(database: &Postgres, guard: &Session) -> Outcome<()> {
 }
 
 /// The first column of the first row.
-fn single_value(reply: &[SimpleQueryMessage]) -> Option<&str> {
+pub(crate) fn single_value(reply: &[SimpleQueryMessage]) -> Option<&str> {
     reply.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => row.get(0),
         _ => None,

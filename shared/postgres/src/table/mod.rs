@@ -2,6 +2,8 @@
 
 mod backfill;
 mod locked;
+#[cfg(test)]
+mod plans;
 mod reads;
 mod single;
 
