@@ -1,5 +1,6 @@
 //! Removing what has expired, ahead of DynamoDB's own removal, which takes up to some days.
 
+use futures::stream::{self, StreamExt as _};
 use switchyard_database::{Collection, Key, Result};
 
 use crate::DynamoDb;
@@ -8,9 +9,13 @@ use crate::failure::Failure;
 use crate::item::document_key;
 use crate::migrate::stored_collections;
 use crate::read::get_stored;
+use crate::repeat::Patience;
 use crate::tables::{EXPIRES_AT, EXPIRY_INDEX, EXPIRY_SHARDS, document};
 use crate::value::{Item, number};
 use crate::write::Write;
+
+/// Documents that are removed at a time.
+const CONCURRENCY: usize = 8;
 
 /// Answers [`Database::sweep_expired`](switchyard_database::Database::sweep_expired).
 pub(crate) async fn sweep_expired(db: &DynamoDb, at_most: u32) -> Result<u64> {
@@ -37,9 +42,12 @@ async fn sweep_shard(db: &DynamoDb, collection: &'static Collection, shard: u8, 
         let request = request.expression_attribute_values(":now", number(now.as_micros()));
         let request = request.limit(limit).set_exclusive_start_key(start);
         let answer = db.read(|| request.clone().send()).await?;
-        for entry in answer.items.unwrap_or_default() {
-            let Some(id) = entry.get(document::ID).and_then(|id| id.as_s().ok()) else { continue };
-            removed += u64::from(remove(db, &Key::new(collection, id)?).await?);
+        let entries = answer.items.unwrap_or_default();
+        let ids = entries.iter().filter_map(|entry| entry.get(document::ID)?.as_s().ok());
+        let keys = ids.map(|id| Key::new(collection, id)).collect::<Result<Vec<_>>>()?;
+        let mut removals = stream::iter(keys).map(|key| remove(db, key)).buffer_unordered(CONCURRENCY);
+        while let Some(outcome) = removals.next().await {
+            removed += u64::from(outcome?);
         }
         start = answer.last_evaluated_key;
         if start.is_none() {
@@ -50,21 +58,25 @@ async fn sweep_shard(db: &DynamoDb, collection: &'static Collection, shard: u8, 
 }
 
 /// Removes one document, unless the index lags behind and it is gone already, or was written again.
-async fn remove(db: &DynamoDb, key: &Key) -> Result<bool> {
+async fn remove(db: &DynamoDb, key: Key) -> Result<bool> {
     let collection = key.collection();
     if !collection.uniques.is_empty() || !collection.search.is_empty() {
-        let stored = get_stored(db, key).await?;
+        let stored = get_stored(db, &key).await?;
         return match stored.filter(|document| document.is_expired(db.ambient.now())) {
             Some(document) => remove_expired(db, document).await,
             None => Ok(false),
         };
     }
-    let removal = Write::delete(db.table(collection), document_key(key))
+    let removal = Write::delete(db.table(collection), document_key(&key))
         .only_if("#expires_at <= :now")
         .value(":now", number(db.ambient.now().as_micros()));
-    match removal.send(&db.client).await {
-        Ok(()) => Ok(true),
-        Err(Failure::Condition(_)) => Ok(false),
-        Err(failure) => Err(db.error_of(failure)),
+    let mut patience = Patience::of_write(&db.ambient);
+    loop {
+        match removal.clone().send(&db.client).await {
+            Ok(()) => return Ok(true),
+            Err(Failure::Condition(_)) => return Ok(false),
+            Err(failure) if patience.lasts(&failure).await => {}
+            Err(failure) => return Err(db.error_of(failure)),
+        }
     }
 }
