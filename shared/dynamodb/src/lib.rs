@@ -1,4 +1,4 @@
-//! The [`Database`](switchyard_database::Database) contract on Amazon DynamoDB.
+//! The [`Database`] contract on Amazon DynamoDB.
 //!
 //! ```no_run
 //! use switchyard_ambient::Ambient;
