@@ -1,6 +1,7 @@
 //! Opens connections.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -32,12 +33,27 @@ pub(crate) fn writer(path: &Path) -> Result<Connection> {
             unusable(path, Error::Unavailable(format!("its folder cannot be created: {fault}")))
         })?;
     }
+    create_private(path)
+        .map_err(|fault| unusable(path, Error::Unavailable(format!("it cannot be created: {fault}"))))?;
     let open = || -> Result<Connection, Fault> {
         let connection = connect(path)?;
         prepare_writer(&connection)?;
         Ok(connection)
     };
     open().map_err(|fault| unusable(path, fault.into()))
+}
+
+/// Leaves a new file to its owner alone, as what is stored may be anybody's secret; SQLite gives the files beside it the
+/// same mode. One that exists keeps the mode that somebody gave it.
+fn create_private(path: &Path) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(fault) if fault.kind() != io::ErrorKind::AlreadyExists => Err(fault),
+        _ => Ok(()),
+    }
 }
 
 /// One of `count` connections that read the file at `path`. It never waits for a lock: [`Pool`](crate::pool::Pool)

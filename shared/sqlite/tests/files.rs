@@ -36,6 +36,33 @@ async fn the_folder_is_created_and_a_closed_database_is_one_file() {
     assert!(open(&inner.join("store.db")).get(&key("p")).await.unwrap().is_some());
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn new_files_are_their_owners_alone_and_old_ones_keep_their_mode() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = tempfile::tempdir().unwrap();
+    let modes = || {
+        let entries = fs::read_dir(folder.path()).unwrap().map(Result::unwrap);
+        let mut modes: Vec<_> = entries
+            .map(|entry| {
+                (entry.file_name(), format!("{:o}", entry.metadata().unwrap().permissions().mode() & 0o777))
+            })
+            .collect();
+        modes.sort();
+        modes
+    };
+    let sqlite = open(&folder.path().join("store.db"));
+    sqlite.migrate(&Schema::new([PEOPLE]).unwrap()).await.unwrap();
+    let expected = ["store.db", "store.db-shm", "store.db-wal"].map(|name| (name.into(), "600".to_owned()));
+    assert_eq!(modes(), expected);
+    drop(sqlite);
+
+    fs::set_permissions(folder.path().join("store.db"), fs::Permissions::from_mode(0o640)).unwrap();
+    let _sqlite = open(&folder.path().join("store.db"));
+    assert_eq!(modes()[0].1, "640");
+}
+
 #[test]
 fn what_cannot_be_a_database_file_is_refused_in_one_sentence() {
     let folder = tempfile::tempdir().unwrap();
