@@ -1,6 +1,7 @@
 //! Reads accounts from NDJSON or CSV, one record at a time, and names the line of each one that cannot be read.
 
 use std::io::{BufRead, Read};
+use std::iter;
 
 use serde::Deserialize;
 
@@ -113,7 +114,11 @@ fn parse_json(line: &[u8]) -> Result<Record, String> {
 const COLUMNS: [&str; 5] = ["email", "name", "roles", "created_at", "password_hash"];
 
 fn csv_lines(input: Box<dyn BufRead>) -> anyhow::Result<Box<dyn Iterator<Item = anyhow::Result<Line>>>> {
-    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(input);
+    // A record's place is told from where its line ends, as the crate counts blank lines before it, and the `\n` of a
+    // `\r\n`, to the record. Hence also the last line must end.
+    let terminator = csv::Terminator::Any(b'\n');
+    let input = input.chain(&b"\n"[..]);
+    let mut reader = csv::ReaderBuilder::new().flexible(true).terminator(terminator).from_reader(input);
     let header: Vec<String> = reader.headers()?.iter().map(|name| name.trim().to_ascii_lowercase()).collect();
     if let Some(unknown) = header.iter().find(|name| !COLUMNS.contains(&name.as_str())) {
         anyhow::bail!("the header names a column `{unknown}`; possible are {}", COLUMNS.join(", "));
@@ -121,10 +126,20 @@ fn csv_lines(input: Box<dyn BufRead>) -> anyhow::Result<Box<dyn Iterator<Item = 
     for needed in ["email", "name"] {
         anyhow::ensure!(header.iter().any(|name| name == needed), "the header must name a column `{needed}`");
     }
-    Ok(Box::new(reader.into_byte_records().map(move |record| {
-        let record = record?;
-        let number = record.position().map_or(0, csv::Position::line);
-        Ok(Line { number, record: parse_csv(&header, &record) })
+    let mut record = csv::ByteRecord::new();
+    Ok(Box::new(iter::from_fn(move || {
+        loop {
+            match reader.read_byte_record(&mut record) {
+                Ok(true) if record.as_slice() == b"\r" => {} // a blank line
+                Ok(true) => {
+                    let breaks = record.as_slice().iter().filter(|&&byte| byte == b'\n').count() as u64;
+                    let number = reader.position().line() - 1 - breaks;
+                    return Some(Ok(Line { number, record: parse_csv(&header, &record) }));
+                }
+                Ok(false) => return None,
+                Err(fault) => return Some(Err(fault.into())),
+            }
+        }
     })))
 }
 
@@ -142,7 +157,9 @@ fn parse_csv(header: &[String], record: &csv::ByteRecord) -> Result<Record, Stri
         created_at: None,
         password_hash: None,
     };
-    for (column, value) in header.iter().zip(record) {
+    for (place, (column, value)) in header.iter().zip(record).enumerate() {
+        let ends_line = place + 1 == header.len();
+        let value = if ends_line { value.strip_suffix(b"\r").unwrap_or(value) } else { value };
         let value =
             std::str::from_utf8(value).map_err(|_| format!("is not UTF-8 in the column `{column}`"))?;
         let optional = (!value.is_empty()).then(|| value.to_owned());
@@ -206,13 +223,18 @@ mod tests {
 
     #[test]
     fn csv_reads_quotes_and_line_breaks_and_names_the_line_a_record_begins_on() {
-        let input = b"email,name,roles\r\na@b.c,\"Two\nlines, one \"\"name\"\"\",doctor|patient\r\nshort\r\nd@e.f,D,\r\n";
+        let input = b"email,name,roles\r\na@b.c,\"Two\nlines, one \"\"name\"\"\",doctor|patient\r\nshort\r\nd@e.f,D,\r\n\r\n\
+            g@h.i,G,\"doctor\"\r\n\nj@k.l,J,doctor\n";
         let lines = lines(Format::Csv, input);
         let roles = vec!["doctor".to_owned(), "patient".to_owned()];
         let first = Record { roles, ..account("a@b.c", "Two\nlines, one \"name\"") };
         assert_eq!(lines[0], Line { number: 2, record: Ok(first) });
         assert_eq!(lines[1], Line { number: 4, record: Err("has 1 columns, the header has 3".into()) });
         assert_eq!(lines[2], Line { number: 5, record: Ok(account("d@e.f", "D")) });
+        let doctor = |email, name| Ok(Record { roles: vec!["doctor".to_owned()], ..account(email, name) });
+        assert_eq!(lines[3], Line { number: 7, record: doctor("g@h.i", "G") });
+        assert_eq!(lines[4], Line { number: 9, record: doctor("j@k.l", "J") });
+        assert_eq!(lines.len(), 5);
     }
 
     #[test]
