@@ -232,14 +232,17 @@ mod tests {
             .await;
         let ended = Error::Unavailable("the thread that writes has ended".to_owned());
         assert_eq!(outcome, Err(ended.clone()));
+        // Until its queue is closed too, what is sent is lost with an unknown outcome.
+        while writer.check().is_ok() {
+            tokio::task::yield_now().await;
+        }
 
         const NOTES: &Collection = &Collection::new("notes");
         let key = Key::new(NOTES, "n").unwrap();
         let create =
             Operation::Create { key, body: json!({}).as_object().unwrap().clone(), expires_at: None };
         let batch = Batch::new(vec![create], &Ambient::system()).unwrap();
-        assert_eq!(writer.commit(&batch).await, Err(ended.clone()));
-        assert_eq!(writer.check(), Err(ended));
+        assert_eq!(writer.commit(&batch).await, Err(ended));
         // Readers of a database in memory go on, and do not see what was not committed.
         let lease = pool.lease().await.unwrap();
         assert!(!lease.table_exists(None, "half_done").unwrap());
