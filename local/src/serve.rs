@@ -31,10 +31,7 @@ impl Program {
         let runtime = Runtime::start(settings).await?;
         runtime.migrate(switchyard_identity::COLLECTIONS.iter().copied()).await?;
         let identity = Identity::new(runtime.db().clone(), identity_settings);
-        identity
-            .install(runtime.db().ambient().now())
-            .await
-            .context("the built-in roles cannot be stored")?;
+        identity.install(runtime.db().ambient().now()).await?;
         Ok(Self { runtime, identity })
     }
 }
@@ -88,10 +85,14 @@ async fn ensure_admin(identity: &Identity) -> anyhow::Result<Option<(String, Str
     Ok(made.map(|(_, password)| (ADMIN.to_owned(), password.expose().to_owned())))
 }
 
-/// Brings the tables to what this version declares.
+/// Brings the tables to what this version declares, and makes the first admin where the settings name one.
 pub(crate) async fn migrate() -> anyhow::Result<()> {
-    let Program { runtime, .. } = Program::start().await?;
+    let Program { runtime, identity } = Program::start().await?;
     println!("The tables on {} are up to date.", runtime.settings().database_url.backend());
+    if identity.settings().first_admin.is_some() {
+        ensure_admin(&identity).await.context("the first admin cannot be made")?;
+        println!("There is an admin.");
+    }
     Ok(())
 }
 

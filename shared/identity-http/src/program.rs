@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use switchyard_identity::{AccountError, Actor, COLLECTIONS, Identity, IdentitySettings};
+use switchyard_identity::{AccountError, Actor, COLLECTIONS, Identity, IdentitySettings, InstallError};
 use switchyard_runtime::{Environment, Platform, Runtime, RuntimeError, Settings, SettingsError};
 use utoipa_axum::router::OpenApiRouter;
 
@@ -24,9 +24,9 @@ pub enum StartError {
     /// What it runs on.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
-    /// The built-in roles.
-    #[error("the built-in roles cannot be stored")]
-    Roles(#[source] switchyard_database::Error),
+    /// The database as identity finds it.
+    #[error(transparent)]
+    Install(#[from] InstallError),
     /// The first admin.
     #[error("the first admin cannot be made")]
     FirstAdmin(#[source] AccountError),
@@ -52,7 +52,7 @@ impl Program {
     async fn prepare(&self) -> Result<(), StartError> {
         self.runtime.migrate(COLLECTIONS.iter().copied()).await?;
         let context = self.identity.context("start").by(Actor::System);
-        self.identity.install(context.now).await.map_err(StartError::Roles)?;
+        self.identity.install(context.now).await?;
         if let Some(admin) = &self.identity.settings().first_admin {
             let accounts = self.identity.accounts();
             accounts.ensure_first_admin(&context, admin).await.map_err(StartError::FirstAdmin)?;

@@ -23,6 +23,24 @@ pub enum Refused {
     NotFound,
 }
 
+/// Why identity cannot be set up on a database.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum InstallError {
+    /// The database is that of a program with other secrets: whoever has an account could not sign in, and the audit log
+    /// could not be verified.
+    #[error(
+        "the database was used with another AUDIT_KEY (its id is {key_id}): start with the secrets it was set up with; \
+         those that a server makes for itself lie in the `data` folder of its first start"
+    )]
+    OtherSecrets {
+        /// The id of the key that the settings lack.
+        key_id: String,
+    },
+    /// The database failed.
+    #[error("the built-in roles cannot be stored")]
+    Database(#[from] DatabaseError),
+}
+
 /// Why a call on [`Accounts`](crate::Accounts) failed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum AccountError {

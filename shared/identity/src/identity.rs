@@ -1,17 +1,18 @@
 use std::sync::Arc;
 
 use switchyard_ambient::Timestamp;
-use switchyard_database::{Cause, Collection, Db, Entity as _, Error as DatabaseError};
+use switchyard_database::{Cause, Collection, Db, Entity as _};
 
 use crate::account::Credential;
-use crate::audit::{AuditRecord, Chain};
+use crate::audit::{AuditRecord, Chain, foreign_key};
 use crate::core::Core;
 use crate::password::Attempts;
 use crate::role::{Membership, RoleRecord, built_in_roles};
 use crate::session::SessionRecord;
 use crate::user::{CensusShard, ProfileRecord, UserRecord};
 use crate::{
-    Accounts, AuditLog, Context, IdentitySettings, Jwks, Principal, Roles, Sessions, TokenError, Users,
+    Accounts, AuditLog, Context, IdentitySettings, InstallError, Jwks, Principal, Roles, Sessions,
+    TokenError, Users,
 };
 
 /// The collections of identity, to be declared with those of the rest of the program.
@@ -40,7 +41,15 @@ impl Identity {
 
     /// Makes the built-in roles that there are not yet. Idempotent: part of setting up or migrating a database, after its
     /// tables are there. Roles that were changed stay as they are.
-    pub async fn install(&self, now: Timestamp) -> Result<(), DatabaseError> {
+    ///
+    /// # Errors
+    ///
+    /// [`InstallError::OtherSecrets`], before anything is written, where the audit log has entries under a key that the
+    /// settings lack: the secrets are those of another database.
+    pub async fn install(&self, now: Timestamp) -> Result<(), InstallError> {
+        if let Some(key_id) = foreign_key(&self.0.db, &self.0.settings.audit_key).await? {
+            return Err(InstallError::OtherSecrets { key_id });
+        }
         let roles = self.0.db.collection::<RoleRecord>();
         for role in built_in_roles(now) {
             if roles.get(role.id()).await?.is_some() {

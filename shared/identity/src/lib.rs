@@ -78,7 +78,8 @@ pub use audit::{
 };
 pub use context::{Actor, Context, Principal, STEP_UP_WINDOW};
 pub use error::{
-    AccountError, AuditError, EditError, Refused, RoleError, SessionError, TokenError, UserError,
+    AccountError, AuditError, EditError, InstallError, Refused, RoleError, SessionError, TokenError,
+    UserError,
 };
 pub use id::{ParseIdError, SessionId, UserId};
 pub use identity::{COLLECTIONS, Identity};

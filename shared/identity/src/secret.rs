@@ -54,6 +54,11 @@ impl KeyRing {
         self.0.first().map_or("", |first| first.id.as_str())
     }
 
+    /// Whether the ring holds the key of this id.
+    pub(crate) fn holds(&self, id: &str) -> bool {
+        self.0.iter().any(|key| key.id == id)
+    }
+
     /// The code of `message` under the key `id`; `None` when the ring does not hold it.
     pub(crate) fn code(&self, id: &str, message: &[u8]) -> Option<hmac::Tag> {
         self.0.iter().find(|key| key.id == id).map(|key| hmac::sign(&key.key, message))

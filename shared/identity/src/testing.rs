@@ -11,6 +11,9 @@ static KEYS: LazyLock<SigningKeys> = LazyLock::new(|| {
     SigningKeys::from_pem(&pem).expect("a key that was made can be read")
 });
 
+/// The key of the audit log in [`settings`].
+pub const AUDIT_KEY: &str = "audit key for tests and in no way secret";
+
 /// Settings for tests: the documented ones, except that hashing a password costs next to nothing.
 ///
 /// # Panics
@@ -21,7 +24,7 @@ pub fn settings() -> IdentitySettings {
     IdentitySettings {
         signing_keys: KEYS.clone(),
         password_pepper: ring("pepper for tests and in no way secret"),
-        audit_key: ring("audit key for tests and in no way secret"),
+        audit_key: ring(AUDIT_KEY),
         token_issuer: "switchyard".to_owned(),
         token_audience: "switchyard".to_owned(),
         access_token_ttl: Duration::from_secs(15 * 60),

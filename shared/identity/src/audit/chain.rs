@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 use switchyard_ambient::{Ambient, Timestamp};
-use switchyard_database::{Collection, Entity, Error, Transaction};
+use switchyard_database::{Collection, Db, Entity, Error, Transaction};
 
 use super::{AuditEvent, AuditRecord, CHAINS};
 use crate::secret::{KeyRing, hex};
@@ -48,6 +48,13 @@ impl Chain {
     pub(super) fn is_authentic(&self, keys: &KeyRing) -> bool {
         self.mac_with(keys).is_some_and(|mac| mac == self.mac)
     }
+}
+
+/// The id of a key that entries were written with and `keys` does not hold.
+pub(crate) async fn foreign_key(db: &Db, keys: &KeyRing) -> Result<Option<String>, Error> {
+    let ends = db.collection::<Chain>().get_many((0..CHAINS).map(Chain::id_of)).await?;
+    let mut key_ids = ends.into_iter().flatten().map(|end| end.into_value().key_id);
+    Ok(key_ids.find(|id| !keys.holds(id)))
 }
 
 /// Writes events as entries, at the end of a chain that is drawn anew each time.

@@ -17,7 +17,7 @@ mod log;
 mod record;
 mod verify;
 
-pub(crate) use chain::{Chain, append};
+pub(crate) use chain::{Chain, append, foreign_key};
 pub use event::{Action, AuditEvent, Outcome};
 pub use log::{AuditFilter, AuditLog};
 pub use record::AuditEntry;

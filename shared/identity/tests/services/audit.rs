@@ -4,7 +4,8 @@ use futures::future::join_all;
 use switchyard_database::{Document, Key, Operation, Scan};
 use switchyard_identity::{
     Action, AuditBreak, AuditError, AuditEvent, AuditFilter, AuditVerification, BreakReason, Context,
-    Outcome, PageRequest, Precondition, Refused, UserFields,
+    IdentitySettings, InstallError, KeyRing, Outcome, PageRequest, Precondition, Refused, UserFields,
+    testing,
 };
 
 use crate::world::{World, collection, on_every_backend};
@@ -236,4 +237,18 @@ async fn what_a_transaction_records_is_not_there_when_it_fails() {
         .await;
     assert!(failed.is_err());
     assert_eq!(world.entries(&AuditFilter::default()).await, []);
+}
+
+#[tokio::test]
+async fn a_program_with_the_secrets_of_another_database_is_told_at_its_start() {
+    let world = World::new().await;
+    world.register("ada@example.com").await;
+    let with = |audit_key: &str| {
+        let audit_key = KeyRing::parse(audit_key).unwrap();
+        world.again_with(IdentitySettings { audit_key, ..testing::settings() })
+    };
+    let (own, other) = (testing::AUDIT_KEY, "another audit key that is no secret");
+    let fault = with(other).install(world.now()).await.unwrap_err();
+    assert!(matches!(fault, InstallError::OtherSecrets { .. }), "{fault}");
+    assert_eq!(with(&format!("{other},{own}")).install(world.now()).await, Ok(()), "after a rotation");
 }
