@@ -91,6 +91,29 @@ async fn without_any_setting_there_is_sqlite_under_data() {
     assert!(folder.path().join("data/switchyard.db").is_file());
 }
 
+#[tokio::test]
+async fn migrate_makes_the_admin_that_the_settings_name_and_refuses_other_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    let admin = [("ADMIN_EMAIL", "root@example.org"), ("ADMIN_PASSWORD", "seven green kettles")];
+    for _ in 0..2 {
+        let mut command = switchyard(folder.path());
+        command.arg("migrate").envs(admin);
+        let (code, output, errors) = process::run(command).unwrap();
+        assert_eq!(code, Some(0), "{errors}");
+        assert_eq!(output, "The tables on SQLite are up to date.\nThere is an admin.\n");
+    }
+    let server = Process::serve(switchyard(folder.path())).await.unwrap();
+    assert_eq!(printed(&server.output(), "Password"), None);
+    let credentials = json!({"email": admin[0].1, "password": admin[1].1});
+    assert_eq!(post(&server, "/auth/login", credentials).await.0, 200);
+    drop(server);
+
+    std::fs::remove_file(folder.path().join("data/audit-key")).unwrap();
+    let (code, _, errors) = process::run(switchyard(folder.path())).unwrap();
+    assert_eq!(code, Some(1));
+    assert!(errors.starts_with("switchyard: the database was used with another AUDIT_KEY"), "{errors}");
+}
+
 #[test]
 fn a_wrong_database_url_ends_the_start_with_one_sentence() {
     let forms =
