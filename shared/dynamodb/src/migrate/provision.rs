@@ -1,8 +1,9 @@
 //! Tables and indexes: made where they are missing, waited for, and indexes dropped that nothing declares any more.
 
+use std::error::Error as StdError;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata as _};
+use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, CreateGlobalSecondaryIndexAction, DeleteGlobalSecondaryIndexAction,
     GlobalSecondaryIndex, GlobalSecondaryIndexUpdate, IndexStatus, KeySchemaElement, KeyType, Projection,
@@ -13,6 +14,7 @@ use switchyard_database::{Error, Result};
 
 use crate::DynamoDb;
 use crate::failure::Failure;
+use crate::repeat::Patience;
 use crate::tables::{AttributeKind, IndexDefinition, IndexProjection, KeyAttribute, TableDefinition};
 
 /// Makes the table and each of its indexes, as far as they are missing, and waits until they can be used.
@@ -69,20 +71,10 @@ async fn create_table(db: &DynamoDb, table: &TableDefinition) -> Result<()> {
         .set_attribute_definitions(Some(definitions(attributes)?))
         .set_global_secondary_indexes(Some(indexes).filter(|indexes| !indexes.is_empty()));
     tracing::info!(table = table.name, "creating a table");
-    let is_busy = |code: &str| code == "LimitExceededException";
-    loop {
-        match request.clone().send().await {
-            Ok(_) => return Ok(()),
-            // Another migration is just making it.
-            Err(failure) if failure.code() == Some("ResourceInUseException") => return Ok(()),
-            Err(failure) if failure.code().is_some_and(is_busy) => tokio::time::sleep(BUSY).await,
-            Err(failure) => return Err(db.error_of(failure.into())),
-        }
-    }
+    // In use: another migration is just making it, or an earlier try did.
+    until_taken(db, || request.clone().send(), |refusal| refusal.code() == Some("ResourceInUseException"))
+        .await
 }
-
-/// While DynamoDB changes as many tables as it changes at a time.
-const BUSY: Duration = Duration::from_secs(2);
 
 async fn create_index(db: &DynamoDb, table: &TableDefinition, index: &IndexDefinition) -> Result<()> {
     let global = global_index(index)?;
@@ -105,17 +97,12 @@ async fn update_indexes(
 ) -> Result<()> {
     let request = db.client.update_table().table_name(&table.name).global_secondary_index_updates(update);
     let request = request.set_attribute_definitions(Some(definitions).filter(|all| !all.is_empty()));
-    loop {
-        match request.clone().send().await {
-            Ok(_) => return Ok(()),
-            // Another migration is changing the table: look again when it has.
-            Err(failure) if failure.code() == Some("ResourceInUseException") => return Ok(()),
-            Err(failure) if failure.code() == Some("LimitExceededException") => {
-                tokio::time::sleep(BUSY).await;
-            }
-            Err(failure) => return Err(db.error_of(failure.into())),
-        }
-    }
+    // Another migration, or an earlier try, is changing the table so or has done it. The caller looks again then.
+    let came_later = |refusal: &SdkError<_>| {
+        matches!(refusal.code(), Some("ResourceInUseException" | "ResourceNotFoundException"))
+            || refusal.message().is_some_and(|text| text.contains("already exists"))
+    };
+    until_taken(db, || request.clone().send(), came_later).await
 }
 
 async fn enable_time_to_live(db: &DynamoDb, table: &TableDefinition) -> Result<()> {
@@ -130,13 +117,44 @@ async fn enable_time_to_live(db: &DynamoDb, table: &TableDefinition) -> Result<(
     let specification = specification.build().map_err(incomplete)?;
     let request =
         db.client.update_time_to_live().table_name(&table.name).time_to_live_specification(specification);
-    match request.send().await {
-        Ok(_) => Ok(()),
-        // Another migration came first.
-        Err(failure) if failure.message().is_some_and(|text| text.contains("already enabled")) => Ok(()),
-        Err(failure) => Err(db.error_of(failure.into())),
+    // Another migration, or an earlier try, came first.
+    let is_enabled =
+        |refusal: &SdkError<_>| refusal.message().is_some_and(|text| text.contains("already enabled"));
+    until_taken(db, || request.clone().send(), is_enabled).await
+}
+
+/// Sends a change of tables until it is taken, or was `made_already`. What DynamoDB does not answer, or not with a yes or
+/// a no, is sent again.
+async fn until_taken<T, E, F>(
+    db: &DynamoDb,
+    request: impl Fn() -> F,
+    made_already: impl Fn(&SdkError<E>) -> bool,
+) -> Result<()>
+where
+    E: Into<aws_sdk_dynamodb::Error> + ProvideErrorMetadata + StdError + Send + Sync + 'static,
+    F: Future<Output = Result<T, SdkError<E>>>,
+{
+    let mut patience = Patience::of_read(&db.ambient);
+    loop {
+        let refusal = match request().await {
+            Ok(_) => return Ok(()),
+            Err(refusal) if made_already(&refusal) => return Ok(()),
+            Err(refusal) => refusal,
+        };
+        // So many tables are changing that no other may, which lasts as long as they take.
+        if refusal.code() == Some("LimitExceededException") {
+            tokio::time::sleep(BUSY).await;
+            continue;
+        }
+        let failure = Failure::from(refusal);
+        if !patience.lasts(&failure).await {
+            return Err(db.error_of(failure));
+        }
     }
 }
+
+/// While DynamoDB changes as many tables as it changes at a time.
+const BUSY: Duration = Duration::from_secs(2);
 
 /// Waits, however long it takes: an index on a large table is built for hours.
 async fn wait_until_active(db: &DynamoDb, table: &str) -> Result<TableDescription> {

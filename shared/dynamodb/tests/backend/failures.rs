@@ -18,7 +18,7 @@ fn throttled() -> Step {
     Step::Answer(400, refusal("ProvisionedThroughputExceededException"))
 }
 
-fn broken() -> Step {
+pub(crate) fn broken() -> Step {
     Step::Answer(500, refusal("InternalServerError"))
 }
 

@@ -10,6 +10,7 @@ use switchyard_database::{
 use switchyard_dynamodb::tables;
 
 use crate::endpoint::Step;
+use crate::failures::broken;
 use crate::stage::{Item, Stage, commit, create, on_a_stage, replace};
 
 const FIELDS: &[Field] = &[Field::string("email"), Field::string("name"), Field::integer("age")];
@@ -51,6 +52,21 @@ fn index_attributes(item: &Item) -> usize {
 
 on_a_stage! {
     Stage::empty;
+
+    async fn changes_of_tables_that_fail_or_lose_their_reply_are_sent_again(stage) {
+        stage.endpoint.script("CreateTable", [broken(), Step::LoseReply, Step::Cut, broken()]);
+        stage.endpoint.script("UpdateTimeToLive", [Step::LoseReply, broken()]);
+        stage.db.migrate(&Schema::new([PLAIN, EXPIRING]).unwrap()).await.unwrap();
+        // Those of people, of codes and of the system; of the two that expire, each is given its expiry.
+        assert_eq!(stage.endpoint.requests("CreateTable").len(), 3 + 4);
+        assert_eq!(stage.endpoint.requests("UpdateTimeToLive").len(), 2 + 2);
+        stage.endpoint.script("UpdateTable", [broken(), Step::LoseReply, Step::Cut]);
+        stage.db.migrate(&Schema::new([FULL, EXPIRING]).unwrap()).await.unwrap();
+        fill(&stage, FULL, 3).await;
+        let page = stage.db.query(&Query::new(FULL, "all")).await.unwrap();
+        let ids: Vec<_> = page.documents.iter().map(|document| document.key.id()).collect();
+        assert_eq!(ids, ["p000", "p001", "p002"]);
+    }
 
     async fn the_tables_that_a_migration_makes_are_those_that_are_defined(stage) {
         let schema = Schema::new([FULL, EXPIRING]).unwrap();
