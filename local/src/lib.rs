@@ -11,9 +11,9 @@ use utoipa_axum::router::OpenApiRouter;
 #[openapi(
     info(
         title = "Switchyard",
-        description = "Accounts, commerce and clinic. JSON in, JSON out; errors always have the same shape, lists are \
-                       paged by cursors, changes can be made conditional by `If-Match`, and a POST with an \
-                       `Idempotency-Key` can be repeated."
+        description = "Accounts, their roles, and the record of who did what. JSON in, JSON out; errors always have the \
+                       same shape, lists are paged by cursors, changes can be made conditional by `If-Match`, and a \
+                       POST with an `Idempotency-Key` can be repeated."
     ),
     tags(
         (name = "auth", description = "Registering, signing in, staying signed in, one's own account."),

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Switchyard: accounts, commerce and clinic over HTTP, on SQLite, PostgreSQL or DynamoDB (`DATABASE_URL`).
+/// Switchyard: accounts over HTTP, on SQLite, PostgreSQL or DynamoDB (`DATABASE_URL`).
 #[derive(Debug, Parser)]
 #[command(name = "switchyard", version)]
 struct Arguments {
