@@ -269,10 +269,10 @@ async fn a_profile_is_empty_at_first_and_then_what_was_set() {
     assert_eq!(users.profile(&context, id).await.unwrap(), profile);
     let late = users.edit_profile(&context, id, Precondition::new(&is_empty), set("1990-12-31")).await;
     assert_eq!(late.err(), Some(UserError::PreconditionFailed.into()));
-    let unborn = users.edit_profile(&context, id, Precondition::NONE, set("2026-03-02")).await;
+    let unborn = users.edit_profile(&context, id, Precondition::NONE, set("2033-03-02")).await;
     assert_eq!(unborn.err(), Some(UserError::BornInFuture.into()));
-    let context = Context { now: "2026-03-01T10:00:00Z".parse().unwrap(), ..context };
-    let born = users.edit_profile(&context, id, Precondition::NONE, set("2026-03-02")).await;
+    let context = Context { now: "2033-03-01T10:00:00Z".parse().unwrap(), ..context };
+    let born = users.edit_profile(&context, id, Precondition::NONE, set("2033-03-02")).await;
     assert_eq!(born.err(), None, "it is that day already where days begin first");
 }
 
