@@ -9,6 +9,7 @@ mod compare;
 #[path = "support/http.rs"]
 mod http;
 
+use std::fs::File;
 use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::Arc;
@@ -50,7 +51,7 @@ async fn compare() -> anyhow::Result<()> {
         ("LOG", "info"),
         ("LOG_FORMAT", "json"),
     ]);
-    let ours = Process::serve(command).await?;
+    let ours = Process::serve_with_log(command, File::create(data.path().join("log"))?).await?;
     let client = reqwest::Client::new();
     let signed_in: Value = client
         .post(format!("{}/api/v1/auth/register", ours.base_url))
@@ -66,7 +67,8 @@ async fn compare() -> anyhow::Result<()> {
 
     let mut command = Command::new(std::env::current_exe()?);
     command.env("YARDSTICK", keys["keys"][0].to_string()).env("DATABASE_URL", &store.database_url);
-    let yardstick = Process::serve(command).await?;
+    let yardstick =
+        Process::serve_with_log(command, File::create(data.path().join("yardstick.log"))?).await?;
 
     let request = |process: &Process| {
         let host = process.base_url.trim_start_matches("http://");

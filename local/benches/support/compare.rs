@@ -1,6 +1,9 @@
 //! Two ways to do one thing, measured in turns.
 
+use std::thread;
 use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
 
 const ROUNDS: usize = 7;
 const ROUND: Duration = Duration::from_millis(1_500);
@@ -61,23 +64,32 @@ impl Round {
     }
 }
 
-/// Repeats `operation` in `count` tasks at once for one round.
-pub(crate) async fn tasks<F>(count: usize, operation: impl Fn(usize) -> F) -> anyhow::Result<Round>
+/// Repeats `operation` in `count` tasks at once for one round, on as many threads as there are cores.
+pub(crate) async fn tasks<F>(count: usize, operation: impl Fn(usize) -> F + Sync) -> anyhow::Result<Round>
 where
     F: Future<Output = anyhow::Result<()>>,
 {
     let start = Instant::now();
-    let operation = &operation;
-    let workers = (0..count).map(|task| async move {
-        let mut operations = 0;
+    let (runtime, operation) = (&Handle::current(), &operation);
+    let repeat = |task| async move {
+        let mut operations = 0_u64;
         while start.elapsed() < ROUND {
             operation(task).await?;
             operations += 1;
         }
         anyhow::Ok(operations)
-    });
-    let operations: Vec<u64> = futures::future::try_join_all(workers).await?;
-    Ok(Round { operations: operations.iter().sum(), took: start.elapsed() })
+    };
+    let threads = thread::available_parallelism()?.get().min(count);
+    let operations = thread::scope(|scope| {
+        let share = |thread| {
+            let tasks = (thread..count).step_by(threads).map(repeat);
+            runtime.block_on(futures::future::try_join_all(tasks))
+        };
+        let running: Vec<_> = (0..threads).map(|thread| scope.spawn(move || share(thread))).collect();
+        let joined = running.into_iter().map(|thread| thread.join().expect("no operation panics"));
+        joined.collect::<anyhow::Result<Vec<Vec<u64>>>>()
+    })?;
+    Ok(Round { operations: operations.iter().flatten().sum(), took: start.elapsed() })
 }
 
 fn median(mut rates: Vec<f64>) -> f64 {

@@ -1,5 +1,6 @@
 //! Runs a binary of the project as a process of its own.
 
+use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -31,16 +32,29 @@ impl Process {
         Ok(process)
     }
 
+    /// As [`Process::serve`], with what it prints in `log`: reading along takes time, which a benchmark would count.
+    pub async fn serve_with_log(mut command: Command, log: File) -> anyhow::Result<Self> {
+        let base_url = give_port(&mut command)?;
+        command.stdout(log);
+        let mut process = Self::spawn(command, base_url)?;
+        process.wait_until_it_answers("/healthz").await?;
+        Ok(process)
+    }
+
     /// Starts `command` as an HTTP server on a free port, which it is told as `PORT`.
     pub fn start_server(mut command: Command) -> anyhow::Result<Self> {
-        let port = free_port()?;
-        command.env("PORT", port.to_string()).env("HOST", "127.0.0.1");
-        Self::start(command, format!("http://127.0.0.1:{port}"))
+        let base_url = give_port(&mut command)?;
+        Self::start(command, base_url)
     }
 
     /// Starts `command`, which will answer at `base_url`.
     pub fn start(mut command: Command, base_url: String) -> anyhow::Result<Self> {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdout(Stdio::piped());
+        Self::spawn(command, base_url)
+    }
+
+    fn spawn(mut command: Command, base_url: String) -> anyhow::Result<Self> {
+        command.stdin(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
         let (sender, lines) = mpsc::channel();
         let outputs: [Option<Box<dyn std::io::Read + Send>>; 2] = [
@@ -98,6 +112,13 @@ impl Process {
         self.child.wait()?;
         Ok(())
     }
+}
+
+/// Tells `command` a free port as `PORT`; the address of the server there.
+fn give_port(command: &mut Command) -> anyhow::Result<String> {
+    let port = free_port()?;
+    command.env("PORT", port.to_string()).env("HOST", "127.0.0.1");
+    Ok(format!("http://127.0.0.1:{port}"))
 }
 
 impl Drop for Process {
