@@ -38,8 +38,21 @@ static END: LazyLock<Sql> = LazyLock::new(|| {
     )
 });
 
-static STATUS: LazyLock<Sql> =
-    LazyLock::new(|| Sql::new("select pg_xact_status($1::text::xid8)", &[Type::TEXT]));
+/// A transaction's status, and whether the server has not crashed since a session started; null where that start is not
+/// known.
+///
+/// A crash takes back the numbers of transactions of which nothing had reached the disk, and the server gives them to
+/// others: what has committed under such a number is another transaction. Every session ends with a crash, so one whose
+/// reply is lost started before it. A crash of the whole server shows in the start of its first process. A process that
+/// dies alone makes that one restart all others, which shows in the statistics: they begin anew after every crash.
+static STATUS: LazyLock<Sql> = LazyLock::new(|| {
+    Sql::new(
+        "select case when same is not false then pg_xact_status($1::text::xid8) end, same from (\
+         select extract(epoch from greatest(pg_postmaster_start_time(), stats_reset))::numeric \
+         <= $2::text::numeric as same from pg_stat_bgwriter) server",
+        &[Type::TEXT, Type::TEXT],
+    )
+});
 
 /// How long the lost session may take to end.
 const ENDING: Backoff =
@@ -82,7 +95,10 @@ impl Postgres {
             None => false,
         };
         let status = match &trace.transaction {
-            Some(transaction) => self.status_of(session, transaction).await?,
+            Some(transaction) => {
+                let started = trace.backend.as_ref().map(|backend| backend.started.as_str());
+                self.status_of(session, transaction, started).await?
+            }
             None => None,
         };
         let stored = self.versions_of(session, batch).await?;
@@ -101,17 +117,24 @@ impl Postgres {
         Ok(true)
     }
 
-    /// `committed` or `aborted`, once it is neither in progress nor too long ago.
-    async fn status_of(&self, session: &Session, transaction: &String) -> Outcome<Option<String>> {
+    /// `committed` or `aborted`, once it is neither in progress nor too long ago; nothing where the number may have been
+    /// given to another transaction that has committed.
+    async fn status_of(
+        &self,
+        session: &Session,
+        transaction: &String,
+        started: Option<&str>,
+    ) -> Outcome<Option<String>> {
         let mut attempt = 1;
         loop {
-            let rows = session.query(&STATUS, &[transaction]).await?;
-            let status: Option<String> = match rows.first() {
-                Some(row) => column(row, 0, &"pg_xact_status")?,
-                None => None,
-            };
-            if status.as_deref() != Some("in progress") {
-                return Ok(status);
+            let rows = session.query(&STATUS, &[transaction, &started]).await?;
+            let Some(row) = rows.first() else { return Ok(None) };
+            let status: Option<String> = column(row, 0, &"pg_xact_status")?;
+            let is_same_server: Option<bool> = column(row, 1, &"same")?;
+            match status.as_deref() {
+                Some("in progress") => {}
+                Some("committed") if is_same_server != Some(true) => return Ok(None),
+                _ => return Ok(status),
             }
             if !ENDING.pause(attempt, &self.ambient).await {
                 return Ok(None);

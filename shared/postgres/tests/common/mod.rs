@@ -2,6 +2,7 @@
 #![expect(dead_code, unreachable_pub, reason = "each test uses what it needs")]
 
 pub mod proxy;
+pub mod server;
 
 use std::time::Duration;
 

@@ -29,6 +29,10 @@ pub struct Proxy {
 }
 
 struct Shared {
+    /// The server's own URL.
+    server: String,
+    /// Whether new connections are let through; they wait otherwise.
+    is_open: watch::Sender<bool>,
     trap: Mutex<Option<(Vec<u8>, Cut)>>,
     /// Counts up when all connections are to be cut.
     cuts: watch::Sender<u32>,
@@ -38,9 +42,19 @@ struct Shared {
 
 impl Proxy {
     pub async fn start() -> Self {
+        Self::before(server_url()).await
+    }
+
+    /// In front of another server.
+    pub async fn before(server: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-        let shared =
-            Arc::new(Shared { trap: Mutex::default(), cuts: watch::Sender::new(0), sent: Mutex::default() });
+        let shared = Arc::new(Shared {
+            server,
+            is_open: watch::Sender::new(true),
+            trap: Mutex::default(),
+            cuts: watch::Sender::new(0),
+            sent: Mutex::default(),
+        });
         let proxy = Self { address: listener.local_addr().expect("it is bound"), shared };
         let shared = proxy.shared.clone();
         tokio::spawn(async move {
@@ -53,8 +67,7 @@ impl Proxy {
 
     /// The server's URL, through the proxy.
     pub fn url(&self) -> String {
-        let url = server_url();
-        let (front, rest) = url.split_once('@').expect("the URL names a user");
+        let (front, rest) = self.shared.server.split_once('@').expect("the URL names a user");
         let (_, database) = rest.split_once('/').expect("the URL names a database");
         format!("{front}@{}/{database}", self.address)
     }
@@ -67,6 +80,11 @@ impl Proxy {
     /// Whether the trap was met.
     pub fn has_struck(&self) -> bool {
         locked(&self.shared.trap).is_none()
+    }
+
+    /// Lets new connections through, or makes them wait.
+    pub fn set_open(&self, is_open: bool) {
+        self.shared.is_open.send_replace(is_open);
     }
 
     /// Cuts all connections.
@@ -85,11 +103,12 @@ fn locked<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 async fn serve(client: TcpStream, shared: Arc<Shared>) {
-    let url: tokio_postgres::Config = server_url().parse().expect("the URL is understood");
+    let url: tokio_postgres::Config = shared.server.parse().expect("the URL is understood");
     let host = match &url.get_hosts()[0] {
         tokio_postgres::config::Host::Tcp(host) => host.clone(),
         other => panic!("the tests' server is not reached by TCP: {other:?}"),
     };
+    shared.is_open.subscribe().wait_for(|is_open| *is_open).await.expect("the sender is there");
     let Ok(server) = TcpStream::connect((host, url.get_ports()[0])).await else { return };
     client.set_nodelay(true).expect("the socket is open");
     server.set_nodelay(true).expect("the socket is open");
