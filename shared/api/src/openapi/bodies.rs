@@ -1,9 +1,10 @@
-//! What the conventions say about request bodies: unknown fields are refused, and a patch may leave everything out.
+//! What the conventions say about request bodies: unknown fields are refused, so is the character U+0000, and a patch may
+//! leave everything out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use utoipa::openapi::path::Operation;
-use utoipa::openapi::schema::{AdditionalProperties, Object, SchemaType, Type};
+use utoipa::openapi::schema::{AdditionalProperties, KnownFormat, Object, SchemaFormat, SchemaType, Type};
 use utoipa::openapi::{Ref, RefOr, Schema};
 
 use crate::MergePatch;
@@ -12,6 +13,8 @@ type Schemas = BTreeMap<String, RefOr<Schema>>;
 
 const PREFIX: &str = "#/components/schemas/";
 const JSON: &str = "application/json";
+/// The database cannot keep U+0000, so no text has it.
+const TEXT: &str = r"^[^\u0000]*$";
 
 /// Closes every object that a request may hold, and gives merge patches schemas of their own.
 pub(super) fn complete(operation: &mut Operation, schemas: &mut Schemas) {
@@ -70,6 +73,7 @@ fn close(schema: &mut RefOr<Schema>, schemas: &mut Schemas, seen: &mut BTreeSet<
                 object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
             }
             object.properties.values_mut().for_each(|property| close(property, schemas, seen));
+            keep_out_nul(object);
         }
         RefOr::T(Schema::Array(array)) => {
             if let utoipa::openapi::schema::ArrayItems::RefOrSchema(items) = &mut array.items {
@@ -79,6 +83,19 @@ fn close(schema: &mut RefOr<Schema>, schemas: &mut Schemas, seen: &mut BTreeSet<
         RefOr::T(Schema::OneOf(one)) => one.items.iter_mut().for_each(|item| close(item, schemas, seen)),
         // The parts of an `allOf` see each other's fields as unknown, so they stay open.
         RefOr::T(_) => {}
+    }
+}
+
+/// Says of text that is free otherwise that it has no U+0000.
+pub(super) fn keep_out_nul(object: &mut Object) {
+    let is_text = match &object.schema_type {
+        SchemaType::Type(kind) => *kind == Type::String,
+        SchemaType::Array(kinds) => kinds.contains(&Type::String),
+        SchemaType::AnyValue => false,
+    };
+    let is_free = matches!(object.format, None | Some(SchemaFormat::KnownFormat(KnownFormat::Password)));
+    if is_text && is_free && object.pattern.is_none() && object.enum_values.is_none() {
+        object.pattern = Some(TEXT.to_owned());
     }
 }
 

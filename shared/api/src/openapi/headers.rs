@@ -5,6 +5,8 @@ use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn}
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{Ref, RefOr, Required, Response, Schema};
 
+use super::bodies::keep_out_nul;
+
 const HEADERS: [(&str, &str, Type); 8] = [
     ("ETag", "The version of the resource.", Type::String),
     ("Location", "Where the new resource is.", Type::String),
@@ -32,8 +34,9 @@ pub(super) fn parameters() -> impl Iterator<Item = (String, RefOr<Parameter>)> {
         (
             "RequestId",
             "X-Request-Id",
-            "An id of your own for this request, of visible ASCII; it is in the answer and in our logs.",
-            text().min_length(Some(1)).max_length(Some(128)).pattern(Some("^[!-~]+$")),
+            "An id of your own for this request: 1 to 128 characters of visible ASCII. It is in the answer and in our \
+             logs; another one takes the place of what is no such id.",
+            text(),
         ),
         (
             "IfMatch",
@@ -60,13 +63,17 @@ pub(super) fn parameters() -> impl Iterator<Item = (String, RefOr<Parameter>)> {
     })
 }
 
-/// A parameter is text, so an optional one can be left out but never be `null`, as the schema of an `Option` has it.
-pub(super) fn forbid_null(operation: &mut Operation) {
+/// A parameter is text, so an optional one can be left out but never be `null`, as the schema of an `Option` has it; and
+/// it is held to what the text of a body is held to.
+pub(super) fn complete_parameters(operation: &mut Operation) {
     for parameter in operation.parameters.iter_mut().flatten() {
         if let RefOr::T(parameter) = parameter
             && let Some(schema) = &mut parameter.schema
         {
             without_null(schema);
+            if let RefOr::T(Schema::Object(object)) = schema {
+                keep_out_nul(object);
+            }
         }
     }
 }

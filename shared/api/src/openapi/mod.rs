@@ -99,7 +99,7 @@ fn complete_operation(method: &str, operation: &mut Operation) {
         errors::add(&mut operation.responses.responses, code);
     }
     add_parameter(operation, "RequestId", "X-Request-Id");
-    headers::forbid_null(operation);
+    headers::complete_parameters(operation);
     for (status, response) in &mut operation.responses.responses {
         if let RefOr::T(response) = response {
             headers::add(method, status, response, limited);

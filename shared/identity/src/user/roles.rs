@@ -16,7 +16,7 @@ use crate::{Context, Permission, Permissions, Precondition, Refused, RoleName, T
 /// The roles of a user: 1 to 20 different ones, the first of them the one that is shown as `role`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(transparent)]
-#[schema(min_items = 1, max_items = 20, example = json!(["customer", "support"]))]
+#[schema(value_type = std::collections::HashSet<RoleName>, min_items = 1, max_items = 20, example = json!(["customer", "support"]))]
 pub struct RoleList(Vec<RoleName>);
 
 /// The names are not a list of roles for a user.

@@ -71,7 +71,12 @@ profile_value! {
 
 profile_value! {
     /// A web address (RFC 3986), as far as matters to a page that shows it: scheme, host, nothing that breaks out.
-    #[schema(value_type = String, pattern = "^https?://[!-~]+$", max_length = 2000, example = "https://cdn.example.com/ada.png")]
+    #[schema(
+        value_type = String,
+        pattern = r"^https?://[!$-.0-;=A-Z\[\]_a-z~]+([/?#][!#-;=?-\[\]_a-z~]*)?$",
+        max_length = 2000,
+        example = "https://cdn.example.com/ada.png",
+    )]
     WebAddress, WebAddress, |text| {
         let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
         let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -84,7 +89,12 @@ profile_value! {
 
 profile_value! {
     /// What a person says of themselves: at most 1000 characters, line breaks allowed.
-    #[schema(value_type = String, max_length = 1000, example = "Writes programs for machines yet to be built.")]
+    #[schema(
+        value_type = String,
+        pattern = r"^[^\u0000-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F]*$",
+        max_length = 1000,
+        example = "Writes programs for machines yet to be built.",
+    )]
     Bio, Bio, |text| {
         text.chars().count() <= 1000 && !text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
     }
@@ -111,7 +121,13 @@ profile_value! {
 
 profile_value! {
     /// A line of a postal address: 1 to 200 characters.
-    #[schema(value_type = String, min_length = 1, max_length = 200, example = "12 St James's Square")]
+    #[schema(
+        value_type = String,
+        pattern = r"^[^\u0000-\u001F\u007F-\u009F]+$",
+        min_length = 1,
+        max_length = 200,
+        example = "12 St James's Square",
+    )]
     PostalLine, PostalLine, |text| (1..=200).contains(&text.chars().count()) && !has_controls(text)
 }
 
