@@ -40,10 +40,11 @@ python_tools() {
   python3 -m venv "$tools/python" || fail 'python3 could not make an environment: install python3-venv.'
 }
 
-# pip ARGUMENT...: quietly, with the versions of local/python-tools.txt.
+# pip ARGUMENT...: quietly, with the versions of local/python-tools.txt. Not the program `pip`, which has the folder in it
+# where it was made, and would install there when the folder was copied.
 pip() {
   python_tools
-  PIP_DISABLE_PIP_VERSION_CHECK=1 "$tools/python/bin/pip" --quiet "$@" --constraint "$root/local/python-tools.txt" >&2 ||
+  PIP_DISABLE_PIP_VERSION_CHECK=1 "$tools/python/bin/python3" -m pip --quiet "$@" --constraint "$root/local/python-tools.txt" >&2 ||
     fail "pip could not $*: check the network and try again."
 }
 
