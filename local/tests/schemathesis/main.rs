@@ -1,0 +1,128 @@
+//! The running server, held to its OpenAPI document by schemathesis (<https://schemathesis.readthedocs.io>): requests made
+//! from the document, fit ones and unfit ones, alone and in sequences, whose answers must be what it says.
+//!
+//! `SCHEMATHESIS_EXAMPLES` (5) says how many requests are made up at random for each operation, and `SCHEMATHESIS_SEED`
+//! (1) which ones. `SCHEMATHESIS_PHASES` says what else is done; unless it is set, the bounds of every value are tried
+//! on one backend alone (`coverage`), since most of what lies beyond them never gets as far as the database.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use switchyard_harness::identity::identity_environment;
+use switchyard_harness::process::{self, Process};
+use switchyard_harness::required;
+use switchyard_harness::store::{Backend, Store};
+
+const EMAIL: &str = "admin@example.org";
+const PASSWORD: &str = "a-passphrase-of-the-tests-31";
+
+/// The server, whose admin stays signed in for as long as the longest run takes.
+async fn start(store: &Store, folder: &Path) -> Process {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_switchyard"));
+    command.current_dir(folder).env_clear().envs(store.environment()).envs(identity_environment()).envs([
+        ("ADMIN_EMAIL", EMAIL),
+        ("ADMIN_PASSWORD", PASSWORD),
+        ("ACCESS_TOKEN_TTL", "24h"),
+        ("RATE_LIMIT", "off"),
+        ("RATE_LIMIT_USER", "off"),
+        ("LOG", "error"),
+    ]);
+    Process::serve(command).await.unwrap()
+}
+
+async fn sign_in(server: &Process) -> String {
+    let url = format!("{}/api/v1/auth/login", server.base_url);
+    let credentials = json!({"email": EMAIL, "password": PASSWORD});
+    let answer: Value =
+        reqwest::Client::new().post(url).json(&credentials).send().await.unwrap().json().await.unwrap();
+    answer["access_token"].as_str().unwrap().to_owned()
+}
+
+fn schemathesis(server: &Process, folder: &Path, access_token: &str, backend: Backend) -> Command {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let here = package.join("tests/schemathesis");
+    let phases = match backend {
+        Backend::Sqlite => "examples,coverage,fuzzing,stateful",
+        Backend::Postgres | Backend::DynamoDb => "examples,fuzzing,stateful",
+    };
+    let setting = |name, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
+    let mut command = Command::new(required("TEST_SCHEMATHESIS"));
+    command
+        .arg("--config-file")
+        .arg(here.join("schemathesis.toml"))
+        // The file and not the address of it, which would be left out as an operation then.
+        .arg("run")
+        .arg(package.join("../functions/system/openapi.json"))
+        .args(["--url", &server.base_url, "--phases", &setting("SCHEMATHESIS_PHASES", phases)])
+        // That one judges by status alone; `valid_data_acceptance` of hooks.py, which asks for the reason too, takes its
+        // place.
+        .args(["--checks", "all", "--exclude-checks", "positive_data_acceptance"])
+        .args(["--seed", &setting("SCHEMATHESIS_SEED", "1")])
+        .args(["--max-examples", &setting("SCHEMATHESIS_EXAMPLES", "5")])
+        .args(["--generation-database", "none", "--no-color"])
+        .current_dir(folder)
+        .envs([("BASE_URL", server.base_url.as_str()), ("ADMIN_ACCESS_TOKEN", access_token)])
+        .env("ANSWERS", folder.join("answers"))
+        .env("SCHEMATHESIS_HOOKS", "hooks")
+        .env("PYTHONPATH", here)
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+}
+
+async fn every_answer_is_what_the_document_says_on(backend: Backend) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::fresh(backend).await.unwrap();
+    let server = start(&store, folder.path()).await;
+    let access_token = sign_in(&server).await;
+
+    let (code, output, errors) =
+        process::run(schemathesis(&server, folder.path(), &access_token, backend)).unwrap();
+    assert_eq!(code, Some(0), "{output}{errors}{}", server.output());
+    println!("{output}");
+
+    // A run that could do nothing would find nothing.
+    let mut statuses: BTreeMap<String, BTreeSet<u16>> = BTreeMap::new();
+    let answers = fs::read_to_string(folder.path().join("answers")).unwrap();
+    for (operation, status) in answers.lines().map(|line| line.split_once(' ').unwrap()) {
+        statuses.entry(operation.to_owned()).or_default().insert(status.parse().unwrap());
+    }
+    for operation in operations() {
+        let statuses = statuses.get(&operation);
+        let succeeded = statuses.is_some_and(|statuses| statuses.iter().any(|status| *status < 300));
+        assert!(succeeded, "{operation} never succeeded: {statuses:?}");
+    }
+    let me = format!("{}/api/v1/auth/me", server.base_url);
+    let me: Value =
+        reqwest::Client::new().get(me).bearer_auth(&access_token).send().await.unwrap().json().await.unwrap();
+    assert_eq!(me["role"], "admin", "the admin was one to the end: {me}");
+}
+
+/// The ids of all operations.
+fn operations() -> Vec<String> {
+    let document: Value = serde_json::from_str(switchyard_system::OPENAPI_JSON).unwrap();
+    let paths = document["paths"].as_object().unwrap().values();
+    paths
+        .flat_map(|path| path.as_object().unwrap().values())
+        .map(|operation| operation["operationId"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn every_answer_is_what_the_document_says_on_sqlite() {
+    every_answer_is_what_the_document_says_on(Backend::Sqlite).await;
+}
+
+#[tokio::test]
+async fn every_answer_is_what_the_document_says_on_postgres() {
+    every_answer_is_what_the_document_says_on(Backend::Postgres).await;
+}
+
+#[tokio::test]
+async fn every_answer_is_what_the_document_says_on_dynamodb() {
+    every_answer_is_what_the_document_says_on(Backend::DynamoDb).await;
+}
