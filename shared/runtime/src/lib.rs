@@ -40,6 +40,7 @@
 mod database_url;
 mod executor;
 mod factory;
+mod impatient;
 mod lambda;
 mod logs;
 mod metrics;

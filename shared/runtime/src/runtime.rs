@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::metrics::MetricsError;
+use crate::server::Limits;
 use crate::{ConnectError, Metrics, Platform, Settings, connect, lambda, logs, server};
 
 /// How long a function waits at its start for the database. It connects then, so that the first request need not; but
@@ -124,6 +125,11 @@ impl Runtime {
         if matches!(settings.platform, Platform::Lambda { .. }) {
             return lambda::serve(router).await.map_err(RuntimeError::Lambda);
         }
+        let limits = Limits {
+            client_timeout: settings.client_timeout,
+            max_connections: server::connections_within_limits(settings.max_connections),
+            shutdown_timeout: settings.shutdown_timeout,
+        };
         let address = settings.address;
         let listen = |cause| RuntimeError::Listen { address: address.to_string(), cause };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
@@ -138,7 +144,7 @@ impl Runtime {
         });
         let sweeping = tokio::spawn(sweep(db));
         let until_stopped = async move { drop(stopped.await) };
-        server::serve(listener, router, until_stopped, settings.shutdown_timeout).await;
+        server::serve(listener, router, until_stopped, limits).await;
         sweeping.abort();
         match signals.await {
             Ok(told) => told.map_err(RuntimeError::Signals),

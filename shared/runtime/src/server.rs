@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -12,27 +13,48 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use switchyard_api::PeerAddress;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt;
 
-/// How long a connection may take to send the head of a request, and may stay idle between two: a client that sends a
-/// byte now and then would hold it for ever otherwise.
-const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
+use crate::impatient::Impatient;
 
-/// Answers requests until `stop` is done; then takes no more, and waits for those that run, for `patience` at most.
+/// The head of a request, and what is buffered of a body: twice and more of what API Gateway takes as a head.
+const MAX_BUFFER_BYTES: usize = 32 * 1024;
+/// Files that a program opens beside its clients' connections: those of the database above all.
+const OTHER_FILES: u64 = 128;
+
+/// What clients may take of a server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// How long a client may take to send the head of a request, stay silent between two, and not take what it asked
+    /// for: one that sends or reads nothing would hold its connection for ever otherwise.
+    pub(crate) client_timeout: Duration,
+    /// How many connections are open at once; further clients wait until one of them is closed.
+    pub(crate) max_connections: usize,
+    /// How long running requests may go on when the server is told to end.
+    pub(crate) shutdown_timeout: Duration,
+}
+
+/// Answers requests until `stop` is done; then takes no more, and waits for those that run.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     stop: impl Future<Output = ()>,
-    patience: Duration,
+    limits: Limits,
 ) {
     let connections = GracefulShutdown::new();
+    let permits = Arc::new(Semaphore::new(limits.max_connections));
     tokio::pin!(stop);
     loop {
         tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => answer(stream, peer, router.clone(), &connections),
+            (accepted, permit) = accept(&listener, &permits) => match accepted {
+                Ok((stream, peer)) => {
+                    let stream = Impatient::new(stream, limits.client_timeout);
+                    answer(stream, peer, router.clone(), limits.client_timeout, &connections, permit);
+                }
                 Err(fault) => pause_after(&fault).await,
             },
             () = &mut stop => break,
@@ -40,25 +62,42 @@ pub(crate) async fn serve(
     }
     drop(listener);
     tracing::info!(connections = connections.count(), "stopping; running requests may finish");
-    if tokio::time::timeout(patience, connections.shutdown()).await.is_err() {
+    if tokio::time::timeout(limits.shutdown_timeout, connections.shutdown()).await.is_err() {
         tracing::warn!("stopped before every request had finished");
     }
 }
 
-fn answer(stream: TcpStream, peer: SocketAddr, router: Router, connections: &GracefulShutdown) {
-    // Answers are written whole; waiting for more to send with them only delays them. Not worth a failure.
-    let _ = stream.set_nodelay(true);
+/// The next client, once there is room for it. Until then it waits in the system's queue, which costs next to nothing.
+async fn accept(
+    listener: &TcpListener,
+    permits: &Arc<Semaphore>,
+) -> (io::Result<(TcpStream, SocketAddr)>, Option<OwnedSemaphorePermit>) {
+    // The semaphore is never closed, so there always is a permit.
+    let permit = Arc::clone(permits).acquire_owned().await.ok();
+    (listener.accept().await, permit)
+}
+
+fn answer(
+    stream: Impatient,
+    peer: SocketAddr,
+    router: Router,
+    client_timeout: Duration,
+    connections: &GracefulShutdown,
+    permit: Option<OwnedSemaphorePermit>,
+) {
     let service =
         service_fn(move |request: Request<Incoming>| router.clone().oneshot(with_peer(request, peer.ip())));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_READ_TIMEOUT)
+        .header_read_timeout(client_timeout)
+        .max_buf_size(MAX_BUFFER_BYTES)
         .serve_connection(TokioIo::new(stream), service);
     let connection = connections.watch(connection);
     tokio::spawn(async move {
         if let Err(fault) = connection.await {
             tracing::debug!(cause = %fault, "a connection broke off");
         }
+        drop(permit);
     });
 }
 
@@ -76,6 +115,23 @@ async fn pause_after(fault: &io::Error) {
         tracing::error!(cause = %fault, "no connection can be accepted");
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
+}
+
+/// How many of `wanted` connections the system lets this process have, after asking it for as many as it may.
+///
+/// The usual limit of 1,024 open files is there for programs that still use `select`, which this one does not; any
+/// process may raise it to the hard one, which is meant.
+pub(crate) fn connections_within_limits(wanted: usize) -> usize {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(fault) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::warn!(cause = %fault, "the limit of open files cannot be raised");
+    }
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let room = usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX).max(1);
+    if room < wanted {
+        tracing::info!(connections = room, "the limit of open files allows fewer connections than are set");
+    }
+    wanted.min(room)
 }
 
 /// Done when the process is told to end: Ctrl-C or SIGTERM.
@@ -98,6 +154,10 @@ mod tests {
 
     use super::*;
 
+    fn limits(shutdown_timeout: Duration) -> Limits {
+        Limits { client_timeout: Duration::from_secs(30), max_connections: 1, shutdown_timeout }
+    }
+
     async fn ask(address: SocketAddr, path: &str) -> String {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
@@ -113,7 +173,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let router = Router::new()
             .route("/", get(|Extension(peer): Extension<PeerAddress>| async move { peer.0.to_string() }));
-        tokio::spawn(serve(listener, router, std::future::pending(), Duration::ZERO));
+        tokio::spawn(serve(listener, router, std::future::pending(), limits(Duration::ZERO)));
         assert_eq!(ask(address, "/").await, "127.0.0.1");
     }
 
@@ -130,8 +190,8 @@ mod tests {
         });
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = async move { stopped.await.unwrap_or_default() };
-        let server =
-            tokio::spawn(serve(listener, Router::new().route("/", slow), stopped, Duration::from_secs(60)));
+        let limits = limits(Duration::from_secs(60));
+        let server = tokio::spawn(serve(listener, Router::new().route("/", slow), stopped, limits));
         let asking = tokio::spawn(async move { ask(address, "/").await });
         begun.notified().await;
         stop.send(()).unwrap();

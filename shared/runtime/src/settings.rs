@@ -19,6 +19,8 @@ use crate::{DatabaseUrl, LogSettings, Platform};
 /// | `RATE_LIMIT_USER` | requests of a signed-in user | `1000/15m` |
 /// | `TRUSTED_PROXIES` | addresses and networks whose `X-Forwarded-For` is believed | none |
 /// | `REQUEST_TIMEOUT` | how long a request may take | `25s` |
+/// | `CLIENT_TIMEOUT` | how long a client of a server may send and take nothing | `30s` |
+/// | `MAX_CONNECTIONS` | connections to a server at once; fewer where the system allows no more open files | `10000` |
 /// | `SHUTDOWN_TIMEOUT` | how long running requests may go on after SIGTERM | `20s` |
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -32,6 +34,10 @@ pub struct Settings {
     pub log: LogSettings,
     /// What can be set about the API's conventions.
     pub api: ApiSettings,
+    /// How long a client may take to send the head of a request, stay silent between two, and not take the answer.
+    pub client_timeout: Duration,
+    /// How many connections are open at once.
+    pub max_connections: usize,
     /// How long running requests may go on when the server is told to end.
     pub shutdown_timeout: Duration,
 }
@@ -47,6 +53,10 @@ impl Settings {
             .or_with("PORT", 3000, |text| text.parse().map_err(|_| "must be a number from 0 to 65535"));
         let log = LogSettings::read(environment);
         let api = read_api(environment);
+        let client_timeout = environment.or("CLIENT_TIMEOUT", Lifetime::seconds(30));
+        let max_connections = environment.or_with("MAX_CONNECTIONS", 10_000, |text| {
+            text.parse().ok().filter(|count| *count > 0).ok_or("must be a number, 1 or more")
+        });
         let shutdown_timeout = environment.or("SHUTDOWN_TIMEOUT", Lifetime::seconds(20));
         Some(Self {
             platform: Platform::read(environment),
@@ -54,6 +64,8 @@ impl Settings {
             address: SocketAddr::new(host?, port?),
             log: log?,
             api: api?,
+            client_timeout: client_timeout?.into(),
+            max_connections: max_connections?,
             shutdown_timeout: shutdown_timeout?.into(),
         })
     }
@@ -91,6 +103,8 @@ mod tests {
         assert_eq!(settings.api.rate_limit.to_string(), "100/900s");
         assert_eq!(settings.api.rate_limit_user.to_string(), "1000/900s");
         assert_eq!(settings.api.request_timeout, Duration::from_secs(25));
+        assert_eq!(settings.client_timeout, Duration::from_secs(30));
+        assert_eq!(settings.max_connections, 10_000);
         assert_eq!(settings.shutdown_timeout, Duration::from_secs(20));
     }
 
@@ -106,6 +120,8 @@ mod tests {
             ("RATE_LIMIT_USER", "0/1m"),
             ("TRUSTED_PROXIES", "proxy"),
             ("REQUEST_TIMEOUT", "25"),
+            ("CLIENT_TIMEOUT", "0s"),
+            ("MAX_CONNECTIONS", "0"),
             ("SHUTDOWN_TIMEOUT", "soon"),
         ]);
         assert_eq!(
@@ -121,6 +137,8 @@ mod tests {
              - RATE_LIMIT_USER must be a number of requests and a time, as in 100/15m, or off\n\
              - TRUSTED_PROXIES `proxy` is neither an address nor a network as in 10.0.0.0/8\n\
              - REQUEST_TIMEOUT must be a time as in 90s, 15m, 24h or 30d\n\
+             - CLIENT_TIMEOUT must be a time as in 90s, 15m, 24h or 30d\n\
+             - MAX_CONNECTIONS must be a number, 1 or more\n\
              - SHUTDOWN_TIMEOUT must be a time as in 90s, 15m, 24h or 30d"
         );
     }

@@ -1,0 +1,186 @@
+//! Requests that no library would send.
+
+use crate::Server;
+use crate::wire::{Reply, request, send};
+
+const JSON: &str = "Content-Type: application/json\r\n";
+const REGISTER: &str = "/api/v1/auth/register";
+
+#[tokio::test]
+async fn what_is_not_http_is_refused_and_harms_nothing() {
+    let server = Server::start(&[]).await;
+    let long = "a".repeat(100_000);
+    let heads = [
+        (400, "G\0T /healthz HTTP/1.1\r\n\r\n".to_owned()),
+        (400, "GET /health\0z HTTP/1.1\r\n\r\n".to_owned()),
+        (400, "GET /health z HTTP/1.1\r\n\r\n".to_owned()),
+        (400, "GET http://[::1 HTTP/1.1\r\n\r\n".to_owned()),
+        (400, "GET /healthz HTTP/9.9\r\n\r\n".to_owned()),
+        (400, "GET /healthz HTTP/1.1\r\nX Y: 1\r\n\r\n".to_owned()),
+        (400, "GET /healthz HTTP/1.1\r\nX: a\0b\r\n\r\n".to_owned()),
+        (400, "GET /healthz HTTP/1.1\r\nX-Request-Id: a\rSet-Cookie: b\r\n\r\n".to_owned()),
+        (400, "GET /healthz HTTP/1.1\r\nX-Request-Id: a\r\n b\r\n\r\n".to_owned()),
+        (400, "GET /healthz HTTP/1.1\r\nno colon\r\n\r\n".to_owned()),
+        (400, "POST /healthz HTTP/1.1\r\nContent-Length: -1\r\n\r\n".to_owned()),
+        (400, "POST /healthz HTTP/1.1\r\nContent-Length: 5, 6\r\n\r\nhello!".to_owned()),
+        (400, "POST /healthz HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!".to_owned()),
+        (400, "POST /healthz HTTP/1.1\r\nContent-Length: 18446744073709551616\r\n\r\n".to_owned()),
+        (400, "POST /healthz HTTP/1.1\r\nTransfer-Encoding: chunked, identity\r\n\r\n".to_owned()),
+        (400, "POST /healthz HTTP/1.1\r\nTransfer-Encoding: xchunked\r\n\r\n".to_owned()),
+        (431, format!("GET /{long} HTTP/1.1\r\n\r\n")),
+        (431, format!("GET /healthz HTTP/1.1\r\nX: {long}\r\n\r\n")),
+        (431, format!("GET /healthz HTTP/1.1\r\n{}\r\n", "X: a\r\n".repeat(500))),
+        (400, "\x16\x03\x01\x02\x00\x01\x00\x01\u{fc}\x03\x03".to_owned()), // TLS
+    ];
+    for (expected, head) in heads {
+        let reply = send(server.address(), head.as_bytes()).await;
+        assert_eq!(reply.status, expected, "{:?} {reply:?}", &head[..head.len().min(100)]);
+        assert_eq!(server.get("/healthz").await.0, 200);
+    }
+}
+
+/// A body sent as JSON to an operation that reads one.
+async fn post(server: &Server, body: &[u8]) -> Reply {
+    send(server.address(), &request("POST", REGISTER, JSON, body)).await
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused_however_it_is_sent() {
+    let server = Server::start(&[]).await;
+    let mebibyte = 1024 * 1024;
+    let text = |length: usize| format!("\"{}\"", "a".repeat(length - 2)).into_bytes();
+    assert_eq!(post(&server, &text(mebibyte)).await.code(), "VALIDATION_ERROR", "this is within the limit");
+    let over = post(&server, &text(mebibyte + 1)).await;
+    assert_eq!((over.status, over.code().as_str()), (413, "PAYLOAD_TOO_LARGE"));
+
+    let chunked = format!("{JSON}Transfer-Encoding: chunked\r\n");
+    let chunk = [b"10000\r\n", "a".repeat(0x10000).as_bytes(), b"\r\n"].concat();
+    let over = send(server.address(), &request("POST", REGISTER, &chunked, &chunk.repeat(17))).await;
+    assert_eq!((over.status, over.code().as_str()), (413, "PAYLOAD_TOO_LARGE"));
+
+    // It is refused before it is sent, and before the client is told to go on.
+    for expect in ["", "Expect: 100-continue\r\n"] {
+        let announced = format!("{JSON}{expect}Content-Length: 10000000000\r\n");
+        let mut bytes = request("POST", REGISTER, &announced, b"");
+        bytes.extend(b"{");
+        let over = send(server.address(), &bytes).await;
+        assert_eq!((over.status, over.code().as_str()), (413, "PAYLOAD_TOO_LARGE"), "{over:?}");
+    }
+
+    let broken = format!("{JSON}Transfer-Encoding: chunked\r\n");
+    for chunks in ["fffffffffffffffff\r\n", "x\r\n", "-1\r\n"] {
+        let reply = send(server.address(), &request("POST", REGISTER, &broken, chunks.as_bytes())).await;
+        assert_eq!((reply.status, reply.code().as_str()), (400, "VALIDATION_ERROR"), "{chunks:?} {reply:?}");
+    }
+    assert!(server.resident_kib() < 200 * 1024, "{} KiB", server.resident_kib());
+}
+
+#[tokio::test]
+async fn json_that_only_a_careless_reader_takes_is_refused() {
+    let server = Server::start(&[]).await;
+    let account = |name: &str| {
+        format!(
+            "{{\"email\":\"a@example.com\",\"password\":\"a-passphrase-of-the-tests-31\",\"name\":{name}}}"
+        )
+        .into_bytes()
+    };
+    let deep = |open: &str| open.repeat(1024 * 1024 / open.len() - 2).into_bytes();
+    let bodies: [(&str, Vec<u8>); 14] = [
+        ("a lone high surrogate", account(r#""\ud800""#)),
+        ("a lone low surrogate", account(r#""\udc00""#)),
+        ("surrogates in the wrong order", account(r#""\udc00\ud800""#)),
+        (
+            "a surrogate in UTF-8",
+            account("\"\"")
+                .iter()
+                .flat_map(|&b| if b == b'}' { vec![0xed, 0xa0, 0x80] } else { vec![b] })
+                .collect(),
+        ),
+        ("overlong UTF-8", [&account("\"")[..], b"\xc0\xaf\"}"].concat()),
+        ("U+0000, escaped", account(r#""a\u0000b""#)),
+        ("U+0000, raw", account("\"a\0b\"")),
+        ("a line break, raw", account("\"a\nb\"")),
+        ("a name twice", account(r#""a","name":"b""#)),
+        ("a number that no float holds", account("1e999")),
+        ("arrays, a million deep", deep("[")),
+        ("objects, deep", deep("{\"a\":")),
+        ("a byte order mark", [b"\xef\xbb\xbf", &account("\"a\"")[..]].concat()),
+        ("something after the end", [&account("\"a\"")[..], b"{}"].concat()),
+    ];
+    for (what, body) in bodies {
+        let reply = post(&server, &body).await;
+        assert_eq!((reply.status, reply.code().as_str()), (400, "VALIDATION_ERROR"), "{what}: {reply:?}");
+    }
+    assert_eq!(
+        post(&server, &account("\"\\ud83d\\ude80\"")).await.status,
+        201,
+        "a pair of surrogates is a character"
+    );
+}
+
+#[tokio::test]
+async fn no_header_of_a_request_gets_into_an_answer_unless_it_is_plain() {
+    let server = Server::start(&[]).await;
+    let ask = async |value: &[u8]| {
+        let bytes = [
+            b"GET /nowhere HTTP/1.1\r\nHost: test\r\nConnection: close\r\nX-Request-Id: ",
+            value,
+            b"\r\n\r\n",
+        ];
+        send(server.address(), &bytes.concat()).await
+    };
+    let plain = ask(b"req-7/<>\"%0d%0aSet-Cookie:x").await;
+    assert_eq!(
+        plain.header("x-request-id"),
+        ["req-7/<>\"%0d%0aset-cookie:x"],
+        "visible ASCII comes back as it was"
+    );
+    let long = "a".repeat(129);
+    let values: [&[u8]; 7] =
+        [b"", b"a b", b"\xff\xfe", b"\xe5\x98\x8a\xe5\x98\x8d", b"a\tb", b"a\x80", long.as_bytes()];
+    for value in values {
+        let reply = ask(value).await;
+        assert_eq!((reply.status, reply.code().as_str()), (404, "NOT_FOUND"));
+        let [id] = reply.header("x-request-id")[..] else { panic!("{reply:?}") };
+        assert_eq!(id.len(), 36, "{value:?} is replaced by an id of ours");
+        assert!(reply.body.contains(id), "{reply:?}");
+    }
+    // Lines that end in a line feed alone are lines: nothing is smuggled past the parser, only into it.
+    let reply = ask(b"a\nX-Other: b").await;
+    assert_eq!(reply.header("x-request-id"), ["a"]);
+    assert_eq!(reply.header("x-other"), Vec::<&str>::new());
+}
+
+#[tokio::test]
+async fn a_path_means_what_it_says_however_it_is_encoded() {
+    let server = Server::start(&[]).await;
+    let get = async |path: &str| send(server.address(), &request("GET", path, "", b"")).await;
+    let nowhere = [
+        "/api/v1/%2e%2e/%2e%2e/healthz",
+        "/api/v1/../../healthz",
+        "/../../../etc/passwd",
+        "/%2e%2e%2f%2e%2e%2fetc%2fpasswd",
+        "//healthz",
+        "/healthz/",
+        "/healthz%2f",
+        "/healthz%00",
+        "/%68ealthz%0a",
+        "/docs/%2e%2e%2fhealthz",
+        "/docs/..%5c..%5cCargo.toml",
+        "/api/v1/auth/me%3b",
+        "/API/V1/AUTH/ME",
+        "/%c0%ae%c0%ae/healthz",
+        "/\u{fc}",
+    ];
+    for path in nowhere {
+        let reply = get(path).await;
+        assert_eq!((reply.status, reply.code().as_str()), (404, "NOT_FOUND"), "{path} {reply:?}");
+    }
+    // Who is not signed in learns nothing about the parameter.
+    for path in ["%00", "%c0%af", "%2e%2e", "a%2fb", "%ff", "..", "%", "%zz", "a'--"] {
+        for resource in ["users", "roles"] {
+            let reply = get(&format!("/api/v1/{resource}/{path}")).await;
+            assert_eq!((reply.status, reply.code().as_str()), (401, "UNAUTHENTICATED"), "{path} {reply:?}");
+        }
+    }
+}

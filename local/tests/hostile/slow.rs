@@ -1,0 +1,119 @@
+//! Clients that take their time. The server here gives a client one second, and a request two.
+
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedWriteHalf;
+use tokio::time::{sleep, timeout};
+
+use crate::Server;
+use crate::wire::{read_to_end, request};
+
+const SETTINGS: [(&str, &str); 2] = [("CLIENT_TIMEOUT", "1s"), ("REQUEST_TIMEOUT", "2s")];
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(1);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+/// What a machine with much else to do may add.
+const SLACK: Duration = Duration::from_secs(3);
+
+/// Sends one byte after another until that fails, or everything is sent.
+async fn trickle(to: &mut OwnedWriteHalf, bytes: &[u8]) {
+    for byte in bytes {
+        if to.write_all(&[*byte]).await.is_err() {
+            return;
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Sends `at_once` and then `slowly`, byte after byte: what came back until the connection was closed, and after how long.
+async fn send_slowly(server: &Server, at_once: &[u8], slowly: Vec<u8>) -> (String, Duration) {
+    let (mut from, mut to) = TcpStream::connect(server.address()).await.unwrap().into_split();
+    to.write_all(at_once).await.unwrap();
+    let asked = Instant::now();
+    let sending = tokio::spawn(async move {
+        trickle(&mut to, &slowly).await;
+        std::future::pending::<()>().await; // without closing the connection
+    });
+    let mut answer = Vec::new();
+    let closed = timeout(Duration::from_secs(20), from.read_to_end(&mut answer)).await;
+    assert!(closed.is_ok(), "the connection is still open");
+    sending.abort();
+    (String::from_utf8_lossy(&answer).into_owned(), asked.elapsed())
+}
+
+#[tokio::test]
+async fn a_client_that_is_silent_or_slow_with_the_head_loses_its_connection() {
+    let server = Server::start(&SETTINGS).await;
+    let head = request("GET", "/healthz", &"X: a\r\n".repeat(100), b"");
+    for bytes in [0, 10, head.len()] {
+        let (answer, took) = send_slowly(&server, b"", head[..bytes].to_vec()).await;
+        assert!(took >= CLIENT_TIMEOUT && took < CLIENT_TIMEOUT + SLACK, "{took:?} after {bytes} bytes");
+        assert_eq!(answer, "");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_kept_alive_is_closed_when_nothing_comes() {
+    let server = Server::start(&SETTINGS).await;
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
+    let asked = Instant::now();
+    assert_eq!(read_to_end(&mut stream).await.status, 200);
+    let took = asked.elapsed();
+    assert!(took >= CLIENT_TIMEOUT && took < CLIENT_TIMEOUT + SLACK, "{took:?}");
+}
+
+#[tokio::test]
+async fn a_body_that_trickles_in_is_given_up_with_the_request() {
+    let server = Server::start(&SETTINGS).await;
+    let files = server.open_files();
+    let head = request(
+        "POST",
+        "/api/v1/auth/login",
+        "Content-Type: application/json\r\nContent-Length: 999\r\n",
+        b"",
+    );
+    let (answer, took) = send_slowly(&server, &head, vec![b' '; 999]).await;
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("UNAVAILABLE"), "{answer}");
+    assert!(took >= REQUEST_TIMEOUT && took < REQUEST_TIMEOUT + SLACK, "{took:?}");
+    server.wait_until_open_files(files).await;
+}
+
+/// A request whose body nobody reads is answered at once, and a body that goes on for ever does not keep the connection.
+#[tokio::test]
+async fn a_body_that_nobody_asked_for_is_not_waited_for() {
+    let server = Server::start(&SETTINGS).await;
+    let files = server.open_files();
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    let head = request("GET", "/healthz", "Content-Length: 1000\r\n", b"");
+    stream.write_all(&head).await.unwrap();
+    let asked = Instant::now();
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 200");
+    assert!(asked.elapsed() < SLACK, "{:?}", asked.elapsed());
+    let (_, mut to) = stream.into_split();
+    let sending = tokio::spawn(async move { trickle(&mut to, &[b' '; 1000]).await });
+    server.wait_until_open_files(files).await;
+    sending.abort();
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_is_not_written_to_for_ever() {
+    let server = Server::start(&SETTINGS).await;
+    let files = server.open_files();
+    let mut streams = Vec::new();
+    for _ in 0..20 {
+        let mut stream = TcpStream::connect(server.address()).await.unwrap();
+        // Half a megabyte each: more than the sockets take between them.
+        let requests = b"GET /openapi.json HTTP/1.1\r\nHost: test\r\n\r\n".repeat(200);
+        // The server stops reading once it cannot write.
+        let _ = timeout(Duration::from_secs(1), stream.write_all(&requests)).await;
+        streams.push(stream);
+    }
+    assert_eq!(server.get("/healthz").await.0, 200);
+    server.wait_until_open_files(files).await;
+    assert!(server.resident_kib() < 200 * 1024, "{} KiB", server.resident_kib());
+    drop(streams);
+}
