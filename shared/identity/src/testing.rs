@@ -3,6 +3,10 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
+
 use crate::{IdentitySettings, KeyRing, SigningKeys};
 
 /// Making a key takes longer than all that a test does with it, so there is one for each process.
@@ -33,4 +37,17 @@ pub fn settings() -> IdentitySettings {
         password_hash_threads: 4,
         first_admin: None,
     }
+}
+
+/// A token with this header and these claims, whatever they are, signed with the key of [`settings`]: for tests of what a
+/// signature alone is not enough for.
+///
+/// # Panics
+///
+/// When the key cannot sign.
+pub fn signed_token(header: &Value, claims: &Value) -> String {
+    let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
+    let message = format!("{}.{}", encode(header), encode(claims));
+    let signature = KEYS.sign(message.as_bytes()).expect("the key can sign");
+    format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
 }

@@ -88,7 +88,7 @@ impl SigningKeys {
     }
 
     /// The RS256 signature of `message` (RFC 8017 §8.2 with SHA-256); `None` when the library fails.
-    pub(super) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
         let mut signature = vec![0; self.0.signer.public_modulus_len()];
         self.0.signer.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).ok()?;
         Some(signature)
