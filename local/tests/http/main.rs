@@ -12,6 +12,7 @@ mod profile;
 mod races;
 mod roles;
 mod sessions;
+mod text;
 mod users;
 
 use switchyard_api::ApiSettings;
