@@ -32,7 +32,7 @@ async fn crowd(server: &Server, count: usize, bytes: &[u8]) -> Vec<TcpStream> {
 
 async fn the_server_answers_beside(bytes: &[u8], kib_each: u64) {
     raise_limit_of_open_files();
-    let server = Server::start(&[("MAX_CONNECTIONS", "16000")]).await;
+    let server = Server::start(&[("MAX_CONNECTIONS", "16000"), ("CLIENT_TIMEOUT", "10m")]).await;
     server.get("/readyz").await;
     let before = server.resident_kib();
     let count = connections();

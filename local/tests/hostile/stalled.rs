@@ -32,7 +32,7 @@ async fn ask(request: reqwest::RequestBuilder) -> (u16, Value, Duration) {
 }
 
 async fn a_database_that_does_not_answer_is_told_of_in_time_on(backend: Backend) {
-    let store = Store::migrated(backend).await.unwrap();
+    let store = Store::fresh(backend).await.unwrap();
     let (proxy, variables) = behind_a_proxy(&store).await;
     let mut settings: Vec<(&str, &str)> =
         variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
