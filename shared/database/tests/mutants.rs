@@ -70,9 +70,14 @@ faults_are_caught! {
     a_batch_applied_by_halves_is_caught: AppliesHalves by
         "a_failure_of_a_middle_operation_leaves_nothing_behind",
         "a_failure_of_the_last_operation_leaves_nothing_behind";
+    a_batch_applied_in_steps_is_caught: AppliesInSteps by
+        "transactions_over_several_documents_are_strictly_serializable";
     a_decision_without_locks_is_caught: DecidesWithoutLocks by
         "of_many_creators_of_one_id_one_wins", "of_many_creators_of_one_unique_value_one_wins",
-        "of_a_hundred_changes_to_one_version_one_wins";
+        "of_a_hundred_changes_to_one_version_one_wins", "calls_on_one_document_each_are_linearizable",
+        "transactions_over_several_documents_are_strictly_serializable";
+    a_read_from_a_replica_is_caught: ReadsFromReplica by "calls_on_one_document_each_are_linearizable",
+        "transactions_over_several_documents_are_strictly_serializable";
     a_failure_told_out_of_turn_is_caught: TellsTheLastFailure by
         "of_several_failures_the_lowest_operation_is_named";
     forgotten_expiry_is_caught: ForgetsExpiry by
@@ -107,4 +112,15 @@ async fn a_failing_case_says_what_it_found_and_what_it_expected() {
     let message = caught(Fault::LosesPages, "limits_around_the_number_of_documents_give_exact_pages").await;
     let expected = "for 20ms\n   found: [[\"a\"]]\nexpected: [[\"a\"], [\"b\"], [\"c\"], [\"d\"], [\"e\"], [\"f\"], [\"g\"]]";
     assert_eq!(message, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_without_an_explanation_is_told_by_its_shortest_cycle() {
+    let message = caught(Fault::ReadsFromReplica, "calls_on_one_document_each_are_linearizable").await;
+    let (told, cycle) = message.split_once(":\n").expect("a sentence comes before the events");
+    assert!(told.ends_with("each of these comes before the next, and the last before the first"), "{told}");
+    assert!(
+        cycle.lines().count() >= 2 && cycle.lines().all(|event| event.contains(" registers/")),
+        "{cycle}"
+    );
 }

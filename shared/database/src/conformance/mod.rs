@@ -47,6 +47,7 @@
 //! [`CASES`] lists the cases for those who run them in another way, by [`run`] or [`run_named`].
 
 mod cases;
+mod history;
 mod lagging;
 mod memory;
 mod mutant;

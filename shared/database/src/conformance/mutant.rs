@@ -1,7 +1,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use switchyard_ambient::{Ambient, ManualClock, SystemRandomness, Timestamp};
@@ -10,8 +10,8 @@ use super::Memory;
 use super::memory::{apply, state_of};
 use crate::paging::{self, Entry, Range, Ranges};
 use crate::{
-    Batch, Cause, Collection, Database, Document, Error, Expect, Key, Operation, Page, Query, Rejection,
-    Result, Scan, Schema, Search, State, UniqueKey, Version, evaluate,
+    Batch, Cause, Collection, Database, Document, Error, Expect, Key, Operation, Page, Prepared, Query,
+    Rejection, Result, Scan, Schema, Search, State, UniqueKey, Version, evaluate,
 };
 
 /// One way to break a backend, each of which people have shipped.
@@ -29,8 +29,12 @@ pub enum Fault {
     IgnoresFloors,
     /// A batch that fails has applied what stands before its failure.
     AppliesHalves,
+    /// A batch is applied one operation after the other, and reads see it half done.
+    AppliesInSteps,
     /// The state that a commit is decided on changes before it is applied.
     DecidesWithoutLocks,
+    /// A document is read from a replica that is a moment behind.
+    ReadsFromReplica,
     /// The last failure of a batch is told, not the first.
     TellsTheLastFailure,
     /// Documents that have expired are read until they are swept.
@@ -65,6 +69,7 @@ struct Remains {
     guards: BTreeMap<UniqueKey, Key>,
     expiries: BTreeMap<Key, Timestamp>,
     first_states: BTreeMap<Key, Document>,
+    replica: Option<(Instant, BTreeMap<Key, Document>)>,
 }
 
 impl Mutant {
@@ -88,6 +93,18 @@ impl Mutant {
 
     fn with_remains<T>(&self, change: impl FnOnce(&mut Remains) -> T) -> T {
         change(&mut self.remains.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads from a copy that is made anew when it has become too old.
+    fn read_replica(&self, key: &Key) -> Option<Document> {
+        const LAG: Duration = Duration::from_millis(3);
+        let documents = self.memory.documents(); // locked first, as everywhere
+        self.with_remains(|remains| {
+            let replica = remains.replica.take().filter(|(copied_at, _)| copied_at.elapsed() < LAG);
+            let (_, replica) =
+                remains.replica.insert(replica.unwrap_or_else(|| (Instant::now(), documents.clone())));
+            replica.get(key).cloned()
+        })
     }
 
     /// What reads look at: with the wrong clock, if that is the fault.
@@ -127,6 +144,33 @@ impl Mutant {
         if rejections.is_empty() { Ok(()) } else { Err(Error::Rejected(rejections)) }
     }
 
+    /// Answers also with what is left to be applied.
+    fn decide_and_apply<'b>(
+        &self,
+        batch: &'b Batch,
+        mut state: State,
+        now: Timestamp,
+    ) -> Result<(Result<()>, &'b [Prepared])> {
+        let mut documents = self.memory.documents();
+        if !self.has(Fault::DecidesWithoutLocks) {
+            state = state_of(batch, &documents, now)?;
+        }
+        self.misread(&mut state);
+        let outcome = self.decide(batch, &state, now);
+        self.remember(batch, &outcome);
+        let applied = match &outcome {
+            Ok(()) => batch.operations().len(),
+            Err(error) if self.has(Fault::AppliesHalves) => {
+                error.rejection().map_or(0, |first| first.operation)
+            }
+            Err(_) => 0,
+        };
+        let at_once = if self.has(Fault::AppliesInSteps) { applied.min(1) } else { applied };
+        let (first, later) = batch.operations()[..applied].split_at(at_once);
+        first.iter().for_each(|prepared| apply(prepared, &mut documents));
+        Ok((outcome, later))
+    }
+
     fn remember(&self, batch: &Batch, outcome: &Result<()>) {
         self.with_remains(|remains| {
             for change in batch.guard_changes().iter().filter(|_| self.has(Fault::LeavesGuards)) {
@@ -161,6 +205,10 @@ impl Database for Mutant {
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Document>> {
+        if self.has(Fault::ReadsFromReplica) {
+            self.memory.pause().await;
+            return Ok(self.read_replica(key));
+        }
         self.reader().get(key).await
     }
 
@@ -195,25 +243,15 @@ impl Database for Mutant {
     async fn commit(&self, batch: &Batch) -> Result<Vec<Version>> {
         self.memory.pause().await;
         let now = self.memory.ambient.now();
-        let mut state = state_of(batch, &self.memory.documents(), now)?;
+        let state = state_of(batch, &self.memory.documents(), now)?;
         if self.has(Fault::DecidesWithoutLocks) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        let mut documents = self.memory.documents();
-        if !self.has(Fault::DecidesWithoutLocks) {
-            state = state_of(batch, &documents, now)?;
+        let (outcome, rest) = self.decide_and_apply(batch, state, now)?;
+        for prepared in rest {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            apply(prepared, &mut self.memory.documents());
         }
-        self.misread(&mut state);
-        let outcome = self.decide(batch, &state, now);
-        self.remember(batch, &outcome);
-        let applied = match &outcome {
-            Ok(()) => batch.operations().len(),
-            Err(error) if self.has(Fault::AppliesHalves) => {
-                error.rejection().map_or(0, |first| first.operation)
-            }
-            Err(_) => 0,
-        };
-        batch.operations()[..applied].iter().for_each(|prepared| apply(prepared, &mut documents));
         outcome.map(|()| batch.versions())
     }
 

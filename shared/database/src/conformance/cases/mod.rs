@@ -9,6 +9,8 @@ pub mod concurrency;
 pub mod expiry;
 /// Filters on top of an index.
 pub mod filters;
+/// What concurrent callers see, explained by one order of all that they did.
+pub mod histories;
 /// Counters.
 pub mod increments;
 /// Commits behave as if one came after the other.
@@ -298,6 +300,10 @@ cases! { $
         a_commit_that_is_cancelled_is_applied_whole_or_not_at_all
         a_value_is_always_held_by_one_document_while_it_moves
         many_handles_find_the_store_in_one_state
+    }
+    histories {
+        calls_on_one_document_each_are_linearizable
+        transactions_over_several_documents_are_strictly_serializable
     }
     migrate {
         migrating_again_changes_nothing

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use switchyard_ambient::{Ambient, SeededRandomness, Timestamp};
+use switchyard_ambient::{Ambient, ManualClock, SeededRandomness, Timestamp};
 
 use crate::conformance::words::{body, check, key};
 use crate::conformance::{Memory, Store};
@@ -61,7 +61,7 @@ async fn walk(store: Store, seed: u64) {
     let model = Memory::new(store.ambient().clone());
     model.migrate(&Schema::new([THINGS]).expect("the schema is one")).await.expect("the model migrates");
     // Cases draw from the seed alone, so that a seed says all that happens.
-    let dice = Dice(Ambient::new(store.clock.clone(), SeededRandomness::new(seed)));
+    let dice = Dice::new(store.clock.clone(), seed);
     let instances = [store.clone(), store.another().await];
     // States that were read at some time: what a write is based on may be old.
     let mut seen: BTreeMap<Key, Vec<Document>> = BTreeMap::new();
@@ -81,10 +81,14 @@ async fn walk(store: Store, seed: u64) {
     }
 }
 
-struct Dice(Ambient);
+pub(super) struct Dice(Ambient);
 
 impl Dice {
-    fn below(&self, bound: usize) -> usize {
+    pub(super) fn new(clock: ManualClock, seed: u64) -> Self {
+        Self(Ambient::new(clock, SeededRandomness::new(seed)))
+    }
+
+    pub(super) fn below(&self, bound: usize) -> usize {
         usize::try_from(u64::from_le_bytes(self.0.bytes()) % bound as u64).unwrap_or(0)
     }
 
