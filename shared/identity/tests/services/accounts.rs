@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::world::{ADMIN_PASSWORD, PASSWORD, World, login, on_every_backend, registration};
+use crate::world::{ADMIN_PASSWORD, PASSWORD, World, login, registration};
 use futures::future::join_all;
 use switchyard_identity::{
     AccountError, AuditFilter, FirstAdmin, FirstAdminOutcome, NewImportedUser, PasswordHash, Precondition,
@@ -196,11 +196,13 @@ async fn an_admin_lifts_a_lock() {
     }
     let locked = UserFilter { status: Some(UserStatus::Locked), ..UserFilter::default() };
     let page = switchyard_identity::PageRequest::first(10);
+    world.listings_catch_up().await;
     let listed = world.identity.users().list(&admin, &locked, &page).await.unwrap();
     assert_eq!(listed.items.iter().map(|user| user.id).collect::<Vec<_>>(), [id]);
     assert_eq!(world.identity.users().stats(&admin).await.unwrap().locked, 1);
     let unlocked = world.identity.users().unlock(&admin, id).await.unwrap();
     assert_eq!(unlocked.value.status, UserStatus::Active);
+    world.listings_catch_up().await;
     assert_eq!(world.identity.users().stats(&admin).await.unwrap().locked, 0);
     assert!(world.log_in("ada@example.com", PASSWORD).await.is_ok());
 }

@@ -8,7 +8,7 @@ use switchyard_identity::{
     testing,
 };
 
-use crate::world::{World, collection, on_every_backend};
+use crate::world::{World, collection};
 
 on_every_backend! {
     chains_stay_whole_under_many_writers,
@@ -201,6 +201,7 @@ async fn entries_are_found_by_actor_subject_action_and_time_the_latest_first() {
         actions(AuditFilter { to: Some(earlier), subject: e, ..none() }).await,
         ["account.registered"]
     );
+    world.listings_catch_up().await;
     let page = world.identity.audit().list(&world.system(), &none(), &PageRequest::first(3)).await.unwrap();
     let rest = PageRequest::after(3, page.next.unwrap());
     let rest = world.identity.audit().list(&world.system(), &none(), &rest).await.unwrap();
@@ -213,6 +214,7 @@ async fn users_read_what_concerns_them_and_nothing_else() {
     let (ada, adas) = world.customer("ada@example.com").await;
     let (eve, _) = world.customer("eve@example.com").await;
     let (audit, page) = (world.identity.audit(), PageRequest::first(10));
+    world.listings_catch_up().await;
     assert_eq!(audit.list_of_user(&adas, ada, &page).await.unwrap().items.len(), 1);
     let not_found = AuditError::Refused(Refused::NotFound);
     assert_eq!(audit.list_of_user(&adas, eve, &page).await.err(), Some(not_found));

@@ -5,7 +5,7 @@ use switchyard_identity::{
     ImportFault, Imported, NewImportedUser, PasswordHash, RoleFields, RoleList, UserFilter,
 };
 
-use crate::world::{World, on_every_backend};
+use crate::world::World;
 
 on_every_backend! {
     an_import_that_is_started_again_doubles_nothing,
@@ -113,6 +113,7 @@ async fn an_imported_account_keeps_its_date_and_its_password() {
     assert_eq!((stats.total, stats.registered_last_30_days), (1, 0));
     let page = switchyard_identity::PageRequest::first(10);
     let filter = UserFilter { created_to: Some(user.created_at), ..UserFilter::default() };
+    world.listings_catch_up().await;
     let listed = world.identity.users().list(&world.system(), &filter, &page).await.unwrap();
     assert_eq!(listed.items, [user]);
 }

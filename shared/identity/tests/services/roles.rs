@@ -1,6 +1,6 @@
 //! Roles, who may give them, and the last admin.
 
-use crate::world::{ADMIN_PASSWORD, World, on_every_backend};
+use crate::world::{ADMIN_PASSWORD, World};
 use futures::future::{join, join_all};
 use switchyard_identity::{
     Actor, Context, FirstAdmin, NewUser, PageRequest, Permission, Permissions, Precondition, Principal,
@@ -114,6 +114,7 @@ async fn a_role_is_not_deleted_while_it_is_given(world: World) {
 async fn the_built_in_roles_are_there_and_listed_by_name() {
     let world = World::new().await;
     world.identity.install(world.now()).await.unwrap();
+    world.listings_catch_up().await;
     let listed = world.identity.roles().list(&world.system(), &PageRequest::first(100)).await.unwrap();
     let names: Vec<_> = listed.items.iter().map(|role| role.name.as_str()).collect();
     assert_eq!(names, ["admin", "customer", "doctor", "finance", "fulfilment", "merchant", "patient"]);

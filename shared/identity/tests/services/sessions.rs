@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::world::{PASSWORD, World, on_every_backend};
+use crate::world::{PASSWORD, World};
 use futures::future::join_all;
 use switchyard_identity::{
     AuditFilter, Precondition, Refused, RoleList, Secret, SessionError, SignIn, TokenError,

@@ -1,6 +1,6 @@
 //! Lists, statistics, changes, deletion, profiles.
 
-use crate::world::{World, on_every_backend};
+use crate::world::World;
 use futures::future::join_all;
 use switchyard_identity::{
     Context, EditError, NewUser, PageRequest, Precondition, ProfileFields, Refused, RoleList, User,
@@ -26,6 +26,7 @@ async fn create(world: &World, email: &str, name: &str, roles: &[&str]) -> UserI
 async fn all(world: &World, context: &Context, filter: &UserFilter, limit: u32) -> Vec<String> {
     let mut found = Vec::new();
     let mut page = PageRequest::first(limit);
+    world.listings_catch_up().await;
     loop {
         let listed = world.identity.users().list(context, filter, &page).await.unwrap();
         assert!(listed.items.len() <= limit as usize);
@@ -87,6 +88,7 @@ async fn lists_are_filtered_sorted_and_paged(world: World) {
         ids.push(create(&world, &format!("u{n}@example.com"), name, roles).await);
     }
     let times: Vec<_> = {
+        world.listings_catch_up().await;
         let listed =
             world.identity.users().list(context, &UserFilter::default(), &PageRequest::first(100)).await;
         listed.unwrap().items.iter().map(|user| user.created_at).collect()
@@ -145,6 +147,7 @@ async fn a_list_marks_deleted_users_and_refuses_a_strange_cursor() {
     let id = create(&world, "ada@example.com", "Ada", &[]).await;
     world.identity.users().delete(&world.system(), id, Precondition::NONE).await.unwrap();
     let filter = UserFilter { include_deleted: true, ..UserFilter::default() };
+    world.listings_catch_up().await;
     let listed = world.identity.users().list(&world.system(), &filter, &PageRequest::first(5)).await.unwrap();
     assert_eq!(listed.items[0].deleted_at, Some(world.now()));
     let page = PageRequest::after(5, "nonsense");

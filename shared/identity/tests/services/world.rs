@@ -9,7 +9,6 @@ use switchyard_identity::{
     Actor, AuditEntry, AuditFilter, COLLECTIONS, Context, FirstAdmin, Identity, IdentitySettings,
     LoginOutcome, LoginRequest, PageRequest, Registration, Secret, SignIn, UserId, testing,
 };
-use switchyard_sqlite::Sqlite;
 
 pub(crate) const PASSWORD: &str = "moss lantern crooked tuba";
 pub(crate) const ADMIN_PASSWORD: &str = "nine violet anchors hum";
@@ -22,7 +21,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// On SQLite in memory.
+    /// On the store of this suite alone.
     pub(crate) async fn new() -> Self {
         Self::on(Backend::Sqlite).await
     }
@@ -33,7 +32,7 @@ impl World {
         let ambient = Ambient::new(clock.clone(), SystemRandomness);
         let (db, store) = match backend {
             Backend::Sqlite => {
-                let db = Db::new(std::sync::Arc::new(Sqlite::in_memory(ambient.clone()).unwrap()), ambient);
+                let db = Db::new(crate::database(ambient.clone()), ambient);
                 db.backend().migrate(&Schema::new(COLLECTIONS.iter().copied()).unwrap()).await.unwrap();
                 (db, None)
             }
@@ -62,6 +61,11 @@ impl World {
 
     pub(crate) fn days_pass(&self, days: u64) {
         self.minutes_pass(days * 24 * 60);
+    }
+
+    /// What is listed after this is as up to date as the store ever is: to be waited for before a test lists what it wrote.
+    pub(crate) async fn listings_catch_up(&self) {
+        tokio::time::sleep(crate::LAG).await;
     }
 
     pub(crate) fn anyone(&self) -> Context {
@@ -124,6 +128,7 @@ impl World {
     }
 
     pub(crate) async fn entries(&self, filter: &AuditFilter) -> Vec<AuditEntry> {
+        self.listings_catch_up().await;
         self.identity.audit().list(&self.system(), filter, &PageRequest::first(1000)).await.unwrap().items
     }
 
@@ -170,22 +175,3 @@ pub(crate) fn registration(email: &str) -> Registration {
 pub(crate) fn login(email: &str, password: &str) -> LoginRequest {
     LoginRequest { email: email.parse().unwrap(), password: Secret::new(password), device_name: None }
 }
-
-/// Makes a test of `async fn name(world: World)` on each backend. For what is decided by the database: races above all.
-macro_rules! on_every_backend {
-    ($($name:ident),+ $(,)?) => {
-        mod on_sqlite { $crate::world::on_every_backend!(@ Sqlite $($name),+); }
-        mod on_postgres { $crate::world::on_every_backend!(@ Postgres $($name),+); }
-        mod on_dynamodb { $crate::world::on_every_backend!(@ DynamoDb $($name),+); }
-    };
-    (@ $backend:ident $($name:ident),+) => {
-        $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-            async fn $name() {
-                super::$name(crate::world::World::on(switchyard_harness::store::Backend::$backend).await).await;
-            }
-        )+
-    };
-}
-
-pub(crate) use on_every_backend;
