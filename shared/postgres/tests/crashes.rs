@@ -334,6 +334,8 @@ async fn a_number_that_another_transaction_has_after_a_crash_is_no_proof_of_a_co
     // Nobody finds out what has become of it before another transaction has its number.
     proxy.set_open(false);
     server.crash_one_process().await;
+    // Until the server has noticed, it would go on counting.
+    until(async || client.is_closed()).await;
     until(async || {
         let Ok(client) = server.client().await else { return false };
         let next = client.query_one("select pg_current_xact_id()::text::bigint", &[]).await;

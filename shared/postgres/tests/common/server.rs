@@ -1,7 +1,9 @@
 //! A PostgreSQL of a test's own, which may be crashed.
 
+use std::net::TcpListener;
 use std::process::{Command, Output};
 
+use switchyard_ambient::Ambient;
 use tokio_postgres::{Client, NoTls};
 
 const SERVERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../local/servers");
@@ -9,12 +11,14 @@ const SERVERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../local/servers"
 /// A server that ends with the test that started it.
 pub struct Server {
     state: tempfile::TempDir,
+    port: u16,
     pub url: String,
 }
 
 impl Server {
     pub async fn start() -> Self {
-        let mut server = Self { state: tempfile::tempdir().expect("a folder is made"), url: String::new() };
+        let state = tempfile::tempdir().expect("a folder is made");
+        let mut server = Self { state, port: free_port(), url: String::new() };
         server.run("start").await;
         let variables = server.run("env").await;
         let url = variables.trim().strip_prefix("export TEST_POSTGRES_URL=");
@@ -57,7 +61,7 @@ impl Server {
         command
             .args([name, "postgres"])
             .env("TEST_SERVERS_DIR", self.state.path())
-            .env_remove("TEST_POSTGRES_PORT");
+            .env("TEST_POSTGRES_PORT", self.port.to_string());
         command
     }
 }
@@ -66,6 +70,15 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.command("stop").output();
     }
+}
+
+/// A port that nothing listens on; not one of those that the system gives to connections, which could have it while the
+/// server is down.
+fn free_port() -> u16 {
+    let ambient = Ambient::system();
+    let ports = std::iter::repeat_with(|| 20_000 + u16::from_le_bytes(ambient.bytes()) % 10_000);
+    let mut free = ports.filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    free.next().expect("one of ten thousand ports is free")
 }
 
 fn text_of(output: Output) -> String {
