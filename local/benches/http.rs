@@ -1,8 +1,8 @@
-//! What the HTTP API costs: `GET /api/v1/users/{id}`, signed in, on PostgreSQL, beside a bare axum handler that checks
-//! the same token and runs the same query.
+//! What the HTTP API costs: `GET /api/v1/users/{id}`, signed in, on PostgreSQL, beside a bare axum handler and beside an
+//! Express server, which check the same token and run the same query.
 //!
-//! `cargo bench -p switchyard-local --bench http`, after `eval "$(local/servers env)"`. Both are processes of their
-//! own, compiled alike, loaded in turns by the same client over the same number of connections.
+//! `cargo bench -p switchyard-local --bench http`, after `eval "$(local/servers env)"`; needs Node.js too. All are
+//! processes of their own, loaded in turns by the same client over the same number of connections.
 
 #[path = "support/compare.rs"]
 mod compare;
@@ -11,11 +11,12 @@ mod http;
 
 use std::fs::File;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
@@ -65,24 +66,44 @@ async fn compare() -> anyhow::Result<()> {
     let id = signed_in["user"]["id"].as_str().context("a user has an id")?;
     let keys: Value = reqwest::get(format!("{}/.well-known/jwks.json", ours.base_url)).await?.json().await?;
 
-    let mut command = Command::new(std::env::current_exe()?);
-    command.env("YARDSTICK", keys["keys"][0].to_string()).env("DATABASE_URL", &store.database_url);
-    let yardstick =
-        Process::serve_with_log(command, File::create(data.path().join("yardstick.log"))?).await?;
+    let bare = Command::new(std::env::current_exe()?);
+    let mut express = Command::new("node");
+    express.arg(install_express()?.join("server.js")).env("NODE_ENV", "production");
+    let yardstick = async |mut command: Command, log| {
+        command.env("YARDSTICK", keys["keys"][0].to_string()).env("DATABASE_URL", &store.database_url);
+        Process::serve_with_log(command, File::create(data.path().join(log))?).await
+    };
+    let (bare, express) = (yardstick(bare, "bare.log").await?, yardstick(express, "express.log").await?);
 
     let request = |process: &Process| {
         let host = process.base_url.trim_start_matches("http://");
         format!("GET /api/v1/users/{id} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n")
     };
-    let (our_load, yardstick_load) =
-        (Load::new(&ours, request(&ours)).await?, Load::new(&yardstick, request(&yardstick)).await?);
+    let our_load = Load::new(&ours, request(&ours)).await?;
+    let bare_load = Load::new(&bare, request(&bare)).await?;
+    let express_load = Load::new(&express, request(&express)).await?;
     Comparison::new("GET /api/v1/users/{id}", "bare axum handler, same query and token check", 0.85)
-        .run(|| our_load.round(), || yardstick_load.round())
+        .run(|| our_load.round(), || bare_load.round())
         .await?;
-    for (name, process) in [("switchyard", &ours), ("bare handler", &yardstick)] {
-        println!("resident memory of {name}: {:.1} MB", resident_megabytes(process.id())?);
+    Comparison::new("GET /api/v1/users/{id}", "Express, pg and jsonwebtoken, a process for each core", 6.0)
+        .run(|| our_load.round(), || express_load.round())
+        .await?;
+    for (name, process) in [("switchyard", &ours), ("the bare handler", &bare)] {
+        println!("resident memory of {name}: {:.1} MB", process.megabytes()?);
     }
     Ok(())
+}
+
+/// The folder of the Express server, with what it needs.
+fn install_express() -> anyhow::Result<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/express");
+    if !folder.join("node_modules").exists() {
+        let mut npm = Command::new("npm");
+        npm.args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder);
+        let status = npm.status().context("npm is missing: install Node.js 20 or later")?;
+        anyhow::ensure!(status.success(), "npm could not install what Express needs");
+    }
+    Ok(folder)
 }
 
 struct Load {
@@ -102,16 +123,10 @@ impl Load {
 
     async fn round(&self) -> anyhow::Result<compare::Round> {
         tasks(CONNECTIONS, |task| async move {
-            self.connections[task].lock().await.get(self.request.as_bytes()).await
+            self.connections[task].lock().await.get(self.request.as_bytes()).await.map(drop)
         })
         .await
     }
-}
-
-fn resident_megabytes(process: u32) -> anyhow::Result<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("a process has a size")?;
-    Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
 }
 
 struct Yardstick {
@@ -152,7 +167,7 @@ async fn serve_yardstick() -> anyhow::Result<()> {
 
 async fn get_user(
     State(state): State<Arc<Yardstick>>,
-    Path(id): Path<String>,
+    axum::extract::Path(id): axum::extract::Path<String>,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, StatusCode> {
     let token = headers

@@ -20,8 +20,8 @@ impl Connection {
         Ok(Self { stream, buffer: Vec::with_capacity(16 * 1024) })
     }
 
-    /// Sends a request and reads the whole answer, which must be a 200 with a length.
-    pub(crate) async fn get(&mut self, request: &[u8]) -> anyhow::Result<()> {
+    /// Sends a request and reads the whole answer, which must be a 200 with a length: its body.
+    pub(crate) async fn get(&mut self, request: &[u8]) -> anyhow::Result<&[u8]> {
         self.stream.write_all(request).await?;
         self.buffer.clear();
         loop {
@@ -45,7 +45,7 @@ impl Connection {
                     "the answer was cut short"
                 );
             }
-            return Ok(());
+            return Ok(&self.buffer[head + 4..]);
         }
     }
 }

@@ -99,6 +99,14 @@ impl Process {
         self.child.id()
     }
 
+    /// The memory it has in use: its resident set.
+    pub fn megabytes(&self) -> anyhow::Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = line.context("a process has a size")?;
+        Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
+    }
+
     /// Asks it to end (SIGTERM) and waits until it has: its exit code.
     pub fn terminate(&mut self) -> anyhow::Result<Option<i32>> {
         let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;

@@ -1,0 +1,203 @@
+//! What many users cost: the same requests to a server with a thousand of them and to one with a million, in turns; how
+//! long their import takes; how much room they need; and what the ten-thousandth page of a list takes beside the first.
+//!
+//! `cargo bench -p switchyard-local --bench scale -- sqlite 1000000`, or `-- postgres 1000000`, after
+//! `eval "$(local/servers env)"`.
+
+#[path = "support/http.rs"]
+mod http;
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use http::Connection;
+use serde_json::{Value, json};
+use switchyard_harness::process::Process;
+use switchyard_harness::store::{Backend, Store};
+use tempfile::TempDir;
+
+const FEW: u64 = 1_000;
+const MANY: u64 = 1_000_000;
+const ADMIN: [(&str, &str); 2] =
+    [("ADMIN_EMAIL", "admin@example.org"), ("ADMIN_PASSWORD", "nine violet anchors hum")];
+/// Each request is made so many times on either side.
+const TIMES: usize = 201;
+/// As long as a page can be: a million users are ten thousand of them.
+const PAGE: usize = 100;
+
+/// Each fills its page among few as among many, so that equal answers are compared.
+const REQUESTS: &[(&str, &str)] = &[
+    ("the latest 20", "/api/v1/users?limit=20"),
+    ("the earliest 20", "/api/v1/users?limit=20&sort=created_at"),
+    ("20 with a role", "/api/v1/users?limit=20&role=merchant"),
+    ("20 in a state", "/api/v1/users?limit=20&status=active"),
+    (
+        "20 of a time",
+        "/api/v1/users?limit=20&created_from=2023-01-01T01:00:00Z&created_to=2023-01-01T02:00:00Z",
+    ),
+    ("5 by a word", "/api/v1/users?limit=5&q=grace"),
+    ("5 by the beginning of a word", "/api/v1/users?limit=5&q=gra"),
+    ("1 by two words", "/api/v1/users?limit=1&q=grace%20mensah"),
+    ("1 by address", "/api/v1/users?limit=1&q=person-0000007%40example.org"),
+    ("counts", "/api/v1/users/stats"),
+];
+
+/// A server with users.
+struct Site {
+    store: Store,
+    directory: TempDir,
+    server: Process,
+    token: String,
+    connection: Connection,
+}
+
+impl Site {
+    async fn with_users(backend: Backend, users: u64) -> anyhow::Result<Self> {
+        let store = Store::fresh(backend).await?;
+        let directory = tempfile::tempdir()?;
+        import(&store, directory.path(), users)?;
+        let mut command = program(&store, directory.path());
+        command.envs([("RATE_LIMIT", "off"), ("RATE_LIMIT_USER", "off")]);
+        let server = Process::serve_with_log(command, File::create(directory.path().join("log"))?).await?;
+        let [(_, email), (_, password)] = ADMIN;
+        let login = reqwest::Client::new().post(format!("{}/api/v1/auth/login", server.base_url));
+        let login = login.json(&json!({"email": email, "password": password}));
+        let signed_in: Value = login.send().await?.error_for_status()?.json().await?;
+        let token = signed_in["access_token"].as_str().context("a log-in gives a token")?.to_owned();
+        let address: SocketAddr = server.base_url.trim_start_matches("http://").parse()?;
+        let connection = Connection::open(address).await?;
+        Ok(Self { store, directory, server, token, connection })
+    }
+
+    async fn get(&mut self, path: &str) -> anyhow::Result<&[u8]> {
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\r\n", self.token);
+        self.connection.get(request.as_bytes()).await
+    }
+
+    async fn time(&mut self, path: &str) -> anyhow::Result<Duration> {
+        let start = Instant::now();
+        self.get(path).await?;
+        Ok(start.elapsed())
+    }
+
+    /// The path of the last page, and how manyth it is.
+    async fn last_page(&mut self) -> anyhow::Result<(String, u64)> {
+        let (mut path, mut number) = (first_page(), 1);
+        loop {
+            let page: Value = serde_json::from_slice(self.get(&path).await?)?;
+            let full = page["data"].as_array().is_some_and(|users| users.len() == PAGE);
+            let Some(cursor) = page["pagination"]["next_cursor"].as_str().filter(|_| full) else { break };
+            let next = format!("{}&cursor={cursor}", first_page());
+            // The admin makes the last page a page of one: what is compared is the last full one.
+            let after: Value = serde_json::from_slice(self.get(&next).await?)?;
+            if after["data"].as_array().is_none_or(|users| users.len() < PAGE) {
+                break;
+            }
+            (path, number) = (next, number + 1);
+        }
+        Ok((path, number))
+    }
+
+    async fn megabytes(&self) -> anyhow::Result<f64> {
+        let Some(file) = self.store.database_url.strip_prefix("sqlite:") else {
+            let (client, connection) =
+                tokio_postgres::connect(&self.store.database_url, tokio_postgres::NoTls).await?;
+            tokio::spawn(connection);
+            let tables = "SELECT sum(pg_total_relation_size(oid))::float8 FROM pg_class \
+                          WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'";
+            return Ok(client.query_one(tables, &[]).await?.get::<_, f64>(0) / 1e6);
+        };
+        #[expect(clippy::cast_precision_loss, reason = "a size")]
+        let bytes = std::fs::metadata(file)?.len() as f64;
+        Ok(bytes / 1e6)
+    }
+}
+
+fn first_page() -> String {
+    format!("/api/v1/users?limit={PAGE}")
+}
+
+fn program(store: &Store, directory: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_switchyard"));
+    command.current_dir(directory).envs(store.environment()).envs(ADMIN);
+    command
+}
+
+fn import(store: &Store, directory: &Path, users: u64) -> anyhow::Result<()> {
+    let file = directory.join("users.ndjson");
+    let mut sample = program(store, directory);
+    sample.args(["sample", &users.to_string()]).stdout(File::create(&file)?);
+    ensure!(sample.status()?.success(), "the sample is written");
+    let mut load = program(store, directory);
+    let start = Instant::now();
+    load.arg("load").arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
+    ensure!(load.status()?.success(), "the sample is imported");
+    let took = start.elapsed().as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "a rate")]
+    let rate = users as f64 / took;
+    println!("imported {users} users in {took:.1} s ({rate:.0}/s)");
+    Ok(())
+}
+
+fn median(mut times: Vec<Duration>) -> f64 {
+    times.sort();
+    times[times.len() / 2].as_secs_f64() * 1e3
+}
+
+fn print_row(what: &str, one: Vec<Duration>, other: Vec<Duration>, budget: f64) {
+    let (one, other) = (median(one), median(other));
+    let ratio = other / one;
+    let short = if ratio > budget { " (SHORT)" } else { "" };
+    println!("| {what} | {one:.2} ms | {other:.2} ms | {ratio:.2}{short} | {budget} |");
+}
+
+async fn run(backend: Backend, many: u64) -> anyhow::Result<()> {
+    let mut few = Site::with_users(backend, FEW).await?;
+    let mut site = Site::with_users(backend, many).await?;
+    println!("on disk: {:.0} MB, {:.0} MB\n", few.megabytes().await?, site.megabytes().await?);
+
+    println!("| request | of {FEW} users | of {many} users | ratio | budget |\n|---|---|---|---|---|");
+    for (what, path) in REQUESTS {
+        let (mut one, mut other) = (Vec::new(), Vec::new());
+        for time in 0..TIMES + 10 {
+            let pair = (few.time(path).await?, site.time(path).await?);
+            if time >= 10 {
+                one.push(pair.0);
+                other.push(pair.1);
+            }
+        }
+        print_row(what, one, other, 1.2);
+    }
+
+    let (last, number) = site.last_page().await?;
+    let (mut one, mut other) = (Vec::new(), Vec::new());
+    for _ in 0..TIMES {
+        one.push(site.time(&first_page()).await?);
+        other.push(site.time(&last).await?);
+    }
+    print_row(&format!("of {many}: page 1, page {number}"), one, other, 1.1);
+    println!(
+        "\nmemory of the servers: {:.1} MB, {:.1} MB",
+        few.server.megabytes()?,
+        site.server.megabytes()?
+    );
+    drop((few.directory, site.directory));
+    Ok(())
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let backend = match arguments.first().map(String::as_str) {
+        None | Some("sqlite") => Backend::Sqlite,
+        Some("postgres") => Backend::Postgres,
+        Some(other) => anyhow::bail!("say sqlite or postgres, not `{other}`"),
+    };
+    let many = arguments.get(1).map_or(Ok(MANY), |count| count.parse())?;
+    tokio::runtime::Runtime::new()?.block_on(run(backend, many))
+}
