@@ -45,6 +45,12 @@ impl Ambient {
         Self::new(SystemClock, SystemRandomness)
     }
 
+    /// The same clock with other randomness.
+    #[must_use]
+    pub fn with_randomness(&self, randomness: impl Randomness) -> Self {
+        Self { clock: Arc::clone(&self.clock), randomness: Arc::new(randomness) }
+    }
+
     /// The present time, to the microsecond.
     pub fn now(&self) -> Timestamp {
         self.clock.now()

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use switchyard_ambient::Ambient;
 use switchyard_identity::{AccountError, Actor, COLLECTIONS, Identity, IdentitySettings, InstallError};
 use switchyard_runtime::{Environment, Platform, Runtime, RuntimeError, Settings, SettingsError};
 use utoipa_axum::router::OpenApiRouter;
@@ -36,11 +37,17 @@ impl Program {
     /// Reads the settings from the environment and opens the database. A server also brings the database to what this
     /// version needs, and makes the first admin; on Lambda that is for the deployment to do, once and not at every start.
     pub async fn start() -> Result<Self, StartError> {
+        Self::start_with(Ambient::system()).await
+    }
+
+    /// As [`start`](Self::start), with another clock and other randomness than the machine's: for a test that replays
+    /// requests.
+    pub async fn start_with(ambient: Ambient) -> Result<Self, StartError> {
         let (settings, identity_settings) = Environment::of_process().read(|environment| {
             let (settings, identity) = (Settings::read(environment), IdentitySettings::read(environment));
             Some((settings?, identity?))
         })?;
-        let runtime = Runtime::start(settings).await?;
+        let runtime = Runtime::start_with(settings, ambient).await?;
         let identity = Identity::new(runtime.db().clone(), identity_settings);
         let program = Self { runtime, identity };
         if program.runtime.settings().platform == Platform::Server {

@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use switchyard_ambient::Ambient;
+use switchyard_ambient::{Ambient, SystemRandomness};
 use switchyard_api::{Api, Authenticator, COLLECTIONS, serve_api};
 use switchyard_database::{Collection, Database, Db, Schema};
 use tokio::net::TcpListener;
@@ -61,13 +61,21 @@ pub enum RuntimeError {
 impl Runtime {
     /// Starts to log, and opens the database.
     pub async fn start(settings: Settings) -> Result<Self, RuntimeError> {
+        Self::start_with(settings, Ambient::system()).await
+    }
+
+    /// As [`start`](Self::start), with another clock and other randomness than the machine's: for a test that replays
+    /// requests. No setting leads here.
+    pub async fn start_with(settings: Settings, ambient: Ambient) -> Result<Self, RuntimeError> {
         logs::start(&settings.log);
-        let ambient = Ambient::system();
         let metrics = match &settings.platform {
             Platform::Server => Metrics::in_process()?,
             Platform::Lambda { function } => Metrics::embedded(function.clone(), ambient.clone()),
         };
-        let database = metrics.time(connect(&settings.database_url, &ambient).await?);
+        // What a database draws for itself, pauses and tokens of its protocol, nobody sees; but a server that two programs
+        // share must be able to tell them apart, also when a replay has both draw the same.
+        let of_database = ambient.with_randomness(SystemRandomness);
+        let database = metrics.time(connect(&settings.database_url, &of_database).await?);
         if matches!(settings.platform, Platform::Lambda { .. }) {
             warm_up(&*database).await;
         }
