@@ -33,11 +33,12 @@ impl IdempotencyKey {
         let mut lines = headers.get_all(IDEMPOTENCY_KEY).iter();
         let Some(line) = lines.next() else { return Ok(None) };
         let invalid = || ApiError::invalid("Idempotency-Key", "must be 1 to 255 visible ASCII characters");
-        if lines.next().is_some() {
-            return Err(ApiError::invalid("Idempotency-Key", "must be given once"));
-        }
         let text = line.to_str().map_err(|_| invalid())?.trim();
         let key = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
+        // A gateway may have made one line of two (RFC 9110 §5.3), so a comma divides keys.
+        if lines.next().is_some() || key.contains(',') {
+            return Err(ApiError::invalid("Idempotency-Key", "must be given once, without a comma"));
+        }
         if (1..=MAX_KEY_BYTES).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()) {
             Ok(Some(Self(key.to_owned())))
         } else {
@@ -50,7 +51,7 @@ impl IdempotencyKey {
             .schema_type(Type::String)
             .min_length(Some(1))
             .max_length(Some(MAX_KEY_BYTES))
-            .pattern(Some("^[!-~]+$"))
+            .pattern(Some("^[!-+\\--~]+$"))
             .examples(["0190a5f4-6f0e-7cc4-8a5e-5d9c0b1f3f55"]);
         ParameterBuilder::new()
             .name("Idempotency-Key")
@@ -104,6 +105,8 @@ mod tests {
     fn a_key_that_is_none_is_refused() {
         assert!(key(&[""]).unwrap_err().contains("must be 1 to 255 visible ASCII characters"));
         assert!(key(&["a b"]).is_err());
-        assert!(key(&["a", "b"]).unwrap_err().contains("must be given once"));
+        for two in [&["a", "b"][..], &["a,b"], &["\"a\", \"b\""]] {
+            assert!(key(two).unwrap_err().contains("must be given once, without a comma"));
+        }
     }
 }
