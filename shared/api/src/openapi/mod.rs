@@ -6,7 +6,7 @@ mod examples;
 mod headers;
 mod references;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use axum::http::StatusCode;
 use utoipa::openapi::header::Header;
@@ -14,7 +14,7 @@ use utoipa::openapi::path::{Operation, Parameter, ParameterIn, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{OpenApi, Ref, RefOr, Required, Response, ResponseBuilder};
 
-use crate::rate_limit::is_limited_by_address;
+use crate::rate_limit::{CountedBy, is_limited_by_address};
 use crate::{ErrorCode, IdempotencyKey};
 
 pub use errors::error_responses;
@@ -50,23 +50,29 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
     document
 }
 
-/// The operations whose callers are counted by address: their methods, by the patterns of their paths.
-pub(crate) fn operations_limited_by_address(document: &OpenApi) -> HashMap<String, HashSet<&'static str>> {
-    let mut limited: HashMap<String, HashSet<_>> = HashMap::new();
-    for (path, item) in &document.paths.paths {
-        for (method, operation) in operations(item) {
-            if is_limited_by_address(operation) {
-                limited.entry(path.clone()).or_default().insert(method);
-            }
-        }
+/// By what the callers of each operation are counted: by the patterns of paths, then by methods.
+pub(crate) type CountedOperations = HashMap<String, HashMap<&'static str, CountedBy>>;
+
+/// Reads out of a document by what callers are counted.
+pub(crate) fn counted_operations(document: &OpenApi) -> CountedOperations {
+    let paths = document.paths.paths.iter();
+    let by_method =
+        |item| operations(item).map(|(method, operation)| (method, counted_by(operation))).collect();
+    paths.map(|(path, item)| (path.clone(), by_method(item))).collect()
+}
+
+fn counted_by(operation: &Operation) -> CountedBy {
+    CountedBy {
+        address: is_limited_by_address(operation),
+        user: operation.security.as_deref().and_then(permissions).is_some(),
     }
-    limited
 }
 
 fn complete_operation(method: &str, operation: &mut Operation) {
     let permissions: Option<Vec<String>> = operation.security.as_deref().and_then(permissions);
     let signed_in = permissions.is_some();
-    let limited = signed_in || is_limited_by_address(operation);
+    let CountedBy { address, user } = counted_by(operation);
+    let limited = address || user;
     let places: Vec<ParameterIn> =
         parameters(operation).map(|parameter| parameter.parameter_in.clone()).collect();
     let in_path = places.contains(&ParameterIn::Path);

@@ -1,7 +1,9 @@
 //! Rate limits, counted in the shared store.
 //!
-//! A signed-in user is counted on every route (`RATE_LIMIT_USER`), a client's address on the routes that are marked
-//! with [`limited_by_address`] (`RATE_LIMIT`): those where a stranger could guess passwords and codes.
+//! A signed-in user is counted on every operation that is for signed-in users (`RATE_LIMIT_USER`), a client's address on
+//! the routes that are marked with [`limited_by_address`] (`RATE_LIMIT`): those where a stranger could guess passwords and
+//! codes. What has neither, such as a health check or an unknown address, is counted nowhere: the function that answers it
+//! may know no users.
 //!
 //! **When the store does not answer**, a user's request goes on: whatever the limit protects needs the same store. A
 //! request that is counted by address is refused with 503, since otherwise whoever slows the store down could guess
@@ -58,6 +60,15 @@ fn operations_mut(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch].into_iter().flatten()
 }
 
+/// By what the callers of an operation are counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CountedBy {
+    /// By the client's address.
+    pub(crate) address: bool,
+    /// By the user, if one is signed in.
+    pub(crate) user: bool,
+}
+
 /// Counts a request under every limit that it falls under.
 ///
 /// # Errors
@@ -67,16 +78,16 @@ pub(crate) async fn count(
     api: &Api,
     caller: &Authentication,
     address: Option<IpAddr>,
-    by_address: bool,
+    by: CountedBy,
 ) -> (Vec<Verdict>, ApiResult<()>) {
     let mut verdicts = Vec::new();
-    if by_address {
+    if by.address {
         match api.address_limiter.count(api.db(), &network_of(address)).await {
             Ok(verdict) => verdicts.extend(verdict),
             Err(fault) => return (verdicts, Err(fault.into())),
         }
     }
-    if let Some(caller) = caller.caller() {
+    if let Some(caller) = caller.caller().filter(|_| by.user) {
         match api.user_limiter.count(api.db(), &caller.user_id.to_string()).await {
             Ok(verdict) => verdicts.extend(verdict),
             Err(fault) => tracing::warn!(cause = %fault, "a request could not be counted"),

@@ -1,4 +1,3 @@
-use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,14 +14,15 @@ use crate::caller::Authentication;
 use crate::context::{RequestContext, extension};
 use crate::error::render;
 use crate::idempotency::{Scope, is_keyed, run_once};
+use crate::openapi::CountedOperations;
 use crate::precondition::Known;
-use crate::{ApiError, ApiResult, ErrorCode, rate_limit};
+use crate::rate_limit::{self, CountedBy};
+use crate::{ApiError, ApiResult, ErrorCode};
 
 #[derive(Clone)]
 pub(super) struct Gate {
     pub(super) api: Arc<Api>,
-    /// The operations whose callers are counted by address: their methods, by the patterns of their paths.
-    pub(super) limited: Arc<HashMap<String, HashSet<&'static str>>>,
+    pub(super) counted: Arc<CountedOperations>,
 }
 
 /// Who asked, for the log line of the request.
@@ -51,9 +51,8 @@ impl Gate {
         let caller = Authentication::of(request.headers(), &*api.authenticator).await;
         let user_id = caller.caller().map(|caller| caller.user_id);
         let route = request.extensions().get::<MatchedPath>().cloned();
-        let limited = route.as_ref().and_then(|route| self.limited.get(route.as_str()));
-        let by_address = limited.is_some_and(|methods| methods.contains(request.method().as_str()));
-        let (verdicts, counted) = rate_limit::count(api, &caller, context.client_address, by_address).await;
+        let by = self.counted_by(route.as_ref(), request.method());
+        let (verdicts, counted) = rate_limit::count(api, &caller, context.client_address, by).await;
 
         let keyed = request.method() == Method::POST && is_keyed(&request) && !caller.is_refused();
         request.extensions_mut().insert(caller);
@@ -76,6 +75,13 @@ impl Gate {
             response.extensions_mut().insert(AskedBy(user_id));
         }
         response
+    }
+
+    fn counted_by(&self, route: Option<&MatchedPath>, method: &Method) -> CountedBy {
+        let methods = route.and_then(|route| self.counted.get(route.as_str()));
+        // A HEAD is answered by the operation of GET.
+        let method = if method == Method::HEAD { Method::GET } else { method.clone() };
+        methods.and_then(|methods| methods.get(method.as_str())).copied().unwrap_or_default()
     }
 }
 

@@ -1,9 +1,10 @@
 use std::time::Duration;
 
+use axum::http::Method;
 use serde_json::json;
 use switchyard_api::ApiSettings;
 
-use crate::harness::{Answer, Ask, START, TestApi, assert_error, get, post};
+use crate::harness::{Answer, Ask, START, TestApi, ask, assert_error, get, post};
 
 fn login(address: &str) -> Ask {
     post("/login").at_address(address).json(json!({ "email": "a", "password": "wrong" }))
@@ -78,15 +79,26 @@ async fn routes_that_are_not_marked_are_not_counted_by_address() {
 }
 
 #[tokio::test]
-async fn a_user_is_counted_on_every_route() {
+async fn a_user_is_counted_on_every_operation_for_users() {
     let api = TestApi::with(limits("off", "3/1m")).await;
-    for (path, left) in [("/whoami", 2), ("/notes", 1), ("/text/1", 0)] {
+    for (path, left) in [("/whoami", 2), ("/notes", 1), ("/whoami", 0)] {
         let answer = api.send(get(path).bearer("ada")).await;
         assert_eq!((answer.status.as_u16(), remaining(&answer)), (200, left));
     }
     assert_error(&api.send(get("/whoami").bearer("ada")).await, 429, "RATE_LIMITED");
     assert_eq!(api.send(get("/whoami").bearer("bob")).await.status, 200);
     assert_eq!(api.send(get("/whoami")).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_user_is_counted_nowhere_else() {
+    let api = TestApi::with(limits("off", "1/1m")).await;
+    assert_eq!(remaining(&api.send(ask(Method::HEAD, "/whoami").bearer("ada")).await), 0);
+    assert_error(&api.send(get("/whoami").bearer("ada")).await, 429, "RATE_LIMITED");
+    for (request, status) in [(get("/text/1"), 200), (get("/nothing"), 404), (post("/whoami"), 405)] {
+        let answer = api.send(request.bearer("ada")).await;
+        assert_eq!((answer.status.as_u16(), answer.has_header("ratelimit")), (status, false));
+    }
 }
 
 #[tokio::test]

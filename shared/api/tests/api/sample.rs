@@ -294,7 +294,8 @@ async fn pay(
 }
 
 /// Says who asks.
-#[utoipa::path(get, path = "/whoami", tag = "auth", responses((status = 200, body = Value)))]
+#[utoipa::path(get, path = "/whoami", tag = "auth", security((), ("bearer" = [])),
+    responses((status = 200, body = Value)))]
 async fn whoami(MaybeCaller(caller): MaybeCaller, context: RequestContext) -> Json<Value> {
     Json(json!({
         "user_id": caller.map(|caller| caller.user_id.to_string()),
