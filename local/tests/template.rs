@@ -1,15 +1,15 @@
 //! The deployment template against the code: its tables are those of the declared collections, its routes those of the
 //! routers.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use axum::http::Method;
 use serde_json::Value;
 use switchyard_harness::process;
+use switchyard_harness::template::Routes;
 
 fn project_file(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
@@ -29,44 +29,12 @@ fn the_tables_of_the_template_are_those_of_the_declared_collections() {
     assert_eq!(written, template, "write it anew with UPDATE_SNAPSHOTS=1, or with `cargo run -- tables`");
 }
 
-/// Path patterns in the template, with the function that each leads to.
-fn template_routes() -> BTreeMap<String, String> {
-    let template = fs::read_to_string(project_file("template.yaml")).unwrap();
-    let mut function = String::new();
-    let mut routes = BTreeMap::new();
-    for line in template.lines() {
-        if let Some(name) = line.strip_prefix("  ").and_then(|line| line.strip_suffix("Function:")) {
-            function = name.to_owned();
-        }
-        if let Some(path) = line.trim().strip_prefix("Path: ") {
-            assert_eq!(routes.insert(path.to_owned(), function.clone()), None, "{path} is routed twice");
-        }
-    }
-    routes
-}
-
-/// The pattern that API Gateway takes for a path: the exact one, else the longest `{proxy+}` above it.
-fn pattern_of(path: &str, routes: &BTreeMap<String, String>) -> Option<String> {
-    if routes.contains_key(path) {
-        return Some(path.to_owned());
-    }
-    let mut above = path;
-    while let Some((parent, _)) = above.rsplit_once('/') {
-        let pattern = format!("{parent}/{{proxy+}}");
-        if routes.contains_key(&pattern) {
-            return Some(pattern);
-        }
-        above = parent;
-    }
-    None
-}
-
 #[test]
 fn every_operation_is_routed_to_the_function_that_has_it() {
     let document: Value =
         serde_json::from_str(&fs::read_to_string(project_file("functions/system/openapi.json")).unwrap())
             .unwrap();
-    let routes = template_routes();
+    let routes = Routes::read().unwrap();
     let mut used = BTreeSet::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         let tag =
@@ -76,12 +44,12 @@ fn every_operation_is_routed_to_the_function_that_has_it() {
             "system" => "System", // by the route that takes everything else
             _ => "Users",
         };
-        let pattern = pattern_of(path, &routes);
-        let function = pattern.as_ref().map_or("System", |pattern| &routes[pattern]);
+        // A method that a path does not have is answered by the function that has the path, too.
+        let function = routes.function_of(&Method::TRACE, path);
         assert_eq!(function, expected, "{path} leads to the wrong function");
-        used.extend(pattern);
+        used.extend(routes.pattern_of(path).map(|(pattern, _)| pattern));
     }
-    let unused: Vec<_> = routes.keys().filter(|pattern| !used.contains(*pattern)).collect();
+    let unused: Vec<_> = routes.iter().filter(|(pattern, _)| !used.contains(pattern)).collect();
     assert!(unused.is_empty(), "the template routes what no router has: {unused:?}");
 }
 

@@ -175,10 +175,7 @@ impl App {
 
     /// A request of any method to any path.
     pub fn call(&self, method: Method, path: &str) -> Call {
-        let mut request = Request::new(Body::empty());
-        *request.method_mut() = method;
-        *request.uri_mut() = path.parse().expect("this is a path");
-        Call { service: self.service.clone(), request }
+        Call::new(self.service.clone(), method, path)
     }
 }
 
@@ -201,6 +198,18 @@ pub struct Call {
 }
 
 impl Call {
+    /// A request to `service`.
+    ///
+    /// # Panics
+    ///
+    /// Where `path` cannot be sent.
+    pub fn new(service: axum::Router, method: Method, path: &str) -> Self {
+        let mut request = Request::new(Body::empty());
+        *request.method_mut() = method;
+        *request.uri_mut() = path.parse().expect("this is a path");
+        Self { service, request }
+    }
+
     /// Sends a person's access token.
     #[must_use]
     pub fn by(self, person: &Person) -> Self {

@@ -4,39 +4,25 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::Context as _;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, HeaderName, Request, header};
 use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
+use crate::app::Answer;
 use crate::process::{Process, free_port};
 use crate::required;
+
+/// From where the gateway says that requests come.
+pub const SOURCE_IP: &str = "203.0.113.7";
 
 /// The emulator, with one function in it.
 #[derive(Debug)]
 pub struct Emulator {
     process: Process,
-}
-
-/// What API Gateway would send to its client.
-#[derive(Debug)]
-pub struct Answer {
-    /// The HTTP status.
-    pub status: u16,
-    /// The headers, their names in lower case.
-    pub headers: Vec<(String, String)>,
-    /// The body, decoded where it was sent as base64.
-    pub body: Vec<u8>,
-}
-
-impl Answer {
-    /// The value of a header.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
-    }
-
-    /// The body as JSON; `null` where it is none.
-    pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_default()
-    }
+    client: reqwest::Client,
 }
 
 impl Emulator {
@@ -52,10 +38,10 @@ impl Emulator {
             .envs(environment.iter().cloned());
         let mut process = Process::start(command, format!("http://127.0.0.1:{port}"))?;
         process.wait_until_it_answers("/").await?;
-        Ok(Self { process })
+        Ok(Self { process, client: reqwest::Client::new() })
     }
 
-    /// Sends one HTTP request to the function, as an event of an API Gateway HTTP API (payload format 2.0).
+    /// Sends one HTTP request to the function.
     pub async fn invoke(
         &self,
         method: &str,
@@ -63,33 +49,25 @@ impl Emulator {
         headers: &[(&str, &str)],
         body: &str,
     ) -> anyhow::Result<Answer> {
-        let answer: Value = self.invoke_event(&event(method, path_and_query, headers, body)).await?;
-        let status = answer["statusCode"].as_u64().and_then(|status| status.try_into().ok());
-        let status = status.with_context(|| {
-            format!("the function answered {answer} and printed:\n{}", self.process.output())
-        })?;
-        let mut headers = Vec::new();
-        for field in ["headers", "multiValueHeaders"] {
-            for (name, value) in answer[field].as_object().into_iter().flatten() {
-                let values = value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
-                for value in values {
-                    headers.push((name.to_ascii_lowercase(), value.as_str().unwrap_or_default().to_owned()));
-                }
-            }
+        let mut request = Request::builder().method(method).uri(path_and_query);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
-        headers.dedup();
-        let body = answer["body"].as_str().unwrap_or_default();
-        let body = match answer["isBase64Encoded"].as_bool() {
-            Some(true) => base64::engine::general_purpose::STANDARD.decode(body)?,
-            _ => body.as_bytes().to_vec(),
-        };
-        Ok(Answer { status, headers, body })
+        self.send(&request.body(Bytes::copy_from_slice(body.as_bytes()))?).await
+    }
+
+    /// Sends one HTTP request to the function, as an [`event`], and returns what API Gateway would send to its client.
+    pub async fn send(&self, request: &Request<Bytes>) -> anyhow::Result<Answer> {
+        let answer = self.invoke_event(&event(request)).await?;
+        read_answer(&answer).with_context(|| {
+            format!("the function answered {answer} and printed:\n{}", self.process.output())
+        })
     }
 
     /// Sends one event and returns what the function returned.
     pub async fn invoke_event(&self, event: &Value) -> anyhow::Result<Value> {
         let url = format!("{}/2015-03-31/functions/function/invocations", self.process.base_url);
-        let answer = reqwest::Client::new().post(url).body(event.to_string()).send().await?;
+        let answer = self.client.post(url).body(event.to_string()).send().await?;
         Ok(serde_json::from_slice(&answer.bytes().await?)?)
     }
 
@@ -99,29 +77,59 @@ impl Emulator {
     }
 }
 
-/// An event as in
+fn read_answer(answer: &Value) -> anyhow::Result<Answer> {
+    let status = answer["statusCode"].as_u64().context("there is no status")?.try_into()?;
+    let mut headers = HeaderMap::new();
+    // The gateway sets each header of these, and each cookie in a line of its own.
+    for (name, value) in answer["headers"].as_object().into_iter().flatten() {
+        let value = value.as_str().context("a header is no text")?;
+        headers.append(HeaderName::try_from(name)?, value.parse()?);
+    }
+    for cookie in answer["cookies"].as_array().into_iter().flatten() {
+        headers.append(header::SET_COOKIE, cookie.as_str().context("a cookie is no text")?.parse()?);
+    }
+    let body = answer["body"].as_str().unwrap_or_default();
+    let body = match answer["isBase64Encoded"].as_bool() {
+        Some(true) => STANDARD.decode(body)?,
+        _ => body.as_bytes().to_vec(),
+    };
+    Ok(Answer { status, headers, body: body.into() })
+}
+
+/// A request as an API Gateway HTTP API sends it to a function (payload format 2.0):
 /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>.
-pub fn event(method: &str, path_and_query: &str, headers: &[(&str, &str)], body: &str) -> Value {
-    let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
-    let mut names: serde_json::Map<String, Value> =
-        headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), json!(value))).collect();
-    names.entry("host").or_insert_with(|| json!("api.example.com"));
-    json!({
+///
+/// The path is decoded, lines of one header are joined, cookies have a place of their own, and what is no text is in
+/// base64.
+pub fn event(request: &Request<Bytes>) -> Value {
+    let path = percent_decode_str(request.uri().path()).decode_utf8_lossy();
+    let mut headers = serde_json::Map::new();
+    for name in request.headers().keys().filter(|name| *name != header::COOKIE) {
+        headers.insert(name.to_string(), json!(texts(request.headers(), name).join(",")));
+    }
+    headers.entry("host").or_insert_with(|| json!("api.example.com"));
+    let cookies = texts(request.headers(), &header::COOKIE).join("; ");
+    let cookies: Vec<_> = cookies.split("; ").filter(|cookie| !cookie.is_empty()).collect();
+    let (body, is_encoded) = match std::str::from_utf8(request.body()) {
+        Ok(text) => (text.to_owned(), false),
+        Err(_) => (STANDARD.encode(request.body()), true),
+    };
+    let mut event = json!({
         "version": "2.0",
         "routeKey": "$default",
         "rawPath": path,
-        "rawQueryString": query,
-        "headers": names,
+        "rawQueryString": request.uri().query().unwrap_or_default(),
+        "headers": headers,
         "requestContext": {
             "accountId": "123456789012",
             "apiId": "api",
             "domainName": "api.example.com",
             "domainPrefix": "api",
             "http": {
-                "method": method,
+                "method": request.method().as_str(),
                 "path": path,
                 "protocol": "HTTP/1.1",
-                "sourceIp": "203.0.113.7",
+                "sourceIp": SOURCE_IP,
                 "userAgent": "harness"
             },
             "requestId": "request",
@@ -130,7 +138,18 @@ pub fn event(method: &str, path_and_query: &str, headers: &[(&str, &str)], body:
             "time": "12/Mar/2026:19:03:58 +0000",
             "timeEpoch": 1_773_342_238_000_i64
         },
-        "body": body,
-        "isBase64Encoded": false
-    })
+        "isBase64Encoded": is_encoded
+    });
+    if !cookies.is_empty() {
+        event["cookies"] = json!(cookies);
+    }
+    if !body.is_empty() {
+        event["body"] = json!(body);
+    }
+    event
+}
+
+/// The lines of a header.
+fn texts<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Vec<&'a str> {
+    headers.get_all(name).iter().filter_map(|line| line.to_str().ok()).collect()
 }

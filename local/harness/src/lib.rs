@@ -1,5 +1,5 @@
 //! What the tests stand on: fresh databases on every backend, routes served in the test's process, processes of the real
-//! binaries, the Lambda emulator.
+//! binaries, the Lambda emulator, the routes of the deployment template.
 //!
 //! The servers are real and `local/servers` starts them. One that is not there fails its tests with a sentence; no test
 //! is ever skipped.
@@ -9,6 +9,7 @@ pub mod emulator;
 pub mod identity;
 pub mod process;
 pub mod store;
+pub mod template;
 
 /// The value of a variable that `local/servers env` sets.
 ///

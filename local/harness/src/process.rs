@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ pub struct Process {
     child: Child,
     /// Its address: `http://127.0.0.1:PORT`.
     pub base_url: String,
-    lines: mpsc::Receiver<String>,
+    lines: Mutex<mpsc::Receiver<String>>,
 }
 
 /// A port of 127.0.0.1 on which nothing listens.
@@ -69,7 +69,7 @@ impl Process {
                 }
             });
         }
-        Ok(Self { child, base_url, lines })
+        Ok(Self { child, base_url, lines: Mutex::new(lines) })
     }
 
     /// Waits until `path` is answered at all.
@@ -91,7 +91,8 @@ impl Process {
     /// What it has printed since this was last asked.
     pub fn output(&self) -> String {
         thread::sleep(Duration::from_millis(50)); // the pipes are read by threads of their own
-        self.lines.try_iter().collect::<Vec<_>>().join("\n")
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.try_iter().collect::<Vec<_>>().join("\n")
     }
 
     /// The process's id.
