@@ -1,0 +1,177 @@
+//! A place where requests are answered: the server on a database, or the functions on one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context as _;
+use axum::body::Bytes;
+use axum::http::{HeaderName, Request, header};
+use reqwest::redirect::Policy;
+use switchyard_harness::app::{Answer, PASSWORD};
+use switchyard_harness::emulator::{Emulator, SOURCE_IP};
+use switchyard_harness::identity::identity_environment;
+use switchyard_harness::process::Process;
+use switchyard_harness::store::{Backend, Store};
+use switchyard_harness::template::{EVERYTHING_ELSE, Routes};
+
+use crate::program::{ROLE, SERVER, STEERED_BY};
+
+/// The headers that say how an answer was transported, the only ones that are not compared. HTTP/1.1 needs them (RFC 9110
+/// §6.6.1, §7.6.1, §8.6; RFC 9112 §6.1); to the clients of functions the gateway speaks it.
+///
+/// Nor is it compared how many lines the values of a header take, and in which order headers come: neither has a meaning
+/// (RFC 9110 §5.3).
+pub(crate) const OF_THE_TRANSPORT: [HeaderName; 4] =
+    [header::CONNECTION, header::CONTENT_LENGTH, header::DATE, header::TRANSFER_ENCODING];
+
+/// The first admin of every place.
+pub(crate) const ADMIN: &str = "admin@example.com";
+/// The origin whose pages may call every place.
+pub(crate) const ORIGIN: &str = "https://app.example.com";
+
+/// What a place is told, but for its database.
+fn environment(role: &str, steered_by: &Path) -> Vec<(String, String)> {
+    // All requests say from where they come, since their peers are the gateway here and a socket there.
+    let proxies = format!("127.0.0.1, {SOURCE_IP}");
+    let settings = [
+        (ROLE, role),
+        (STEERED_BY, steered_by.to_str().unwrap()),
+        ("ADMIN_EMAIL", ADMIN),
+        ("ADMIN_PASSWORD", PASSWORD),
+        ("CORS_ORIGINS", ORIGIN),
+        ("LOG", "warn"),
+        ("RATE_LIMIT", "30/15m"),
+        // Of a quota under forty, an instance takes a user's requests out of the store one by one. Of a larger one it
+        // takes several at once, and other instances cannot tell how many of those are left.
+        ("RATE_LIMIT_USER", "39/1m"),
+        ("TRUSTED_PROXIES", &proxies),
+    ];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    settings.into_iter().chain(identity_environment()).collect()
+}
+
+/// Where requests are answered.
+#[derive(Debug)]
+pub(crate) struct Place {
+    /// What runs there and on which database.
+    pub(crate) name: String,
+    programs: Programs,
+    _store: Store,
+}
+
+#[derive(Debug)]
+enum Programs {
+    Server { process: Process, client: reqwest::Client },
+    Functions { routes: Routes, functions: BTreeMap<String, Emulator> },
+}
+
+impl Place {
+    /// The server on a fresh database.
+    pub(crate) async fn server(backend: Backend, steered_by: &Path) -> anyhow::Result<Self> {
+        let store = Store::fresh(backend).await?;
+        let process = start_server(&store, steered_by).await?;
+        // As a client without habits: no other address is asked, nothing is decoded.
+        let client = reqwest::Client::builder().no_proxy().redirect(Policy::none()).build()?;
+        let programs = Programs::Server { process, client };
+        Ok(Self { name: format!("the server on {backend:?}"), programs, _store: store })
+    }
+
+    /// The functions on a fresh database, one process each, which requests reach as the template routes them.
+    pub(crate) async fn functions(backend: Backend, steered_by: &Path) -> anyhow::Result<Self> {
+        let store = Store::fresh(backend).await?;
+        // A deployment prepares the database once; no function does so when it starts.
+        start_server(&store, steered_by).await?.terminate()?;
+        let routes = Routes::read()?;
+        let names: BTreeSet<_> =
+            routes.iter().map(|(_, route)| route.function.as_str()).chain([EVERYTHING_ELSE]).collect();
+        let mut functions = BTreeMap::new();
+        for name in names {
+            let environment = [store.environment(), environment(name, steered_by)].concat();
+            functions.insert(name.to_owned(), Emulator::start(&executable()?, &environment).await?);
+        }
+        let programs = Programs::Functions { routes, functions };
+        Ok(Self { name: format!("the functions on {backend:?}"), programs, _store: store })
+    }
+
+    /// What is answered here.
+    pub(crate) async fn answer(&self, request: &Request<Bytes>) -> anyhow::Result<Answer> {
+        match &self.programs {
+            Programs::Server { process, client } => ask_server(process, client, request).await,
+            Programs::Functions { routes, functions } => {
+                functions[routes.function_of(request.method(), request.uri().path())].send(request).await
+            }
+        }
+    }
+
+    /// What the programs have printed since this was last asked.
+    pub(crate) fn output(&self) -> String {
+        match &self.programs {
+            Programs::Server { process, .. } => process.output(),
+            Programs::Functions { functions, .. } => {
+                functions.values().map(Emulator::output).collect::<Vec<_>>().join("\n")
+            }
+        }
+    }
+}
+
+fn executable() -> anyhow::Result<PathBuf> {
+    std::env::current_exe().context("a process knows its executable")
+}
+
+async fn start_server(store: &Store, steered_by: &Path) -> anyhow::Result<Process> {
+    let mut command = Command::new(executable()?);
+    command.envs(store.environment()).envs(environment(SERVER, steered_by));
+    Process::serve(command).await
+}
+
+async fn ask_server(
+    process: &Process,
+    client: &reqwest::Client,
+    request: &Request<Bytes>,
+) -> anyhow::Result<Answer> {
+    let target = request.uri().path_and_query().context("requests have a target")?;
+    let (mut parts, body) = request.clone().into_parts();
+    parts.uri = format!("{}{target}", process.base_url).parse()?;
+    let request = reqwest::Request::try_from(Request::from_parts(parts, body))?;
+    let sent = request.url();
+    let sent = [sent.path(), sent.query().map(|_| "?").unwrap_or_default(), sent.query().unwrap_or_default()];
+    anyhow::ensure!(
+        sent.concat() == target.as_str(),
+        "the client would ask for {sent:?} instead of {target}"
+    );
+    let answer = client.execute(request).await?;
+    let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+    Ok(Answer { status, headers, body: answer.bytes().await? })
+}
+
+/// What is compared of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Compared {
+    status: u16,
+    headers: BTreeMap<String, Vec<u8>>,
+    body: Bytes,
+}
+
+impl From<&Answer> for Compared {
+    fn from(answer: &Answer) -> Self {
+        let names = answer.headers.keys().filter(|name| !OF_THE_TRANSPORT.contains(name));
+        let lines =
+            |name| answer.headers.get_all(name).iter().map(|line| line.as_bytes()).collect::<Vec<_>>();
+        let headers = names.map(|name| (name.to_string(), lines(name).join(&b", "[..])));
+        Self { status: answer.status, headers: headers.collect(), body: answer.body.clone() }
+    }
+}
+
+/// As HTTP/1.1 writes it.
+impl fmt::Display for Compared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.status)?;
+        for (name, value) in &self.headers {
+            writeln!(f, "{name}: {}", value.escape_ascii())?;
+        }
+        let body = String::from_utf8_lossy(&self.body);
+        write!(f, "\n{}", body.chars().take(4_000).collect::<String>())
+    }
+}

@@ -1,0 +1,134 @@
+//! Registering, signing in, guessing, one's own account.
+
+use std::time::Duration;
+
+use axum::http::header;
+use serde_json::json;
+use switchyard_harness::app::PASSWORD;
+
+use super::{person, place_of, register, sign_in, sign_in_admin};
+use crate::everywhere::Everywhere;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+pub(super) async fn replay(api: &Everywhere) {
+    registrations(api).await;
+    weak_passwords(api).await;
+    guesses(api).await;
+    ones_own_account(api).await;
+    changes_of_password(api).await;
+}
+
+async fn registrations(api: &Everywhere) {
+    let from = place_of(10);
+    let people = [
+        ("Ada@Example.org", "Ada Lovelace", None),
+        ("zoë@example.org", "Zoë 山田 👩‍💻", Some("Zoë's telephone")),
+        ("o'hara+tag@example.co.uk", "Ó Hará, \"Jr.\" <\\>", None),
+        ("browser@example.org", "محمد العلي", Some("web")),
+        ("combining@example.org", "Ame\u{301}lie", Some("")),
+    ];
+    for (email, name, device) in people {
+        let body = json!({"email": email, "password": PASSWORD, "name": name, "device_name": device});
+        let status = if device == Some("") { 400 } else { 201 };
+        api.ask(status, api.post("/auth/register").from(from).json(body)).await;
+    }
+    for email in ["ada@example.org", "ADA@EXAMPLE.ORG", "ZOË@example.org", "zoe\u{308}@example.org"] {
+        let body = json!({"email": email, "password": PASSWORD, "name": "Somebody"});
+        api.ask(409, api.post("/auth/register").from(from).json(body)).await;
+    }
+}
+
+async fn weak_passwords(api: &Everywhere) {
+    for password in
+        ["short", "password1", "12345678", "aaaaaaaaaaaa", "adalovelace", "qwertyuiop", "p@ssw0rd!"]
+    {
+        let body = json!({"email": "weak@example.org", "password": password, "name": "Ada Lovelace"});
+        api.ask(400, api.post("/auth/register").from(place_of(11)).json(body)).await;
+    }
+}
+
+async fn guesses(api: &Everywhere) {
+    let from = place_of(12);
+    let grace = register(api, "Grace", from).await;
+    let guess = |email: &str, password: &str| {
+        api.post("/auth/login").from(from).json(json!({"email": email, "password": password}))
+    };
+    api.ask(200, guess("GRACE@example.com", PASSWORD)).await;
+    for email in [grace.email.as_str(), "nobody@example.com"] {
+        for _ in 0..5 {
+            api.ask(401, guess(email, "wrong")).await;
+        }
+        api.ask(423, guess(email, PASSWORD)).await;
+        api.wait(MINUTE);
+        api.ask(423, guess(email, "")).await;
+    }
+    let admin = sign_in_admin(api, place_of(13)).await;
+    let path = format!("/users/{}", grace.id);
+    let locked = api.ask(200, api.get(&path).by(&admin)).await;
+    api.ask(200, api.get("/users?status=locked").by(&admin)).await;
+    api.wait(15 * MINUTE);
+    let admin = sign_in_admin(api, place_of(13)).await;
+    let again = api.get(&path).by(&admin).header(header::IF_NONE_MATCH, &locked.etag());
+    api.ask(200, again).await; // it is not locked any more
+    api.ask(200, guess(&grace.email, PASSWORD)).await;
+    api.ask(401, guess("nobody@example.com", PASSWORD)).await;
+    for _ in 0..5 {
+        api.ask(401, guess(&grace.email, "wrong again")).await;
+    }
+    api.ask(200, api.post(&format!("{path}/unlock")).by(&admin)).await;
+    api.ask(200, guess(&grace.email, PASSWORD)).await;
+}
+
+async fn ones_own_account(api: &Everywhere) {
+    let from = place_of(14);
+    let ada = register(api, "Hopper", from).await;
+    let me = api.ask(200, api.get("/auth/me").by(&ada)).await;
+    let etag = me.etag();
+    api.ask(304, api.get("/auth/me").by(&ada).header(header::IF_NONE_MATCH, &etag)).await;
+    api.ask(304, api.get("/auth/me").by(&ada).header(header::IF_NONE_MATCH, &format!("\"x\", W/{etag}")))
+        .await;
+    api.ask(200, api.get("/auth/me").by(&ada).header(header::IF_NONE_MATCH, "\"x\"")).await;
+    api.ask(200, api.get("/auth/me").by(&ada).header(header::ACCEPT_ENCODING, "gzip")).await;
+    let renamed = api.patch("/auth/me").by(&ada).if_match(&etag).json(json!({"name": "Grace Hopper"}));
+    let renamed = api.ask(200, renamed).await;
+    api.ask(412, api.patch("/auth/me").by(&ada).if_match(&etag).json(json!({"name": "X"}))).await;
+    // Two lines of one header are one list.
+    let lines = api.patch("/auth/me").by(&ada).if_match("\"x\"").if_match(&renamed.etag());
+    api.ask(200, lines.json(json!({"name": "Rear Admiral Hopper"}))).await;
+    api.ask(200, api.patch("/auth/me").by(&ada).json(json!({}))).await;
+    api.ask(409, api.patch("/auth/me").by(&ada).json(json!({"email": "GRACE@example.com"}))).await;
+    api.ask(200, api.patch("/auth/me").by(&ada).json(json!({"email": "navy@example.com"}))).await;
+    for patch in
+        [json!({"name": null}), json!({"id": "x"}), json!({"email": "x", "name": ""}), json!([]), json!(1)]
+    {
+        api.ask(400, api.patch("/auth/me").by(&ada).json(patch)).await;
+    }
+    sign_in(api, "navy@example.com", from).await;
+    let freed = json!({"email": "hopper@example.com", "password": PASSWORD, "name": "Another"});
+    api.ask(201, api.post("/auth/register").from(from).json(freed)).await;
+}
+
+async fn changes_of_password(api: &Everywhere) {
+    let from = place_of(15);
+    let linus = register(api, "Linus", from).await;
+    let elsewhere = sign_in(api, &linus.email, from).await;
+    let new = "another-passphrase-77";
+    let change = |current: &str, new: &str| {
+        let body = json!({"current_password": current, "new_password": new});
+        api.post("/auth/password-change").by(&linus).json(body)
+    };
+    api.ask(401, change("wrong", new)).await;
+    api.ask(400, change(PASSWORD, "password1")).await;
+    api.ask(400, change(PASSWORD, "short")).await;
+    api.ask(400, change(PASSWORD, "linus@example.com")).await;
+    api.ask(204, change(PASSWORD, new)).await;
+    let refresh = |token: &str| api.post("/auth/refresh").from(from).json(json!({"refresh_token": token}));
+    api.ask(401, refresh(&elsewhere.refresh_token)).await;
+    person(&api.ask(200, refresh(&linus.refresh_token)).await.json());
+    let login = |password: &str| {
+        api.post("/auth/login").from(from).json(json!({"email": linus.email, "password": password}))
+    };
+    api.ask(401, login(PASSWORD)).await;
+    api.ask(200, login(new)).await;
+}

@@ -1,0 +1,36 @@
+//! The record of all that.
+
+use axum::http::header;
+
+use super::lists::walk;
+use super::{place_of, sign_in_admin};
+use crate::everywhere::Everywhere;
+
+pub(super) async fn replay(api: &Everywhere) {
+    let admin = sign_in_admin(api, place_of(100)).await;
+    walk(api, &admin, "/audit-logs", "limit=37").await;
+    let admin = sign_in_admin(api, place_of(100)).await;
+    for query in [
+        format!("actor={}&limit=50", admin.id),
+        "actor=system&limit=2".to_owned(),
+        "actor=anonymous&limit=40".to_owned(),
+        format!("subject={}&limit=30", admin.id),
+        "subject=role:role-keeper".to_owned(),
+        "action=user.disabled".to_owned(),
+        "action=access.denied&limit=20".to_owned(),
+        "action=nothing".to_owned(),
+        format!("action=account.signed_in&actor={}&limit=10", admin.id),
+        "from=2033-05-18T03:33:20Z&to=2033-05-18T03:50:00Z&limit=40".to_owned(),
+        "from=2033-05-18T03:40:00.5Z&action=account.signed_in&to=2033-05-18T03:50:00Z&limit=3".to_owned(),
+        "to=2000-01-01T00:00:00Z".to_owned(),
+    ] {
+        walk(api, &admin, "/audit-logs", &query).await;
+    }
+    let admin = sign_in_admin(api, place_of(101)).await;
+    walk(api, &admin, &format!("/users/{}/audit-log", admin.id), "limit=33").await;
+    for query in ["from=x", "to=2033", "actor=", "action=a&action=b", "limit=101", "user=x"] {
+        api.ask(400, api.get(&format!("/audit-logs?{query}")).by(&admin)).await;
+    }
+    api.ask(200, api.get("/audit-logs?limit=100").by(&admin).header(header::ACCEPT_ENCODING, "gzip")).await;
+    api.ask(200, api.get("/audit-logs/verify").by(&admin)).await;
+}

@@ -1,0 +1,72 @@
+//! The requests. Each says with which status it is to be answered, so that nothing is left of the trace by mistake: that
+//! all places refuse alike is not worth much where they should not refuse.
+
+mod accounts;
+mod audit;
+mod bodies;
+mod idempotency;
+mod limits;
+mod lists;
+mod profiles;
+mod roles;
+mod sessions;
+mod system;
+mod users;
+
+use std::net::IpAddr;
+
+use serde_json::{Value, json};
+use switchyard_harness::app::{PASSWORD, Person};
+
+use crate::everywhere::Everywhere;
+use crate::place::ADMIN;
+
+/// Makes all of them. What comes later finds the users of what came before, and their entries in the audit log.
+pub(crate) async fn replay(api: &Everywhere) {
+    system::replay(api).await;
+    accounts::replay(api).await;
+    bodies::replay(api).await;
+    sessions::replay(api).await;
+    users::replay(api).await;
+    profiles::replay(api).await;
+    roles::replay(api).await;
+    lists::replay(api).await;
+    idempotency::replay(api).await;
+    limits::replay(api).await;
+    audit::replay(api).await;
+}
+
+/// An address for the requests of one part of the trace, which then has a quota of its own.
+fn place_of(part: u8) -> IpAddr {
+    IpAddr::from([192, 0, 2, part])
+}
+
+/// Makes an account named `name`, whose address is that name at example.com.
+async fn register(api: &Everywhere, name: &str, from: IpAddr) -> Person {
+    let email = format!("{}@example.com", name.to_lowercase());
+    let body = json!({"email": email, "password": PASSWORD, "name": name});
+    person(&api.ask(201, api.post("/auth/register").from(from).json(body)).await.json())
+}
+
+/// Signs somebody in.
+async fn sign_in(api: &Everywhere, email: &str, from: IpAddr) -> Person {
+    let body = json!({"email": email, "password": PASSWORD});
+    person(&api.ask(200, api.post("/auth/login").from(from).json(body)).await.json())
+}
+
+/// Signs the first admin in.
+async fn sign_in_admin(api: &Everywhere, from: IpAddr) -> Person {
+    sign_in(api, ADMIN, from).await
+}
+
+/// Who is signed in, by the answer that says so.
+fn person(answer: &Value) -> Person {
+    let text =
+        |value: &Value| value.as_str().unwrap_or_else(|| panic!("{answer} signs nobody in")).to_owned();
+    Person {
+        id: text(&answer["user"]["id"]).parse().unwrap(),
+        email: text(&answer["user"]["email"]),
+        access_token: text(&answer["access_token"]),
+        refresh_token: text(&answer["refresh_token"]),
+    }
+}

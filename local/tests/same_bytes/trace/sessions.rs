@@ -1,0 +1,135 @@
+//! Tokens: refreshed, used twice, expired, altered; sessions that end.
+
+use std::time::Duration;
+
+use axum::http::header;
+use serde_json::{Value, json};
+use switchyard_harness::app::{PASSWORD, Person};
+
+use super::{person, place_of, register, sign_in};
+use crate::everywhere::Everywhere;
+
+pub(super) async fn replay(api: &Everywhere) {
+    rotation(api).await;
+    cookies(api).await;
+    ends(api).await;
+    access_tokens(api).await;
+    expiry(api).await;
+}
+
+async fn refresh(api: &Everywhere, status: u16, token: Value) -> Value {
+    let call = api.post("/auth/refresh").from(place_of(30)).json(json!({"refresh_token": token}));
+    api.ask(status, call).await.json()
+}
+
+async fn rotation(api: &Everywhere) {
+    let ada = register(api, "Refresher", place_of(31)).await;
+    let second = person(&refresh(api, 200, json!(ada.refresh_token)).await);
+    let third = person(&refresh(api, 200, json!(second.refresh_token)).await);
+    api.ask(200, api.get("/auth/me").by(&third)).await;
+    // The second in two hands: the family ends.
+    refresh(api, 401, json!(second.refresh_token)).await;
+    refresh(api, 401, json!(second.refresh_token)).await;
+    refresh(api, 401, json!(third.refresh_token)).await;
+    let mut altered = third.refresh_token.clone();
+    altered.replace_range(40..41, if &altered[40..41] == "A" { "B" } else { "A" });
+    for token in [json!(""), json!("x"), json!(altered), json!("AAAA".repeat(16)), Value::Null] {
+        refresh(api, 401, token).await;
+    }
+    refresh(api, 400, json!(7)).await;
+    for (media_type, body, status) in
+        [("application/json", "", 401), ("text/plain", "x", 415), ("application/json", "{}", 401)]
+    {
+        let call = api.post("/auth/refresh").from(place_of(32)).header(header::CONTENT_TYPE, media_type);
+        api.ask(status, call.body(body)).await;
+    }
+    api.ask(401, api.post("/auth/refresh").from(place_of(32))).await;
+}
+
+async fn cookies(api: &Everywhere) {
+    let from = place_of(33);
+    let body = json!({"email": "web@example.com", "password": PASSWORD, "name": "Web", "device_name": "web"});
+    let registered = api.ask(201, api.post("/auth/register").from(from).json(body)).await;
+    let token = person(&registered.json()).refresh_token;
+    let call = |cookie: &str| api.post("/auth/refresh").from(from).header(header::COOKIE, cookie);
+    let second = api.ask(200, call(&format!("theme=dark; refresh_token={token}; x=\"y\""))).await;
+    let token = person(&second.json()).refresh_token;
+    let third = api.ask(200, call("a=1").header(header::COOKIE, &format!("refresh_token={token}"))).await;
+    let third = person(&third.json());
+    for cookie in ["", "=", "refresh_token", "refresh_token=", "refresh_token=x", "xrefresh_token=y"] {
+        api.ask(401, call(cookie)).await;
+    }
+    let body = json!({"email": "web@example.com", "password": PASSWORD, "device_name": "web"});
+    api.ask(200, api.post("/auth/login").from(from).json(body)).await;
+    api.ask(204, api.post("/auth/logout").by(&third)).await;
+    api.ask(401, call(&format!("refresh_token={}", third.refresh_token))).await;
+}
+
+async fn ends(api: &Everywhere) {
+    let from = place_of(34);
+    let one = register(api, "Leaver", from).await;
+    let other = sign_in(api, &one.email, from).await;
+    let third = sign_in(api, &one.email, from).await;
+    api.ask(204, api.post("/auth/logout").by(&one)).await;
+    api.ask(204, api.post("/auth/logout").by(&one)).await;
+    refresh(api, 401, json!(one.refresh_token)).await;
+    refresh(api, 200, json!(other.refresh_token)).await;
+    api.ask(204, api.post("/auth/logout-all").by(&third)).await;
+    refresh(api, 401, json!(third.refresh_token)).await;
+    api.ask(200, api.get("/auth/me").by(&third)).await; // until it expires
+    api.ask(401, api.post("/auth/logout")).await;
+    api.ask(401, api.post("/auth/logout-all").bearer("x")).await;
+}
+
+async fn access_tokens(api: &Everywhere) {
+    let ada = register(api, "Bearer", place_of(35)).await;
+    let parts: Vec<_> = ada.access_token.split('.').collect();
+    let (head, claims, signature) = (parts[0], parts[1], parts[2]);
+    let other = register(api, "Other", place_of(35)).await;
+    let others_claims = other.access_token.split('.').nth(1).unwrap();
+    let authorizations = [
+        String::new(),
+        "Bearer".to_owned(),
+        "Bearer ".to_owned(),
+        "Bearer x".to_owned(),
+        "Bearer a.b.c".to_owned(),
+        format!("Basic {}", ada.access_token),
+        ada.access_token.clone(),
+        format!("Bearer {head}.{claims}"),
+        format!("Bearer {head}.{claims}."),
+        format!("Bearer {head}.{others_claims}.{signature}"),
+        format!("Bearer eyJhbGciOiJub25lIn0.{claims}."),
+        format!("Bearer {}", ada.refresh_token),
+        format!("Bearer {} {}", ada.access_token, ada.access_token),
+    ];
+    for authorization in &authorizations {
+        api.ask(401, api.get("/auth/me").header(header::AUTHORIZATION, authorization)).await;
+    }
+    api.ask(
+        200,
+        api.get("/auth/me").header(header::AUTHORIZATION, &format!("bEARER   {}", ada.access_token)),
+    )
+    .await;
+    for path in ["/users", "/roles", "/audit-logs", "/permissions", "/users/stats", "/audit-logs/verify"] {
+        api.ask(401, api.get(path).bearer("x")).await;
+        api.ask(401, api.get(path)).await;
+        api.ask(403, api.get(path).by(&ada)).await;
+    }
+    // A bad token does not matter where none is asked for.
+    let login = json!({"email": ada.email, "password": PASSWORD});
+    api.ask(200, api.post("/auth/login").from(place_of(35)).bearer("x").json(login.clone())).await;
+    api.ask(200, api.post("/auth/login").from(place_of(35)).by(&other).json(login)).await;
+}
+
+async fn expiry(api: &Everywhere) {
+    let from = place_of(36);
+    let ada = register(api, "Mortal", from).await;
+    api.wait(Duration::from_secs(15 * 60 - 2));
+    api.ask(401, api.get("/auth/me").by(&ada)).await;
+    api.ask(401, api.get("/users").by(&ada)).await;
+    api.ask(404, api.get("/nothing").by(&ada)).await;
+    let again: Person = person(&refresh(api, 200, json!(ada.refresh_token)).await);
+    api.wait(Duration::from_secs(30 * 24 * 60 * 60));
+    refresh(api, 401, json!(again.refresh_token)).await;
+    sign_in(api, &ada.email, from).await;
+}

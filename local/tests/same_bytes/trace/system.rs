@@ -1,0 +1,90 @@
+//! What needs nobody to be signed in: health, documents, unknown addresses, other origins.
+
+use axum::http::{HeaderName, Method, header};
+
+use super::{place_of, sign_in_admin};
+use crate::everywhere::Everywhere;
+use crate::place::ORIGIN;
+
+pub(super) async fn replay(api: &Everywhere) {
+    for path in
+        ["/healthz", "/readyz", "/openapi.json", "/docs/", "/docs/swagger-ui.css", "/.well-known/jwks.json"]
+    {
+        api.ask(200, api.call(Method::GET, path)).await;
+        api.ask(200, api.call(Method::HEAD, path)).await;
+        api.ask(200, api.call(Method::GET, path).header(header::ACCEPT_ENCODING, "gzip, br")).await;
+        api.ask(405, api.call(Method::DELETE, path)).await;
+    }
+    api.ask(308, api.call(Method::GET, "/docs")).await;
+    unknown_addresses(api).await;
+    request_ids(api).await;
+    other_origins(api).await;
+}
+
+async fn unknown_addresses(api: &Everywhere) {
+    let admin = sign_in_admin(api, place_of(1)).await;
+    let paths = [
+        "/",
+        "//",
+        "/api",
+        "/api/v1",
+        "/api/v1/",
+        "/api/v2/users",
+        "/api/v1/auth",
+        "/api/v1/auth/",
+        "/api/v1/auth/nothing",
+        "/api/v1/auth/login/",
+        "/api/v1/users/",
+        "/api/v1//users",
+        "/api/v1/users/a/b/c",
+        "/api/v1/roles/",
+        "/api/v1/permissions/x",
+        "/api/v1/audit-logs/x",
+        "/.well-known/nothing",
+        "/.well-known/jwks.json/",
+        "/docs/nothing.js",
+        "/favicon.ico",
+        "/%C3%A4%20%3F%23",
+        "/healthz?x=1&x=%",
+    ];
+    for path in paths {
+        let status = if path.starts_with("/healthz") { 200 } else { 404 };
+        api.ask(status, api.call(Method::GET, path)).await;
+        // Whoever asks is known; it makes no difference.
+        api.ask(status, api.call(Method::GET, path).by(&admin)).await;
+    }
+    for path in ["/api/v1/users", "/api/v1/auth/me", "/api/v1/roles/admin", "/nothing", "/readyz"] {
+        for method in ["PURGE", "TRACE", "PUT", "POST"] {
+            let method: Method = method.parse().unwrap();
+            let status = match (path, method.as_str()) {
+                ("/nothing", _) => 404,
+                ("/api/v1/users", "POST") => 400,
+                _ => 405,
+            };
+            api.ask(status, api.call(method, path).by(&admin)).await;
+        }
+    }
+}
+
+async fn request_ids(api: &Everywhere) {
+    let long = "x".repeat(129);
+    for id in ["abc-1", "", "with space", "\"quoted\"", &long, &long[1..]] {
+        api.ask(404, api.get("/nothing").header(HeaderName::from_static("x-request-id"), id)).await;
+    }
+}
+
+async fn other_origins(api: &Everywhere) {
+    let method = HeaderName::from_static("access-control-request-method");
+    let headers = HeaderName::from_static("access-control-request-headers");
+    for origin in [ORIGIN, "https://evil.example"] {
+        for path in ["/api/v1/users", "/api/v1/auth/login", "/nothing"] {
+            let preflight = api.call(Method::OPTIONS, path).header(header::ORIGIN, origin);
+            let preflight =
+                preflight.header(method.clone(), "PATCH").header(headers.clone(), "if-match, x-other");
+            api.ask(200, preflight).await;
+        }
+        api.ask(200, api.call(Method::GET, "/healthz").header(header::ORIGIN, origin)).await;
+        api.ask(401, api.get("/users").header(header::ORIGIN, origin)).await;
+    }
+    api.ask(200, api.call(Method::OPTIONS, "/api/v1/users")).await;
+}
