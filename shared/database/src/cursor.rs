@@ -2,7 +2,7 @@
 //!
 //! A cursor is base64url of the position and sixteen bytes of SHA-256 over the query and the position. It needs no
 //! state and survives the deletion of the document it stands on. The digest keeps altered and borrowed cursors out; it
-//! is no signature: whoever makes one up reads a page of their own query from another place in it.
+//! is no signature: whoever makes one up reads a page of their own query from another place in it, and nothing outside.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -227,14 +227,20 @@ impl Walk<'_> {
         self.range.to.as_ref().is_some_and(|to| *to <= self.range.from)
     }
 
-    /// The rest of the range, behind `position`.
+    /// The rest of the range, behind `position`: nothing but the range, also where a position was made up outside of it.
     fn continue_behind(&mut self, mut position: Vec<u8>) {
-        if self.range.descending {
-            self.range.to = Some(position);
+        let Range { from, to, descending, .. } = &mut self.range;
+        if *descending {
+            if to.as_ref().is_none_or(|to| position < *to) {
+                *to = Some(position);
+            }
         } else {
             position.push(0); // the lowest byte string above
             // There is one, unless the position is none that a document has.
-            self.range.from = comparable(position).unwrap_or_else(|| vec![0xff; MAX_SORT_KEY_BYTES]);
+            let next = comparable(position).unwrap_or_else(|| vec![0xff; MAX_SORT_KEY_BYTES]);
+            if next > *from {
+                *from = next;
+            }
         }
     }
 
@@ -281,7 +287,7 @@ mod tests {
 
     use super::*;
     use crate::conformance::Memory;
-    use crate::{Batch, Body, Database as _, Field, Operation};
+    use crate::{Batch, Body, Database as _, Field, Operation, Version};
 
     const NOTES: &Collection = &Collection::new("notes")
         .fields(&[Field::integer("rank"), Field::string("a"), Field::string("b")])
@@ -374,6 +380,46 @@ mod tests {
         let second = query(&watched, &by_text.clone().limit(1).after(first.next)).await.unwrap();
         assert_eq!(ids(&second), ["124"]);
         assert_eq!(second.next, None);
+    }
+
+    #[tokio::test]
+    async fn a_cursor_that_was_made_up_leads_to_no_place_outside_of_the_range() {
+        let watched = Watched::new();
+        for (id, rank) in [("a", 1), ("b", 2), ("c", 3), ("d", 4)] {
+            watched.create(id, serde_json::json!({"rank": rank})).await;
+        }
+        let middle = Query::new(NOTES, "by_rank").at_least([2]).at_most([3]);
+        for (query, expected) in [(middle.clone(), ["b", "c"]), (middle.descending(), ["c", "b"])] {
+            for position in [&[][..], &[0xff]] {
+                let liar = Liar(position.to_vec());
+                let made_up = super::query(&liar, &query.clone().limit(1)).await.unwrap().next;
+                assert!(made_up.is_some());
+                let page = super::query(&watched, &query.clone().after(made_up)).await.unwrap();
+                let is_behind = query.descending != position.is_empty();
+                assert_eq!(ids(&page), if is_behind { &expected[..] } else { &[] }, "{query:?}");
+            }
+        }
+    }
+
+    /// Says that a document stands at one position wherever one looks, so that cursors stand on it.
+    struct Liar(Vec<u8>);
+
+    #[async_trait]
+    impl Ranges for Liar {
+        async fn read_range(&self, _range: &Range, at_most: usize) -> Result<Vec<Entry>> {
+            let key = Key::new(NOTES, "made-up")?;
+            let document = Document { key, version: Version::NONE, body: Body::new(), expires_at: None };
+            Ok(vec![Entry { position: self.0.clone(), document }; at_most])
+        }
+
+        async fn read_collection(
+            &self,
+            _collection: &'static Collection,
+            _after: Option<&str>,
+            _at_most: usize,
+        ) -> Result<Vec<Document>> {
+            Ok(Vec::new())
+        }
     }
 
     #[tokio::test]
