@@ -40,8 +40,9 @@ impl PasswordHash {
     /// Takes over a hash that another system made with bcrypt: `$2a$`, `$2b$`, `$2x$` or `$2y$`.
     pub fn import(bcrypt: &str) -> Result<Self, InvalidPasswordHash> {
         let cost = cost_of(bcrypt).ok_or(InvalidPasswordHash)?;
-        let well_formed = bcrypt.len() == 60
-            && bcrypt[7..].bytes().all(|b| b.is_ascii_alphanumeric() || b"./".contains(&b));
+        let digits = bcrypt.get(7..).unwrap_or_default();
+        let well_formed =
+            digits.len() == 53 && digits.bytes().all(|b| b.is_ascii_alphanumeric() || b"./".contains(&b));
         if well_formed && COSTS.contains(&cost) {
             Ok(Self(format!("{PLAIN}:{bcrypt}")))
         } else {
@@ -66,11 +67,11 @@ impl PasswordHash {
 
 /// The cost of a bcrypt hash: `$2b$12$…` has 12.
 pub(super) fn cost_of(bcrypt: &str) -> Option<u32> {
-    let mut parts = bcrypt.split('$').skip(1);
-    let version = parts.next()?;
-    let cost = parts.next()?;
-    let known = matches!(version, "2a" | "2b" | "2x" | "2y") && cost.len() == 2;
-    cost.parse().ok().filter(|_| known)
+    let (version, rest) = bcrypt.strip_prefix('$')?.split_once('$')?;
+    let (cost, _) = rest.split_once('$')?;
+    let known = matches!(version, "2a" | "2b" | "2x" | "2y");
+    let is_number = cost.len() == 2 && cost.bytes().all(|b| b.is_ascii_digit());
+    cost.parse().ok().filter(|_| known && is_number)
 }
 
 impl fmt::Debug for PasswordHash {
@@ -98,7 +99,10 @@ mod tests {
         let dear = BCRYPT.replace("$10$", "$31$");
         let short = &BCRYPT[..59];
         let odd = BCRYPT.replace('N', "é");
-        for text in ["", "password", "$1$10$abc", dear.as_str(), short, &odd, &BCRYPT.replace("$2b$", "$2c$")]
+        let signed = BCRYPT.replace("$10$", "$+9$");
+        let behind_others = format!("123456é{}", &BCRYPT[..52]);
+        let other_version = BCRYPT.replace("$2b$", "$2c$");
+        for text in ["", "password", "$1$10$abc", &dear, short, &odd, &signed, &behind_others, &other_version]
         {
             assert_eq!(PasswordHash::import(text), Err(InvalidPasswordHash), "{text}");
         }
