@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
+pub use crate::session::rewritten_refresh_token;
 use crate::{IdentitySettings, KeyRing, SigningKeys};
 
 /// Making a key takes longer than all that a test does with it, so there is one for each process.

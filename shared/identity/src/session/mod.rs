@@ -9,3 +9,9 @@ pub(crate) use record::SessionRecord;
 pub use service::Sessions;
 pub(crate) use sign_in::NewSession;
 pub use sign_in::{SignIn, Tokens};
+
+/// A refresh token as it is written, once it has been read; `None` where it is none.
+#[cfg(any(test, feature = "testing"))]
+pub fn rewritten_refresh_token(text: &str) -> Option<crate::Secret> {
+    refresh_token::RefreshToken::parse(text).map(|token| token.to_secret())
+}
