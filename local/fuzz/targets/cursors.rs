@@ -1,0 +1,332 @@
+//! Cursors: page by page a list is what it is as a whole, and a cursor that was not given leads nowhere else.
+
+#![no_main]
+
+use std::collections::BTreeSet;
+use std::ops::Bound;
+use std::sync::LazyLock;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures::executor::block_on;
+use libfuzzer_sys::arbitrary::{self, Arbitrary};
+use libfuzzer_sys::fuzz_target;
+use serde_json::json;
+use switchyard_database::limits::MAX_SORT_KEY_BYTES;
+use switchyard_database::paging::{self, Entry, Range, Ranges, Source};
+use switchyard_database::{
+    Collection, Document, Error, Field, Filter, Index, IndexEntry, Key, Page, Projection, Query, Result,
+    Scalar, Scan, Search, Version, term_position, terms,
+};
+
+const NOTES: &Collection = &Collection::new("notes")
+    .fields(&[Field::boolean("pinned"), Field::integer("rank"), Field::string("title")])
+    .indexes(&[
+        Index::new("by_rank").partition(&["pinned"]).sort(&["rank", "title"]),
+        Index::new("by_title").partition(&["pinned"]).sort(&["title"]),
+    ])
+    .search(&["title"]);
+
+static STORE: LazyLock<Vec<Document>> = LazyLock::new(|| {
+    let ranks = [0, 1, -1, i64::MAX, i64::MIN, 255, 256];
+    let titles = ["", "a", "ab", "a b", "Äpfel und Birnen", "b\u{1}", "山田", "😀 ab"];
+    let numbers = 0..24;
+    numbers
+        .map(|number| {
+            let (rank, title) = (ranks[number % ranks.len()], titles[number % titles.len()]);
+            note(&format!("n{number}"), number % 5 != 0, rank, title)
+        })
+        .collect()
+});
+
+/// What is kept beside each of them.
+static BESIDE: LazyLock<Vec<Projection>> = LazyLock::new(|| STORE.iter().map(Projection::of).collect());
+
+fn note(id: &str, pinned: bool, rank: i64, title: &str) -> Document {
+    let body = json!({"pinned": pinned, "rank": rank, "title": title});
+    let body = body.as_object().expect("an object").clone();
+    let key = Key::new(NOTES, id).expect("a key");
+    Document { key, version: Version::NONE, body, expires_at: None }
+}
+
+#[derive(Arbitrary, Debug)]
+struct Input {
+    by_title: bool,
+    pinned: bool,
+    from: Edge,
+    to: Edge,
+    descending: bool,
+    /// Only notes of these ranks.
+    ranks: Option<Vec<i64>>,
+    limit: u8,
+    words: String,
+    /// A position that somebody made up.
+    position: Vec<u8>,
+    id: String,
+    /// What is done to a cursor: bytes of its text replaced.
+    edits: Vec<(u8, u8)>,
+    cursor: String,
+}
+
+#[derive(Arbitrary, Debug)]
+enum Edge {
+    None,
+    Included(i64, Option<String>),
+    Excluded(i64, Option<String>),
+}
+
+fuzz_target!(|input: Input| {
+    let limit = u32::from(input.limit % 8) + 1;
+    let query = query_of(&input).limit(limit);
+    let search = Search::new(NOTES, input.words.clone()).limit(limit);
+    let scan = Scan::new(NOTES).limit(limit);
+
+    let run_query = |cursor| block_on(paging::query(&Store, &query.clone().after(cursor)));
+    let run_search = |cursor| block_on(paging::search(&Store, &search.clone().after(cursor)));
+    let run_scan = |cursor| block_on(paging::scan(&Store, &scan.clone().after(cursor)));
+
+    let found = notes_of(&query);
+    let mut given = walk(run_query, &found);
+    if let Ok(wanted) = terms::of_search(&input.words) {
+        given.extend(walk(run_search, &found_by(&wanted)));
+    } else {
+        assert!(matches!(run_search(None), Err(Error::Limit(_))));
+    }
+    given.extend(walk(run_scan, &every_note()));
+
+    let edited: Vec<String> = given.iter().map(|cursor| edit(cursor, &input.edits)).collect();
+    for cursor in edited.into_iter().chain([input.cursor.clone()]) {
+        if !given.contains(&cursor) {
+            assert_eq!(run_query(Some(cursor.clone())), Err(Error::BadCursor));
+            assert!(run_search(Some(cursor.clone())).is_err());
+            assert_eq!(run_scan(Some(cursor)), Err(Error::BadCursor));
+        }
+    }
+    a_made_up_position_leads_to_a_place_in_the_query(&query, &found, &input.position);
+    a_made_up_id_leads_to_a_place_in_the_scan(&input.id);
+});
+
+fn query_of(input: &Input) -> Query {
+    let index = if input.by_title { "by_title" } else { "by_rank" };
+    let mut query = Query::new(NOTES, index).partition([input.pinned]);
+    query.descending = input.descending;
+    query.from = edge(&input.from, input.by_title);
+    query.to = edge(&input.to, input.by_title);
+    match &input.ranks {
+        Some(ranks) => query.filter(Filter::one_of("rank", ranks.iter().copied().take(100))),
+        None => query,
+    }
+}
+
+fn edge(edge: &Edge, by_title: bool) -> Bound<Vec<Scalar>> {
+    let values = |rank: &i64, title: &Option<String>| {
+        let title = title.as_ref().map(|title| title.replace('\0', "")).filter(|title| title.len() <= 512);
+        match title {
+            Some(title) if by_title => vec![title.into()],
+            Some(title) => vec![(*rank).into(), title.into()],
+            None if by_title => vec![],
+            None => vec![(*rank).into()],
+        }
+    };
+    match edge {
+        Edge::None => Bound::Unbounded,
+        Edge::Included(rank, title) => Bound::Included(values(rank, title)),
+        Edge::Excluded(rank, title) => Bound::Excluded(values(rank, title)),
+    }
+}
+
+/// Goes through a list from page to page; answers the cursors that it was given.
+fn walk(run: impl Fn(Option<String>) -> Result<Page>, expected: &[&str]) -> Vec<String> {
+    let (mut ids, mut given) = (Vec::new(), Vec::<String>::new());
+    loop {
+        let page = run(given.last().cloned()).expect("a cursor that was given is good");
+        ids.extend(page.documents.iter().map(|document| document.key.id().to_owned()));
+        let Some(next) = page.next else { break };
+        let bytes = URL_SAFE_NO_PAD.decode(&next).expect("a cursor is base64url");
+        assert_eq!(URL_SAFE_NO_PAD.encode(bytes), next);
+        assert!(!given.contains(&next), "the list goes in circles");
+        given.push(next);
+    }
+    assert_eq!(ids, expected);
+    given
+}
+
+/// The ids that a query finds, by the values of the notes and not by their encoding.
+fn notes_of(query: &Query) -> Vec<&'static str> {
+    let index = NOTES.index(query.index).expect("an index");
+    let values = |note: &Document| -> Vec<Scalar> {
+        index.sort.iter().map(|field| Scalar::from_json(&note.body[*field]).expect("a value")).collect()
+    };
+    let is_above = |values: &[Scalar]| match &query.from {
+        Bound::Included(from) => values[..from.len()] >= from[..],
+        Bound::Excluded(from) => values[..from.len()] > from[..],
+        Bound::Unbounded => true,
+    };
+    let is_below = |values: &[Scalar]| match &query.to {
+        Bound::Included(to) => values[..to.len()] <= to[..],
+        Bound::Excluded(to) => values[..to.len()] < to[..],
+        Bound::Unbounded => true,
+    };
+    let mut notes: Vec<&Document> = STORE
+        .iter()
+        .filter(|note| Scalar::from_json(&note.body["pinned"]).as_ref() == query.partition.first())
+        .filter(|note| is_above(&values(note)) && is_below(&values(note)))
+        .filter(|note| query.filters.iter().all(|filter| filter.matches(&note.body)))
+        .collect();
+    notes.sort_by_key(|note| (values(note), note.key.id()));
+    if query.descending {
+        notes.reverse();
+    }
+    notes.into_iter().map(|note| note.key.id()).collect()
+}
+
+/// The ids that a search finds: by the lowest word that the longest of `wanted` begins, then by the id.
+fn found_by(wanted: &BTreeSet<String>) -> Vec<&'static str> {
+    let longest = wanted.iter().map(String::len).max();
+    let Some(leading) = wanted.iter().find(|term| Some(term.len()) == longest) else { return Vec::new() };
+    let mut found = BTreeSet::new();
+    for (note, Projection { terms, .. }) in STORE.iter().zip(BESIDE.iter()) {
+        let met = |prefix: &String| terms.iter().find(|term| term.starts_with(prefix.as_str())).cloned();
+        if wanted.iter().all(|prefix| met(prefix).is_some()) {
+            found.insert((met(leading), note.key.id()));
+        }
+    }
+    found.into_iter().map(|(_, id)| id).collect()
+}
+
+fn every_note() -> Vec<&'static str> {
+    let ids: BTreeSet<&str> = STORE.iter().map(|note| note.key.id()).collect();
+    ids.into_iter().collect()
+}
+
+fn edit(cursor: &str, edits: &[(u8, u8)]) -> String {
+    let mut bytes = cursor.as_bytes().to_vec();
+    for (place, byte) in edits {
+        let place = usize::from(*place) % bytes.len();
+        bytes[place] = *byte;
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The digest in a cursor is no signature, so anybody may make one up. It must lead into the list, and nowhere else.
+fn a_made_up_position_leads_to_a_place_in_the_query(query: &Query, found: &[&str], position: &[u8]) {
+    let Some(cursor) = made_up_cursor(query, position) else { return };
+    let page = block_on(paging::query(&Store, &query.clone().limit(1000).after(Some(cursor.clone()))));
+    let mut other = query.clone().after(Some(cursor));
+    other.descending = !query.descending;
+    assert_eq!(block_on(paging::query(&Store, &other)), Err(Error::BadCursor));
+    if position.len() > MAX_SORT_KEY_BYTES {
+        assert_eq!(page, Err(Error::BadCursor));
+        return;
+    }
+    let is_behind = |id: &&&str| {
+        let place = STORE.iter().position(|note| note.key.id() == **id).expect("a note");
+        let entries = BESIDE[place].entries.iter().flatten();
+        let mut of_index = entries.filter(|entry| entry.index.name == query.index);
+        let of_note = &of_index.next().expect("an entry").position;
+        if query.descending { **of_note < *position } else { **of_note > *position }
+    };
+    let expected: Vec<&str> = found.iter().filter(is_behind).copied().collect();
+    let page = page.expect("the digest is right");
+    let ids: Vec<&str> = page.documents.iter().map(|document| document.key.id()).collect();
+    assert_eq!(ids, expected);
+    assert_eq!(page.next, None);
+}
+
+/// A cursor that stands on `position`, as a store would have it given out that has a note there; `None` where the query
+/// lets nothing in.
+fn made_up_cursor(query: &Query, position: &[u8]) -> Option<String> {
+    let rank = query.filters.first().map_or(Some(0), |filter| match &filter.condition {
+        switchyard_database::Condition::OneOf(values) => match values.first() {
+            Some(Scalar::Integer(rank)) => Some(*rank),
+            _ => None,
+        },
+        switchyard_database::Condition::Between(..) => None,
+    })?;
+    let liar = Liar(note("made-up", true, rank, ""), position.to_vec());
+    block_on(paging::query(&liar, &query.clone().limit(1))).expect("a page").next
+}
+
+fn a_made_up_id_leads_to_a_place_in_the_scan(id: &str) {
+    if Key::new(NOTES, id).is_err() {
+        return;
+    }
+    let liar = Liar(note(id, true, 0, ""), Vec::new());
+    let cursor = block_on(paging::scan(&liar, &Scan::new(NOTES).limit(1))).expect("a page").next;
+    assert!(cursor.is_some());
+    let mut scan = Scan::new(NOTES);
+    scan.cursor = cursor;
+    let page = block_on(paging::scan(&Store, &scan)).expect("the digest is right");
+    let ids: Vec<&str> = page.documents.iter().map(|document| document.key.id()).collect();
+    let expected: Vec<&str> = every_note().into_iter().filter(|other| *other > id).collect();
+    assert_eq!(ids, expected);
+}
+
+/// The notes, as a database keeps them.
+struct Store;
+
+#[async_trait]
+impl Ranges for Store {
+    async fn read_range(&self, range: &Range, at_most: usize) -> Result<Vec<Entry>> {
+        let is_inside =
+            |position: &Vec<u8>| *position >= range.from && range.to.as_ref().is_none_or(|to| position < to);
+        let longest = range.to.as_ref().map_or(0, Vec::len).max(range.from.len());
+        assert!(longest <= MAX_SORT_KEY_BYTES, "DynamoDB would refuse a bound of {longest} bytes");
+        assert!(range.to.as_ref().is_none_or(|to| range.from < *to), "DynamoDB would refuse an empty range");
+        let mut entries = Vec::new();
+        for (note, beside) in STORE.iter().zip(BESIDE.iter()) {
+            let positions: Vec<Vec<u8>> = match &range.source {
+                Source::Index { index, partition } => {
+                    let of_note = beside.entries.iter().flatten();
+                    let is_here =
+                        |entry: &&IndexEntry| entry.index == *index && entry.partition == *partition;
+                    of_note.filter(is_here).map(|entry| entry.position.clone()).collect()
+                }
+                Source::Terms { prefix } => {
+                    let met = beside.terms.iter().filter(|term| term.starts_with(prefix.as_str()));
+                    met.map(|term| term_position(term, note.key.id())).collect()
+                }
+            };
+            let positions = positions.into_iter().filter(is_inside);
+            entries.extend(positions.map(|position| Entry { position, document: note.clone() }));
+        }
+        entries.sort_by(|a, b| a.position.cmp(&b.position));
+        if range.descending {
+            entries.reverse();
+        }
+        entries.truncate(at_most);
+        Ok(entries)
+    }
+
+    async fn read_collection(
+        &self,
+        _collection: &'static Collection,
+        after: Option<&str>,
+        at_most: usize,
+    ) -> Result<Vec<Document>> {
+        let ids = every_note().into_iter().filter(|id| after.is_none_or(|after| *id > after));
+        let note = |id| STORE.iter().find(|note| note.key.id() == id).cloned();
+        Ok(ids.filter_map(note).take(at_most).collect())
+    }
+}
+
+/// Says that the same note stands wherever one looks, at one position.
+struct Liar(Document, Vec<u8>);
+
+#[async_trait]
+impl Ranges for Liar {
+    async fn read_range(&self, _range: &Range, at_most: usize) -> Result<Vec<Entry>> {
+        let entry = Entry { position: self.1.clone(), document: self.0.clone() };
+        Ok(vec![entry; at_most])
+    }
+
+    async fn read_collection(
+        &self,
+        _collection: &'static Collection,
+        _after: Option<&str>,
+        at_most: usize,
+    ) -> Result<Vec<Document>> {
+        Ok(vec![self.0.clone(); at_most])
+    }
+}

@@ -1,0 +1,142 @@
+//! Keys and positions in indexes: their bytes order as the values do, and the values can be read back out of them.
+
+#![no_main]
+
+use std::cmp::Ordering;
+
+use libfuzzer_sys::arbitrary::{self, Arbitrary};
+use libfuzzer_sys::fuzz_target;
+use serde_json::json;
+use switchyard_database::{
+    Collection, Document, Field, Index, Key, Projection, Scalar, Version, encoding, term_position,
+};
+
+const PLACES: &Collection = &Collection::new("places")
+    .fields(&[Field::string("name"), Field::integer("rank"), Field::boolean("open")])
+    .indexes(&[Index::new("by_all").sort(&["name", "rank", "open"])]);
+
+#[derive(Arbitrary, Debug)]
+struct Input {
+    /// Pairs of one kind each: the first ones make one tuple, the second ones another.
+    pairs: Vec<Pair>,
+    bytes: Vec<u8>,
+    documents: [Place; 2],
+    version: String,
+}
+
+#[derive(Arbitrary, Debug)]
+enum Pair {
+    Booleans(bool, bool),
+    Integers(i64, i64),
+    Strings(String, String),
+    /// Makes tuples that part late.
+    Same(String),
+}
+
+#[derive(Arbitrary, Debug)]
+struct Place {
+    name: String,
+    rank: i64,
+    open: bool,
+    id: String,
+}
+
+fuzz_target!(|input: Input| {
+    tuples_order_as_their_bytes_do(&input);
+    documents_order_as_their_positions_do(&input.documents);
+    what_is_read_as_a_version_is_written_so(&input.version);
+});
+
+fn tuples_order_as_their_bytes_do(input: &Input) {
+    let (a, b): (Vec<Scalar>, Vec<Scalar>) = input.pairs.iter().map(scalars).unzip();
+    let (bytes_a, bytes_b) = (encoding::encode(&a), encoding::encode(&b));
+    assert_eq!(bytes_a.cmp(&bytes_b), a.cmp(&b));
+    assert_eq!(decode(&a, &bytes_a), a);
+    for length in 0..=a.len() {
+        let prefix = encoding::encode(&a[..length]);
+        assert!(bytes_a.starts_with(&prefix));
+        assert_eq!(bytes_b.starts_with(&prefix), b[..length] == a[..length]);
+        for other in [&bytes_a, &bytes_b, &input.bytes] {
+            let is_below = encoding::successor_of_prefix(&prefix).is_none_or(|end| *other < end);
+            assert_eq!(other.starts_with(&prefix), *other >= prefix && is_below);
+        }
+    }
+    if let Some(end) = encoding::successor_of_prefix(&input.bytes) {
+        assert_eq!(bytes_a.starts_with(&input.bytes), bytes_a >= input.bytes && bytes_a < end);
+    }
+}
+
+fn scalars(pair: &Pair) -> (Scalar, Scalar) {
+    match pair {
+        Pair::Booleans(a, b) => ((*a).into(), (*b).into()),
+        Pair::Integers(a, b) => ((*a).into(), (*b).into()),
+        Pair::Strings(a, b) => (text(a).into(), text(b).into()),
+        Pair::Same(text_of_both) => (text(text_of_both).into(), text(text_of_both).into()),
+    }
+}
+
+/// U+0000 is refused before anything is encoded.
+fn text(text: &str) -> String {
+    text.replace('\0', "")
+}
+
+/// Reads as many values as `like` has, of the same kinds.
+fn decode(like: &[Scalar], mut bytes: &[u8]) -> Vec<Scalar> {
+    let mut values = Vec::new();
+    for kind in like {
+        let length = match kind {
+            Scalar::Boolean(_) => 1,
+            Scalar::Integer(_) => 8,
+            Scalar::String(_) => bytes.iter().position(|&byte| byte == 0).expect("a string ends") + 1,
+        };
+        let (value, rest) = bytes.split_at(length);
+        bytes = rest;
+        values.push(match kind {
+            Scalar::Boolean(_) => Scalar::Boolean(value == [1]),
+            Scalar::Integer(_) => {
+                let shifted = u64::from_be_bytes(value.try_into().expect("eight bytes"));
+                Scalar::Integer((i128::from(shifted) + i128::from(i64::MIN)) as i64)
+            }
+            Scalar::String(_) => String::from_utf8(value[..length - 1].to_vec()).expect("UTF-8").into(),
+        });
+    }
+    assert!(bytes.is_empty(), "nothing is left over");
+    values
+}
+
+fn documents_order_as_their_positions_do(places: &[Place; 2]) {
+    let [a, b] = places;
+    let (Some(of_a), Some(of_b)) = (position(a), position(b)) else { return };
+    let by_value = |place: &Place| (place.name.clone(), place.rank, place.open, place.id.clone());
+    assert_eq!(of_a.cmp(&of_b), by_value(a).cmp(&by_value(b)));
+    if !a.name.contains('\0') && !b.name.contains('\0') {
+        let of_terms = term_position(&a.name, &a.id).cmp(&term_position(&b.name, &b.id));
+        assert_eq!(of_terms, (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+    }
+}
+
+/// Where a place stands in the index, if it can be stored and indexed at all.
+fn position(place: &Place) -> Option<Vec<u8>> {
+    let key = Key::new(PLACES, &*place.id);
+    assert_eq!(key.is_ok(), (1..=256).contains(&place.id.len()) && !place.id.contains('\0'));
+    let body = json!({"name": place.name, "rank": place.rank, "open": place.open});
+    let body = body.as_object().expect("an object").clone();
+    let document = Document { key: key.ok()?, version: Version::NONE, body, expires_at: None };
+    let entry = Projection::of(&document).entries.remove(0);
+    let bytes = place.name.len() + 1 + 8 + 1 + place.id.len() + 1;
+    let is_indexed = !place.name.contains('\0') && place.name.len() <= 512 && bytes <= 1024;
+    assert_eq!(entry.is_some(), is_indexed);
+    entry.map(|entry| entry.position).inspect(|position| assert_eq!(position.len(), bytes))
+}
+
+fn what_is_read_as_a_version_is_written_so(text: &str) {
+    if let Ok(version) = text.parse::<Version>() {
+        assert_eq!(version.to_string(), text);
+    }
+    let mut bytes = [0; 16];
+    let length = text.len().min(16);
+    bytes[..length].copy_from_slice(&text.as_bytes()[..length]);
+    let version = Version::from_bytes(bytes);
+    assert_eq!(version.to_string().parse(), Ok(version));
+    assert_eq!(version.as_bytes().cmp(&bytes), Ordering::Equal);
+}

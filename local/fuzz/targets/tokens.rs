@@ -1,0 +1,245 @@
+//! Access and refresh tokens: what is accepted was issued, to the letter.
+
+#![no_main]
+
+use std::sync::{Arc, LazyLock};
+
+use futures::executor::block_on;
+use libfuzzer_sys::arbitrary::{self, Arbitrary};
+use libfuzzer_sys::fuzz_target;
+use serde_json::{Map, Value, json};
+use switchyard_ambient::{Ambient, ManualClock, SeededRandomness, Timestamp};
+use switchyard_database::Db;
+use switchyard_database::conformance::Memory;
+use switchyard_identity::{Identity, Principal, RoleName, SessionId, TokenError, UserId, testing};
+
+const NOW: i64 = 1_700_000_000;
+
+static IDENTITY: LazyLock<Identity> = LazyLock::new(|| {
+    let clock = ManualClock::at(Timestamp::from_seconds(NOW));
+    let ambient = Ambient::new(clock, SeededRandomness::new(1));
+    let db = Db::new(Arc::new(Memory::new(ambient.clone())), ambient);
+    Identity::new(db, testing::settings())
+});
+
+static HEADER: LazyLock<Value> = LazyLock::new(|| {
+    let kid = &IDENTITY.jwks().keys[0].kid;
+    json!({"alg": "RS256", "typ": "at+jwt", "kid": kid})
+});
+
+/// Tokens that are good, for the fuzzer to alter and to mix.
+static ISSUED: LazyLock<[String; 2]> = LazyLock::new(|| {
+    let customer = claims();
+    let mut other = claims();
+    other["roles"] = json!(["customer", "support"]);
+    other["sub"] = json!("00000000-0000-0000-0000-0000000000ff");
+    [customer, other].map(|claims| testing::signed_token(&HEADER, &claims))
+});
+
+fn claims() -> Value {
+    json!({
+        "iss": "switchyard", "aud": "switchyard",
+        "sub": "00000000-0000-0000-0000-000000000001", "sid": "00000000-0000-0000-0000-000000000002",
+        "roles": ["customer"], "auth_time": NOW - 60, "iat": NOW, "exp": NOW + 900,
+        "jti": "00000000-0000-0000-0000-000000000003",
+    })
+}
+
+#[derive(Arbitrary, Debug)]
+enum Input {
+    /// Any text at all.
+    Text(String),
+    /// A token that was issued, altered.
+    Altered { which: bool, alterations: Vec<Alteration> },
+    /// Parts of two tokens and of a text.
+    Mixed([Part; 3]),
+    /// A token that was never issued but that our key signed.
+    Signed { header: Vec<Change>, claims: Vec<Change>, seconds: i32 },
+    /// A refresh token of these bytes, altered.
+    Refresh { bytes: [[u8; 32]; 2], alterations: Vec<Alteration> },
+}
+
+#[derive(Arbitrary, Debug)]
+enum Alteration {
+    Replace(u16, u8),
+    Insert(u16, char),
+    Remove(u16),
+    Truncate(u16),
+    Append(String),
+}
+
+#[derive(Arbitrary, Debug)]
+enum Part {
+    First,
+    Second,
+    Text(String),
+}
+
+/// A member that gets another value.
+#[derive(Arbitrary, Debug)]
+struct Change {
+    member: u8,
+    value: Replacement,
+}
+
+#[derive(Arbitrary, Debug)]
+enum Replacement {
+    Missing,
+    Null,
+    Boolean(bool),
+    Number(i64),
+    Fraction(f64),
+    Near(i8),
+    Text(String),
+    Texts(Vec<String>),
+    /// What the member with this number has.
+    Of(u8),
+    Nested,
+}
+
+fuzz_target!(|input: Input| {
+    match input {
+        Input::Text(text) => access_token(&text),
+        Input::Altered { which, alterations } => {
+            access_token(&alter(&ISSUED[usize::from(which)], &alterations));
+        }
+        Input::Mixed(parts) => access_token(&mix(&parts)),
+        Input::Signed { header, claims, seconds } => signed_token(&header, &claims, seconds),
+        Input::Refresh { bytes, alterations } => {
+            refresh_token(&alter(&base64url(bytes.as_flattened()), &alterations));
+        }
+    }
+});
+
+fn authenticate(token: &str, now: i64) -> Result<Principal, TokenError> {
+    block_on(IDENTITY.authenticate(token, Timestamp::from_seconds(now)))
+}
+
+fn access_token(token: &str) {
+    let is_issued = ISSUED.iter().any(|issued| issued == token);
+    assert_eq!(authenticate(token, NOW).is_ok(), is_issued);
+    refresh_token(token);
+}
+
+/// A refresh token is 64 bytes in one way of writing them.
+fn refresh_token(text: &str) {
+    let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    // Of the last digit, four bits stand for nothing, and are zero.
+    let is_one = text.len() == 86 && text.bytes().all(is_digit) && text.ends_with(['A', 'Q', 'g', 'w']);
+    let read = testing::rewritten_refresh_token(text);
+    assert_eq!(read.is_some(), is_one);
+    assert!(read.is_none_or(|read| read.expose() == text));
+}
+
+fn alter(text: &str, alterations: &[Alteration]) -> String {
+    let mut chars: Vec<char> = text.chars().collect();
+    for alteration in alterations {
+        let place = |number: &u16, places: usize| usize::from(*number) % places.max(1);
+        match alteration {
+            Alteration::Insert(at, char) => chars.insert(place(at, chars.len() + 1), *char),
+            Alteration::Append(text) => chars.extend(text.chars()),
+            _ if chars.is_empty() => {}
+            Alteration::Replace(at, byte) => {
+                let at = place(at, chars.len());
+                chars[at] = char::from(*byte);
+            }
+            Alteration::Remove(at) => {
+                chars.remove(place(at, chars.len()));
+            }
+            Alteration::Truncate(at) => chars.truncate(place(at, chars.len())),
+        }
+    }
+    chars.into_iter().collect()
+}
+
+fn mix(parts: &[Part; 3]) -> String {
+    let part = |(place, part): (usize, &Part)| match part {
+        Part::First => ISSUED[0].split('.').nth(place).unwrap_or_default().to_owned(),
+        Part::Second => ISSUED[1].split('.').nth(place).unwrap_or_default().to_owned(),
+        Part::Text(text) => text.clone(),
+    };
+    parts.iter().enumerate().map(part).collect::<Vec<_>>().join(".")
+}
+
+fn signed_token(header: &[Change], claims_changes: &[Change], seconds: i32) {
+    let (header, claims) = (changed(&HEADER, header), changed(&claims(), claims_changes));
+    let now = NOW.saturating_add(seconds.into());
+    let token = testing::signed_token(&header, &claims);
+    let read = Read::of(&header, &claims).filter(|_| token.len() <= 16 * 1024);
+    match (authenticate(&token, now), read) {
+        (Ok(principal), Some(read)) => {
+            assert!(now < read.ends);
+            assert_eq!((principal.user_id, principal.session_id), (read.user_id, read.session_id));
+            assert_eq!(principal.roles.iter().map(RoleName::as_str).collect::<Vec<_>>(), read.roles);
+            assert_eq!(principal.auth_time, Timestamp::from_seconds(read.auth_time));
+        }
+        (Err(TokenError::Expired), Some(read)) => assert!(now >= read.ends),
+        // What could be no role's name cannot be looked up.
+        (Err(TokenError::Database(_)), Some(read)) => {
+            assert!(read.roles.iter().any(|role| role.parse::<RoleName>().is_err()));
+        }
+        (Err(TokenError::Invalid), None) => {}
+        (outcome, read) => panic!("{outcome:?}, though the token says {read:?}"),
+    }
+}
+
+fn changed(value: &Value, changes: &[Change]) -> Value {
+    let original = value.as_object().expect("an object");
+    let names: Vec<&String> = original.keys().collect();
+    let mut members: Map<String, Value> = original.clone();
+    for Change { member, value } in changes {
+        let name = names[usize::from(*member) % names.len()];
+        let value = match value {
+            Replacement::Missing => {
+                members.remove(name);
+                continue;
+            }
+            Replacement::Null => Value::Null,
+            Replacement::Boolean(value) => json!(value),
+            Replacement::Number(value) => json!(value),
+            Replacement::Fraction(value) => json!(value),
+            Replacement::Near(by) => json!(NOW + i64::from(*by)),
+            Replacement::Text(text) => json!(text),
+            Replacement::Texts(texts) => json!(texts),
+            Replacement::Of(other) => original[names[usize::from(*other) % names.len()]].clone(),
+            Replacement::Nested => json!({ name.as_str(): original[name] }),
+        };
+        members.insert(name.clone(), value);
+    }
+    Value::Object(members)
+}
+
+/// What a token of ours says.
+#[derive(Debug)]
+struct Read {
+    user_id: UserId,
+    session_id: SessionId,
+    roles: Vec<String>,
+    auth_time: i64,
+    ends: i64,
+}
+
+impl Read {
+    /// What a token of this header and these claims says; `None` where it is not one of ours.
+    fn of(header: &Value, claims: &Value) -> Option<Self> {
+        let text = |name: &str| claims.get(name)?.as_str();
+        let number = |name: &str| claims.get(name)?.as_i64();
+        if *header != *HEADER || text("iss")? != "switchyard" || text("aud")? != "switchyard" {
+            return None;
+        }
+        let (_token_id, _issued_at) = (text("jti")?, number("iat")?);
+        let roles = claims.get("roles")?.as_array()?.iter();
+        Some(Self {
+            user_id: text("sub")?.parse().ok()?,
+            session_id: text("sid")?.parse().ok()?,
+            roles: roles.map(|role| role.as_str().map(str::to_owned)).collect::<Option<_>>()?,
+            auth_time: number("auth_time")?,
+            ends: number("exp")?,
+        })
+    }
+}
+
+fn base64url(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
+}
