@@ -52,6 +52,12 @@ macro_rules! faults_are_caught {
                 $(caught(Fault::$fault, $case).await;)+
             }
         )+
+
+        /// Does not compile while a fault has no test.
+        #[expect(dead_code, reason = "asks the compiler alone")]
+        fn every_fault_is_caught(fault: Fault) {
+            match fault { $(Fault::$fault => (),)+ }
+        }
     };
 }
 
@@ -67,6 +73,8 @@ faults_are_caught! {
         "a_check_of_absence_holds_against_a_plain_create";
     a_swallowed_floor_is_caught: IgnoresFloors by
         "an_increment_below_its_floor_is_rejected", "many_takers_take_what_is_there_and_no_more";
+    a_repeated_increment_is_caught: RepeatsLostIncrements by
+        "many_writers_add_up_exactly";
     a_batch_applied_by_halves_is_caught: AppliesHalves by
         "a_failure_of_a_middle_operation_leaves_nothing_behind",
         "a_failure_of_the_last_operation_leaves_nothing_behind";

@@ -27,6 +27,8 @@ pub enum Fault {
     IgnoresAbsence,
     /// An increment goes below its floor.
     IgnoresFloors,
+    /// An increment whose answer was lost is sent again.
+    RepeatsLostIncrements,
     /// A batch that fails has applied what stands before its failure.
     AppliesHalves,
     /// A batch is applied one operation after the other, and reads see it half done.
@@ -70,6 +72,7 @@ struct Remains {
     expiries: BTreeMap<Key, Timestamp>,
     first_states: BTreeMap<Key, Document>,
     replica: Option<(Instant, BTreeMap<Key, Document>)>,
+    increments: u32,
 }
 
 impl Mutant {
@@ -105,6 +108,20 @@ impl Mutant {
                 remains.replica.insert(replica.unwrap_or_else(|| (Instant::now(), documents.clone())));
             replica.get(key).cloned()
         })
+    }
+
+    /// Every fifth answer to increments is one that gets lost: sent again, they are refused for nothing.
+    fn loses_an_answer(&self, batch: &Batch) -> bool {
+        let only_adds = batch
+            .operations()
+            .iter()
+            .all(|prepared| matches!(prepared.operation, Operation::Increment { .. }));
+        self.has(Fault::RepeatsLostIncrements)
+            && only_adds
+            && self.with_remains(|remains| {
+                remains.increments += 1;
+                remains.increments.is_multiple_of(5)
+            })
     }
 
     /// What reads look at: with the wrong clock, if that is the fault.
@@ -251,6 +268,9 @@ impl Database for Mutant {
         for prepared in rest {
             tokio::time::sleep(Duration::from_millis(1)).await;
             apply(prepared, &mut self.memory.documents());
+        }
+        if outcome.is_ok() && self.loses_an_answer(batch) {
+            batch.operations().iter().for_each(|prepared| apply(prepared, &mut self.memory.documents()));
         }
         outcome.map(|()| batch.versions())
     }
