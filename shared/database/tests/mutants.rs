@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use switchyard_ambient::Ambient;
 use switchyard_database::Database;
-use switchyard_database::conformance::{CASES, Fault, Mutant, Subject, run_named};
+use switchyard_database::conformance::{Fault, Mutant, Subject, run_named, walks};
 
 struct Faulty(Mutant);
 
@@ -102,17 +102,28 @@ faults_are_caught! {
     old_content_in_an_index_is_caught: KeepsOldContent by "a_query_gives_documents_whole_and_in_their_versions";
 }
 
+/// The message with which random walks fail on the faulty store.
+async fn found_by_walks(fault: Fault) -> String {
+    let walked = tokio::spawn(walks(move || async move { Faulty::new(fault) })).await;
+    let failure = walked.err().unwrap_or_else(|| panic!("no walk finds a store that {fault:?}"));
+    *failure.into_panic().downcast::<String>().expect("a sentence")
+}
+
 /// Not by a case that was written for it alone: the random walks, which know of no fault, find these too.
 #[tokio::test(flavor = "multi_thread")]
 async fn random_walks_catch_faults_that_nobody_told_them_of() {
     for fault in [Fault::DropsGuards, Fault::IgnoresVersions, Fault::IgnoresFloors, Fault::ForgetsExpiry] {
-        let mut walks = CASES.iter().filter(|(group, _)| *group == "random").map(|(_, name)| *name);
-        let mut found = false;
-        while let Some(walk) = walks.next().filter(|_| !found) {
-            found = tokio::spawn(async move { run_named(Faulty::new(fault), walk).await }).await.is_err();
-        }
-        assert!(found, "no walk finds a store that {fault:?}");
+        found_by_walks(fault).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_walk_that_fails_few_moves_are_left() {
+    let message = found_by_walks(Fault::IgnoresFloors).await;
+    let (told, moves) = message.split_once("\nafter these of its 60 moves:\n").expect("the moves are told");
+    assert!(told.starts_with("seed "), "{told}");
+    let moves: Vec<_> = moves.lines().collect();
+    assert_eq!(moves.len(), 2, "{moves:#?}");
 }
 
 #[tokio::test]

@@ -44,7 +44,8 @@
 //!   until they are what they have to be, for [`Subject::patience`] at the most.
 //! - **Real time** passes only in back-offs and in waiting for indexes.
 //!
-//! [`CASES`] lists the cases for those who run them in another way, by [`run`] or [`run_named`].
+//! [`CASES`] lists the cases for those who run them in another way, by [`run`] or [`run_named`]. Beside them go [`walks`]:
+//! operations drawn from seeds, compared with the store in memory step by step.
 
 mod cases;
 mod history;
@@ -52,6 +53,7 @@ mod lagging;
 mod memory;
 mod mutant;
 mod store;
+mod walk;
 mod words;
 
 use std::sync::Arc;
@@ -67,6 +69,7 @@ pub use lagging::Lagging;
 pub use memory::Memory;
 pub use mutant::{Fault, Mutant};
 pub use store::Store;
+pub use walk::walks;
 
 /// A store that a case runs on. A value stands for one store, empty at first.
 #[async_trait]

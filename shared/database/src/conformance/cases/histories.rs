@@ -2,9 +2,9 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use super::random::Dice;
 use crate::conformance::Store;
 use crate::conformance::history::{Event, State, explain};
+use crate::conformance::walk::Dice;
 use crate::conformance::words::{at_once, body, check, create, increment, key, replace};
 use crate::{Collection, Document, Error, Expect, Field, Key, Operation, Unique, UniqueKey};
 

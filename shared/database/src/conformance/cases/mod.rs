@@ -21,8 +21,6 @@ pub mod migrate;
 pub mod order;
 /// Pages, cursors and ranges.
 pub mod pages;
-/// Random operations, compared with the model step by step.
-pub mod random;
 /// Reads by key and by unique attribute.
 pub mod reads;
 /// Reading a whole collection.
@@ -56,7 +54,8 @@ macro_rules! cases {
         }
 
         /// Writes one test for each case of the [suite](crate::conformance), run on the store that the expression makes:
-        /// a [`Subject`](crate::conformance::Subject), made anew for each case, in an async function.
+        /// a [`Subject`](crate::conformance::Subject), made anew for each case, in an async function; and one for
+        /// [`walks`](crate::conformance::walks).
         #[macro_export]
         macro_rules! conformance_tests {
             ($d subject:expr) => {
@@ -71,6 +70,15 @@ macro_rules! cases {
                         )+
                     }
                 )+
+
+                mod random {
+                    use super::*;
+
+                    #[tokio::test(flavor = "multi_thread")]
+                    async fn walks_are_as_the_model() {
+                        $crate::conformance::walks(|| async { $d subject }).await;
+                    }
+                }
             };
         }
     };
@@ -320,13 +328,5 @@ cases! { $
         a_collection_that_is_declared_no_more_keeps_its_documents
         stored_values_that_do_not_fit_a_declaration_stay_out_of_it
         what_is_filled_in_expires_with_its_document
-    }
-    random {
-        seed_1_is_as_the_model
-        seed_2_is_as_the_model
-        seed_3_is_as_the_model
-        seed_4_is_as_the_model
-        seed_5_is_as_the_model
-        seed_6_is_as_the_model
     }
 }
