@@ -7,7 +7,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponseParts, ResponseParts};
-use switchyard_api::ApiError;
+use switchyard_api::{ApiError, cookie};
 use switchyard_identity::{Secret, Tokens};
 
 /// The cookie's name.
@@ -27,10 +27,7 @@ impl<S: Send + Sync> FromRequestParts<S> for RefreshCookie {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
-        // HTTP/2 clients may send each cookie in a header of its own (RFC 9113 §8.2.3).
-        let headers = parts.headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-        let pairs = headers.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        Ok(Self(pairs.filter(|(name, _)| *name == NAME).map(|(_, value)| Secret::new(value)).next()))
+        Ok(Self(cookie(&parts.headers, NAME).map(Secret::new)))
     }
 }
 

@@ -99,6 +99,22 @@ async fn a_browser_refreshes_and_signs_out_by_its_cookie() {
 }
 
 #[tokio::test]
+async fn who_guesses_the_key_of_a_refresh_gets_nothing_of_it() {
+    let app = start().await;
+    let mut body = registration();
+    body["device_name"] = json!("web");
+    let (token, _) = cookie(&app.post("/auth/register").json(body).await).unwrap();
+    let refresh = |cookie: &str| app.post("/auth/refresh").once("1").header(header::COOKIE, cookie);
+    let first = refresh(&format!("refresh_token={token}")).await;
+    let again = refresh(&format!("a=b; refresh_token={token}")).await;
+    assert_eq!((first.status, again.header("idempotency-replayed")), (200, Some("true")));
+    assert_eq!((&again.body, again.header("set-cookie")), (&first.body, first.header("set-cookie")));
+    let reused = (422, "IDEMPOTENCY_KEY_REUSED".to_owned());
+    assert_eq!(app.post("/auth/refresh").once("1").await.error(), reused);
+    assert_eq!(refresh("refresh_token=x").await.error(), reused);
+}
+
+#[tokio::test]
 async fn a_refresh_takes_the_body_before_the_cookie_and_nothing_for_no_token() {
     let app = start().await;
     let ada = app.register("Ada").await;

@@ -137,7 +137,7 @@ pub use caller::{
 pub use context::{RequestContext, RequestId, X_REQUEST_ID};
 pub use error::{ApiError, ApiResult, ErrorCode};
 pub use idempotency::{IDEMPOTENCY_REPLAYED, IdempotencyKey, IdempotencyRecord};
-pub use input::{Faults, Json, MAX_BODY_BYTES, MergePatch, Path, Query};
+pub use input::{Faults, Json, MAX_BODY_BYTES, MergePatch, Path, Query, cookie};
 pub use observe::{NoObserver, Observer, Outcome};
 pub use openapi::{BEARER, complete, error_responses};
 pub use page::{DEFAULT_LIMIT, MAX_LIMIT, NoFilter, Page, PageParams, Paged, Pagination};

@@ -26,7 +26,7 @@ use tracing::Instrument;
 use crate::context::RequestId;
 use crate::error::render;
 use crate::input::read_body;
-use crate::{ApiError, ApiResult, ErrorCode};
+use crate::{ApiError, ApiResult, ErrorCode, cookie};
 
 pub use key::IdempotencyKey;
 pub use record::IdempotencyRecord;
@@ -52,6 +52,9 @@ pub(crate) fn is_keyed(request: &Request) -> bool {
 pub(crate) struct Scope<'a> {
     pub(crate) caller: String,
     pub(crate) route: &'a str,
+    /// The cookies that the route reads: part of the request as its body is. A browser's credentials are in them, so that
+    /// nobody else is given its answer.
+    pub(crate) cookies: &'a [String],
     pub(crate) request_id: &'a RequestId,
     /// How long a request may take.
     pub(crate) timeout: Duration,
@@ -64,7 +67,10 @@ pub(crate) async fn run_once(db: &Db, scope: Scope<'_>, request: Request, next: 
     let body = read_body(&parts.headers, body).await?;
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
     let id = record_id(&[&scope.caller, parts.method.as_str(), scope.route, key.as_str()]);
-    let secret = Secret::of(&id, key.as_str(), &[target.as_bytes(), &body]);
+    let cookies =
+        scope.cookies.iter().map(|name| cookie(&parts.headers, name).unwrap_or_default().as_bytes());
+    let request: Vec<&[u8]> = std::iter::once(target.as_bytes()).chain(cookies).chain([&*body]).collect();
+    let secret = Secret::of(&id, key.as_str(), &request);
     let lease = scope.timeout + LEASE_MARGIN;
     let run = match begin(db, id, &secret, lease).await? {
         Begun::Answered(answer) => return Ok(replay(answer)),

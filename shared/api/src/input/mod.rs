@@ -1,6 +1,7 @@
-//! What comes in: bodies, query strings and paths, read into types with all faults told at once.
+//! What comes in: bodies, query strings, paths and cookies, read into types with all faults told at once.
 
 mod body;
+mod cookies;
 mod faults;
 mod json;
 mod json_text;
@@ -11,6 +12,7 @@ mod query;
 mod text;
 
 pub use body::MAX_BODY_BYTES;
+pub use cookies::cookie;
 pub use faults::Faults;
 pub use json::Json;
 pub use merge_patch::MergePatch;

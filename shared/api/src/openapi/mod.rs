@@ -50,15 +50,32 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
     document
 }
 
-/// By what the callers of each operation are counted: by the patterns of paths, then by methods.
-pub(crate) type CountedOperations = HashMap<String, HashMap<&'static str, CountedBy>>;
+/// What an operation declares that the layers go by.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Declared {
+    /// By what its callers are counted.
+    pub(crate) counted_by: CountedBy,
+    /// The cookies that it reads.
+    pub(crate) cookies: Vec<String>,
+}
 
-/// Reads out of a document by what callers are counted.
-pub(crate) fn counted_operations(document: &OpenApi) -> CountedOperations {
+/// What each operation declares: by the patterns of paths, then by methods.
+pub(crate) type DeclaredOperations = HashMap<String, HashMap<&'static str, Declared>>;
+
+/// Reads out of a document what the layers go by.
+pub(crate) fn declared_operations(document: &OpenApi) -> DeclaredOperations {
     let paths = document.paths.paths.iter();
     let by_method =
-        |item| operations(item).map(|(method, operation)| (method, counted_by(operation))).collect();
+        |item| operations(item).map(|(method, operation)| (method, declared(operation))).collect();
     paths.map(|(path, item)| (path.clone(), by_method(item))).collect()
+}
+
+fn declared(operation: &Operation) -> Declared {
+    let cookies = parameters(operation).filter(|parameter| parameter.parameter_in == ParameterIn::Cookie);
+    Declared {
+        counted_by: counted_by(operation),
+        cookies: cookies.map(|parameter| parameter.name.clone()).collect(),
+    }
 }
 
 fn counted_by(operation: &Operation) -> CountedBy {

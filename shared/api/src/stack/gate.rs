@@ -14,15 +14,15 @@ use crate::caller::Authentication;
 use crate::context::{RequestContext, extension};
 use crate::error::render;
 use crate::idempotency::{Scope, is_keyed, run_once};
-use crate::openapi::CountedOperations;
+use crate::openapi::{Declared, DeclaredOperations};
 use crate::precondition::Known;
-use crate::rate_limit::{self, CountedBy};
+use crate::rate_limit;
 use crate::{ApiError, ApiResult, ErrorCode};
 
 #[derive(Clone)]
 pub(super) struct Gate {
     pub(super) api: Arc<Api>,
-    pub(super) counted: Arc<CountedOperations>,
+    pub(super) declared: Arc<DeclaredOperations>,
 }
 
 /// Who asked, for the log line of the request.
@@ -51,8 +51,8 @@ impl Gate {
         let caller = Authentication::of(request.headers(), &*api.authenticator).await;
         let user_id = caller.caller().map(|caller| caller.user_id);
         let route = request.extensions().get::<MatchedPath>().cloned();
-        let by = self.counted_by(route.as_ref(), request.method());
-        let (verdicts, counted) = rate_limit::count(api, &caller, context.client_address, by).await;
+        let Declared { counted_by, cookies } = self.declared(route.as_ref(), request.method());
+        let (verdicts, counted) = rate_limit::count(api, &caller, context.client_address, counted_by).await;
 
         let keyed = request.method() == Method::POST && is_keyed(&request) && !caller.is_refused();
         request.extensions_mut().insert(caller);
@@ -62,6 +62,7 @@ impl Gate {
                 let scope = Scope {
                     caller: user_id.map_or_else(|| "anonymous".to_owned(), |id| id.to_string()),
                     route: route.as_str(),
+                    cookies: &cookies,
                     request_id: &context.request_id,
                     timeout: api.settings.request_timeout,
                 };
@@ -77,11 +78,11 @@ impl Gate {
         response
     }
 
-    fn counted_by(&self, route: Option<&MatchedPath>, method: &Method) -> CountedBy {
-        let methods = route.and_then(|route| self.counted.get(route.as_str()));
+    fn declared(&self, route: Option<&MatchedPath>, method: &Method) -> Declared {
+        let methods = route.and_then(|route| self.declared.get(route.as_str()));
         // A HEAD is answered by the operation of GET.
         let method = if method == Method::HEAD { Method::GET } else { method.clone() };
-        methods.and_then(|methods| methods.get(method.as_str())).copied().unwrap_or_default()
+        methods.and_then(|methods| methods.get(method.as_str())).cloned().unwrap_or_default()
     }
 }
 

@@ -72,8 +72,8 @@ impl Api {
 /// same envelope as those of handlers.
 pub fn serve_api(router: OpenApiRouter, api: Arc<Api>) -> Router {
     let (router, document) = router.split_for_parts();
-    let counted = Arc::new(openapi::counted_operations(&document));
-    let gate = Gate { api: Arc::clone(&api), counted };
+    let declared = Arc::new(openapi::declared_operations(&document));
+    let gate = Gate { api: Arc::clone(&api), declared };
     // The layer that is added last is the outermost.
     let router = router
         .fallback(|| async { ApiError::new(ErrorCode::NotFound) })

@@ -199,6 +199,23 @@ async fn cookies_are_part_of_an_answer() {
 }
 
 #[tokio::test]
+async fn an_answer_is_given_again_only_to_who_sends_the_same_cookie() {
+    let api = TestApi::new().await;
+    let refresh = |cookie: &str| post("/refresh").header("idempotency-key", "1").header("cookie", cookie);
+    let first = api.send(refresh("theme=dark; refresh=r-token")).await;
+    assert_eq!(first.json()["access_token"], "token 1 for Some(\"r-token\")");
+    let again = api.send(refresh("theme=light; refresh=r-token")).await;
+    assert_eq!(
+        (is_replayed(&again), &again.body),
+        (true, &first.body),
+        "other cookies are nothing to the route"
+    );
+    for stranger in ["theme=dark", "refresh=", "refresh=x-token"] {
+        assert_error(&api.send(refresh(stranger)).await, 422, "IDEMPOTENCY_KEY_REUSED");
+    }
+}
+
+#[tokio::test]
 async fn the_store_alone_reveals_nothing_of_an_answer() {
     let api = TestApi::new().await;
     let answer = api.send(login()).await;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::response::{AppendHeaders, IntoResponse};
 use deserr::Deserr;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use switchyard_ambient::{Timestamp, Uuid};
 use switchyard_api::{
     Accepted, ApiError, ApiResult, Caller, Created, ErrorCode, Faults, IdempotencyKey, IfMatch, IfNoneMatch,
     Json, MaybeCaller, MergePatch, NoContent, OrNotFound, Page, PageParams, Paged, Path, RecentCaller,
-    RequestContext, Tagged, limited_by_address, operation_errors,
+    RequestContext, Tagged, cookie, limited_by_address, operation_errors,
 };
 use switchyard_database::{Collection, Db, Entity, Field, Index, Query};
 use tokio::sync::Notify;
@@ -255,6 +255,15 @@ async fn login(
     }
 }
 
+/// Stays signed in, by a cookie.
+#[utoipa::path(post, path = "/refresh", tag = "auth",
+    params(("refresh" = Option<String>, Cookie, description = "The token.")),
+    responses((status = 200, body = Value)))]
+async fn refresh(State(sample): State<Sample>, headers: HeaderMap) -> Json<Value> {
+    let number = sample.probe.payments.fetch_add(1, Ordering::SeqCst) + 1;
+    Json(json!({ "access_token": format!("token {number} for {:?}", cookie(&headers, "refresh")) }))
+}
+
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = Faults, deny_unknown_fields)]
 struct Payment {
@@ -369,6 +378,7 @@ pub(crate) fn router(db: Db, probe: Arc<Probe>) -> OpenApiRouter {
         .routes(routes!(get_note, replace_note, update_note, delete_note))
         .routes(routes!(list_notes, create_note))
         .routes(limited_by_address(routes!(login)))
+        .routes(routes!(refresh))
         .routes(routes!(pay))
         .routes(routes!(whoami))
         .routes(routes!(get_user))
