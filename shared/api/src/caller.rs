@@ -183,11 +183,6 @@ impl Authentication {
         }
     }
 
-    /// Whether there is a token, and it is not good.
-    pub(crate) fn is_refused(&self) -> bool {
-        matches!(self, Self::Refused(_))
-    }
-
     fn into_caller(self) -> ApiResult<MaybeCaller> {
         match self {
             Self::Anonymous => Ok(MaybeCaller(None)),

@@ -14,6 +14,7 @@ use utoipa::openapi::path::{Operation, Parameter, ParameterIn, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{OpenApi, Ref, RefOr, Required, Response, ResponseBuilder};
 
+use crate::caller::Authentication;
 use crate::rate_limit::{CountedBy, is_limited_by_address};
 use crate::{ErrorCode, IdempotencyKey};
 
@@ -55,8 +56,22 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
 pub(crate) struct Declared {
     /// By what its callers are counted.
     pub(crate) counted_by: CountedBy,
+    /// Whether nobody may call it without signing in.
+    pub(crate) users_only: bool,
     /// The cookies that it reads.
     pub(crate) cookies: Vec<String>,
+}
+
+impl Declared {
+    /// Whether the operation goes on with this caller, and does not only tell them to sign in.
+    pub(crate) fn lets_in(&self, caller: &Authentication) -> bool {
+        match caller {
+            Authentication::Caller(_) => true,
+            Authentication::Anonymous => !self.users_only,
+            // Where no token is asked for, a bad one does not matter.
+            Authentication::Refused(_) => !self.counted_by.user,
+        }
+    }
 }
 
 /// What each operation declares: by the patterns of paths, then by methods.
@@ -74,19 +89,17 @@ fn declared(operation: &Operation) -> Declared {
     let cookies = parameters(operation).filter(|parameter| parameter.parameter_in == ParameterIn::Cookie);
     Declared {
         counted_by: counted_by(operation),
+        users_only: is_for_users_only(operation),
         cookies: cookies.map(|parameter| parameter.name.clone()).collect(),
     }
 }
 
 fn counted_by(operation: &Operation) -> CountedBy {
-    CountedBy {
-        address: is_limited_by_address(operation),
-        user: operation.security.as_deref().and_then(permissions).is_some(),
-    }
+    CountedBy { address: is_limited_by_address(operation), user: permissions(operation).is_some() }
 }
 
 fn complete_operation(method: &str, operation: &mut Operation) {
-    let permissions: Option<Vec<String>> = operation.security.as_deref().and_then(permissions);
+    let permissions = permissions(operation);
     let signed_in = permissions.is_some();
     let CountedBy { address, user } = counted_by(operation);
     let limited = address || user;
@@ -141,13 +154,21 @@ fn describe(status: &str, response: &mut Response) {
 }
 
 /// The permissions that a signed-in caller needs; `None` for a public operation.
-fn permissions(requirements: &[utoipa::openapi::SecurityRequirement]) -> Option<Vec<String>> {
+fn permissions(operation: &Operation) -> Option<Vec<String>> {
+    requirements(operation).into_iter().find_map(|mut one| one.remove(BEARER))
+}
+
+/// Whether each of the ways to call an operation asks for a token.
+fn is_for_users_only(operation: &Operation) -> bool {
+    let requirements = requirements(operation);
+    !requirements.is_empty() && requirements.iter().all(|one| one.contains_key(BEARER))
+}
+
+/// What callers have to bring, each a way that is enough: the schemes, with their permissions.
+fn requirements(operation: &Operation) -> Vec<BTreeMap<String, Vec<String>>> {
     // The requirement's own map is private, and this is what it is written as.
-    let requirements: Vec<BTreeMap<String, Vec<String>>> = requirements
-        .iter()
-        .filter_map(|one| serde_json::from_value(serde_json::to_value(one).ok()?).ok())
-        .collect();
-    requirements.into_iter().find_map(|mut one| one.remove(BEARER))
+    let requirements = operation.security.iter().flatten();
+    requirements.filter_map(|one| serde_json::from_value(serde_json::to_value(one).ok()?).ok()).collect()
 }
 
 fn complete_idempotency(operation: &mut Operation) -> Vec<ErrorCode> {

@@ -51,10 +51,12 @@ impl Gate {
         let caller = Authentication::of(request.headers(), &*api.authenticator).await;
         let user_id = caller.caller().map(|caller| caller.user_id);
         let route = request.extensions().get::<MatchedPath>().cloned();
-        let Declared { counted_by, cookies } = self.declared(route.as_ref(), request.method());
-        let (verdicts, counted) = rate_limit::count(api, &caller, context.client_address, counted_by).await;
+        let declared = self.declared(route.as_ref(), request.method());
+        let by = declared.counted_by;
+        let (verdicts, counted) = rate_limit::count(api, &caller, context.client_address, by).await;
 
-        let keyed = request.method() == Method::POST && is_keyed(&request) && !caller.is_refused();
+        // Who is only told to sign in leaves nothing in the store.
+        let keyed = request.method() == Method::POST && is_keyed(&request) && declared.lets_in(&caller);
         request.extensions_mut().insert(caller);
         let answer: ApiResult<Response> = match (counted, route) {
             (Err(refusal), _) => Err(refusal),
@@ -62,7 +64,7 @@ impl Gate {
                 let scope = Scope {
                     caller: user_id.map_or_else(|| "anonymous".to_owned(), |id| id.to_string()),
                     route: route.as_str(),
-                    cookies: &cookies,
+                    cookies: &declared.cookies,
                     request_id: &context.request_id,
                     timeout: api.settings.request_timeout,
                 };

@@ -240,6 +240,23 @@ async fn a_refused_token_is_refused_before_its_key_is_looked_at() {
 }
 
 #[tokio::test]
+async fn a_stranger_is_told_to_sign_in_before_the_key_is_looked_at() {
+    let api = TestApi::new().await;
+    let stranger = post("/payments/a").header("idempotency-key", "a b").json(json!({ "amount_minor": 5 }));
+    assert_error(&api.send(stranger).await, 401, "UNAUTHENTICATED");
+}
+
+#[tokio::test]
+async fn a_stale_token_does_not_keep_a_request_from_being_repeated_where_none_is_asked_for() {
+    let api = TestApi::new().await;
+    let first = api.send(login().bearer("expired")).await;
+    for again in [login().bearer("expired"), login().bearer("forged"), login()] {
+        let again = api.send(again).await;
+        assert_eq!((is_replayed(&again), &again.body), (true, &first.body));
+    }
+}
+
+#[tokio::test]
 async fn another_instance_gives_the_answer_too() {
     let api = TestApi::new().await;
     let first = api.send(pay("k-1", 5)).await;
