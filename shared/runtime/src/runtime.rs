@@ -17,9 +17,11 @@ use crate::{ConnectError, Metrics, Platform, Settings, connect, lambda, logs, se
 /// the first request answers for itself if that fails.
 const FIRST_PING: Duration = Duration::from_secs(2);
 
-/// How often a server removes what has expired, and how much at once.
+/// How often a server removes what has expired, how much at once, and how long the writes of others have to themselves
+/// then.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 const SWEEP_AT_MOST: u32 = 1_000;
+const SWEEP_PAUSE: Duration = Duration::from_millis(50);
 
 /// What every program of the project has: settings, logs, metrics, a database; and how it answers requests.
 #[derive(Debug)]
@@ -174,8 +176,45 @@ async fn sweep(db: Db) {
     let mut ticks = tokio::time::interval(SWEEP_EVERY);
     loop {
         ticks.tick().await;
-        if let Err(fault) = db.backend().sweep_expired(SWEEP_AT_MOST).await {
+        if let Err(fault) = sweep_clean(&db, SWEEP_AT_MOST).await {
             tracing::warn!(cause = %fault, "what has expired could not be removed");
         }
+    }
+}
+
+/// Removes everything that has expired, however much it is: otherwise more could come in a minute than goes.
+async fn sweep_clean(db: &Db, at_once: u32) -> switchyard_database::Result<()> {
+    while db.backend().sweep_expired(at_once).await? >= u64::from(at_once) {
+        tokio::time::sleep(SWEEP_PAUSE).await;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[cfg(feature = "sqlite")]
+mod tests {
+    use serde_json::Map;
+    use switchyard_ambient::{ManualClock, Timestamp};
+    use switchyard_database::{Key, Operation};
+    use switchyard_sqlite::Sqlite;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_sweep_leaves_nothing_that_has_expired() {
+        const EXPIRING: &Collection = &Collection::new("expiring").expiring();
+        let clock = ManualClock::at(Timestamp::from_seconds(1_000));
+        let ambient = Ambient::new(clock.clone(), SystemRandomness);
+        let db = Db::new(Arc::new(Sqlite::in_memory(ambient.clone()).unwrap()), ambient);
+        db.backend().migrate(&Schema::new([EXPIRING]).unwrap()).await.unwrap();
+        let create = |number: u32| Operation::Create {
+            key: Key::new(EXPIRING, number.to_string()).unwrap(),
+            body: Map::new(),
+            expires_at: Some(Timestamp::from_seconds(2_000)),
+        };
+        db.commit((0..5).map(create).collect()).await.unwrap();
+        clock.advance(Duration::from_secs(1_000));
+        sweep_clean(&db, 2).await.unwrap();
+        assert_eq!(db.backend().sweep_expired(10).await, Ok(0));
     }
 }
