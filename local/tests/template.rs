@@ -54,6 +54,25 @@ fn every_operation_is_routed_to_the_function_that_has_it() {
 }
 
 #[test]
+fn only_functions_that_know_users_are_told_the_secrets() {
+    let template = fs::read_to_string(project_file("template.yaml")).unwrap();
+    let (mut section, mut told) = ("", BTreeSet::new());
+    for line in template.lines() {
+        if let Some(name) = line.strip_suffix(':').filter(|line| !line.starts_with("   ")) {
+            section = name.trim();
+        }
+        for secret in ["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "AUDIT_KEY"] {
+            if line.trim().starts_with(&format!("{secret}:")) {
+                told.insert((section, secret));
+            }
+        }
+    }
+    let secrets =
+        |function| ["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "AUDIT_KEY"].map(|secret| (function, secret));
+    assert_eq!(told, [secrets("AuthFunction"), secrets("UsersFunction")].concat().into_iter().collect());
+}
+
+#[test]
 fn every_table_is_open_to_some_function_and_no_function_names_another() {
     let tables: BTreeSet<String> = fs::read_to_string(project_file("infra/tables.yaml"))
         .unwrap()

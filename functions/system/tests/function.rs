@@ -1,4 +1,5 @@
-//! The binary under the Lambda emulator, on the databases that it meets on AWS; and as a server of its own.
+//! The binary under the Lambda emulator, on the databases that it meets on AWS; and as a server of its own. It is told no
+//! secrets, since it needs none.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -7,7 +8,6 @@ use std::process::Command;
 
 use serde_json::json;
 use switchyard_harness::emulator::Emulator;
-use switchyard_harness::identity::identity_environment;
 use switchyard_harness::process::Process;
 use switchyard_harness::store::{Backend, Store};
 
@@ -15,8 +15,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_switchyard-system");
 
 async fn the_state_is_told_as_a_function_on(backend: Backend) {
     let store = Store::migrated(backend).await.unwrap();
-    let environment = [store.environment(), identity_environment()].concat();
-    let function = Emulator::start(Path::new(BINARY), &environment).await.unwrap();
+    let function = Emulator::start(Path::new(BINARY), &store.environment()).await.unwrap();
     for path in ["/healthz", "/readyz"] {
         let answer = function.invoke("GET", path, &[], "").await.unwrap();
         assert_eq!(
@@ -47,8 +46,7 @@ async fn the_state_is_told_as_a_function_on_postgres() {
 
 #[tokio::test]
 async fn a_function_without_its_database_is_alive_and_not_ready() {
-    let mut environment = identity_environment();
-    environment.push(("DATABASE_URL".to_owned(), "postgres://nobody@127.0.0.1:1/none".to_owned()));
+    let environment = [("DATABASE_URL".to_owned(), "postgres://nobody@127.0.0.1:1/none".to_owned())];
     let function = Emulator::start(Path::new(BINARY), &environment).await.unwrap();
     assert_eq!(function.invoke("GET", "/healthz", &[], "").await.unwrap().status, 200);
     let answer = function.invoke("GET", "/readyz", &[], "").await.unwrap();
@@ -60,7 +58,7 @@ async fn a_function_without_its_database_is_alive_and_not_ready() {
 async fn outside_of_lambda_the_binary_is_a_server() {
     let store = Store::fresh(Backend::Postgres).await.unwrap();
     let mut command = Command::new(BINARY);
-    command.envs(store.environment()).envs(identity_environment());
+    command.envs(store.environment());
     let mut process = Process::serve(command).await.unwrap();
     let metrics = reqwest::get(format!("{}/metrics", process.base_url)).await.unwrap().text().await.unwrap();
     assert!(metrics.contains("# TYPE"), "{metrics}");
