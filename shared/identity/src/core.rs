@@ -139,12 +139,8 @@ impl Core {
 
     /// Under which id the guesses at the password of an address are counted.
     pub(crate) fn attempts_id(&self, email: &EmailAddress) -> String {
-        let peppers = &self.settings.password_pepper;
         let message = format!("sign-in attempts at {}", email.key());
-        peppers
-            .code(peppers.current_id(), message.as_bytes())
-            .map(|code| hex(code.as_ref()))
-            .unwrap_or_default()
+        hex(self.settings.password_pepper.current_code(message.as_bytes()).as_ref())
     }
 }
 

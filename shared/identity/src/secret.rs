@@ -23,7 +23,10 @@ const MIN_KEY_CHARS: usize = 32;
 /// Each is named by an id that follows from it and tells nothing about it. What is stored carries the id of the key it
 /// was made with, so a key is changed by putting a new one in front, and dropped once nothing needs it any more.
 #[derive(Clone)]
-pub struct KeyRing(Vec<RingKey>);
+pub struct KeyRing {
+    current: RingKey,
+    older: Vec<RingKey>,
+}
 
 #[derive(Clone)]
 struct RingKey {
@@ -46,28 +49,39 @@ impl KeyRing {
             }
             keys.push(RingKey { id, key });
         }
-        Ok(Self(keys))
+        let mut keys = keys.into_iter();
+        let current = keys.next().ok_or(KeyRingError::Short)?;
+        Ok(Self { current, older: keys.collect() })
     }
 
     /// The id of the key that makes new codes.
     pub(crate) fn current_id(&self) -> &str {
-        self.0.first().map_or("", |first| first.id.as_str())
+        &self.current.id
+    }
+
+    /// The code of `message` under the key that makes new codes.
+    pub(crate) fn current_code(&self, message: &[u8]) -> hmac::Tag {
+        hmac::sign(&self.current.key, message)
     }
 
     /// Whether the ring holds the key of this id.
     pub(crate) fn holds(&self, id: &str) -> bool {
-        self.0.iter().any(|key| key.id == id)
+        self.keys().any(|key| key.id == id)
     }
 
     /// The code of `message` under the key `id`; `None` when the ring does not hold it.
     pub(crate) fn code(&self, id: &str, message: &[u8]) -> Option<hmac::Tag> {
-        self.0.iter().find(|key| key.id == id).map(|key| hmac::sign(&key.key, message))
+        self.keys().find(|key| key.id == id).map(|key| hmac::sign(&key.key, message))
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &RingKey> {
+        std::iter::once(&self.current).chain(&self.older)
     }
 }
 
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|key| &key.id)).finish()
+        f.debug_list().entries(self.keys().map(|key| &key.id)).finish()
     }
 }
 
@@ -90,6 +104,8 @@ mod tests {
         assert_ne!(both.current_id(), old.current_id());
         let code = old.code(old.current_id(), b"message").unwrap();
         assert_eq!(both.code(old.current_id(), b"message").unwrap().as_ref(), code.as_ref());
+        assert_eq!(old.current_code(b"message").as_ref(), code.as_ref());
+        assert_ne!(both.current_code(b"message").as_ref(), code.as_ref());
         assert!(old.code(both.current_id(), b"message").is_none());
     }
 

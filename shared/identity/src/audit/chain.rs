@@ -75,13 +75,13 @@ pub(crate) async fn append(
     end.key_id = keys.current_id().to_owned();
     for event in events {
         let mut record = record(&end, chain, context, event, ambient);
-        record.mac = record.mac_with(keys).ok_or_else(no_key)?;
+        record.mac = record.mac_with(keys).ok_or_else(unsigned)?;
         end.sequence = record.sequence;
         end.last_at = Some(record.at);
         end.last_mac.clone_from(&record.mac);
         tx.insert(&record)?;
     }
-    end.mac = end.mac_with(keys).ok_or_else(no_key)?;
+    end.mac = end.mac_with(keys).ok_or_else(unsigned)?;
     match &stored {
         Some(stored) => tx.replace(stored, &end)?,
         None => tx.insert(&end)?,
@@ -89,8 +89,8 @@ pub(crate) async fn append(
     Ok(())
 }
 
-fn no_key() -> Error {
-    Error::Internal("the key ring of the audit log is empty".to_owned())
+fn unsigned() -> Error {
+    Error::Internal("an entry of the audit log could not be signed".to_owned())
 }
 
 fn record(end: &Chain, chain: u8, context: &Context, event: &AuditEvent, ambient: &Ambient) -> AuditRecord {
