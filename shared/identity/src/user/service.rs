@@ -16,10 +16,7 @@ pub struct Users<'a>(pub(crate) &'a Core);
 impl Users<'_> {
     /// A user. For the user, and for who has `users:read`.
     pub async fn get(&self, context: &Context, id: UserId) -> Result<Tagged<User>, UserError> {
-        self.0.require_self_or(context, id, Permission::UsersRead).await?;
-        let user = self.0.db.collection::<UserRecord>().get(id.as_str()).await?;
-        let user = user.filter(|user| !user.deleted).ok_or(Refused::NotFound)?;
-        Ok(tagged(&user, context.now))
+        Ok(tagged(&self.require_visible(context, id).await?, context.now))
     }
 
     /// Goes on for those who may see a user's things: the user, and who has `users:read`. The user must exist.
