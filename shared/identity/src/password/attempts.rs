@@ -78,7 +78,7 @@ impl Attempts {
         .await
     }
 
-    /// Forgets all guesses, as part of a transaction. Whether an account was locked by them.
+    /// Forgets all guesses, and the lock that they brought on, as part of a transaction.
     pub(crate) async fn forget(tx: &Transaction, id: &str) -> Result<(), Error> {
         match tx.get::<Self>(id).await? {
             Some(stored) => tx.delete(&stored),
