@@ -2,7 +2,7 @@ use std::ops::RangeInclusive;
 
 use serde::Serialize;
 use switchyard_ambient::Timestamp;
-use switchyard_database::{Db, Error, Scan, Stored};
+use switchyard_database::{Db, Entity as _, Error, Scan, Stored};
 use utoipa::ToSchema;
 
 use super::record::RETENTION;
@@ -160,7 +160,8 @@ async fn find_stray(db: &Db) -> Result<Option<AuditBreak>, Error> {
     let mut ends = vec![0; usize::from(CHAINS)];
     let mut cursor = None;
     loop {
-        let page = db.collection::<AuditRecord>().scan(&Scan::new(COLLECTION).after(cursor)).await?;
+        let page =
+            db.collection::<AuditRecord>().scan(&Scan::new(AuditRecord::COLLECTION).after(cursor)).await?;
         for record in &page.items {
             // Entries may be added while this runs, so an end that seems passed is read again.
             let known = ends.get(usize::from(record.chain)).copied().unwrap_or(0);
@@ -187,5 +188,3 @@ async fn find_stray(db: &Db) -> Result<Option<AuditBreak>, Error> {
         }
     }
 }
-
-const COLLECTION: &switchyard_database::Collection = <AuditRecord as switchyard_database::Entity>::COLLECTION;
