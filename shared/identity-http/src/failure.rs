@@ -57,7 +57,6 @@ impl From<AccountError> for Failure {
                 ApiError::new(ErrorCode::AccountLocked).retry_after(retry_after)
             }
             AccountError::AccountDisabled => ErrorCode::AccountDisabled.into(),
-            AccountError::PreconditionFailed => ErrorCode::PreconditionFailed.into(),
         };
         Self(answer)
     }

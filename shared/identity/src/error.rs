@@ -68,9 +68,6 @@ pub enum AccountError {
     /// `ACCOUNT_DISABLED`: the password is right, but an admin has disabled the account.
     #[error("the account is disabled")]
     AccountDisabled,
-    /// `PRECONDITION_FAILED`: the account is not in the state that the caller read.
-    #[error("the account was changed meanwhile")]
-    PreconditionFailed,
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
