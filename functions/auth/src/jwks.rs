@@ -4,7 +4,8 @@ use axum::response::IntoResponse;
 use switchyard_api::Json;
 use switchyard_identity::{Identity, Jwks};
 
-/// A new key is published this long before it may sign, or else caches would not know it.
+/// Whoever changes the key publishes the new one this long before it signs, or else caches would not know it: see
+/// [`SigningKeys`](switchyard_identity::SigningKeys).
 const PUBLIC_FOR_FIVE_MINUTES: &str = "public, max-age=300";
 
 /// Tells the public keys of access tokens.

@@ -21,7 +21,9 @@ const MIN_KEY_CHARS: usize = 32;
 /// Keys for HMAC-SHA256 (RFC 2104): the first makes new codes, all of them check old ones.
 ///
 /// Each is named by an id that follows from it and tells nothing about it. What is stored carries the id of the key it
-/// was made with, so a key is changed by putting a new one in front, and dropped once nothing needs it any more.
+/// was made with. So a key is changed in three steps: the new one is added at the end, until every instance has it, since
+/// an instance cannot check what another one makes with a key that it lacks; then it is moved to the front; and the old
+/// one is dropped once nothing needs it any more.
 #[derive(Clone)]
 pub struct KeyRing {
     current: RingKey,

@@ -36,8 +36,9 @@ pub enum KeyError {
 
 /// The RSA keys of access tokens, parsed once: the first one signs, all of them verify.
 ///
-/// To change the key, put the new one in front and leave the old one behind it until the last token it signed has
-/// expired.
+/// A key is changed in three steps. The new one is added at the end, and stays there until every instance has it and the
+/// caches of those who read it at `/.well-known/jwks.json` have too, since nobody can verify a token whose key they lack;
+/// then it is moved to the front; and the old one is dropped once the last token it signed has expired.
 #[derive(Clone)]
 pub struct SigningKeys(Arc<Keys>);
 
