@@ -39,11 +39,10 @@ impl Program {
 fn read_environment() -> anyhow::Result<(Settings, IdentitySettings)> {
     let mut environment =
         Environment::of_process().with_default("DATABASE_URL", &format!("sqlite:{DATA}/switchyard.db"));
-    let secrets = ["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "AUDIT_KEY"];
-    if secrets.iter().any(|name| environment.text(name).is_none()) {
-        let local = LocalSecrets::load_or_create(Path::new(DATA), &Ambient::system())?;
-        for name in secrets {
-            environment = environment.with_default(name, local.get(name).unwrap_or_default());
+    if LocalSecrets::SETTINGS.iter().any(|name| environment.text(name).is_none()) {
+        let secrets = LocalSecrets::load_or_create(Path::new(DATA), &Ambient::system())?;
+        for (name, secret) in secrets.iter() {
+            environment = environment.with_default(name, secret);
         }
     }
     Ok(environment.read(|environment| {

@@ -10,6 +10,7 @@ use axum::http::Method;
 use serde_json::Value;
 use switchyard_harness::process;
 use switchyard_harness::template::Routes;
+use switchyard_identity::LocalSecrets;
 
 fn project_file(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
@@ -61,14 +62,13 @@ fn only_functions_that_know_users_are_told_the_secrets() {
         if let Some(name) = line.strip_suffix(':').filter(|line| !line.starts_with("   ")) {
             section = name.trim();
         }
-        for secret in ["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "AUDIT_KEY"] {
+        for secret in LocalSecrets::SETTINGS {
             if line.trim().starts_with(&format!("{secret}:")) {
                 told.insert((section, secret));
             }
         }
     }
-    let secrets =
-        |function| ["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "AUDIT_KEY"].map(|secret| (function, secret));
+    let secrets = |function| LocalSecrets::SETTINGS.map(|secret| (function, secret));
     assert_eq!(told, [secrets("AuthFunction"), secrets("UsersFunction")].concat().into_iter().collect());
 }
 

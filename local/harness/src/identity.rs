@@ -25,9 +25,8 @@ pub fn identity_environment() -> Vec<(String, String)> {
         let folder = tempfile::tempdir().expect("there is a folder for temporary files");
         let secrets =
             LocalSecrets::load_or_create(folder.path(), &Ambient::system()).expect("secrets can be made");
-        let names = ["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "AUDIT_KEY"];
-        let secret = |name: &str| (name.to_owned(), secrets.get(name).unwrap_or_default().to_owned());
-        names.into_iter().map(secret).chain([("BCRYPT_COST".to_owned(), "4".to_owned())]).collect()
+        let variables = secrets.iter().chain([("BCRYPT_COST", "4")]);
+        variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     };
     VARIABLES.get_or_init(make).clone()
 }

@@ -34,6 +34,9 @@ const FILES: [(&str, &str); 3] = [
 ];
 
 impl LocalSecrets {
+    /// The settings that they stand in for.
+    pub const SETTINGS: [&'static str; FILES.len()] = [FILES[0].0, FILES[1].0, FILES[2].0];
+
     /// Reads the secrets that are kept in `folder`, and makes those that are missing. Several processes may do so at
     /// once: all of them get the same.
     pub fn load_or_create(folder: &Path, ambient: &Ambient) -> Result<Self, LocalSecretsError> {
@@ -47,9 +50,9 @@ impl LocalSecrets {
         Ok(Self { values })
     }
 
-    /// The secret that stands in for a setting.
-    pub fn get(&self, setting: &str) -> Option<&str> {
-        self.values.iter().find(|(name, _)| *name == setting).map(|(_, secret)| secret.expose())
+    /// The secrets, each with the setting that it stands in for.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.values.iter().map(|(name, secret)| (*name, secret.expose()))
     }
 }
 
@@ -118,8 +121,8 @@ mod tests {
         let folder = folder("secrets");
         let first = LocalSecrets::load_or_create(&folder, &Ambient::system()).unwrap();
         let again = LocalSecrets::load_or_create(&folder, &Ambient::system()).unwrap();
-        for (name, file) in FILES {
-            assert_eq!(first.get(name), again.get(name));
+        assert!(first.iter().eq(again.iter()));
+        for (_, file) in FILES {
             #[cfg(unix)]
             {
                 use std::os::unix::fs::PermissionsExt as _;
@@ -127,9 +130,13 @@ mod tests {
             }
         }
         assert_eq!(fs::read_dir(&folder).unwrap().count(), FILES.len());
-        assert_eq!(first.get("AUDIT_KEY").unwrap().len(), 64);
-        assert_ne!(first.get("AUDIT_KEY"), first.get("PASSWORD_PEPPER"));
-        assert!(SigningKeys::from_pem(first.get("JWT_PRIVATE_KEY").unwrap()).is_ok());
+        let [(_, key), (_, pepper), (_, audit_key)] = first.iter().collect::<Vec<_>>()[..] else {
+            panic!("three secrets")
+        };
+        assert_eq!((pepper.len(), audit_key.len()), (64, 64));
+        assert_ne!(pepper, audit_key);
+        assert!(SigningKeys::from_pem(key).is_ok());
+        assert!(first.iter().map(|(name, _)| name).eq(LocalSecrets::SETTINGS));
         fs::remove_dir_all(folder).unwrap();
     }
 }
