@@ -83,9 +83,18 @@ fn load_or_create(
     file.sync_all()?;
     let linked = fs::hard_link(&draft, path);
     fs::remove_file(&draft)?;
+    sync_folder(path)?;
     match linked {
         Err(fault) if fault.kind() != io::ErrorKind::AlreadyExists => Err(fault),
         _ => read(path),
+    }
+}
+
+/// What is written after this may depend on the secret: a file is there for good only once its folder says so.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) if cfg!(unix) && folder != Path::new("") => File::open(folder)?.sync_all(),
+        _ => Ok(()),
     }
 }
 
