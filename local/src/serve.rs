@@ -6,37 +6,21 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use switchyard_ambient::Ambient;
 use switchyard_database::Schema;
-use switchyard_identity::{Actor, Identity, IdentitySettings, LocalSecrets};
-use switchyard_identity_http::AccessTokens;
-use switchyard_runtime::{Environment, Runtime, Settings};
+use switchyard_identity::{Actor, Identity, LocalSecrets};
+use switchyard_identity_http::{AccessTokens, Program};
+use switchyard_runtime::Environment;
 
 /// Where the server keeps what it makes for itself: the database, unless `DATABASE_URL` names another, and secrets.
 const DATA: &str = "data";
 /// The address of the admin that is made while there is none and `ADMIN_EMAIL` names nobody.
 const ADMIN: &str = "admin@localhost";
 
-/// A program of this package: settings, a database with the tables it needs, identity on top.
-pub(crate) struct Program {
-    /// Settings, logs, metrics, the database.
-    pub(crate) runtime: Runtime,
-    /// Accounts, sessions, roles and the audit log.
-    pub(crate) identity: Identity,
+/// The program, with settings whose defaults need nothing from anybody.
+pub(crate) async fn start() -> anyhow::Result<Program> {
+    Ok(Program::start_with(environment()?, Ambient::system()).await?)
 }
 
-impl Program {
-    /// Reads the settings, with defaults that need nothing from anybody, opens the database and brings its tables to
-    /// what is declared.
-    pub(crate) async fn start() -> anyhow::Result<Self> {
-        let (settings, identity_settings) = read_environment()?;
-        let runtime = Runtime::start(settings).await?;
-        runtime.migrate(switchyard_identity::COLLECTIONS.iter().copied()).await?;
-        let identity = Identity::new(runtime.db().clone(), identity_settings);
-        identity.install(runtime.db().ambient().now()).await?;
-        Ok(Self { runtime, identity })
-    }
-}
-
-fn read_environment() -> anyhow::Result<(Settings, IdentitySettings)> {
+fn environment() -> anyhow::Result<Environment> {
     let mut environment =
         Environment::of_process().with_default("DATABASE_URL", &format!("sqlite:{DATA}/switchyard.db"));
     if LocalSecrets::SETTINGS.iter().any(|name| environment.text(name).is_none()) {
@@ -45,16 +29,13 @@ fn read_environment() -> anyhow::Result<(Settings, IdentitySettings)> {
             environment = environment.with_default(name, secret);
         }
     }
-    Ok(environment.read(|environment| {
-        let (settings, identity) = (Settings::read(environment), IdentitySettings::read(environment));
-        Some((settings?, identity?))
-    })?)
+    Ok(environment)
 }
 
 /// Serves the API until Ctrl-C or SIGTERM.
 pub(crate) async fn serve() -> anyhow::Result<()> {
-    let Program { runtime, identity } = Program::start().await?;
-    let admin = ensure_admin(&identity).await.context("the first admin cannot be made")?;
+    let Program { runtime, identity } = start().await?;
+    let admin = make_admin(&identity).await.context("the first admin cannot be made")?;
     let router = switchyard_local::router(runtime.db(), runtime.metrics(), &identity);
     let access_tokens = AccessTokens::new(identity, runtime.db().ambient().clone());
     let database = runtime.settings().database_url.backend();
@@ -72,24 +53,23 @@ pub(crate) async fn serve() -> anyhow::Result<()> {
     Ok(runtime.serve_greeting(router, Arc::new(access_tokens), greet).await?)
 }
 
-/// Sees to it that there is an admin: the one that the settings name, else one with a password made up here, which is
-/// returned to be shown.
-async fn ensure_admin(identity: &Identity) -> anyhow::Result<Option<(String, String)>> {
-    let (accounts, context) = (identity.accounts(), identity.context("start").by(Actor::System));
-    if let Some(admin) = &identity.settings().first_admin {
-        accounts.ensure_first_admin(&context, admin).await?;
+/// Makes an admin while there is none and the settings name nobody, with a password made up here: who it is and the
+/// password, to be shown.
+async fn make_admin(identity: &Identity) -> anyhow::Result<Option<(String, String)>> {
+    if identity.settings().first_admin.is_some() {
         return Ok(None);
     }
-    let made = accounts.make_first_admin(&context, &ADMIN.parse()?).await?;
+    let context = identity.context("start").by(Actor::System);
+    let made = identity.accounts().make_first_admin(&context, &ADMIN.parse()?).await?;
     Ok(made.map(|(_, password)| (ADMIN.to_owned(), password.expose().to_owned())))
 }
 
-/// Brings the tables to what this version declares, and makes the first admin where the settings name one.
+/// Brings the tables to what this version declares, and makes the first admin where the settings name one: what every
+/// start does.
 pub(crate) async fn migrate() -> anyhow::Result<()> {
-    let Program { runtime, identity } = Program::start().await?;
+    let Program { runtime, identity } = start().await?;
     println!("The tables on {} are up to date.", runtime.settings().database_url.backend());
     if identity.settings().first_admin.is_some() {
-        ensure_admin(&identity).await.context("the first admin cannot be made")?;
         println!("There is an admin.");
     }
     Ok(())

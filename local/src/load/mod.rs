@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 pub(crate) use records::Format;
 use records::{Line, Record};
 
-use crate::serve::Program;
+use crate::serve::start;
 
 /// Accounts that are handed over at once.
 const PORTION: usize = 60;
@@ -43,7 +43,7 @@ pub(crate) fn load(file: &Path, format: Option<Format>) -> anyhow::Result<ExitCo
     };
     let input = BufReader::with_capacity(256 * 1024, progress.wrap_read(input));
     switchyard_runtime::block_on(async {
-        let program = Program::start().await?;
+        let program = start().await?;
         let started = Instant::now();
         let counts = import(&program.identity, format, input, &progress).await?;
         progress.finish_and_clear();

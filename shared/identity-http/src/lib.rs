@@ -5,7 +5,7 @@
 //!   service of identity takes;
 //! - [`IfUnchanged`] is the request's `If-Match` for those services;
 //! - [`Failure`] is what handlers return: it is made of every error of identity, each mapped to its code in one place;
-//! - [`Program`] is all of a function's `main` but its router.
+//! - [`Program`] is all of a `main` but its router.
 //!
 //! A handler is then a sentence:
 //!

@@ -7,7 +7,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::AccessTokens;
 
-/// A function whose routes are for users: its `main` starts it, makes its router, and serves that.
+/// A program whose routes are for users: its `main` starts it, makes its router, and serves that.
 #[derive(Debug)]
 pub struct Program {
     /// Settings, logs, metrics, the database.
@@ -37,13 +37,13 @@ impl Program {
     /// Reads the settings from the environment and opens the database. A server also brings the database to what this
     /// version needs, and makes the first admin; on Lambda that is for the deployment to do, once and not at every start.
     pub async fn start() -> Result<Self, StartError> {
-        Self::start_with(Ambient::system()).await
+        Self::start_with(Environment::of_process(), Ambient::system()).await
     }
 
-    /// As [`start`](Self::start), with another clock and other randomness than the machine's: for a test that replays
-    /// requests.
-    pub async fn start_with(ambient: Ambient) -> Result<Self, StartError> {
-        let (settings, identity_settings) = Environment::of_process().read(|environment| {
+    /// As [`start`](Self::start), with settings out of this environment; and, for a test that replays requests, with
+    /// another clock and other randomness than the machine's.
+    pub async fn start_with(environment: Environment, ambient: Ambient) -> Result<Self, StartError> {
+        let (settings, identity_settings) = environment.read(|environment| {
             let (settings, identity) = (Settings::read(environment), IdentitySettings::read(environment));
             Some((settings?, identity?))
         })?;
