@@ -35,7 +35,7 @@ fn environment() -> anyhow::Result<Environment> {
 /// Serves the API until Ctrl-C or SIGTERM.
 pub(crate) async fn serve() -> anyhow::Result<()> {
     let Program { runtime, identity } = start().await?;
-    let admin = make_admin(&identity).await.context("the first admin cannot be made")?;
+    let mut admin = make_admin(&identity).await.context("the first admin cannot be made")?;
     let router = switchyard_local::router(runtime.db(), runtime.metrics(), &identity);
     let access_tokens = AccessTokens::new(identity, runtime.db().ambient().clone());
     let database = runtime.settings().database_url.backend();
@@ -45,12 +45,19 @@ pub(crate) async fn serve() -> anyhow::Result<()> {
         println!("  API       {base}/api/v1");
         println!("  Docs      {base}/docs");
         println!("  Database  {database}");
-        if let Some((email, password)) = admin {
-            println!("  Admin     {email}");
-            println!("  Password  {password}   (made now, and shown this once)");
-        }
+        show(admin.take());
     };
-    Ok(runtime.serve_greeting(router, Arc::new(access_tokens), greet).await?)
+    let served = runtime.serve_greeting(router, Arc::new(access_tokens), greet).await;
+    // Where the server could not listen, the admin was made all the same, and is not made again.
+    show(admin.take());
+    Ok(served?)
+}
+
+fn show(admin: Option<(String, String)>) {
+    if let Some((email, password)) = admin {
+        println!("  Admin     {email}");
+        println!("  Password  {password}   (made now, and shown this once)");
+    }
 }
 
 /// Makes an admin while there is none and the settings name nobody, with a password made up here: who it is and the

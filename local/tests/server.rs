@@ -141,6 +141,21 @@ fn a_wrong_database_url_ends_the_start_with_one_sentence() {
 }
 
 #[test]
+fn a_server_that_cannot_listen_still_shows_the_password_that_it_has_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let mut command = switchyard(folder.path());
+    command.env("PORT", address.port().to_string());
+    let (code, output, errors) = process::run(command).unwrap();
+    assert_eq!(code, Some(1), "{output}");
+    let sentence =
+        format!("switchyard: cannot listen on {address}; choose another address with HOST and PORT: ");
+    assert!(errors.starts_with(&sentence), "{errors}");
+    assert!(printed(&output, "Password").is_some(), "{output}");
+}
+
+#[test]
 fn every_wrong_setting_is_named_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = switchyard(folder.path());

@@ -44,7 +44,7 @@ pub enum RuntimeError {
     #[error(transparent)]
     Metrics(#[from] MetricsError),
     /// The address is taken, or not one of this machine's.
-    #[error("cannot listen on {address}")]
+    #[error("cannot listen on {address}; choose another address with HOST and PORT")]
     Listen {
         /// The address.
         address: String,
