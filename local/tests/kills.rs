@@ -228,12 +228,7 @@ async fn expect_agreement(api: &Api, known: &BTreeSet<String>) {
 async fn serve(folder: &Path, store: &Store) -> (Process, Api) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_switchyard"));
     command.current_dir(folder).env_clear().envs(store.environment());
-    command.envs([
-        ("BCRYPT_COST", "4"),
-        ("RATE_LIMIT", "off"),
-        ("RATE_LIMIT_USER", "off"),
-        ("RUST_LOG", "off"),
-    ]);
+    command.envs([("BCRYPT_COST", "4"), ("RATE_LIMIT", "off"), ("RATE_LIMIT_USER", "off"), ("LOG", "error")]);
     command.envs([("ADMIN_EMAIL", EMAIL), ("ADMIN_PASSWORD", PASSWORD)]);
     let server = Process::serve(command).await.unwrap();
     let api = Api::sign_in(&server).await;
