@@ -17,6 +17,8 @@ use futures::future::join_all;
 use futures::stream::{self, StreamExt as _};
 use reqwest::{Client, Method, header};
 use serde_json::{Value, json};
+use switchyard_harness::app::PASSWORD;
+use switchyard_harness::identity::EMAIL;
 use switchyard_harness::process::Process;
 use switchyard_harness::store::{Backend, Store};
 
@@ -25,9 +27,6 @@ const WRITERS: usize = 64;
 const KILLS_OF_A_STORE: usize = 10;
 /// How many requests ask at once whether everything is there.
 const READERS: usize = 8;
-
-const EMAIL: &str = "admin@example.org";
-const PASSWORD: &str = "a-passphrase-of-the-tests-31";
 
 /// A client of one life of the server.
 #[derive(Clone)]

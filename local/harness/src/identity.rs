@@ -9,10 +9,11 @@ use switchyard_identity::{
 };
 use switchyard_settings::Environment;
 
+use crate::app::PASSWORD;
 use crate::store::Store;
 
-const EMAIL: &str = "admin@example.org";
-const PASSWORD: &str = "a-passphrase-of-the-tests-31";
+/// The address of the admin; the password is [`PASSWORD`].
+pub const EMAIL: &str = "admin@example.org";
 
 /// The settings that identity needs: secrets made once for each test process, and cheap password hashes.
 ///

@@ -4,6 +4,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use switchyard_harness::app::PASSWORD;
 use switchyard_harness::store::{Backend, Store};
 
 use crate::Server;
@@ -40,8 +41,7 @@ async fn a_database_that_does_not_answer_is_told_of_in_time_on(backend: Backend)
     let server = Server::start_by(Command::new(env!("CARGO_BIN_EXE_switchyard")), &settings).await;
     let client = reqwest::Client::new();
     let url = |path: &str| format!("{}{path}", server.process.base_url);
-    let account =
-        json!({"email": "ada@example.com", "password": "a-passphrase-of-the-tests-31", "name": "Ada"});
+    let account = json!({"email": "ada@example.com", "password": PASSWORD, "name": "Ada"});
     let register = client.post(url("/api/v1/auth/register")).json(&account);
     let (status, registered, _) = ask(register).await;
     assert_eq!(status, 201, "{registered}");

@@ -13,13 +13,11 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
-use switchyard_harness::identity::identity_environment;
+use switchyard_harness::app::PASSWORD;
+use switchyard_harness::identity::{EMAIL, identity_environment};
 use switchyard_harness::process::{self, Process};
 use switchyard_harness::required;
 use switchyard_harness::store::{Backend, Store};
-
-const EMAIL: &str = "admin@example.org";
-const PASSWORD: &str = "a-passphrase-of-the-tests-31";
 
 /// The server, whose admin stays signed in for as long as the longest run takes.
 async fn start(store: &Store, folder: &Path) -> Process {
