@@ -1,18 +1,15 @@
 //! What the conventions say about request bodies: unknown fields are refused, so is the character U+0000, and a patch may
 //! leave everything out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::{AdditionalProperties, KnownFormat, Object, SchemaFormat, SchemaType, Type};
 use utoipa::openapi::{Ref, RefOr, Schema};
 
+use super::{JSON, SCHEMA_REFERENCE, Schemas, is_null};
 use crate::MergePatch;
 
-type Schemas = BTreeMap<String, RefOr<Schema>>;
-
-const PREFIX: &str = "#/components/schemas/";
-const JSON: &str = "application/json";
 /// The database cannot keep U+0000, so no text has it.
 const TEXT: &str = r"^[^\u0000]*$";
 
@@ -48,7 +45,6 @@ pub(super) fn complete(operation: &mut Operation, schemas: &mut Schemas) {
 /// What an optional schema describes when it is not `null`.
 fn present_one(schema: &RefOr<Schema>) -> Option<RefOr<Schema>> {
     let RefOr::T(Schema::OneOf(one)) = schema else { return None };
-    let is_null = |item: &RefOr<Schema>| matches!(item, RefOr::T(Schema::Object(object)) if object.schema_type == SchemaType::Type(Type::Null));
     match one.items.as_slice() {
         [present, null] | [null, present] if is_null(null) && !is_null(present) => Some(present.clone()),
         _ => None,
@@ -58,7 +54,8 @@ fn present_one(schema: &RefOr<Schema>) -> Option<RefOr<Schema>> {
 fn close(schema: &mut RefOr<Schema>, schemas: &mut Schemas, seen: &mut BTreeSet<String>) {
     match schema {
         RefOr::Ref(reference) => {
-            let Some(name) = reference.ref_location.strip_prefix(PREFIX).map(ToOwned::to_owned) else {
+            let Some(name) = reference.ref_location.strip_prefix(SCHEMA_REFERENCE).map(ToOwned::to_owned)
+            else {
                 return;
             };
             if seen.insert(name.clone())
@@ -103,7 +100,9 @@ pub(super) fn keep_out_nul(object: &mut Object) {
 fn patch_of(schema: &RefOr<Schema>, schemas: &mut Schemas) -> RefOr<Schema> {
     match schema {
         RefOr::Ref(reference) => {
-            let Some(name) = reference.ref_location.strip_prefix(PREFIX) else { return schema.clone() };
+            let Some(name) = reference.ref_location.strip_prefix(SCHEMA_REFERENCE) else {
+                return schema.clone();
+            };
             let patch_name = format!("{name}Patch");
             if !schemas.contains_key(&patch_name) {
                 let Some(target) = schemas.get(name).filter(|target| has_fields(target)).cloned() else {

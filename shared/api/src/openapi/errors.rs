@@ -7,12 +7,12 @@ use utoipa::openapi::example::{Example, ExampleBuilder};
 use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{Ref, RefOr, Response, ResponseBuilder, Schema};
 
+use super::JSON;
 use crate::error::envelope;
 use crate::{ApiError, ErrorCode};
 
 /// The name of the envelope's schema.
 pub(super) const SCHEMA: &str = "Error";
-const JSON: &str = "application/json";
 const EXAMPLE_REQUEST_ID: &str = "0190a5f4-6f0e-7cc4-8a5e-5d9c0b1f3f55";
 
 /// Names the error codes of an operation, for its `responses(..)`. Those that follow from the conventions (401, 403,

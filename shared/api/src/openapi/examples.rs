@@ -1,13 +1,9 @@
 //! An example for every schema of the document, put together of those of its fields.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
 
-type Schemas = BTreeMap<String, RefOr<Schema>>;
-
-const PREFIX: &str = "#/components/schemas/";
+use super::{SCHEMA_REFERENCE, Schemas};
 
 /// Schemas that refer to themselves are followed this far.
 const MAX_DEPTH: usize = 8;
@@ -39,7 +35,7 @@ fn example(schema: &Value, schemas: &Map<String, Value>, depth: usize) -> Option
     }
     let of = |inner: &Value| example(inner, schemas, depth + 1);
     if let Some(reference) = schema["$ref"].as_str() {
-        return of(schemas.get(reference.strip_prefix(PREFIX)?)?);
+        return of(schemas.get(reference.strip_prefix(SCHEMA_REFERENCE)?)?);
     }
     for given in [&schema["examples"][0], &schema["example"], &schema["default"], &schema["enum"][0]] {
         if !given.is_null() {

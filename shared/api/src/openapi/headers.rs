@@ -6,6 +6,7 @@ use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{Ref, RefOr, Required, Response, Schema};
 
 use super::bodies::keep_out_nul;
+use super::is_null;
 
 const HEADERS: [(&str, &str, Type); 8] = [
     ("ETag", "The version of the resource.", Type::String),
@@ -99,10 +100,6 @@ fn forbid(kind: &mut SchemaType) {
             *kind = SchemaType::Type(only.clone());
         }
     }
-}
-
-fn is_null(schema: &RefOr<Schema>) -> bool {
-    matches!(schema, RefOr::T(Schema::Object(object)) if object.schema_type == SchemaType::Type(Type::Null))
 }
 
 /// Adds the headers that an answer of this status has.

@@ -11,14 +11,21 @@ use std::collections::{BTreeMap, HashMap};
 use axum::http::StatusCode;
 use utoipa::openapi::header::Header;
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn, PathItem};
+use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{OpenApi, Ref, RefOr, Required, Response, ResponseBuilder};
+use utoipa::openapi::{OpenApi, Ref, RefOr, Required, Response, ResponseBuilder, Schema};
 
 use crate::caller::Authentication;
 use crate::rate_limit::{CountedBy, is_limited_by_address};
 use crate::{ErrorCode, IdempotencyKey};
 
 pub use errors::error_responses;
+
+type Schemas = BTreeMap<String, RefOr<Schema>>;
+
+/// What a reference to a schema of the components begins with.
+const SCHEMA_REFERENCE: &str = "#/components/schemas/";
+const JSON: &str = "application/json";
 
 /// The name of the security scheme: an operation for signed-in users says `security(("bearer" = []))`, with the
 /// permissions that it asks for in the list.
@@ -239,7 +246,12 @@ fn bearer() -> SecurityScheme {
     )
 }
 
-fn operations_mut(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
+fn is_null(schema: &RefOr<Schema>) -> bool {
+    matches!(schema, RefOr::T(Schema::Object(object)) if object.schema_type == SchemaType::Type(Type::Null))
+}
+
+/// The operations of a path, with their methods.
+pub(crate) fn operations_mut(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
     [
         ("GET", &mut item.get),
         ("PUT", &mut item.put),

@@ -1,15 +1,13 @@
 //! Schemas are written down once: what is written in the place of a component becomes a reference to it, and components
 //! that nothing refers to are left out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 use utoipa::openapi::schema::ArrayItems;
 use utoipa::openapi::{OpenApi, Ref, RefOr, Schema};
 
-type Schemas = BTreeMap<String, RefOr<Schema>>;
-
-const PREFIX: &str = "#/components/schemas/";
+use super::{SCHEMA_REFERENCE, Schemas};
 
 /// Refers to components from within others. A generic type such as a page writes down what it is a page of.
 pub(super) fn refer(schemas: &mut Schemas) {
@@ -51,7 +49,9 @@ fn collect(value: &Value, used: &mut BTreeSet<String>) {
     match value {
         Value::Object(members) => {
             let reference = members.get("$ref").and_then(Value::as_str);
-            used.extend(reference.and_then(|reference| reference.strip_prefix(PREFIX)).map(str::to_owned));
+            used.extend(
+                reference.and_then(|reference| reference.strip_prefix(SCHEMA_REFERENCE)).map(str::to_owned),
+            );
             members.values().for_each(|member| collect(member, used));
         }
         Value::Array(items) => items.iter().for_each(|item| collect(item, used)),

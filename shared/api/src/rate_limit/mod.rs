@@ -16,10 +16,11 @@ mod limiter;
 use std::net::IpAddr;
 
 use axum::http::HeaderMap;
-use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::path::Operation;
 use utoipa_axum::router::UtoipaMethodRouter;
 
 use crate::caller::Authentication;
+use crate::openapi::operations_mut;
 use crate::{Api, ApiResult};
 
 pub use counter::RateWindow;
@@ -43,7 +44,7 @@ const MARK: &str = "x-rate-limited-by";
 /// ```
 pub fn limited_by_address<S>((schemas, mut paths, router): UtoipaMethodRouter<S>) -> UtoipaMethodRouter<S> {
     for item in paths.paths.values_mut() {
-        for operation in operations_mut(item) {
+        for (_method, operation) in operations_mut(item) {
             let extensions = operation.extensions.get_or_insert_default();
             extensions.insert(MARK.to_owned(), "address".into());
         }
@@ -54,10 +55,6 @@ pub fn limited_by_address<S>((schemas, mut paths, router): UtoipaMethodRouter<S>
 /// Whether an operation is marked with [`limited_by_address`].
 pub(crate) fn is_limited_by_address(operation: &Operation) -> bool {
     operation.extensions.as_ref().is_some_and(|extensions| extensions.contains_key(MARK))
-}
-
-fn operations_mut(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch].into_iter().flatten()
 }
 
 /// By what the callers of an operation are counted.
