@@ -9,7 +9,7 @@ use super::{ApiError, ErrorCode};
 
 /// The shape of every error answer.
 #[derive(Serialize)]
-struct Envelope<'a> {
+pub(crate) struct Envelope<'a> {
     error: Inner<'a>,
 }
 
@@ -21,15 +21,17 @@ struct Inner<'a> {
     request_id: &'a str,
 }
 
-/// The JSON of an error answer.
-pub(crate) fn envelope(error: &ApiError, request_id: &str) -> serde_json::Value {
+/// The body of an error answer.
+pub(crate) fn envelope<'a>(error: &'a ApiError, request_id: &'a str) -> Envelope<'a> {
     let parts = &error.0;
-    serde_json::json!({ "error": {
-        "code": parts.code.as_str(),
-        "message": parts.message,
-        "details": parts.details,
-        "request_id": request_id,
-    }})
+    Envelope {
+        error: Inner {
+            code: parts.code.as_str(),
+            message: &parts.message,
+            details: &parts.details,
+            request_id,
+        },
+    }
 }
 
 /// Writes the body of an error answer, and logs its cause: here, once, and nowhere else.
@@ -72,16 +74,8 @@ fn foreign_error(response: &Response) -> Option<ApiError> {
 
 fn write(headers: &HeaderMap, error: &ApiError, request_id: &str) -> Response {
     let parts = &error.0;
-    let body = Envelope {
-        error: Inner {
-            code: parts.code.as_str(),
-            message: &parts.message,
-            details: &parts.details,
-            request_id,
-        },
-    };
     // Strings in a struct always serialise.
-    let body = serde_json::to_vec(&body).unwrap_or_default();
+    let body = serde_json::to_vec(&envelope(error, request_id)).unwrap_or_default();
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = parts.code.status();
     *response.headers_mut() = headers.clone();

@@ -88,7 +88,7 @@ fn example(code: ErrorCode) -> serde_json::Value {
         ErrorCode::WeakPassword => error.detail("password", "is among the most common passwords"),
         _ => error,
     };
-    envelope(&error, EXAMPLE_REQUEST_ID)
+    serde_json::to_value(envelope(&error, EXAMPLE_REQUEST_ID)).unwrap_or_default()
 }
 
 /// A code's name on the wire is not enough: one code can have two statuses.
