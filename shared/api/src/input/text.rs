@@ -25,7 +25,7 @@ pub(crate) fn decode<T: Deserr<Faults>>(mut value: Value) -> Result<T, Faults> {
             }
         }
         if !converted {
-            return Err(told_of_parameters(faults));
+            return Err(told_of_parameters(&faults));
         }
     }
 }
@@ -60,7 +60,8 @@ fn whole_number(text: &str) -> Option<Number> {
     (number.to_string() == text).then_some(number)
 }
 
-fn told_of_parameters(mut faults: Faults) -> Faults {
+/// The same faults, in the words for parameters.
+fn told_of_parameters(faults: &Faults) -> Faults {
     let mut told = Faults::new();
     for fault in faults.iter() {
         let kind = match &fault.kind {
@@ -74,6 +75,5 @@ fn told_of_parameters(mut faults: Faults) -> Faults {
         };
         told.push(fault.path.clone(), kind);
     }
-    faults = told;
-    faults
+    told
 }
