@@ -198,18 +198,6 @@ fn bearer(authorization: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim()).filter(|token| !token.is_empty())
 }
 
-/// The 404 for something that is not there, or that the caller may not know of.
-pub trait OrNotFound<T> {
-    /// The value, or a 404.
-    fn or_not_found(self) -> ApiResult<T>;
-}
-
-impl<T> OrNotFound<T> for Option<T> {
-    fn or_not_found(self) -> ApiResult<T> {
-        self.ok_or_else(|| ErrorCode::NotFound.into())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

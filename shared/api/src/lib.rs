@@ -131,11 +131,10 @@ mod stack;
 pub use address::{ParseProxiesError, PeerAddress, TrustedProxies};
 pub use answer::{Accepted, Created, NoContent, Tagged};
 pub use caller::{
-    AuthenticationError, Authenticator, Caller, MaybeCaller, NoAuthenticator, OrNotFound, RecentCaller,
-    STEP_UP_WINDOW,
+    AuthenticationError, Authenticator, Caller, MaybeCaller, NoAuthenticator, RecentCaller, STEP_UP_WINDOW,
 };
 pub use context::{RequestContext, RequestId, X_REQUEST_ID};
-pub use error::{ApiError, ApiResult, ErrorCode};
+pub use error::{ApiError, ApiResult, ErrorCode, OrNotFound};
 pub use idempotency::{IDEMPOTENCY_REPLAYED, IdempotencyKey, IdempotencyRecord};
 pub use input::{Faults, Json, MAX_BODY_BYTES, MergePatch, Path, Query, cookie};
 pub use observe::{NoObserver, Observer, Outcome};

@@ -2,6 +2,7 @@
 
 mod code;
 mod database;
+mod not_found;
 mod render;
 
 use std::borrow::Cow;
@@ -16,6 +17,7 @@ use axum::response::{IntoResponse, Response};
 use crate::Faults;
 
 pub use code::ErrorCode;
+pub use not_found::OrNotFound;
 pub(crate) use render::{envelope, render};
 
 /// What a handler returns.
