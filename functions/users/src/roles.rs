@@ -136,6 +136,5 @@ pub(crate) async fn list_permissions(
 /// The permissions that follow the one of this name, which ended a page.
 fn after<'a>(all: &'a [PermissionInfo], last: &str) -> Result<&'a [PermissionInfo], ApiError> {
     let place = all.iter().position(|permission| permission.name.as_str() == last);
-    let bad_cursor = || ApiError::invalid("cursor", "is not a cursor of this list; start again without one");
-    place.map(|place| &all[place + 1..]).ok_or_else(bad_cursor)
+    place.map(|place| &all[place + 1..]).ok_or_else(ApiError::bad_cursor)
 }

@@ -10,9 +10,7 @@ use super::{ApiError, ErrorCode};
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
         let answer = match &error {
-            Error::BadCursor => {
-                return Self::invalid("cursor", "is not a cursor of this list; start again without one");
-            }
+            Error::BadCursor => return Self::bad_cursor(),
             Error::Rejected(_) => Self::new(ErrorCode::Conflict),
             Error::Contended | Error::Unavailable(_) => {
                 Self::new(ErrorCode::Unavailable).retry_after(Duration::from_secs(1))

@@ -74,6 +74,11 @@ impl ApiError {
         Self::new(ErrorCode::ValidationError).detail(path, fault)
     }
 
+    /// The 400 of a list that is given a cursor which it did not give out.
+    pub fn bad_cursor() -> Self {
+        Self::invalid("cursor", "is not a cursor of this list; start again without one")
+    }
+
     /// Says something better than the code's own sentence. It is shown: put no secret into it.
     #[must_use]
     pub fn message(mut self, message: impl Into<Cow<'static, str>>) -> Self {
