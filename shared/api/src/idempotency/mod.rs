@@ -28,6 +28,7 @@ use crate::error::render;
 use crate::input::read_body;
 use crate::{ApiError, ApiResult, ErrorCode, cookie};
 
+pub(crate) use key::IDEMPOTENCY_KEY;
 pub use key::IdempotencyKey;
 pub use record::IdempotencyRecord;
 
@@ -45,7 +46,7 @@ const LEASE_MARGIN: Duration = Duration::from_secs(30);
 
 /// Whether a request carries a key.
 pub(crate) fn is_keyed(request: &Request) -> bool {
-    request.headers().contains_key(key::IDEMPOTENCY_KEY)
+    request.headers().contains_key(IDEMPOTENCY_KEY)
 }
 
 /// What a key is good for: one caller on one route.

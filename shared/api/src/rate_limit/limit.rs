@@ -127,8 +127,8 @@ impl Verdict {
         let Self { policy, quota, remaining, .. } = self;
         let seconds = self.resets_in.as_secs() + u64::from(self.resets_in.subsec_nanos() > 0);
         let entries = [
-            (POLICY, format!("\"{policy}\";q={};w={}", quota.requests, quota.window_seconds)),
-            (LIMIT, format!("\"{policy}\";r={remaining};t={seconds}")),
+            (RATELIMIT_POLICY, format!("\"{policy}\";q={};w={}", quota.requests, quota.window_seconds)),
+            (RATELIMIT, format!("\"{policy}\";r={remaining};t={seconds}")),
         ];
         for (name, entry) in entries {
             if let Ok(value) = HeaderValue::try_from(entry) {
@@ -138,8 +138,8 @@ impl Verdict {
     }
 }
 
-const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+pub(crate) const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+pub(crate) const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 #[cfg(test)]
 mod tests {

@@ -24,8 +24,8 @@ use crate::openapi::operations_mut;
 use crate::{Api, ApiResult};
 
 pub use counter::RateWindow;
-pub(crate) use limit::Verdict;
 pub use limit::{ParseRateLimitError, Quota, RateLimit};
+pub(crate) use limit::{RATELIMIT, RATELIMIT_POLICY, Verdict};
 pub(crate) use limiter::Limiter;
 
 /// Marks an operation as counted by address. It stands in the OpenAPI document, and is read back from there.

@@ -7,7 +7,8 @@ use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::context::{RequestId, X_REQUEST_ID};
-use crate::idempotency::IDEMPOTENCY_REPLAYED;
+use crate::idempotency::{IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED};
+use crate::rate_limit::{RATELIMIT, RATELIMIT_POLICY};
 use crate::settings::CorsOrigins;
 
 /// Smaller answers grow when they are compressed, or shrink by less than it costs.
@@ -44,7 +45,7 @@ pub(super) fn cors(origins: &CorsOrigins) -> Option<CorsLayer> {
         header::CONTENT_TYPE,
         header::IF_MATCH,
         header::IF_NONE_MATCH,
-        header::HeaderName::from_static("idempotency-key"),
+        IDEMPOTENCY_KEY,
         X_REQUEST_ID,
     ];
     let exposed = [
@@ -52,8 +53,8 @@ pub(super) fn cors(origins: &CorsOrigins) -> Option<CorsLayer> {
         header::LOCATION,
         header::RETRY_AFTER,
         header::WWW_AUTHENTICATE,
-        header::HeaderName::from_static("ratelimit"),
-        header::HeaderName::from_static("ratelimit-policy"),
+        RATELIMIT,
+        RATELIMIT_POLICY,
         IDEMPOTENCY_REPLAYED,
         X_REQUEST_ID,
     ];
