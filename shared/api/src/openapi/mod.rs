@@ -59,7 +59,7 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
 }
 
 /// What an operation declares that the layers go by.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Declared {
     /// By what its callers are counted.
     pub(crate) counted_by: CountedBy,

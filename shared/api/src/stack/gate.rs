@@ -52,15 +52,16 @@ impl Gate {
         let user_id = caller.caller().map(|caller| caller.user_id);
         let route = request.extensions().get::<MatchedPath>().cloned();
         let declared = self.declared(route.as_ref(), request.method());
-        let by = declared.counted_by;
+        let by = declared.map(|declared| declared.counted_by).unwrap_or_default();
         let (verdicts, counted) = rate_limit::count(api, &caller, context.client_address, by).await;
 
-        // Who is only told to sign in leaves nothing in the store.
-        let keyed = request.method() == Method::POST && is_keyed(&request) && declared.lets_in(&caller);
+        let keyed = request.method() == Method::POST && is_keyed(&request);
+        // Who is only told to sign in, or that there is nothing, leaves nothing in the store.
+        let once = declared.filter(|declared| keyed && declared.lets_in(&caller));
         request.extensions_mut().insert(caller);
-        let answer: ApiResult<Response> = match (counted, route) {
-            (Err(refusal), _) => Err(refusal),
-            (Ok(()), Some(route)) if keyed => {
+        let answer: ApiResult<Response> = match (counted, route, once) {
+            (Err(refusal), ..) => Err(refusal),
+            (Ok(()), Some(route), Some(declared)) => {
                 let scope = Scope {
                     caller: user_id.map_or_else(|| "anonymous".to_owned(), |id| id.to_string()),
                     route: route.as_str(),
@@ -80,11 +81,12 @@ impl Gate {
         response
     }
 
-    fn declared(&self, route: Option<&MatchedPath>, method: &Method) -> Declared {
-        let methods = route.and_then(|route| self.declared.get(route.as_str()));
+    /// What the operation declares; `None` where there is none.
+    fn declared(&self, route: Option<&MatchedPath>, method: &Method) -> Option<&Declared> {
+        let methods = self.declared.get(route?.as_str())?;
         // A HEAD is answered by the operation of GET.
-        let method = if method == Method::HEAD { Method::GET } else { method.clone() };
-        methods.and_then(|methods| methods.get(method.as_str())).cloned().unwrap_or_default()
+        let method = if method == Method::HEAD { "GET" } else { method.as_str() };
+        methods.get(method)
     }
 }
 

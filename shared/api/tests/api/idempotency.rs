@@ -247,6 +247,18 @@ async fn a_stranger_is_told_to_sign_in_before_the_key_is_looked_at() {
 }
 
 #[tokio::test]
+async fn a_key_is_worth_nothing_where_there_is_no_operation() {
+    let api = TestApi::new().await;
+    for (path, status, code) in [("/text/7", 405, "METHOD_NOT_ALLOWED"), ("/nowhere", 404, "NOT_FOUND")] {
+        let ask = || post(path).header("idempotency-key", "k-1");
+        api.send(ask()).await;
+        let again = api.send(ask()).await;
+        assert_error(&again, status, code);
+        assert!(!is_replayed(&again), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_stale_token_does_not_keep_a_request_from_being_repeated_where_none_is_asked_for() {
     let api = TestApi::new().await;
     let first = api.send(login().bearer("expired")).await;
