@@ -3,6 +3,12 @@ use axum::http::request::Parts;
 use switchyard_api::{ApiError, ApiResult, Caller, RequestContext};
 use switchyard_identity::{Actor, Context, Permissions, Principal, RoleName};
 
+// Neither crate knows the other, and both say when a step-up is asked for.
+const _: () = assert!(
+    switchyard_api::STEP_UP_WINDOW.as_nanos() == switchyard_identity::STEP_UP_WINDOW.as_nanos(),
+    "the API and identity agree on how long a step-up lasts"
+);
+
 /// The context of a request by a signed-in user; everybody else is refused with 401. Put it first among a handler's
 /// arguments, so that a stranger is told to sign in and not what is wrong with the body.
 #[derive(Clone, Debug)]
