@@ -15,25 +15,8 @@ use lambda_http::aws_lambda_events::encodings;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use switchyard_api::PeerAddress;
 
-/// What cannot stand in an encoded path (RFC 3986 §3.3). Not `%`, which is looked at by itself.
-const IN_PATH: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'#')
-    .add(b'<')
-    .add(b'>')
-    .add(b'?')
-    .add(b'`')
-    .add(b'{')
-    .add(b'}')
-    .add(b'|')
-    .add(b'\\')
-    .add(b'^')
-    .add(b'[')
-    .add(b']');
-
-/// What cannot stand in an encoded query. The gateway passes a query as the client wrote it, so this changes nothing
-/// unless the client wrote what it must not.
+/// What cannot stand in an encoded query (RFC 3986 §3.4). The gateway passes a query as the client wrote it, so this
+/// changes nothing unless the client wrote what it must not.
 const IN_QUERY: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -48,6 +31,9 @@ const IN_QUERY: &AsciiSet = &CONTROLS
     .add(b'^')
     .add(b'[')
     .add(b']');
+
+/// What cannot stand in an encoded path (§3.3). Not `%`, which is looked at by itself.
+const IN_PATH: &AsciiSet = &IN_QUERY.add(b'?');
 
 pub(super) fn to_request(event: ApiGatewayV2httpRequest) -> Result<Request<Body>, axum::http::Error> {
     let http = event.request_context.http;
