@@ -2,13 +2,15 @@
 //!
 //! `lambda_http` has a conversion of its own. It is not used, since it takes the path for encoded: this gateway decodes
 //! it, so that a client's `%3F` would begin a query and its `%23` cut the request short; and since it panics on a host
-//! or a query string that `http::Uri` refuses.
+//! or a query string that `http::Uri` refuses, and on a body that is not the base64 that it should be.
 
 use std::net::IpAddr;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http_body_util::BodyExt;
 use lambda_http::aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use lambda_http::aws_lambda_events::encodings;
@@ -35,7 +37,14 @@ const IN_QUERY: &AsciiSet = &CONTROLS
 /// What cannot stand in an encoded path (§3.3). Not `%`, which is looked at by itself.
 const IN_PATH: &AsciiSet = &IN_QUERY.add(b'?');
 
-pub(super) fn to_request(event: ApiGatewayV2httpRequest) -> Result<Request<Body>, axum::http::Error> {
+/// The request of an event.
+///
+/// # Errors
+///
+/// Where it is none: its target is too long, or its body is not the base64 that it is said to be.
+pub(super) fn to_request(
+    event: ApiGatewayV2httpRequest,
+) -> Result<Request<Body>, Box<dyn std::error::Error + Send + Sync>> {
     let http = event.request_context.http;
     let path = event.raw_path.or(http.path).unwrap_or_default();
     let mut target = encode_path(&path);
@@ -45,7 +54,8 @@ pub(super) fn to_request(event: ApiGatewayV2httpRequest) -> Result<Request<Body>
     }
     let body = match event.body {
         None => Vec::new(),
-        Some(text) => encodings::Body::from_maybe_encoded(event.is_base64_encoded, &text).to_vec(),
+        Some(text) if event.is_base64_encoded => STANDARD.decode(text)?,
+        Some(text) => text.into_bytes(),
     };
     let mut request = Request::builder().method(http.method).uri(target).body(Body::from(body))?;
     *request.headers_mut() = event.headers;

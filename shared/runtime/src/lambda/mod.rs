@@ -136,5 +136,7 @@ mod tests {
         assert_eq!(response.status_code, 404);
         let response = ask("GET", "no path", "\u{0}", json!({})).await;
         assert_eq!(response.status_code, 404);
+        let body = json!({ "body": "no base64!", "isBase64Encoded": true });
+        assert_eq!(ask("POST", "/echo", "", body).await.status_code, 400);
     }
 }
