@@ -1,5 +1,4 @@
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::fmt::{self, Display};
 use std::ops::ControlFlow;
 
@@ -212,12 +211,5 @@ fn in_our_words(message: String) -> String {
         "is of an unknown kind".to_owned()
     } else {
         message
-    }
-}
-
-/// For code that must name some value type where no value is at hand.
-impl From<Infallible> for Faults {
-    fn from(never: Infallible) -> Self {
-        match never {}
     }
 }
