@@ -2,6 +2,7 @@
 
 #![no_main]
 
+use std::cell::LazyCell;
 use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::LazyLock;
@@ -78,30 +79,40 @@ enum Edge {
 
 fuzz_target!(|input: Input| {
     let limit = u32::from(input.limit % 8) + 1;
-    let query = query_of(&input).limit(limit);
-    let search = Search::new(NOTES, input.words.clone()).limit(limit);
-    let scan = Scan::new(NOTES).limit(limit);
+    let query = query_of(&input);
+    let search = Search::new(NOTES, input.words.clone());
+    let scan = Scan::new(NOTES);
 
-    let run_query = |cursor| block_on(paging::query(&Store, &query.clone().after(cursor)));
-    let run_search = |cursor| block_on(paging::search(&Store, &search.clone().after(cursor)));
-    let run_scan = |cursor| block_on(paging::scan(&Store, &scan.clone().after(cursor)));
+    let run_query =
+        |limit, cursor| block_on(paging::query(&Store, &query.clone().limit(limit).after(cursor)));
+    let run_search =
+        |limit, cursor| block_on(paging::search(&Store, &search.clone().limit(limit).after(cursor)));
+    let run_scan = |limit, cursor| block_on(paging::scan(&Store, &scan.clone().limit(limit).after(cursor)));
 
     let found = notes_of(&query);
-    let mut given = walk(run_query, &found);
-    if let Ok(wanted) = terms::of_search(&input.words) {
-        given.extend(walk(run_search, &found_by(&wanted)));
-    } else {
-        assert!(matches!(run_search(None), Err(Error::Limit(_))));
-    }
-    given.extend(walk(run_scan, &every_note()));
+    let found_by_words = terms::of_search(&input.words).map(|wanted| found_by(&wanted));
+    let of_pages = [
+        walk(|cursor| run_query(limit, cursor), &found),
+        found_by_words.as_ref().map_or(Vec::new(), |found| walk(|cursor| run_search(limit, cursor), found)),
+        walk(|cursor| run_scan(limit, cursor), &every_note()),
+    ];
+    assert!(found_by_words.is_ok() || matches!(run_search(limit, None), Err(Error::Limit(_))));
 
-    let edited: Vec<String> = given.iter().map(|cursor| edit(cursor, &input.edits)).collect();
-    for cursor in edited.into_iter().chain([input.cursor.clone()]) {
-        if !given.contains(&cursor) {
-            assert_eq!(run_query(Some(cursor.clone())), Err(Error::BadCursor));
-            assert!(run_search(Some(cursor.clone())).is_err());
-            assert_eq!(run_scan(Some(cursor)), Err(Error::BadCursor));
-        }
+    // Pages of one note each give all cursors that there are.
+    let of_query = LazyCell::new(|| walk(|cursor| run_query(1, cursor), &found));
+    let of_search = LazyCell::new(|| {
+        found_by_words.as_ref().map_or(Vec::new(), |found| walk(|cursor| run_search(1, cursor), found))
+    });
+    let of_scan = LazyCell::new(|| walk(|cursor| run_scan(1, cursor), &every_note()));
+    let edited = of_pages.iter().flatten().map(|cursor| edit(cursor, &input.edits));
+    for cursor in edited.chain([input.cursor.clone()]) {
+        let (any, [query, search, scan]) = (Some(cursor.clone()), of_pages.each_ref());
+        let is_refused = run_query(limit, any.clone()) == Err(Error::BadCursor);
+        assert!(is_refused || query.contains(&cursor) || of_query.contains(&cursor));
+        let is_refused = run_search(limit, any.clone()).is_err();
+        assert!(is_refused || search.contains(&cursor) || of_search.contains(&cursor));
+        let is_refused = run_scan(limit, any) == Err(Error::BadCursor);
+        assert!(is_refused || scan.contains(&cursor) || of_scan.contains(&cursor));
     }
     a_made_up_position_leads_to_a_place_in_the_query(&query, &found, &input.position);
     a_made_up_id_leads_to_a_place_in_the_scan(&input.id);
