@@ -31,7 +31,7 @@ const NOTES: &Collection = &Collection::new("notes")
 
 static STORE: LazyLock<Vec<Document>> = LazyLock::new(|| {
     let ranks = [0, 1, -1, i64::MAX, i64::MIN, 255, 256];
-    let titles = ["", "a", "ab", "a b", "Äpfel und Birnen", "b\u{1}", "山田", "😀 ab"];
+    let titles = ["", "a", "ab", "ab a b", "Äpfel und Birnen", "b\u{1}", "山田", "😀 ab"];
     let numbers = 0..24;
     numbers
         .map(|number| {
@@ -64,6 +64,8 @@ struct Input {
     words: String,
     /// A position that somebody made up.
     position: Vec<u8>,
+    /// How much longer it is than any may be.
+    longer: Option<i8>,
     id: String,
     /// What is done to a cursor: bytes of its text replaced.
     edits: Vec<(u8, u8)>,
@@ -114,7 +116,11 @@ fuzz_target!(|input: Input| {
         let is_refused = run_scan(limit, any) == Err(Error::BadCursor);
         assert!(is_refused || scan.contains(&cursor) || of_scan.contains(&cursor));
     }
-    a_made_up_position_leads_to_a_place_in_the_query(&query, &found, &input.position);
+    let mut position = input.position.clone();
+    if let Some(longer) = input.longer {
+        position.resize(MAX_SORT_KEY_BYTES.saturating_add_signed(longer.into()), 0);
+    }
+    a_made_up_position_leads_to_a_place_in_the_query(&query, &found, &position);
     a_made_up_id_leads_to_a_place_in_the_scan(&input.id);
 });
 
