@@ -7,6 +7,7 @@ use std::cmp::Ordering;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use serde_json::json;
+use switchyard_database::limits::{MAX_ID_BYTES, MAX_INDEXED_STRING_BYTES};
 use switchyard_database::{
     Collection, Document, Field, Index, Key, Projection, Scalar, Version, encoding, term_position,
 };
@@ -39,12 +40,14 @@ struct Place {
     rank: i64,
     open: bool,
     id: String,
+    /// How much longer than they may be the name and the id are.
+    longer: Option<(i8, i8)>,
 }
 
 fuzz_target!(|input: Input| {
     tuples_order_as_their_bytes_do(&input);
-    documents_order_as_their_positions_do(&input.documents);
     what_is_read_as_a_version_is_written_so(&input.version);
+    documents_order_as_their_positions_do(&input.documents.map(lengthened));
 });
 
 fn tuples_order_as_their_bytes_do(input: &Input) {
@@ -102,6 +105,18 @@ fn decode(like: &[Scalar], mut bytes: &[u8]) -> Vec<Scalar> {
     }
     assert!(bytes.is_empty(), "nothing is left over");
     values
+}
+
+fn lengthened(mut place: Place) -> Place {
+    if let Some((name, id)) = place.longer {
+        let lengthen = |text: &mut String, most: usize, by: i8| {
+            let length = most.saturating_add_signed(by.into());
+            text.extend(std::iter::repeat_n('x', length.saturating_sub(text.len())));
+        };
+        lengthen(&mut place.name, MAX_INDEXED_STRING_BYTES, name);
+        lengthen(&mut place.id, MAX_ID_BYTES, id);
+    }
+    place
 }
 
 fn documents_order_as_their_positions_do(places: &[Place; 2]) {
