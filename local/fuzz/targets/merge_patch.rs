@@ -55,6 +55,8 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     assert!(patch.is_none() || patch == again);
 
     let Some(patch) = again else { return Corpus::Keep };
+    it_nests_as_deep_as_it_may(&plain);
+    no_name_may_stand_twice(&plain);
     let reference = whole_numbers(plain);
     values_change_as_the_rfc_says(&target, &patch, &reference);
     types_change_as_the_rfc_says(&patch, &reference);
@@ -65,6 +67,24 @@ fn read(body: &[u8]) -> Option<MergePatch> {
     let request = Request::patch("/").header("content-type", MergePatch::MEDIA_TYPE);
     let request = request.body(Body::from(body.to_vec())).expect("a request");
     block_on(MergePatch::from_request(request, &())).ok()
+}
+
+fn it_nests_as_deep_as_it_may(patch: &Value) {
+    for depth in [MAX_DEPTH, MAX_DEPTH + 1] {
+        let levels = depth - self::depth(patch);
+        let nested = format!("{}{patch}{}", "{\"a\":".repeat(levels), "}".repeat(levels));
+        assert_eq!(read(nested.as_bytes()).is_some(), depth == MAX_DEPTH);
+    }
+}
+
+/// Readers disagree about which of the two counts.
+fn no_name_may_stand_twice(patch: &Value) {
+    if let Some((name, value)) = members(patch).iter().next_back() {
+        let text = patch.to_string();
+        let twice = format!("{{{}:{value},{}", json!(name), &text[1..]);
+        assert!(read(twice.as_bytes()).is_none(), "{twice}");
+        assert!(read(format!("{{\"a\":[{twice}]}}").as_bytes()).is_none());
+    }
 }
 
 fn values_change_as_the_rfc_says(target: &Value, patch: &MergePatch, reference: &Value) {
