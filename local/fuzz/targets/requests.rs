@@ -10,6 +10,7 @@ use axum::http::{HeaderName, HeaderValue, Request, header};
 use deserr::Deserr;
 use futures::executor::block_on;
 use libfuzzer_sys::fuzz_target;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use switchyard_api::{Faults, IdempotencyKey, IfMatch, Paged, Query};
 
@@ -51,6 +52,9 @@ fn query(query: &[u8]) {
         [value] => Some(value.as_str()),
         _ => None,
     };
+    if let Some(text) = one("limit") {
+        limit(text);
+    }
     if let Some(paged) = read::<Paged<Filter>>(&mut parts) {
         assert!((1..=100).contains(&paged.limit));
         assert!(one("limit").map_or(paged.limit == 20, |text| text == paged.limit.to_string()));
@@ -62,6 +66,15 @@ fn query(query: &[u8]) {
         let given = expected.as_ref().and_then(|all| all.get("ids")).cloned().unwrap_or_default();
         assert_eq!(ids.iter().map(u32::to_string).collect::<Vec<_>>(), given);
     }
+}
+
+/// A page's size is a whole number as JSON writes it, from 1 to 100.
+fn limit(text: &str) {
+    let target = format!("/?limit={}", utf8_percent_encode(text, NON_ALPHANUMERIC));
+    let (mut parts, ()) = Request::get(target).body(()).expect("an encoded query").into_parts();
+    let expected = text.parse().ok().filter(|limit: &u32| limit.to_string() == text);
+    let paged = read::<Paged>(&mut parts);
+    assert_eq!(paged.map(|paged| paged.limit), expected.filter(|limit| (1..=100).contains(limit)));
 }
 
 /// The parameters of a query as forms write it; `None` where one is not text.
@@ -137,11 +150,15 @@ fn a_list_of_tags_is_read_as_it_is_written(text: &str) {
 fn idempotency_key(line: &[u8]) {
     let name = HeaderName::from_static("idempotency-key");
     let Some(mut parts) = with_header(name.clone(), line) else { return };
-    let Some(key) = read::<IdempotencyKey>(&mut parts) else { return };
-    let text = key.as_str();
-    assert!(
-        (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',')
-    );
-    let quoted = with_header(name, format!("\"{text}\"").as_bytes()).and_then(|mut parts| read(&mut parts));
-    assert_eq!(quoted, Some(key), "quotes make no other key");
+    let unquoted = match line.trim_ascii() {
+        [b'"', text @ .., b'"'] => text,
+        text => text,
+    };
+    let fits =
+        (1..=255).contains(&unquoted.len()) && unquoted.iter().all(|b| b.is_ascii_graphic() && *b != b',');
+    let key = read::<IdempotencyKey>(&mut parts);
+    assert_eq!(key.as_ref().map(|key| key.as_str().as_bytes()), fits.then_some(unquoted));
+    let quoted = [b"\"", unquoted, b"\""].concat();
+    let quoted = with_header(name, &quoted).and_then(|mut parts| read(&mut parts));
+    assert!(key.is_none() || quoted == key, "quotes make no other key");
 }
