@@ -14,6 +14,9 @@ use switchyard_database::conformance::Memory;
 use switchyard_identity::{Identity, Principal, RoleName, SessionId, TokenError, UserId, testing};
 
 const NOW: i64 = 1_700_000_000;
+const MAX_TOKEN_BYTES: usize = 16 * 1024;
+/// Of base64url (RFC 4648 §5).
+const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 static IDENTITY: LazyLock<Identity> = LazyLock::new(|| {
     let clock = ManualClock::at(Timestamp::from_seconds(NOW));
@@ -54,7 +57,7 @@ enum Input {
     /// Parts of two tokens and of a text.
     Mixed([Part; 3]),
     /// A token that was never issued but that our key signed.
-    Signed { header: Vec<Change>, claims: Vec<Change>, seconds: i32 },
+    Signed { header: Vec<Change>, claims: Vec<Change>, seconds: i32, token_id_letters: Option<u16> },
     /// A refresh token of these bytes, altered.
     Refresh { bytes: [[u8; 32]; 2], alterations: Vec<Alteration> },
 }
@@ -66,6 +69,8 @@ enum Alteration {
     Remove(u16),
     Truncate(u16),
     Append(String),
+    /// Another last digit.
+    End(u8),
 }
 
 #[derive(Arbitrary, Debug)]
@@ -104,28 +109,35 @@ fuzz_target!(|input: Input| {
             access_token(&alter(&ISSUED[usize::from(which)], &alterations));
         }
         Input::Mixed(parts) => access_token(&mix(&parts)),
-        Input::Signed { header, claims, seconds } => signed_token(&header, &claims, seconds),
+        Input::Signed { header, claims: changes, seconds, token_id_letters } => {
+            let mut claims = changed(&claims(), &changes);
+            if let Some(letters) = token_id_letters {
+                claims["jti"] = json!("x".repeat(usize::from(letters) % MAX_TOKEN_BYTES));
+            }
+            signed_token(&changed(&HEADER, &header), &claims, seconds);
+        }
         Input::Refresh { bytes, alterations } => {
             refresh_token(&alter(&base64url(bytes.as_flattened()), &alterations));
         }
     }
 });
 
-fn authenticate(token: &str, now: i64) -> Result<Principal, TokenError> {
-    block_on(IDENTITY.authenticate(token, Timestamp::from_seconds(now)))
+fn authenticate(token: &str, now: Timestamp) -> Result<Principal, TokenError> {
+    block_on(IDENTITY.authenticate(token, now))
 }
 
 fn access_token(token: &str) {
     let is_issued = ISSUED.iter().any(|issued| issued == token);
-    assert_eq!(authenticate(token, NOW).is_ok(), is_issued);
+    assert_eq!(authenticate(token, Timestamp::from_seconds(NOW)).is_ok(), is_issued);
     refresh_token(token);
 }
 
 /// A refresh token is 64 bytes in one way of writing them.
 fn refresh_token(text: &str) {
-    let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     // Of the last digit, four bits stand for nothing, and are zero.
-    let is_one = text.len() == 86 && text.bytes().all(is_digit) && text.ends_with(['A', 'Q', 'g', 'w']);
+    let is_one = text.len() == 86
+        && text.bytes().all(|byte| DIGITS.contains(&byte))
+        && text.ends_with(['A', 'Q', 'g', 'w']);
     let read = testing::rewritten_refresh_token(text);
     assert_eq!(read.is_some(), is_one);
     assert!(read.is_none_or(|read| read.expose() == text));
@@ -147,6 +159,10 @@ fn alter(text: &str, alterations: &[Alteration]) -> String {
                 chars.remove(place(at, chars.len()));
             }
             Alteration::Truncate(at) => chars.truncate(place(at, chars.len())),
+            Alteration::End(digit) => {
+                chars.pop();
+                chars.push(char::from(DIGITS[usize::from(*digit) % DIGITS.len()]));
+            }
         }
     }
     chars.into_iter().collect()
@@ -161,19 +177,25 @@ fn mix(parts: &[Part; 3]) -> String {
     parts.iter().enumerate().map(part).collect::<Vec<_>>().join(".")
 }
 
-fn signed_token(header: &[Change], claims_changes: &[Change], seconds: i32) {
-    let (header, claims) = (changed(&HEADER, header), changed(&claims(), claims_changes));
-    let now = NOW.saturating_add(seconds.into());
-    let token = testing::signed_token(&header, &claims);
-    let read = Read::of(&header, &claims).filter(|_| token.len() <= 16 * 1024);
-    match (authenticate(&token, now), read) {
+fn signed_token(header: &Value, claims: &Value, seconds: i32) {
+    let token = testing::signed_token(header, claims);
+    let read = Read::of(header, claims).filter(|_| token.len() <= MAX_TOKEN_BYTES);
+    let end = read.as_ref().map_or(NOW, |read| read.ends);
+    // At some moment, in the last second that it is good for, and in the one after.
+    for now in [NOW + i64::from(seconds), end.saturating_sub(1), end] {
+        is_good_for_its_time(&token, read.as_ref(), Timestamp::from_seconds(now));
+    }
+}
+
+fn is_good_for_its_time(token: &str, read: Option<&Read>, now: Timestamp) {
+    match (authenticate(token, now), read) {
         (Ok(principal), Some(read)) => {
-            assert!(now < read.ends);
+            assert!(now.as_seconds() < read.ends);
             assert_eq!((principal.user_id, principal.session_id), (read.user_id, read.session_id));
             assert_eq!(principal.roles.iter().map(RoleName::as_str).collect::<Vec<_>>(), read.roles);
             assert_eq!(principal.auth_time, Timestamp::from_seconds(read.auth_time));
         }
-        (Err(TokenError::Expired), Some(read)) => assert!(now >= read.ends),
+        (Err(TokenError::Expired), Some(read)) => assert!(now.as_seconds() >= read.ends),
         // What could be no role's name cannot be looked up.
         (Err(TokenError::Database(_)), Some(read)) => {
             assert!(read.roles.iter().any(|role| role.parse::<RoleName>().is_err()));
