@@ -9,8 +9,7 @@ use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value, json};
 use switchyard_ambient::{Ambient, ManualClock, SeededRandomness, Timestamp};
-use switchyard_database::Db;
-use switchyard_database::conformance::Memory;
+use switchyard_database::{Db, Memory};
 use switchyard_identity::{Identity, Principal, RoleName, SessionId, TokenError, UserId, testing};
 
 const NOW: i64 = 1_700_000_000;

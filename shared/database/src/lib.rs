@@ -18,6 +18,8 @@ mod entity;
 mod error;
 mod evaluate;
 mod key;
+#[cfg(feature = "memory")]
+mod memory;
 mod projection;
 mod query;
 mod scalar;
@@ -32,6 +34,8 @@ pub use entity::{Entity, Stored};
 pub use error::{Cause, Error, Rejection, Result};
 pub use evaluate::{State, cause_of_document, evaluate};
 pub use key::{Key, ParseVersionError, UniqueKey, Version};
+#[cfg(feature = "memory")]
+pub use memory::Memory;
 pub use projection::{IndexEntry, Projection, term_position};
 pub use query::{Condition, Filter, Page, Query, Scan, Search};
 pub use scalar::Scalar;

@@ -50,7 +50,6 @@
 mod cases;
 mod history;
 mod lagging;
-mod memory;
 mod mutant;
 mod store;
 mod walk;
@@ -64,9 +63,9 @@ use switchyard_ambient::Ambient;
 
 use crate::Database;
 
+pub use crate::Memory;
 pub use cases::*;
 pub use lagging::Lagging;
-pub use memory::Memory;
 pub use mutant::{Fault, Mutant};
 pub use store::Store;
 pub use walk::walks;

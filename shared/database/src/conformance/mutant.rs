@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use switchyard_ambient::{Ambient, ManualClock, SystemRandomness, Timestamp};
 
 use super::Memory;
-use super::memory::{apply, state_of};
+use crate::memory::{apply, state_of};
 use crate::paging::{self, Entry, Range, Ranges};
 use crate::{
     Batch, Cause, Collection, Database, Document, Error, Expect, Key, Operation, Page, Prepared, Query,

@@ -14,7 +14,7 @@ use crate::{
 /// asked for. The model that backends are compared with, and a database for tests and examples.
 #[derive(Clone, Debug)]
 pub struct Memory {
-    pub(super) ambient: Ambient,
+    pub(crate) ambient: Ambient,
     documents: Arc<Mutex<BTreeMap<Key, Document>>>,
 }
 
@@ -29,12 +29,12 @@ impl Memory {
         Self { ambient, documents: Arc::clone(&self.documents) }
     }
 
-    pub(super) fn documents(&self) -> MutexGuard<'_, BTreeMap<Key, Document>> {
+    pub(crate) fn documents(&self) -> MutexGuard<'_, BTreeMap<Key, Document>> {
         self.documents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets other tasks come first now and then, as waiting for a database would.
-    pub(super) async fn pause(&self) {
+    pub(crate) async fn pause(&self) {
         tokio::task::yield_now().await;
     }
 
@@ -71,7 +71,7 @@ fn owner(
 }
 
 /// What is stored of everything that a batch names.
-pub(super) fn state_of(batch: &Batch, documents: &BTreeMap<Key, Document>, now: Timestamp) -> Result<State> {
+pub(crate) fn state_of(batch: &Batch, documents: &BTreeMap<Key, Document>, now: Timestamp) -> Result<State> {
     let mut state = State::default();
     for prepared in batch.operations() {
         let key = prepared.key();
@@ -85,7 +85,7 @@ pub(super) fn state_of(batch: &Batch, documents: &BTreeMap<Key, Document>, now: 
 }
 
 /// Does what one operation of a batch says.
-pub(super) fn apply(prepared: &Prepared, documents: &mut BTreeMap<Key, Document>) {
+pub(crate) fn apply(prepared: &Prepared, documents: &mut BTreeMap<Key, Document>) {
     let key = prepared.key();
     match prepared.outcome(documents.get(key)) {
         Some(document) => drop(documents.insert(key.clone(), document)),
