@@ -34,10 +34,8 @@ impl Accounts<'_> {
         registration: &Registration,
     ) -> Result<SignIn, AccountError> {
         let Registration { email, password, name, device_name } = registration;
-        // Looked up first because hashing is dear; the unique attribute decides.
-        if self.0.db.collection::<UserRecord>().lookup("email", email.key()).await?.is_some() {
-            return Err(AccountError::EmailTaken);
-        }
+        // The unique attribute decides, and only after the password was hashed: whoever asks which addresses are taken pays
+        // for each of them, and does not learn it from how long that takes.
         let hash = self.hash_if_strong(password, email, name).await?;
         let id = UserId::from(self.0.db.ambient().uuid_v7());
         let mut user = UserRecord::new(id, email.clone(), name.clone(), default_roles(), true, context.now);

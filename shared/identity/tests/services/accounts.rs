@@ -296,6 +296,19 @@ async fn who_holds_an_access_token_can_guess_at_the_password_no_longer_than_a_st
     );
 }
 
+/// Else the time of an answer would tell them, and asking would cost next to nothing.
+#[tokio::test]
+async fn a_password_is_judged_before_anybody_learns_that_an_address_is_taken() {
+    let world = World::new().await;
+    world.customer("ada@example.com").await;
+    let weak = switchyard_identity::Registration {
+        password: "password123".parse().unwrap(),
+        ..registration("ada@example.com")
+    };
+    let refused = world.identity.accounts().register(&world.anyone(), &weak).await;
+    assert!(matches!(refused, Err(AccountError::WeakPassword { .. })), "{refused:?}");
+}
+
 #[tokio::test]
 async fn a_new_password_that_is_easy_to_guess_changes_nothing() {
     let world = World::new().await;
