@@ -123,7 +123,11 @@ impl Load {
 
     async fn round(&self) -> anyhow::Result<compare::Round> {
         tasks(CONNECTIONS, |task| async move {
-            self.connections[task].lock().await.get(self.request.as_bytes()).await.map(drop)
+            let mut connection = self.connections[task].lock().await;
+            let answer = connection.exchange(self.request.as_bytes()).await?;
+            let body = String::from_utf8_lossy(answer.body);
+            anyhow::ensure!(answer.status == 200, "the server answered: {}\n{body}", answer.head);
+            Ok(())
         })
         .await
     }

@@ -46,20 +46,23 @@ const REQUESTS: &[(&str, &str)] = &[
     ("counts", "/api/v1/users/stats"),
 ];
 
-/// A server with users.
-struct Site {
+/// Users in a database, and nobody who serves them yet: a connection or a token that is got before another's import is
+/// no longer good after it.
+struct Imported {
     store: Store,
     directory: TempDir,
-    server: Process,
-    token: String,
-    connection: Connection,
 }
 
-impl Site {
-    async fn with_users(backend: Backend, users: u64) -> anyhow::Result<Self> {
+impl Imported {
+    async fn new(backend: Backend, users: u64) -> anyhow::Result<Self> {
         let store = Store::fresh(backend).await?;
         let directory = tempfile::tempdir()?;
         import(&store, directory.path(), users)?;
+        Ok(Self { store, directory })
+    }
+
+    async fn serve(self) -> anyhow::Result<Site> {
+        let Self { store, directory } = self;
         let mut command = program(&store, directory.path());
         command.envs([("RATE_LIMIT", "off"), ("RATE_LIMIT_USER", "off")]);
         let server = Process::serve_with_log(command, File::create(directory.path().join("log"))?).await?;
@@ -70,13 +73,26 @@ impl Site {
         let token = signed_in["access_token"].as_str().context("a log-in gives a token")?.to_owned();
         let address: SocketAddr = server.base_url.trim_start_matches("http://").parse()?;
         let connection = Connection::open(address).await?;
-        Ok(Self { store, directory, server, token, connection })
+        Ok(Site { store, directory, server, token, connection })
     }
+}
 
+/// A server with users.
+struct Site {
+    store: Store,
+    directory: TempDir,
+    server: Process,
+    token: String,
+    connection: Connection,
+}
+
+impl Site {
     async fn get(&mut self, path: &str) -> anyhow::Result<&[u8]> {
         let request =
             format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\r\n", self.token);
-        self.connection.get(request.as_bytes()).await
+        let answer = self.connection.exchange(request.as_bytes()).await?;
+        ensure!(answer.status == 200, "the server answered: {}", answer.head);
+        Ok(answer.body)
     }
 
     async fn time(&mut self, path: &str) -> anyhow::Result<Duration> {
@@ -157,8 +173,8 @@ fn print_row(what: &str, one: Vec<Duration>, other: Vec<Duration>, budget: f64) 
 }
 
 async fn run(backend: Backend, many: u64) -> anyhow::Result<()> {
-    let mut few = Site::with_users(backend, FEW).await?;
-    let mut site = Site::with_users(backend, many).await?;
+    let (few, site) = (Imported::new(backend, FEW).await?, Imported::new(backend, many).await?);
+    let (mut few, mut site) = (few.serve().await?, site.serve().await?);
     println!("on disk: {:.0} MB, {:.0} MB\n", few.megabytes().await?, site.megabytes().await?);
 
     println!("| request | of {FEW} users | of {many} users | ratio | budget |\n|---|---|---|---|---|");

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, ensure};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -10,6 +10,22 @@ use tokio::net::TcpStream;
 pub(crate) struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
+}
+
+/// An answer, as it was sent.
+#[derive(Clone, Copy)]
+pub(crate) struct Answer<'a> {
+    pub(crate) status: u16,
+    pub(crate) head: &'a str,
+    pub(crate) body: &'a [u8],
+}
+
+/// The value of a header in a head.
+pub(crate) fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines().find_map(|line| {
+        let (named, value) = line.split_once(':')?;
+        named.eq_ignore_ascii_case(name).then(|| value.trim())
+    })
 }
 
 impl Connection {
@@ -20,32 +36,30 @@ impl Connection {
         Ok(Self { stream, buffer: Vec::with_capacity(16 * 1024) })
     }
 
-    /// Sends a request and reads the whole answer, which must be a 200 with a length: its body.
-    pub(crate) async fn get(&mut self, request: &[u8]) -> anyhow::Result<&[u8]> {
+    /// Sends a request and reads the whole answer. After an error the connection is of no more use.
+    pub(crate) async fn exchange(&mut self, request: &[u8]) -> anyhow::Result<Answer<'_>> {
         self.stream.write_all(request).await?;
         self.buffer.clear();
-        loop {
-            anyhow::ensure!(
-                self.stream.read_buf(&mut self.buffer).await? > 0,
-                "the server closed the connection"
-            );
-            let Some(head) = self.buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") else { continue };
-            let text = std::str::from_utf8(&self.buffer[..head])?;
-            if !text.starts_with("HTTP/1.1 200") {
-                bail!("the server answered: {text}");
+        let end = loop {
+            ensure!(self.stream.read_buf(&mut self.buffer).await? > 0, "the server closed the connection");
+            if let Some(end) = self.buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
+                break end;
             }
-            let length = text.lines().find_map(|line| {
-                let (name, value) = line.split_once(':')?;
-                name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>())
-            });
-            let length = length.context("the answer has a length")??;
-            while self.buffer.len() < head + 4 + length {
-                anyhow::ensure!(
-                    self.stream.read_buf(&mut self.buffer).await? > 0,
-                    "the answer was cut short"
-                );
+        };
+        let head = std::str::from_utf8(&self.buffer[..end])?;
+        let status = head.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)).context("a status")?;
+        let status: u16 = status.parse()?;
+        let length = match header(head, "content-length") {
+            Some(length) => length.parse()?,
+            None => {
+                ensure!(status == 204, "the answer has no length: {head}");
+                0
             }
-            return Ok(&self.buffer[head + 4..]);
+        };
+        while self.buffer.len() < end + 4 + length {
+            ensure!(self.stream.read_buf(&mut self.buffer).await? > 0, "the answer was cut short");
         }
+        let (head, rest) = self.buffer.split_at(end);
+        Ok(Answer { status, head: std::str::from_utf8(head)?, body: &rest[4..4 + length] })
     }
 }
