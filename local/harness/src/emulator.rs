@@ -71,6 +71,11 @@ impl Emulator {
         Ok(serde_json::from_slice(&answer.bytes().await?)?)
     }
 
+    /// The memory that the function has in use: its resident set.
+    pub fn megabytes(&self) -> anyhow::Result<f64> {
+        self.process.megabytes_of_children()
+    }
+
     /// What the function and the emulator have printed since this was last asked.
     pub fn output(&self) -> String {
         self.process.output()

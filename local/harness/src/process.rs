@@ -102,10 +102,20 @@ impl Process {
 
     /// The memory it has in use: its resident set.
     pub fn megabytes(&self) -> anyhow::Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let line = line.context("a process has a size")?;
-        Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
+        megabytes_of(self.id())
+    }
+
+    /// The same of the processes that it has started.
+    pub(crate) fn megabytes_of_children(&self) -> anyhow::Result<f64> {
+        let id = self.id();
+        let mut megabytes = 0.0;
+        // Each process belongs to the thread that has started it.
+        for thread in std::fs::read_dir(format!("/proc/{id}/task"))? {
+            for child in std::fs::read_to_string(thread?.path().join("children"))?.split_whitespace() {
+                megabytes += megabytes_of(child.parse()?)?;
+            }
+        }
+        Ok(megabytes)
     }
 
     /// Asks it to end (SIGTERM) and waits until it has: its exit code.
@@ -121,6 +131,13 @@ impl Process {
         self.child.wait()?;
         Ok(())
     }
+}
+
+fn megabytes_of(process: u32) -> anyhow::Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = line.context("a process has a size")?;
+    Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
 }
 
 /// Tells `command` a free port as `PORT`; the address of the server there.

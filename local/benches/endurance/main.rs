@@ -1,0 +1,253 @@
+//! Ten minutes of mixed traffic on each database at the highest rate that it holds; in the middle the database is killed
+//! and comes back. Clients know what each answer has to be; afterwards everything that was answered has to be there.
+//!
+//! `cargo bench -p switchyard-local --bench endurance -- sqlite`, or `postgres`, or `dynamodb`; a number behind it is how
+//! many seconds it takes instead of 600. Beside what is printed, a graph is written: `endurance-sqlite.svg` and so on.
+
+mod chart;
+#[path = "../support/http.rs"]
+mod http;
+mod site;
+mod traffic;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, ensure};
+use futures::future::{join_all, try_join_all};
+use serde_json::Value;
+use site::Site;
+use switchyard_harness::store::Backend;
+use traffic::{Client, Pace, Sample};
+
+const CLIENTS: usize = 64;
+/// How long the most and each lower rate are tried.
+const TRIAL: Duration = Duration::from_secs(15);
+/// A rate is held while 99 of 100 requests have their answer within this time from when they were due.
+const BOUND: Duration = Duration::from_millis(100);
+/// How long after the database is back requests may fail: connections that are gone are found out one by one.
+const GRACE: f64 = 5.0;
+
+fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let backend = match arguments.first().map(String::as_str) {
+        Some("sqlite") => Backend::Sqlite,
+        Some("postgres") => Backend::Postgres,
+        Some("dynamodb") => Backend::DynamoDb,
+        _ => bail!("say which database: sqlite, postgres or dynamodb"),
+    };
+    let seconds = arguments.get(1).map_or(Ok(600), |seconds| seconds.parse())?;
+    tokio::runtime::Runtime::new()?.block_on(endure(backend, Duration::from_secs(seconds)))
+}
+
+async fn endure(backend: Backend, length: Duration) -> anyhow::Result<()> {
+    let site = Arc::new(Site::start(backend).await?);
+    let admin = Client::admin_token(&site).await?;
+    let clients = (0..CLIENTS).map(|number| Client::register(Arc::clone(&site), number, &admin));
+    let clients = try_join_all(clients).await?;
+
+    let (clients, rate) = highest_rate(clients).await?;
+    println!("{}: {rate:.0} requests/s are held", site.name());
+
+    let admin = Client::admin_token(&site).await?;
+    let mut run = Run::of(Arc::clone(&site), clients, &admin, rate, length).await?;
+    run.samples.sort_by(|one, other| one.at.total_cmp(&other.at));
+    run.report();
+    let admin = Client::admin_token(&site).await?;
+    run.settle(&site, &admin).await?;
+
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("benches/endurance-{}.svg", site.name()));
+    chart::draw(&run, site.name(), &file)?;
+    println!("the graph is {}", file.display());
+    run.judge()
+}
+
+/// Sends requests from all clients; what became of each.
+async fn send(
+    clients: Vec<Client>,
+    rate: Option<f64>,
+    length: Duration,
+) -> anyhow::Result<(Vec<Client>, Vec<Sample>)> {
+    #[expect(clippy::cast_precision_loss, reason = "a few clients")]
+    let interval = rate.map(|rate| Duration::from_secs_f64(CLIENTS as f64 / rate));
+    let pace = Pace { start: Instant::now(), length, interval };
+    let running = clients.into_iter().map(|mut client| {
+        tokio::spawn(async move {
+            let samples = client.run(pace).await;
+            (client, samples)
+        })
+    });
+    let (mut clients, mut samples) = (Vec::new(), Vec::new());
+    for ran in join_all(running.collect::<Vec<_>>()).await {
+        let (client, of_client) = ran?;
+        clients.push(client);
+        samples.extend(of_client);
+    }
+    Ok((clients, samples))
+}
+
+/// The most that the clients get answered when each sends one request after the other, and less of it by tenths until it
+/// is held.
+async fn highest_rate(clients: Vec<Client>) -> anyhow::Result<(Vec<Client>, f64)> {
+    let (mut clients, samples) = send(clients, None, TRIAL).await?;
+    #[expect(clippy::cast_precision_loss, reason = "a rate")]
+    let most = samples.len() as f64 / TRIAL.as_secs_f64();
+    println!("at most {most:.0} requests/s");
+    for tenths in (3..10_u8).rev() {
+        let rate = most * f64::from(tenths) / 10.0;
+        let (back, samples) = send(clients, Some(rate), TRIAL).await?;
+        clients = back;
+        let p99 = percentile(samples.iter().map(|sample| sample.latency).collect(), 0.99);
+        println!("at {rate:.0} requests/s: p99 {:.1} ms", milliseconds(p99));
+        if p99 <= BOUND && !samples.iter().any(|sample| sample.failed) {
+            return Ok((clients, rate));
+        }
+    }
+    bail!("no rate is held")
+}
+
+/// What was seen.
+pub(crate) struct Run {
+    clients: Vec<Client>,
+    pub(crate) samples: Vec<Sample>,
+    /// Seconds after the start, and megabytes.
+    pub(crate) memory: Vec<(f64, f64)>,
+    /// When the database was killed, and when its start was over: seconds after the start.
+    pub(crate) down: (f64, f64),
+    pub(crate) length: Duration,
+}
+
+impl Run {
+    async fn of(
+        site: Arc<Site>,
+        mut clients: Vec<Client>,
+        admin: &str,
+        rate: f64,
+        length: Duration,
+    ) -> anyhow::Result<Self> {
+        for client in &mut clients {
+            client.use_admin_token(admin);
+        }
+        let start = Instant::now();
+        let is_over = AtomicBool::new(false);
+        let traffic = async {
+            let sent = send(clients, Some(rate), length).await;
+            is_over.store(true, Ordering::Relaxed);
+            sent
+        };
+        let crash = async {
+            tokio::time::sleep(length / 2).await;
+            let killed = start.elapsed().as_secs_f64();
+            site.crash().await?;
+            anyhow::Ok((killed, start.elapsed().as_secs_f64()))
+        };
+        let watch = async {
+            let mut memory = Vec::new();
+            while !is_over.load(Ordering::Relaxed) {
+                memory.extend(site.megabytes().map(|megabytes| (start.elapsed().as_secs_f64(), megabytes)));
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            memory
+        };
+        let (sent, crashed, memory) = tokio::join!(traffic, crash, watch);
+        let (clients, samples) = sent?;
+        Ok(Self { clients, samples, memory, down: crashed?, length })
+    }
+
+    fn report(&self) {
+        let (killed, back) = self.down;
+        let failed: Vec<_> = self.samples.iter().filter(|sample| sample.failed).collect();
+        println!(
+            "{} requests, {} of them failed; the database was killed after {killed:.1} s and started {:.1} s later",
+            self.samples.len(),
+            failed.len(),
+            back - killed
+        );
+        if let (Some(first), Some(last)) = (failed.first(), failed.last()) {
+            let end = last.at + last.latency.as_secs_f64();
+            println!(
+                "the first failure began {:+.1} s, the last was over {:+.1} s after the kill",
+                first.at - killed,
+                end - killed
+            );
+        }
+        let length = self.length.as_secs_f64();
+        for (when, from, to) in [("before", 0.0, killed), ("after", back + GRACE, length)] {
+            let of_time = self.samples.iter().filter(|sample| (from..to).contains(&sample.at));
+            let latencies: Vec<_> = of_time.map(|sample| sample.latency).collect();
+            let at = |share| milliseconds(percentile(latencies.clone(), share));
+            println!("{when}: p50 {:.1} ms, p99 {:.1} ms, p99.9 {:.1} ms", at(0.5), at(0.99), at(0.999));
+        }
+        for (when, at) in [
+            ("after a minute", 60.0),
+            ("before the kill", killed - 2.0),
+            ("a minute after it", back + 60.0),
+            ("at the end", length),
+        ] {
+            if let Some((_, megabytes)) = self.memory.iter().take_while(|(time, _)| *time <= at).last() {
+                println!("memory {when}: {megabytes:.1} MB");
+            }
+        }
+    }
+
+    /// Everything that was answered is there.
+    async fn settle(&mut self, site: &Site, admin: &str) -> anyhow::Result<()> {
+        let (mut users, mut settled) = (1, 0);
+        for client in &mut self.clients {
+            client.use_admin_token(admin);
+            let (of_client, unsure) = client.settle().await?;
+            users += of_client;
+            settled += unsure;
+        }
+        let api = reqwest::Client::new();
+        let get = async |path| {
+            let url = format!("http://{}/api/v1{path}", site.address());
+            anyhow::Ok(
+                api.get(url).bearer_auth(admin).send().await?.error_for_status()?.json::<Value>().await?,
+            )
+        };
+        let counted = get("/users/stats").await?["total"].clone();
+        let log = get("/audit-logs/verify").await?;
+        println!(
+            "{users} users, {counted} counted; {settled} writes without an answer settled; audit log: {log}"
+        );
+        ensure!(counted == users, "there are other users than those who were made");
+        ensure!(log["valid"] == true, "the audit log is broken");
+        Ok(())
+    }
+
+    fn judge(&self) -> anyhow::Result<()> {
+        let (killed, back) = self.down;
+        let wrong: Vec<_> = self.clients.iter().flat_map(|client| &client.wrong).collect();
+        let is_far = |sample: &&Sample| {
+            let end = sample.at + sample.latency.as_secs_f64();
+            sample.failed && (end < killed || sample.at > back + GRACE)
+        };
+        let strange = self.samples.iter().filter(is_far).count();
+        for answer in wrong.iter().take(10) {
+            println!("{answer}");
+        }
+        println!("{} wrong answers; {strange} failures apart from the crash", wrong.len());
+        ensure!(wrong.is_empty() && strange == 0, "not everything was answered rightly");
+        Ok(())
+    }
+}
+
+fn percentile(mut latencies: Vec<Duration>, share: f64) -> Duration {
+    latencies.sort();
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a place"
+    )]
+    let place = (latencies.len() as f64 * share) as usize;
+    latencies.get(place.min(latencies.len().saturating_sub(1))).copied().unwrap_or_default()
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}

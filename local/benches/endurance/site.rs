@@ -1,0 +1,150 @@
+//! The server under load, on a database of its own that can be killed.
+
+use std::fs::File;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::Command;
+use std::sync::Mutex;
+
+use anyhow::{Context as _, ensure};
+use switchyard_harness::process::Process;
+use switchyard_harness::store::Backend;
+use tempfile::TempDir;
+
+const SERVERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/servers");
+pub(crate) const ADMIN_EMAIL: &str = "admin@example.org";
+pub(crate) const ADMIN_PASSWORD: &str = "nine violet anchors hum";
+
+/// A server and what it stands on; both end with it.
+pub(crate) struct Site {
+    backend: Backend,
+    environment: Vec<(String, String)>,
+    address: Mutex<SocketAddr>,
+    server: Mutex<Process>,
+    // Dropped last: the server writes into the folder.
+    database: Option<DatabaseServer>,
+    folder: TempDir,
+}
+
+impl Site {
+    pub(crate) async fn start(backend: Backend) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let database = match backend {
+            Backend::Sqlite => None,
+            Backend::Postgres => Some(DatabaseServer::start("postgres").await?),
+            Backend::DynamoDb => Some(DatabaseServer::start("dynamodb").await?),
+        };
+        let mut environment = match &database {
+            Some(database) => database.run("env").await?.lines().filter_map(variable).collect(),
+            None => Vec::new(),
+        };
+        let url = match backend {
+            Backend::Sqlite => format!("sqlite:{}", folder.path().join("switchyard.db").display()),
+            Backend::Postgres => environment.first().context("local/servers tells the URL")?.1.clone(),
+            Backend::DynamoDb => "dynamodb://endurance".to_owned(),
+        };
+        environment.push(("DATABASE_URL".to_owned(), url));
+        let server = serve(folder.path(), &environment).await?;
+        let address = Mutex::new(address_of(&server)?);
+        Ok(Self { backend, environment, address, server: Mutex::new(server), database, folder })
+    }
+
+    /// Where the server answers; elsewhere after a crash.
+    pub(crate) fn address(&self) -> SocketAddr {
+        *self.address.lock().expect("nobody panics with it")
+    }
+
+    /// The server's resident memory; nothing while it does not run.
+    pub(crate) fn megabytes(&self) -> Option<f64> {
+        self.server.lock().expect("nobody panics with it").megabytes().ok()
+    }
+
+    /// Kills the database's processes (SIGKILL) and starts them again on what they have left. An embedded database is
+    /// the server itself.
+    pub(crate) async fn crash(&self) -> anyhow::Result<()> {
+        if let Some(database) = &self.database {
+            return database.run("crash").await.map(drop);
+        }
+        self.server.lock().expect("nobody panics with it").kill()?;
+        let server = serve(self.folder.path(), &self.environment).await?;
+        *self.address.lock().expect("nobody panics with it") = address_of(&server)?;
+        *self.server.lock().expect("nobody panics with it") = server;
+        Ok(())
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        match self.backend {
+            Backend::Sqlite => "sqlite",
+            Backend::Postgres => "postgres",
+            Backend::DynamoDb => "dynamodb",
+        }
+    }
+}
+
+fn address_of(server: &Process) -> anyhow::Result<SocketAddr> {
+    Ok(server.base_url.trim_start_matches("http://").parse()?)
+}
+
+async fn serve(folder: &Path, environment: &[(String, String)]) -> anyhow::Result<Process> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_switchyard"));
+    command.current_dir(folder).env_clear().envs(environment.iter().cloned());
+    command.envs([
+        ("ADMIN_EMAIL", ADMIN_EMAIL),
+        ("ADMIN_PASSWORD", ADMIN_PASSWORD),
+        // A log-in is a request among others here, not a quarter of a second of a core.
+        ("BCRYPT_COST", "4"),
+        ("RATE_LIMIT", "off"),
+        ("RATE_LIMIT_USER", "off"),
+        ("LOG_FORMAT", "json"),
+    ]);
+    let log = File::options().create(true).append(true).open(folder.join("log"))?;
+    Process::serve_with_log(command, log).await
+}
+
+fn variable(line: &str) -> Option<(String, String)> {
+    let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
+    Some((name.to_owned(), value.to_owned()))
+}
+
+/// A port that nothing listens on; not one of those that the system gives to connections, which could have it while the
+/// server is down.
+fn free_port() -> anyhow::Result<u16> {
+    let free = (20_000..30_000_u16).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    free.context("one of ten thousand ports is free")
+}
+
+/// One of `local/servers`, with state of its own.
+struct DatabaseServer {
+    name: &'static str,
+    state: TempDir,
+    port: u16,
+}
+
+impl DatabaseServer {
+    async fn start(name: &'static str) -> anyhow::Result<Self> {
+        let server = Self { name, state: tempfile::tempdir()?, port: free_port()? };
+        server.run("start").await?;
+        Ok(server)
+    }
+
+    fn command(&self, verb: &str) -> Command {
+        let mut command = Command::new(SERVERS);
+        command.args([verb, self.name]).env("TEST_SERVERS_DIR", self.state.path());
+        command.env(format!("TEST_{}_PORT", self.name.to_uppercase()), self.port.to_string());
+        command.env("TEST_DYNAMODB_STORAGE", "disk");
+        command
+    }
+
+    async fn run(&self, verb: &str) -> anyhow::Result<String> {
+        let mut command = self.command(verb);
+        let output = tokio::task::spawn_blocking(move || command.output()).await??;
+        ensure!(output.status.success(), "local/servers: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?)
+    }
+}
+
+impl Drop for DatabaseServer {
+    fn drop(&mut self) {
+        let _ = self.command("stop").output();
+    }
+}

@@ -1,0 +1,428 @@
+//! A client that knows what each answer has to be.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+
+use crate::http::{Connection, header};
+use crate::site::{ADMIN_EMAIL, ADMIN_PASSWORD, Site};
+
+const PASSWORD: &str = "correct-horse-battery-staple-9";
+/// Longer than any bound of the server: what takes longer has no answer.
+const PATIENCE: Duration = Duration::from_secs(40);
+/// How long a client waits after a request that has failed.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What a client does in a hundred turns.
+const MIX: &[(Operation, usize)] = &[
+    (Operation::Read, 48),
+    (Operation::ReadMe, 10),
+    (Operation::Change, 15),
+    (Operation::ChangeStale, 3),
+    (Operation::Search, 7),
+    (Operation::List, 5),
+    (Operation::ReadAuditLog, 2),
+    (Operation::LogIn, 2),
+    (Operation::Refresh, 3),
+    (Operation::Create, 3),
+    (Operation::AskWrongly, 2),
+];
+
+#[derive(Clone, Copy, Debug)]
+enum Operation {
+    Read,
+    ReadMe,
+    Change,
+    ChangeStale,
+    Search,
+    List,
+    ReadAuditLog,
+    LogIn,
+    Refresh,
+    Create,
+    AskWrongly,
+}
+
+/// What became of a request, and when, as seconds after the start.
+#[derive(Clone, Copy)]
+pub(crate) struct Sample {
+    pub(crate) at: f64,
+    pub(crate) latency: Duration,
+    /// A failure is an answer of the server's (5xx) or none at all.
+    pub(crate) failed: bool,
+}
+
+/// When requests are sent.
+#[derive(Clone, Copy)]
+pub(crate) struct Pace {
+    pub(crate) start: Instant,
+    pub(crate) length: Duration,
+    /// Between two requests of one client; without it the next follows each answer.
+    pub(crate) interval: Option<Duration>,
+}
+
+/// No answer has come, or one that the server is not able to give the right one.
+struct Failed;
+
+struct Reply {
+    status: u16,
+    etag: String,
+    body: Vec<u8>,
+}
+
+impl Reply {
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+}
+
+/// A user with a client, which nobody else changes.
+pub(crate) struct Client {
+    site: Arc<Site>,
+    number: usize,
+    turn: usize,
+    connection: Option<Connection>,
+    admin: String,
+    token: String,
+    refresh_token: Option<String>,
+    id: String,
+    /// The user, as it was last answered.
+    body: Vec<u8>,
+    etag: String,
+    /// The name that a change without an answer may have given.
+    unsure_name: Option<String>,
+    /// Whether the time of the latest log-in is another now, which is a part of the user.
+    has_logged_in: bool,
+    /// Users it has made: id and the one word that only they are found by.
+    created: Vec<(String, String)>,
+    /// The words of those of whom it does not know.
+    unsure_created: Vec<String>,
+    /// What was answered and is not so.
+    pub(crate) wrong: Vec<String>,
+}
+
+impl Client {
+    pub(crate) async fn register(site: Arc<Site>, number: usize, admin: &str) -> anyhow::Result<Self> {
+        let mut client = Self {
+            site,
+            number,
+            turn: 0,
+            connection: None,
+            admin: admin.to_owned(),
+            token: String::new(),
+            refresh_token: None,
+            id: String::new(),
+            body: Vec::new(),
+            etag: String::new(),
+            unsure_name: None,
+            has_logged_in: false,
+            created: Vec::new(),
+            unsure_created: Vec::new(),
+            wrong: Vec::new(),
+        };
+        let fields = json!({"email": client.email(), "password": PASSWORD, "name": client.name()});
+        let reply = client.send("POST", "/auth/register", "", "", &fields.to_string()).await;
+        let reply = reply.ok().filter(|reply| reply.status == 201).context("nobody can register")?;
+        client.take_tokens(&reply);
+        client.id = reply.json()["user"]["id"].as_str().context("a user has an id")?.to_owned();
+        let reply = client.send("GET", &client.path(), &client.token.clone(), "", "").await;
+        let reply = reply.ok().filter(|reply| reply.status == 200).context("users can read themselves")?;
+        client.take_user(reply);
+        Ok(client)
+    }
+
+    /// The admin's token, for as long as tokens last.
+    pub(crate) async fn admin_token(site: &Arc<Site>) -> anyhow::Result<String> {
+        let credentials = json!({"email": ADMIN_EMAIL, "password": ADMIN_PASSWORD});
+        let url = format!("http://{}/api/v1/auth/login", site.address());
+        let reply = reqwest::Client::new().post(url).json(&credentials).send().await?.error_for_status()?;
+        let reply: Value = reply.json().await?;
+        Ok(reply["access_token"].as_str().context("a log-in gives a token")?.to_owned())
+    }
+
+    pub(crate) fn use_admin_token(&mut self, token: &str) {
+        token.clone_into(&mut self.admin);
+    }
+
+    /// Takes its turns at a pace. A request that is due while the one before is not answered has its latency counted
+    /// from when it was due.
+    pub(crate) async fn run(&mut self, pace: Pace) -> Vec<Sample> {
+        let mut samples = Vec::new();
+        let phase = |interval: Duration| interval.mul_f64((self.number * 37 % 64) as f64 / 64.0);
+        let mut due = pace.start + pace.interval.map_or(Duration::ZERO, phase);
+        loop {
+            let mut started = Instant::now();
+            if let Some(interval) = pace.interval {
+                if due > started {
+                    tokio::time::sleep_until(due.into()).await;
+                    started = Instant::now();
+                } else {
+                    started = due;
+                }
+                due += interval;
+            }
+            if started >= pace.start + pace.length {
+                return samples;
+            }
+            let failed = self.take_turn().await.is_err();
+            let at = started.duration_since(pace.start).as_secs_f64();
+            samples.push(Sample { at, latency: started.elapsed(), failed });
+            if failed {
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+
+    async fn take_turn(&mut self) -> Result<(), Failed> {
+        self.turn += 1;
+        if self.refresh_token.is_none() {
+            return self.log_in().await;
+        }
+        let mut place = (self.turn * 61 + self.number * 17) % 100;
+        let mut mix = MIX.iter();
+        let operation = loop {
+            let (operation, share) = mix.next().expect("the shares make a hundred");
+            match place.checked_sub(*share) {
+                Some(rest) => place = rest,
+                None => break *operation,
+            }
+        };
+        if self.unsure_name.is_some() || self.has_logged_in {
+            self.read().await?; // nothing else can be judged before
+        }
+        match operation {
+            Operation::Read => self.read().await,
+            Operation::ReadMe => self.read_me().await,
+            Operation::Change => self.change().await,
+            Operation::ChangeStale => self.change_stale().await,
+            Operation::Search => self.search().await,
+            Operation::List => self.list().await,
+            Operation::ReadAuditLog => self.read_audit_log().await,
+            Operation::LogIn => self.log_in().await,
+            Operation::Refresh => self.refresh().await,
+            Operation::Create => self.create().await,
+            Operation::AskWrongly => self.ask_wrongly().await,
+        }
+    }
+
+    async fn read(&mut self) -> Result<(), Failed> {
+        let reply = self.send("GET", &self.path(), &self.token.clone(), "", "").await?;
+        let (unsure_name, has_logged_in) = (self.unsure_name.take(), std::mem::take(&mut self.has_logged_in));
+        let is_right = if unsure_name.is_none() && !has_logged_in {
+            reply.body == self.body && reply.etag == self.etag
+        } else {
+            let known: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+            let user = reply.json();
+            let is_known = |name: &str| user[name] == known[name];
+            let is_named_so = is_known("name") || unsure_name.is_some_and(|name| user["name"] == name);
+            is_named_so && is_known("id") && is_known("email") && (has_logged_in || is_known("last_login_at"))
+        };
+        self.expect(reply.status == 200 && is_right, "a user reads what was last written", &reply);
+        self.take_user(reply);
+        Ok(())
+    }
+
+    async fn read_me(&mut self) -> Result<(), Failed> {
+        let reply = self.send("GET", "/auth/me", &self.token.clone(), "", "").await?;
+        let is_right = reply.status == 200 && reply.json()["id"] == self.id.as_str();
+        self.expect(is_right, "users learn who they are", &reply);
+        Ok(())
+    }
+
+    async fn change(&mut self) -> Result<(), Failed> {
+        let name = self.name();
+        let change = json!({"name": name}).to_string();
+        let sent = self.send("PATCH", &self.path(), &self.token.clone(), &self.etag.clone(), &change).await;
+        let Ok(reply) = sent else {
+            self.unsure_name = Some(name);
+            return Err(Failed);
+        };
+        let is_right = reply.status == 200 && reply.json()["name"] == name && reply.etag != self.etag;
+        self.expect(is_right, "users change their name", &reply);
+        self.take_user(reply);
+        Ok(())
+    }
+
+    async fn change_stale(&mut self) -> Result<(), Failed> {
+        let change = json!({"name": "Nobody"}).to_string();
+        let reply = self.send("PATCH", &self.path(), &self.token.clone(), "\"stale\"", &change).await?;
+        self.expect(reply.status == 412, "a state that is not the present one is not changed", &reply);
+        Ok(())
+    }
+
+    async fn search(&mut self) -> Result<(), Failed> {
+        let user: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        let word = user["name"].as_str().unwrap_or_default().rsplit(' ').next().unwrap_or_default();
+        let reply = self.send("GET", &format!("/users?q={word}"), &self.admin.clone(), "", "").await?;
+        let is_right = reply.status == 200 && reply.json()["data"] == json!([user]);
+        self.expect(is_right, "a user is found by the present name", &reply);
+        Ok(())
+    }
+
+    async fn list(&mut self) -> Result<(), Failed> {
+        let reply = self.send("GET", "/users?limit=20", &self.admin.clone(), "", "").await?;
+        let page = reply.json();
+        let times: Vec<_> =
+            page["data"].as_array().into_iter().flatten().map(|user| &user["created_at"]).collect();
+        let is_right = times.len() == 20 && times.is_sorted_by(|one, next| one.as_str() >= next.as_str());
+        self.expect(reply.status == 200 && is_right, "the latest users are listed", &reply);
+        Ok(())
+    }
+
+    async fn read_audit_log(&mut self) -> Result<(), Failed> {
+        let path = format!("{}/audit-log?limit=5", self.path());
+        let reply = self.send("GET", &path, &self.token.clone(), "", "").await?;
+        let page = reply.json();
+        let mut entries = page["data"].as_array().into_iter().flatten();
+        let is_right = reply.status == 200 && entries.next().is_some();
+        self.expect(is_right, "what a user has done is in the audit log", &reply);
+        Ok(())
+    }
+
+    async fn log_in(&mut self) -> Result<(), Failed> {
+        let credentials = json!({"email": self.email(), "password": PASSWORD}).to_string();
+        self.has_logged_in = true;
+        let reply = self.send("POST", "/auth/login", "", "", &credentials).await?;
+        self.expect(reply.status == 200, "the right password signs in", &reply);
+        self.take_tokens(&reply);
+        Ok(())
+    }
+
+    async fn refresh(&mut self) -> Result<(), Failed> {
+        // Taken: of a refresh without an answer nobody knows whether the token is used up.
+        let Some(token) = self.refresh_token.take() else { return Ok(()) };
+        let body = json!({"refresh_token": token}).to_string();
+        let reply = self.send("POST", "/auth/refresh", "", "", &body).await?;
+        self.expect(reply.status == 200, "the latest refresh token is good", &reply);
+        self.take_tokens(&reply);
+        Ok(())
+    }
+
+    async fn create(&mut self) -> Result<(), Failed> {
+        let word = format!("c{}n{}", self.number, self.turn);
+        let fields =
+            json!({"email": format!("{word}@example.org"), "name": format!("Made {word}")}).to_string();
+        let Ok(reply) = self.send("POST", "/users", &self.admin.clone(), "", &fields).await else {
+            self.unsure_created.push(word);
+            return Err(Failed);
+        };
+        self.expect(reply.status == 201, "a user is made", &reply);
+        if let Some(id) = reply.json()["id"].as_str() {
+            self.created.push((id.to_owned(), word));
+        }
+        Ok(())
+    }
+
+    async fn ask_wrongly(&mut self) -> Result<(), Failed> {
+        let (admin, token) = (self.admin.clone(), self.token.clone());
+        let (expected, sent) = match self.turn % 4 {
+            0 => (400, self.send("POST", "/users", &admin, "", "{\"email\": ").await),
+            1 => (404, self.send("GET", "/users/00000000-0000-7000-8000-000000000000", &token, "", "").await),
+            2 => (401, self.send("GET", &self.path(), "", "", "").await),
+            _ => (400, self.send("GET", "/users?cursor=none", &admin, "", "").await),
+        };
+        let reply = sent?;
+        self.expect(reply.status == expected, &format!("what is wrong is refused with {expected}"), &reply);
+        Ok(())
+    }
+
+    /// Everything that was answered is there, and of what was not, all or nothing: how many users there are of this
+    /// client, and how many requests had to be settled.
+    pub(crate) async fn settle(&mut self) -> anyhow::Result<(usize, usize)> {
+        let settled = self.unsure_created.len() + usize::from(self.unsure_name.is_some());
+        let lost = || anyhow::anyhow!("the server does not answer");
+        self.read().await.map_err(|_| lost())?;
+        self.search().await.map_err(|_| lost())?;
+        for word in std::mem::take(&mut self.unsure_created) {
+            let path = format!("/users?q={word}");
+            let reply = self.send("GET", &path, &self.admin.clone(), "", "").await.map_err(|_| lost())?;
+            let page = reply.json();
+            let found = page["data"].as_array().context("a page")?;
+            self.expect(found.len() <= 1, "nobody is made twice", &reply);
+            let ids = found.iter().filter_map(|user| user["id"].as_str());
+            self.created.extend(ids.map(|id| (id.to_owned(), word.clone())));
+        }
+        for (id, word) in self.created.clone() {
+            let path = format!("/users/{id}");
+            let reply = self.send("GET", &path, &self.admin.clone(), "", "").await.map_err(|_| lost())?;
+            let email = format!("{word}@example.org");
+            self.expect(
+                reply.status == 200 && reply.json()["email"] == email,
+                "who was made is there",
+                &reply,
+            );
+        }
+        Ok((1 + self.created.len(), settled))
+    }
+
+    /// An error means that nobody knows whether it was done. A body is a merge patch where there is an `If-Match`.
+    async fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        token: &str,
+        if_match: &str,
+        body: &str,
+    ) -> Result<Reply, Failed> {
+        let address = self.site.address();
+        let mut request = format!("{method} /api/v1{path} HTTP/1.1\r\nHost: {address}\r\n");
+        if !token.is_empty() {
+            request += &format!("Authorization: Bearer {token}\r\n");
+        }
+        if !if_match.is_empty() {
+            request += &format!("If-Match: {if_match}\r\n");
+        }
+        if !body.is_empty() {
+            let kind = if if_match.is_empty() { "application/json" } else { "application/merge-patch+json" };
+            request += &format!("Content-Type: {kind}\r\nContent-Length: {}\r\n", body.len());
+        }
+        request += &format!("\r\n{body}");
+
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => Connection::open(address).await.map_err(|_| Failed)?,
+        };
+        let answer = tokio::time::timeout(PATIENCE, connection.exchange(request.as_bytes()));
+        let Ok(Ok(answer)) = answer.await else { return Err(Failed) };
+        let etag = header(answer.head, "etag").unwrap_or_default().to_owned();
+        let closes =
+            header(answer.head, "connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+        let reply = Reply { status: answer.status, etag, body: answer.body.to_vec() };
+        if !closes {
+            self.connection = Some(connection);
+        }
+        if reply.status >= 500 { Err(Failed) } else { Ok(reply) }
+    }
+
+    fn expect(&mut self, is_so: bool, what: &str, reply: &Reply) {
+        if !is_so {
+            let body = String::from_utf8_lossy(&reply.body);
+            self.wrong.push(format!("not so: {what} (client {}): {} {body}", self.number, reply.status));
+        }
+    }
+
+    fn take_user(&mut self, reply: Reply) {
+        (self.body, self.etag) = (reply.body, reply.etag);
+    }
+
+    fn take_tokens(&mut self, reply: &Reply) {
+        let tokens = reply.json();
+        let text = |name: &str| tokens[name].as_str().map(str::to_owned);
+        (self.token, self.refresh_token) = (text("access_token").unwrap_or_default(), text("refresh_token"));
+    }
+
+    fn path(&self) -> String {
+        format!("/users/{}", self.id)
+    }
+
+    fn email(&self) -> String {
+        format!("client{}@example.org", self.number)
+    }
+
+    /// Its last word is one that no other name contains.
+    fn name(&self) -> String {
+        format!("Client w{}n{}", self.number, self.turn)
+    }
+}
