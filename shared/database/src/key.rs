@@ -8,7 +8,7 @@ use switchyard_ambient::Ambient;
 
 use crate::collection::{Collection, Unique};
 use crate::limits::{MAX_ID_BYTES, MAX_INDEXED_STRING_BYTES, MAX_PARTITION_KEY_BYTES};
-use crate::{Error, Result, Scalar, encoding};
+use crate::{Document, Error, Projection, Result, Scalar, encoding};
 
 /// Names one document: its collection and its id.
 #[derive(Clone)]
@@ -138,6 +138,11 @@ impl UniqueKey {
     /// The attribute's declared name.
     pub fn attribute(&self) -> &'static str {
         self.attribute
+    }
+
+    /// Whether `document`, live or not, holds the value.
+    pub fn is_held_by(&self, document: &Document) -> bool {
+        Projection::of(document).guards.contains(self)
     }
 
     /// The encoded value ([`encoding`]).

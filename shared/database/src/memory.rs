@@ -62,12 +62,7 @@ fn owner(
     unique: &UniqueKey,
     now: Timestamp,
 ) -> Result<Option<Document>> {
-    for document in live(documents, unique.collection(), now)? {
-        if Projection::of(&document).guards.contains(unique) {
-            return Ok(Some(document));
-        }
-    }
-    Ok(None)
+    Ok(live(documents, unique.collection(), now)?.into_iter().find(|document| unique.is_held_by(document)))
 }
 
 /// What is stored of everything that a batch names.

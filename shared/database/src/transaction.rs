@@ -22,7 +22,7 @@ struct State {
     reads: BTreeMap<Key, Option<Document>>,
     /// The attributes whose values were looked up.
     lookups: HashSet<(&'static str, &'static str)>,
-    /// What is to be written, in the order in which the closure first did.
+    /// What is to be written, one operation for each document, in the order in which the closure last did.
     writes: Vec<Write>,
 }
 
@@ -71,25 +71,30 @@ impl Transaction {
         document.map(Stored::new).transpose()
     }
 
-    /// The document that holds `value` as its unique `attribute`. The document found is under the transaction's
-    /// protection, that there is none is not: a write that claims the value is.
+    /// The document that holds `value` as its unique `attribute`, as this transaction has left it. The document found
+    /// is under the transaction's protection, that there is none is not: a write that claims the value is.
     pub async fn lookup<T: Entity>(
         &self,
         attribute: &str,
         value: impl Into<Scalar>,
     ) -> Result<Option<Stored<T>>> {
         let unique = UniqueKey::new(T::COLLECTION, attribute, [value])?;
+        let written = self.state().written_holder(&unique);
+        if written.is_some() {
+            return written.map(Stored::new).transpose();
+        }
         self.state().lookups.insert((T::COLLECTION.name, unique.attribute()));
         let Some(found) = self.db.backend().lookup(&unique).await? else { return Ok(None) };
-        let key = found.key.clone();
-        let known = self.state().known(&key)?;
-        match known {
-            Some(document) => document.map(Stored::new).transpose(),
+        let known = self.state().known(&found.key)?;
+        let document = match known {
+            // The transaction may have taken the value from it, or read it before it had the value.
+            Some(document) => document.filter(|document| unique.is_held_by(document)),
             None => {
-                self.state().reads.insert(key, Some(found.clone()));
-                Stored::new(found).map(Some)
+                self.state().reads.insert(found.key.clone(), Some(found.clone()));
+                Some(found)
             }
-        }
+        };
+        document.map(Stored::new).transpose()
     }
 
     /// Stores a value that must not exist yet. What is returned is so once the transaction has committed.
@@ -165,6 +170,14 @@ impl State {
             }
             None => Ok(self.reads.get(key).cloned()),
         }
+    }
+
+    /// The document that this transaction gives a unique value.
+    fn written_holder(&self, unique: &UniqueKey) -> Option<Document> {
+        self.writes.iter().find_map(|write| match write {
+            Write::Put { after, .. } if unique.is_held_by(after) => Some(after.clone()),
+            _ => None,
+        })
     }
 
     fn take_write(&mut self, key: &Key) -> Option<Write> {

@@ -222,6 +222,44 @@ async fn a_taken_value_is_told_unless_it_was_looked_up_and_free() {
 }
 
 #[tokio::test]
+async fn a_lookup_finds_what_the_transaction_has_written() {
+    let (_, db) = Scripted::new([]);
+    db.collection::<Account>().insert(&with_email("a", "x")).await.unwrap();
+    let outcome = db
+        .transact(|tx| async move {
+            let holder = async |email: &str| {
+                let found = tx.lookup::<Account>("email", email).await?;
+                Ok::<_, Error>(found.map(|account| account.id.clone()))
+            };
+            let before = tx.get::<Account>("a").await?.expect("it is there");
+            tx.replace(&before, &with_email("a", "y"))?;
+            assert_eq!((holder("x").await?, holder("y").await?), (None, Some("a".to_owned())));
+            tx.insert(&with_email("b", "x"))?;
+            assert_eq!(holder("x").await?, Some("b".to_owned()));
+            Ok::<_, Error>(())
+        })
+        .await;
+    assert_eq!(outcome, Ok(()));
+}
+
+#[tokio::test]
+async fn a_lookup_finds_no_document_that_had_another_value_when_it_was_read() {
+    let (_, db) = Scripted::new([]);
+    let accounts = db.collection::<Account>();
+    let stored = accounts.insert(&with_email("a", "x")).await.unwrap();
+    let (accounts, stored) = (&accounts, &stored);
+    let outcome = db
+        .transact(|tx| async move {
+            tx.get::<Account>("a").await?;
+            accounts.replace(stored, &with_email("a", "y")).await?;
+            let found = tx.lookup::<Account>("email", "y").await?;
+            Ok::<_, Error>(found.map(|account| account.email.clone()))
+        })
+        .await;
+    assert_eq!(outcome, Ok(None));
+}
+
+#[tokio::test]
 async fn a_transaction_reads_what_it_has_written() {
     let (_, db) = Scripted::new([]);
     let outcome = db
