@@ -20,8 +20,8 @@ pub struct Transaction {
 struct State {
     /// What was read, absent documents too: all of it must still be so at the commit.
     reads: BTreeMap<Key, Option<Document>>,
-    /// The attributes whose values were looked up.
-    lookups: HashSet<(&'static str, &'static str)>,
+    /// The unique values that were looked up in the database.
+    lookups: HashSet<UniqueKey>,
     /// What is to be written, one operation for each document, in the order in which the closure last did.
     writes: Vec<Write>,
 }
@@ -83,7 +83,7 @@ impl Transaction {
         if written.is_some() {
             return written.map(Stored::new).transpose();
         }
-        self.state().lookups.insert((T::COLLECTION.name, unique.attribute()));
+        self.state().lookups.insert(unique.clone());
         let Some(found) = self.db.backend().lookup(&unique).await? else { return Ok(None) };
         let known = self.state().known(&found.key)?;
         let document = match known {
@@ -347,7 +347,9 @@ async fn commit(db: &Db, state: State) -> Result<Committed> {
         };
         match &error {
             Error::Contended => return Ok(Committed::ReadsAreStale),
-            Error::Rejected(rejections) if rejections.iter().any(|r| is_stale(r, &reads, &lookups)) => {
+            Error::Rejected(rejections)
+                if rejections.iter().any(|r| is_stale(r, &batch, &reads, &lookups)) =>
+            {
                 return Ok(Committed::ReadsAreStale);
             }
             Error::Throttled { .. } | Error::Unavailable(_) => {
@@ -381,14 +383,19 @@ fn operation_of(write: Write) -> (Operation, Version) {
 /// Whether a rejection only says that the closure decided on what is no longer so.
 fn is_stale(
     rejection: &Rejection,
+    batch: &Batch,
     reads: &BTreeMap<Key, Option<Document>>,
-    lookups: &HashSet<(&'static str, &'static str)>,
+    lookups: &HashSet<UniqueKey>,
 ) -> bool {
     match rejection.cause {
         Cause::AlreadyExists | Cause::NotFound | Cause::VersionMismatch | Cause::CheckFailed => {
             reads.contains_key(&rejection.key)
         }
-        Cause::UniqueTaken { attribute } => lookups.contains(&(rejection.key.collection().name, attribute)),
+        Cause::UniqueTaken { attribute } => {
+            let prepared = batch.operations().get(rejection.operation);
+            let mut claims = prepared.and_then(|prepared| prepared.after.as_ref()).into_iter();
+            claims.any(|after| after.guards.iter().any(|g| g.attribute() == attribute && lookups.contains(g)))
+        }
         Cause::BelowMinimum | Cause::Overflow => false,
     }
 }

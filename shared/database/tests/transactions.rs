@@ -221,6 +221,20 @@ async fn a_taken_value_is_told_unless_it_was_looked_up_and_free() {
     assert_eq!((outcome, runs.load(Ordering::Relaxed)), (Ok(false), 2));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_taken_value_is_told_though_another_value_was_looked_up() {
+    let (database, db) = Scripted::new([]);
+    db.collection::<Account>().insert(&with_email("a", "x")).await.unwrap();
+    let outcome = db
+        .transact(|tx| async move {
+            assert!(tx.lookup::<Account>("email", "y").await?.is_none());
+            tx.insert(&with_email("b", "x")).map(drop)
+        })
+        .await;
+    let taken = rejected("b", Cause::UniqueTaken { attribute: "email" });
+    assert_eq!((outcome, database.commits()), (Err(taken), 2));
+}
+
 #[tokio::test]
 async fn a_lookup_finds_what_the_transaction_has_written() {
     let (_, db) = Scripted::new([]);
