@@ -188,7 +188,13 @@ impl State {
     /// What the database holds under `previous`, which may be this transaction's own doing; takes that back.
     fn before_of(&mut self, previous: &Document) -> Result<Option<Document>> {
         match self.take_write(&previous.key) {
-            None => Ok(Some(previous.clone())),
+            None => match self.reads.get(&previous.key) {
+                Some(None) => Err(rejected(&previous.key, Cause::NotFound)),
+                Some(Some(read)) if read.version != previous.version => {
+                    Err(rejected(&previous.key, Cause::VersionMismatch))
+                }
+                Some(Some(_)) | None => Ok(Some(previous.clone())),
+            },
             Some(Write::Put { before, after }) if after.version == previous.version => Ok(before),
             Some(write) => {
                 self.writes.push(write);

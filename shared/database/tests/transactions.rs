@@ -274,6 +274,53 @@ async fn a_lookup_finds_no_document_that_had_another_value_when_it_was_read() {
 }
 
 #[tokio::test]
+async fn a_state_older_than_the_one_that_was_read_is_refused_without_asking() {
+    let (database, db) = Scripted::new([]);
+    let accounts = db.collection::<Account>();
+    let old = &accounts.insert(&account("a", 1)).await.unwrap();
+    accounts.replace(old, &account("a", 2)).await.unwrap();
+    let outcome = db
+        .transact(|tx| async move {
+            tx.get::<Account>("a").await?;
+            assert_eq!(tx.delete(old), Err(rejected("a", Cause::VersionMismatch)));
+            tx.replace(old, &account("a", 3)).map(drop)
+        })
+        .await;
+    assert_eq!((outcome, database.commits()), (Err(rejected("a", Cause::VersionMismatch)), 2));
+}
+
+#[tokio::test]
+async fn what_was_decided_on_one_state_is_not_written_over_another() {
+    let (_, db) = Scripted::new([]);
+    let accounts = &db.collection::<Account>();
+    accounts.insert(&account("a", 1)).await.unwrap();
+    let outcome = db
+        .transact(|tx| async move {
+            let read = tx.get::<Account>("a").await?.expect("it is there");
+            let newer = accounts.replace(&read, &account("a", 10)).await?;
+            tx.replace(&newer, &account("a", read.balance + 1)).map(drop)
+        })
+        .await;
+    assert_eq!(outcome, Err(rejected("a", Cause::VersionMismatch)));
+    assert_eq!(stored(&db, "a").await, Some(account("a", 10)));
+}
+
+#[tokio::test]
+async fn what_was_read_as_absent_is_not_there_to_be_replaced() {
+    let (database, db) = Scripted::new([]);
+    let accounts = db.collection::<Account>();
+    let gone = &accounts.insert(&account("a", 1)).await.unwrap();
+    accounts.delete(gone).await.unwrap();
+    let outcome = db
+        .transact(|tx| async move {
+            assert!(tx.get::<Account>("a").await?.is_none());
+            tx.replace(gone, &account("a", 2)).map(drop)
+        })
+        .await;
+    assert_eq!((outcome, database.commits()), (Err(rejected("a", Cause::NotFound)), 2));
+}
+
+#[tokio::test]
 async fn a_transaction_reads_what_it_has_written() {
     let (_, db) = Scripted::new([]);
     let outcome = db
