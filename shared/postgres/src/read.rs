@@ -100,7 +100,8 @@ impl Postgres {
             .ok_or_else(|| Error::Internal("a unique key names a declared attribute".to_owned()))?;
         let rows = self.rows(sql, &[&unique.value()]).await?;
         let document = rows.first().map(|row| stored_document(collection, row, 0)).transpose()?;
-        Ok(self.live(document))
+        // A program that does not declare the attribute writes the document and leaves its column as it was.
+        Ok(self.live(document).filter(|document| unique.is_held_by(document)))
     }
 
     fn live(&self, document: Option<Document>) -> Option<Document> {

@@ -247,6 +247,15 @@ pub async fn a_unique_attribute_that_changes_guards_its_new_values(store: Store)
 }
 
 /// What was written while something was not declared is in it when it is declared again.
+pub async fn a_lookup_finds_no_document_that_an_older_program_gave_another_value(store: Store) {
+    store.migrate(&[UNIQUE]).await;
+    store.create(UNIQUE, "a", json!({"email": "old"})).await;
+    // It declares no unique attribute yet, and so knows nothing of what stands beside the document.
+    let read = store.get(PLAIN, "a").await.expect("it is there");
+    store.replace(&read, json!({"email": "new"})).await;
+    assert_eq!(store.holder(UNIQUE, "email", "old").await, None);
+}
+
 pub async fn what_is_dropped_and_declared_again_is_complete(store: Store) {
     store.migrate(&[EVERYTHING]).await;
     fill(&store, EVERYTHING, 4).await;
