@@ -1,7 +1,7 @@
 //! Guards whose documents do not hold the value, and never let go of it: a migration was given up halfway, or the
 //! attribute was not declared for a while. Such a guard must not keep a value from being used for ever.
 
-use switchyard_database::{Key, Projection, Result, UniqueKey, Version};
+use switchyard_database::{Key, Result, UniqueKey, Version};
 
 use crate::DynamoDb;
 use crate::failure::Failure;
@@ -22,9 +22,9 @@ pub(crate) struct StaleGuard {
 pub(crate) async fn find(db: &DynamoDb, guard: &UniqueKey, owner: &str) -> Result<Option<StaleGuard>> {
     let owner = Key::new(guard.collection(), owner)?;
     let stored = get_stored(db, &owner).await?;
-    let holds = stored.as_ref().is_some_and(|document| {
-        !document.is_expired(db.ambient.now()) && Projection::of(document).guards.contains(guard)
-    });
+    let now = db.ambient.now();
+    let holds =
+        stored.as_ref().is_some_and(|document| !document.is_expired(now) && guard.is_held_by(document));
     let stale = StaleGuard { guard: guard.clone(), owner, document: stored.map(|document| document.version) };
     Ok(Some(stale).filter(|_| !holds))
 }

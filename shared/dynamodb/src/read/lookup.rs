@@ -1,6 +1,6 @@
 //! Lookups: the guard says which document holds a value, the document says whether that is still so.
 
-use switchyard_database::{Document, Error, Key, Projection, Result, UniqueKey, is_expired};
+use switchyard_database::{Document, Error, Key, Result, UniqueKey, is_expired};
 
 use crate::DynamoDb;
 use crate::item::{document_key, document_of, expiry_of, guard_key, owner_of};
@@ -16,7 +16,7 @@ pub(crate) async fn lookup(db: &DynamoDb, unique: &UniqueKey) -> Result<Option<D
     let guard = get_item(db, db.system_table(), guard_key(unique)).await?;
     let Some(mut owner) = owner(db, unique, guard.as_ref())? else { return Ok(None) };
     if let Some(document) = get(db, &owner).await?
-        && holds(&document, unique)
+        && unique.is_held_by(&document)
     {
         return Ok(Some(document));
     }
@@ -31,16 +31,12 @@ pub(crate) async fn lookup(db: &DynamoDb, unique: &UniqueKey) -> Result<Option<D
             Some(_) => {
                 let document = item.map(|item| document_of(unique.collection(), item)).transpose()?;
                 let now = db.ambient.now();
-                return Ok(document.filter(|found| !found.is_expired(now) && holds(found, unique)));
+                return Ok(document.filter(|found| !found.is_expired(now) && unique.is_held_by(found)));
             }
             None => return Ok(None),
         }
     }
     Err(Error::Contended)
-}
-
-fn holds(document: &Document, unique: &UniqueKey) -> bool {
-    Projection::of(document).guards.contains(unique)
 }
 
 /// The document that a guard names, unless its claim has expired.
