@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use switchyard_ambient::Ambient;
 
-/// Exponential back-off with full jitter: before the n-th repetition a random pause of up to `base · 2ⁿ`, never more
+/// Exponential back-off with full jitter: before the n-th repetition a random pause of up to `base · 2ⁿ⁻¹`, never more
 /// than `ceiling` (Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
@@ -17,10 +17,10 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Of a transaction that lost against another writer: short pauses, many tries.
+    /// Of a transaction that lost against another writer: short pauses, many tries, some four seconds of pauses in all.
     pub const CONTENTION: Self =
         Self { attempts: 40, base: Duration::from_millis(2), ceiling: Duration::from_millis(250) };
-    /// Of a call that a database did not take: some three seconds in all.
+    /// Of a call that a database did not take: less than a second of pauses in all.
     pub const UNAVAILABLE: Self =
         Self { attempts: 6, base: Duration::from_millis(25), ceiling: Duration::from_millis(1000) };
 

@@ -91,7 +91,8 @@ pub(crate) fn of_connecting(server: &str, fault: &tokio_postgres::Error) -> Faul
     }
 }
 
-/// Class 28 is a refused log-in, 3D an unknown database, 42 an unknown parameter.
+/// Class 22 is a parameter with a value that it cannot have, 28 a refused log-in, 3D an unknown database, 42 an unknown
+/// parameter.
 fn is_misconfigured(code: &SqlState) -> bool {
     ["28", "3D", "42", "22"].contains(&code.code().get(..2).unwrap_or_default())
 }

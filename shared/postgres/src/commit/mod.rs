@@ -27,8 +27,8 @@ use crate::Postgres;
 use crate::commit::outcome::{Trace, Verdict};
 use crate::fault::Fault;
 
-/// A transaction that had to give way is repeated at once and then with growing pauses, for about a second in all; the
-/// caller's own repetition comes after that.
+/// A transaction that had to give way is repeated after growing pauses, of half a second in all at the most; the caller's
+/// own repetition comes after that.
 const GIVING_WAY: Backoff = Backoff {
     attempts: 8,
     base: std::time::Duration::from_millis(4),
