@@ -202,6 +202,11 @@ impl Batch {
         &self.prepared
     }
 
+    /// Whether the batch changes nothing: all of its operations are checks.
+    pub fn only_checks(&self) -> bool {
+        self.prepared.iter().all(|prepared| matches!(prepared.operation, Operation::Check { .. }))
+    }
+
     /// The guards that the batch writes, ordered by value.
     pub fn guard_changes(&self) -> &[GuardChange] {
         &self.guard_changes

@@ -14,7 +14,7 @@ use crate::DynamoDb;
 
 /// Answers [`Database::commit`](switchyard_database::Database::commit).
 pub(crate) async fn commit(db: &DynamoDb, batch: &Batch) -> Result<()> {
-    if checks::are_all(batch) {
+    if batch.only_checks() {
         return checks::commit(db, batch).await;
     }
     let is_plain = batch.guard_changes().is_empty() && batch.term_changes().is_empty();

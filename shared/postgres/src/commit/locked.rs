@@ -1,6 +1,6 @@
 //! Any batch: lock and read everything, decide, write. Two round trips; one when nothing is to be written.
 
-use switchyard_database::{Batch, Operation, State, evaluate};
+use switchyard_database::{Batch, State, evaluate};
 
 use crate::Postgres;
 use crate::commit::outcome::Trace;
@@ -62,9 +62,4 @@ impl Postgres {
         evaluate(batch, &State { documents, ..State::default() }, now)?;
         Ok(())
     }
-}
-
-/// Whether a batch changes nothing.
-pub(super) fn only_checks(batch: &Batch) -> bool {
-    batch.operations().iter().all(|prepared| matches!(prepared.operation, Operation::Check { .. }))
 }

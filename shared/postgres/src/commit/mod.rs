@@ -99,7 +99,7 @@ impl Postgres {
 
     async fn attempt(&self, batch: &Batch) -> Result<(), Setback> {
         let session = self.pool.session().await?;
-        if locked::only_checks(batch) {
+        if batch.only_checks() {
             return self.check(&session, batch).await;
         }
         if let [operation] = batch.operations()
