@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::Key;
+use crate::{Collection, Key};
 
 /// What a call on a [`Database`](crate::Database) returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -46,6 +46,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// What a migration answers where the documents `one` and `other` hold one value of an attribute that is to become
+    /// unique.
+    pub fn not_unique(collection: &Collection, attribute: &str, one: &str, other: &str) -> Self {
+        Self::Invalid(format!(
+            "`{attribute}` of `{}` cannot become unique: the documents `{one}` and `{other}` hold the same value; change \
+             one of them and migrate again",
+            collection.name
+        ))
+    }
+
     /// Whether nothing was applied and the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Contended | Self::Throttled { .. } | Self::Unavailable(_))

@@ -98,10 +98,8 @@ impl Database for Memory {
                 for guard in Projection::of(&document).guards {
                     let attribute = guard.attribute();
                     if let Some(other) = held.insert(guard, document.key.clone()) {
-                        let key = document.key;
-                        return Err(Error::Invalid(format!(
-                            "{other} and {key} have the same value of `{attribute}`"
-                        )));
+                        let (one, other) = (other.id(), document.key.id());
+                        return Err(Error::not_unique(collection, attribute, one, other));
                     }
                 }
             }

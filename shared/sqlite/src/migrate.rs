@@ -253,13 +253,8 @@ fn check_unique(
             .query_row((guard.value(), document.key.id(), now.as_micros()), |row| row.get(0))
             .optional()?;
         if let Some(other) = other {
-            let id = document.key.id();
-            return Err(Error::Invalid(format!(
-                "`{}` cannot become unique in `{}`: the documents `{other}` and `{id}` hold the same value",
-                guard.attribute(),
-                collection.name
-            ))
-            .into());
+            let (attribute, id) = (guard.attribute(), document.key.id());
+            return Err(Error::not_unique(collection, attribute, &other, id).into());
         }
     }
     Ok(())

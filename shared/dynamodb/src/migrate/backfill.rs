@@ -133,19 +133,14 @@ async fn settle(
         if let (Some(guard), Some(owner)) = (guard, reason.item.as_ref().and_then(owner_of)) {
             match stale_guard::find(db, guard, owner).await? {
                 Some(stale) => stale_guard::remove(db, stale).await?,
-                None => return Err(duplicate(guard, key, owner)),
+                None => {
+                    let (collection, attribute) = (guard.collection(), guard.attribute());
+                    return Err(Error::not_unique(collection, attribute, owner, key.id()));
+                }
             }
         }
     }
     Ok(Progress::Again)
-}
-
-fn duplicate(guard: &UniqueKey, key: &Key, owner: &str) -> Error {
-    let (attribute, collection) = (guard.attribute(), guard.collection().name);
-    Error::Invalid(format!(
-        "`{attribute}` of `{collection}` cannot be unique: the documents `{owner}` and `{}` hold the same value",
-        key.id()
-    ))
 }
 
 /// What has to be written so that a document is indexed as its collection declares.

@@ -159,7 +159,7 @@ on_a_stage! {
             commit(&stage.direct, vec![create(PLAIN, id, json!({"email": "twice"}))]).await.unwrap();
         }
         let Err(Error::Invalid(message)) = stage.migrate(&[FULL]).await else { panic!("it is refused") };
-        let sentence = "`email` of `people` cannot be unique: the documents `";
+        let sentence = "`email` of `people` cannot become unique: the documents `";
         let documents: BTreeSet<_> = message.strip_prefix(sentence).unwrap().split('`').step_by(2).collect();
         assert_eq!(documents, BTreeSet::from(["a", "b"]));
         // What was declared before goes on, and what was begun is taken back.

@@ -107,12 +107,7 @@ async fn duplicate_in(session: &Session, table: &Table, stored: &[Document]) -> 
                 other = Some(stored_document(collection, row, 0)?.key.id().to_owned());
             }
             if let Some(other) = other.filter(|other| other != id) {
-                return Ok(Error::Invalid(format!(
-                    "`{}` of `{}` cannot be unique: the documents `{other}` and `{id}` have the same value; change \
-                     one of them and migrate again",
-                    guard.attribute(),
-                    collection.name
-                )));
+                return Ok(Error::not_unique(collection, guard.attribute(), &other, id));
             }
         }
     }

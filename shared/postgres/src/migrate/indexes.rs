@@ -109,9 +109,5 @@ async fn duplicate(session: &Session, collection: &Collection, structure: &Struc
     // They are gone again: whoever migrates next will succeed.
     let Some(row) = rows.first() else { return Ok(Error::Contended) };
     let (one, other): (&str, &str) = (column(row, 0, &value)?, column(row, 1, &value)?);
-    Ok(Error::Invalid(format!(
-        "`{}` of `{}` cannot become unique: the documents `{one}` and `{other}` have the same value; change one of \
-         them and migrate again",
-        structure.name, collection.name
-    )))
+    Ok(Error::not_unique(collection, &structure.name, one, other))
 }

@@ -118,17 +118,14 @@ fn two_documents_with_one_value_are_named_when_it_is_to_be_unique() {
     let connection = store(300);
     commit(&connection, vec![create(PLAIN, "q", "e7", 0)]).unwrap();
     lay_out(&connection, &[UNIQUE]).unwrap();
-    let refused =
-        "`email` cannot become unique in `people`: the documents `p-0007` and `q` hold the same value";
-    assert_eq!(fill(&connection, UNIQUE), Err(Error::Invalid(refused.to_owned())));
+    let refused = |one, other| Err(Error::not_unique(UNIQUE, "email", one, other));
+    assert_eq!(fill(&connection, UNIQUE), refused("p-0007", "q"));
     // The program that does not declare it goes on, and what it writes is looked at again.
     let read =
         |id: &str| rows::get(&connection, &Key::new(PLAIN, id).unwrap(), NOW).map_err(Error::from).unwrap();
     let Some(q) = read("q") else { panic!("the document stays") };
     commit(&connection, vec![Operation::Delete { previous: q }, create(PLAIN, "a", "e8", 0)]).unwrap();
-    let refused =
-        "`email` cannot become unique in `people`: the documents `p-0008` and `a` hold the same value";
-    assert_eq!(fill(&connection, UNIQUE), Err(Error::Invalid(refused.to_owned())));
+    assert_eq!(fill(&connection, UNIQUE), refused("p-0008", "a"));
     let Some(a) = read("a") else { panic!("the document stays") };
     commit(&connection, vec![Operation::Delete { previous: a }]).unwrap();
     assert_eq!(fill(&connection, UNIQUE), Ok(3));
