@@ -1,10 +1,5 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::str::FromStr;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use switchyard_ambient::Ambient;
 
 use crate::collection::{Collection, Unique};
 use crate::limits::{MAX_ID_BYTES, MAX_INDEXED_STRING_BYTES, MAX_PARTITION_KEY_BYTES};
@@ -219,55 +214,4 @@ pub(crate) fn check_indexed_string(name: &str, value: &Scalar) -> Result<()> {
         return Err(Error::Invalid(format!("`{name}` must not contain U+0000")));
     }
     Ok(())
-}
-
-/// The version of a document: opaque, new for every write, never used twice. It is the document's HTTP entity tag.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Version([u8; 16]);
-
-impl Version {
-    /// What `commit` answers for operations that make no version (`Delete`, `Check`).
-    pub const NONE: Self = Self([0; 16]);
-
-    /// A version that was never used before.
-    pub fn new(ambient: &Ambient) -> Self {
-        Self(ambient.bytes())
-    }
-
-    /// The version stored as these bytes.
-    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(bytes)
-    }
-
-    /// The bytes to store.
-    pub const fn as_bytes(&self) -> &[u8; 16] {
-        &self.0
-    }
-}
-
-/// 22 characters of base64url.
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
-    }
-}
-
-impl fmt::Debug for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// The text is not a version's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a version is 22 characters of base64url")]
-pub struct ParseVersionError;
-
-impl FromStr for Version {
-    type Err = ParseVersionError;
-
-    fn from_str(text: &str) -> Result<Self, ParseVersionError> {
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| ParseVersionError)?;
-        bytes.try_into().map(Self).map_err(|_| ParseVersionError)
-    }
 }

@@ -1,0 +1,210 @@
+use std::fmt;
+
+use crate::{Collection, Error, FieldKind, Result};
+
+/// The collections of a program, checked against each other.
+#[derive(Clone, Debug)]
+pub struct Schema {
+    collections: Vec<&'static Collection>,
+}
+
+impl Schema {
+    /// Checks the declarations: names are lower-case ASCII (those of fields may be any), fields are declared
+    /// once and used as what they are.
+    pub fn new(collections: impl IntoIterator<Item = &'static Collection>) -> Result<Self> {
+        let collections: Vec<_> = collections.into_iter().collect();
+        for (place, collection) in collections.iter().enumerate() {
+            if collections[..place].contains(collection) {
+                return Err(Error::Invalid(format!(
+                    "the collection `{}` is declared twice",
+                    collection.name
+                )));
+            }
+            check_collection(collection)
+                .map_err(|fault| Error::Invalid(format!("collection `{}`: {fault}", collection.name)))?;
+        }
+        Ok(Self { collections })
+    }
+
+    /// The collections, in the order of their declaration.
+    pub fn collections(&self) -> &[&'static Collection] {
+        &self.collections
+    }
+}
+
+/// Identifiers become table, column and index names of 63 bytes at the most (PostgreSQL), with a prefix in front.
+const MAX_NAME_BYTES: usize = 40;
+/// The table in which a backend keeps what stands beside the documents.
+const RESERVED_NAME: &str = "system";
+/// What PostgreSQL keeps of a column's name, which a declared field's is; other fields may have longer ones.
+const MAX_COLUMN_NAME_BYTES: usize = 63;
+
+fn check_collection(collection: &'static Collection) -> Result<(), String> {
+    check_name(collection.name)?;
+    if collection.name == RESERVED_NAME {
+        return Err("the name is one that backends use for themselves".to_owned());
+    }
+    check_distinct("field", collection.fields.iter().map(|field| field.name))?;
+    check_distinct("index", collection.indexes.iter().map(|index| index.name))?;
+    check_distinct("unique attribute", collection.uniques.iter().map(|unique| unique.name))?;
+    check_distinct("search field", collection.search.iter().copied())?;
+    check_distinct("counter", collection.counters.iter().copied())?;
+    collection.fields.iter().try_for_each(|field| check_field_name(field.name))?;
+    for index in collection.indexes {
+        check_name(index.name)?;
+        if index.partition.is_empty() && index.sort.is_empty() {
+            return Err(format!("index `{}` has neither a partition nor a sort", index.name));
+        }
+        if !(1..=16).contains(&index.shards) {
+            return Err(format!("index `{}` has {} shards; 1 to 16 are possible", index.name, index.shards));
+        }
+        check_distinct("indexed field", index.partition.iter().chain(index.sort).copied())?;
+        check_fields(collection, index.partition.iter().chain(index.sort), is_indexable)?;
+    }
+    for unique in collection.uniques {
+        check_name(unique.name)?;
+        if unique.fields.is_empty() {
+            return Err(format!("unique attribute `{}` has no field", unique.name));
+        }
+        check_distinct("field of a unique attribute", unique.fields.iter().copied())?;
+        check_fields(collection, unique.fields.iter(), is_indexable)?;
+    }
+    check_fields(collection, collection.search.iter(), |kind| kind == FieldKind::String)?;
+    check_fields(collection, collection.counters.iter(), |kind| kind == FieldKind::Integer)?;
+    for counter in collection.counters {
+        let indexed =
+            collection.indexes.iter().any(|i| i.partition.contains(counter) || i.sort.contains(counter));
+        if indexed || collection.uniques.iter().any(|u| u.fields.contains(counter)) {
+            return Err(format!(
+                "`{counter}` cannot be a counter and be used by an index or a unique attribute"
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn is_indexable(kind: FieldKind) -> bool {
+    kind != FieldKind::Json
+}
+
+fn check_name(name: &str) -> Result<(), String> {
+    let fits = name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.len() <= MAX_NAME_BYTES
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    if fits {
+        Ok(())
+    } else {
+        Err(format!("the name `{name}` must be 1 to {MAX_NAME_BYTES} of a-z, 0-9 and _, a letter first"))
+    }
+}
+
+/// A field's name comes from the document and may be any; it also names a column, for people.
+fn check_field_name(name: &str) -> Result<(), String> {
+    if (1..=MAX_COLUMN_NAME_BYTES).contains(&name.len()) && !name.contains('\0') {
+        Ok(())
+    } else {
+        Err(format!(
+            "a declared field's name has 1 to {MAX_COLUMN_NAME_BYTES} bytes without U+0000, `{name}` has not"
+        ))
+    }
+}
+
+fn check_distinct(what: impl fmt::Display, names: impl Iterator<Item = &'static str>) -> Result<(), String> {
+    let mut seen = Vec::new();
+    for name in names {
+        if seen.contains(&name) {
+            return Err(format!("{what} `{name}` is named twice"));
+        }
+        seen.push(name);
+    }
+    Ok(())
+}
+
+fn check_fields<'a>(
+    collection: &Collection,
+    names: impl Iterator<Item = &'a &'static str>,
+    fits: impl Fn(FieldKind) -> bool,
+) -> Result<(), String> {
+    for name in names {
+        let field =
+            collection.field(name).ok_or_else(|| format!("the field `{name}` is used but not declared"))?;
+        if !fits(field.kind) {
+            return Err(format!("the field `{name}` is {:?} and cannot be used so", field.kind));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Field, Index, Unique};
+
+    const A: Field = Field::string("a");
+
+    fn fault_of(collection: &'static Collection) -> String {
+        match Schema::new([collection]) {
+            Err(Error::Invalid(fault)) => fault,
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn declarations_that_contradict_themselves_are_refused() {
+        const CASES: &[(&Collection, &str)] = &[
+            (
+                &Collection::new("People"),
+                "the name `People` must be 1 to 40 of a-z, 0-9 and _, a letter first",
+            ),
+            (&Collection::new("system"), "the name is one that backends use for themselves"),
+            (&Collection::new("c").fields(&[A, A]), "field `a` is named twice"),
+            (&Collection::new("c").search(&["a"]), "the field `a` is used but not declared"),
+            (
+                &Collection::new("c").fields(&[Field::integer("a")]).search(&["a"]),
+                "the field `a` is Integer and cannot be used so",
+            ),
+            (&Collection::new("c").fields(&[A]).search(&["a", "a"]), "search field `a` is named twice"),
+            (
+                &Collection::new("c").indexes(&[Index::new("all")]),
+                "index `all` has neither a partition nor a sort",
+            ),
+            (
+                &Collection::new("c").fields(&[A]).indexes(&[Index::new("i").partition(&["a"]).sort(&["a"])]),
+                "indexed field `a` is named twice",
+            ),
+            (
+                &Collection::new("c").fields(&[A]).indexes(&[Index::new("i").sort(&["a"]).shards(17)]),
+                "index `i` has 17 shards; 1 to 16 are possible",
+            ),
+            (
+                &Collection::new("c").fields(&[Field::json("a")]).uniques(&[Unique::new("a", &["a"])]),
+                "the field `a` is Json and cannot be used so",
+            ),
+            (
+                &Collection::new("c").fields(&[A]).uniques(&[Unique::new("a", &["a", "a"])]),
+                "field of a unique attribute `a` is named twice",
+            ),
+            (
+                &Collection::new("c")
+                    .fields(&[Field::integer("n")])
+                    .indexes(&[Index::new("i").sort(&["n"])])
+                    .counters(&["n"]),
+                "`n` cannot be a counter and be used by an index or a unique attribute",
+            ),
+            (
+                &Collection::new("c").fields(&[Field::string("")]),
+                "a declared field's name has 1 to 63 bytes without U+0000, `` has not",
+            ),
+        ];
+        for (collection, fault) in CASES {
+            assert_eq!(fault_of(collection), format!("collection `{}`: {fault}", collection.name));
+        }
+    }
+
+    #[test]
+    fn a_collection_is_declared_once() {
+        const C: &Collection = &Collection::new("c");
+        let fault = "the collection `c` is declared twice".to_owned();
+        assert_eq!(Schema::new([C, C]).unwrap_err(), Error::Invalid(fault));
+    }
+}
