@@ -83,10 +83,7 @@ pub fn check_keys(keys: &[Key]) -> Result<()> {
 
 /// Answers [`Database::query`](crate::Database::query).
 pub async fn query(ranges: &dyn Ranges, query: &Query) -> Result<Page> {
-    query.check()?;
-    let Some(index) = query.collection.index(query.index) else {
-        return Err(Error::Internal("a checked query names an index".to_owned()));
-    };
+    let index = query.check()?;
     let Some(from) = lower_bound(&query.from) else { return nothing(query.cursor.as_deref()) };
     let to = upper_bound(&query.to);
     let range = Range {

@@ -2,7 +2,7 @@ use std::ops::Bound;
 
 use crate::key::check_scalars;
 use crate::limits::{MAX_FILTER_VALUES, MAX_PAGE};
-use crate::{Body, Collection, Document, Error, Result, Scalar};
+use crate::{Body, Collection, Document, Error, Index, Result, Scalar};
 
 /// A page of a result, and where the next one begins.
 #[derive(Clone, Debug, PartialEq)]
@@ -120,8 +120,8 @@ impl Query {
         self
     }
 
-    /// Checks the query against the declarations.
-    pub(crate) fn check(&self) -> Result<()> {
+    /// Checks the query against the declarations, and answers with its index.
+    pub(crate) fn check(&self) -> Result<&'static Index> {
         let index = self.collection.index(self.index).ok_or_else(|| {
             Error::Invalid(format!("the collection `{}` has no index `{}`", self.collection.name, self.index))
         })?;
@@ -133,7 +133,8 @@ impl Query {
             }
         }
         check_limit(self.limit)?;
-        self.filters.iter().try_for_each(Filter::check)
+        self.filters.iter().try_for_each(Filter::check)?;
+        Ok(index)
     }
 }
 
