@@ -14,6 +14,18 @@ pub enum FieldKind {
     Json,
 }
 
+impl FieldKind {
+    /// What its values are in JSON, for messages.
+    pub(crate) fn described(self) -> &'static str {
+        match self {
+            Self::String => "a string",
+            Self::Integer | Self::Time => "an integer",
+            Self::Boolean => "a boolean",
+            Self::Json => "any value",
+        }
+    }
+}
+
 /// A top-level field of a collection's documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Field {

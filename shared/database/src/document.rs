@@ -55,7 +55,8 @@ fn restore(value: &mut Value) {
     }
 }
 
-/// Checks a body against the limits and its collection's fields, and brings its numbers into canonical form.
+/// Checks a body against the limits and its collection's fields, and brings its numbers into canonical form. Answers
+/// with its bytes by DynamoDB's accounting.
 pub(crate) fn canonicalize(key: &Key, body: &mut Body) -> Result<usize> {
     let mut bytes = 0;
     for (name, value) in body.iter_mut() {
@@ -74,14 +75,15 @@ pub(crate) fn canonicalize(key: &Key, body: &mut Body) -> Result<usize> {
 fn check_fields(key: &Key, body: &Body) -> Result<()> {
     let collection = key.collection();
     for field in collection.fields {
-        let (fits, expected) = match (field.kind, body.get(field.name)) {
-            (FieldKind::Json, _) | (_, None | Some(Value::Null)) => continue,
-            (FieldKind::String, Some(value)) => (value.is_string(), "a string"),
-            (FieldKind::Integer | FieldKind::Time, Some(value)) => (value.is_i64(), "an integer"),
-            (FieldKind::Boolean, Some(value)) => (value.is_boolean(), "a boolean"),
+        let fits = match (field.kind, body.get(field.name)) {
+            (FieldKind::Json, _) | (_, None | Some(Value::Null)) => true,
+            (FieldKind::String, Some(value)) => value.is_string(),
+            (FieldKind::Integer | FieldKind::Time, Some(value)) => value.is_i64(),
+            (FieldKind::Boolean, Some(value)) => value.is_boolean(),
         };
         if !fits {
-            return Err(Error::Invalid(format!("`{}` of {key} must be {expected}", field.name)));
+            let (name, expected) = (field.name, field.kind.described());
+            return Err(Error::Invalid(format!("`{name}` of {key} must be {expected}")));
         }
     }
     for counter in collection.counters {

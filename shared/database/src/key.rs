@@ -193,8 +193,12 @@ pub(crate) fn check_scalars(collection: &Collection, fields: &[&str], values: &[
         )));
     }
     for (name, value) in fields.iter().zip(values) {
-        if !collection.field(name).is_some_and(|field| value.is_of(field.kind)) {
-            return Err(Error::Invalid(format!("`{name}` is compared with {}", value.kind())));
+        let field = collection.field(name).ok_or_else(|| {
+            Error::Invalid(format!("the collection `{}` declares no field `{name}`", collection.name))
+        })?;
+        if !value.is_of(field.kind) {
+            let (expected, given) = (field.kind.described(), value.described());
+            return Err(Error::Invalid(format!("`{name}` is {expected}, and is compared with {given}")));
         }
         check_indexed_string(name, value)?;
     }
@@ -214,4 +218,20 @@ pub(crate) fn check_indexed_string(name: &str, value: &Scalar) -> Result<()> {
         return Err(Error::Invalid(format!("`{name}` must not contain U+0000")));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Field;
+
+    #[test]
+    fn a_value_of_another_kind_is_refused_with_what_the_field_holds() {
+        const PEOPLE: &Collection = &Collection::new("people")
+            .fields(&[Field::time("born")])
+            .uniques(&[Unique::new("born", &["born"])]);
+        let refused = UniqueKey::new(PEOPLE, "born", ["1906"]).unwrap_err();
+        let message = "`born` is an integer, and is compared with a string";
+        assert_eq!(refused, Error::Invalid(message.to_owned()));
+    }
 }

@@ -40,7 +40,7 @@ impl Scalar {
     }
 
     /// What this is, for messages.
-    pub(crate) fn kind(&self) -> &'static str {
+    pub(crate) fn described(&self) -> &'static str {
         match self {
             Self::Boolean(_) => "a boolean",
             Self::Integer(_) => "an integer",
