@@ -1,0 +1,151 @@
+//! Transactions: what a closure reads and writes through ([`Transaction`]), what is remembered of that, and how it is
+//! committed or run again.
+
+mod run;
+mod state;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::document::canonicalize;
+use crate::entity::{Entity, Stored, body_of, key_of};
+use crate::{Cause, Db, Document, Error, Key, Result, Scalar, UniqueKey, Version};
+
+use state::{State, Write, rejected};
+
+pub(crate) use run::run;
+
+/// What a transaction's closure reads and writes through. Nothing is written before the closure has ended.
+#[derive(Clone, Debug)]
+pub struct Transaction {
+    db: Db,
+    state: Arc<Mutex<State>>,
+}
+
+impl Transaction {
+    /// The document `id`, as this transaction has left it.
+    pub async fn get<T: Entity>(&self, id: &str) -> Result<Option<Stored<T>>> {
+        let key = key_of::<T>(id)?;
+        let known = self.state().known(&key)?;
+        let document = match known {
+            Some(document) => document,
+            None => {
+                let document = self.db.backend().get(&key).await?;
+                self.state().reads.insert(key, document.clone());
+                document
+            }
+        };
+        document.map(Stored::new).transpose()
+    }
+
+    /// The document that holds `value` as its unique `attribute`, as this transaction has left it. The document found
+    /// is under the transaction's protection, that there is none is not: a write that claims the value is.
+    pub async fn lookup<T: Entity>(
+        &self,
+        attribute: &str,
+        value: impl Into<Scalar>,
+    ) -> Result<Option<Stored<T>>> {
+        let unique = UniqueKey::new(T::COLLECTION, attribute, [value])?;
+        let written = self.state().written_holder(&unique);
+        if written.is_some() {
+            return written.map(Stored::new).transpose();
+        }
+        self.state().lookups.insert(unique.clone());
+        let Some(found) = self.db.backend().lookup(&unique).await? else { return Ok(None) };
+        let known = self.state().known(&found.key)?;
+        let document = match known {
+            // The transaction may have taken the value from it, or read it before it had the value.
+            Some(document) => document.filter(|document| unique.is_held_by(document)),
+            None => {
+                self.state().reads.insert(found.key.clone(), Some(found.clone()));
+                Some(found)
+            }
+        };
+        document.map(Stored::new).transpose()
+    }
+
+    /// Stores a value that must not exist yet. What is returned is so once the transaction has committed.
+    pub fn insert<T: Entity>(&self, value: &T) -> Result<Stored<T>> {
+        let after = self.document_of(value)?;
+        let mut state = self.state();
+        let before = match state.take_write(&after.key) {
+            None => match state.reads.get(&after.key) {
+                Some(Some(_)) => return Err(rejected(&after.key, Cause::AlreadyExists)),
+                Some(None) | None => None,
+            },
+            Some(Write::Delete { before }) => Some(before),
+            Some(write) => {
+                state.writes.push(write);
+                return Err(rejected(&after.key, Cause::AlreadyExists));
+            }
+        };
+        state.writes.push(Write::Put { before, after: after.clone() });
+        Ok(Stored::written(value.clone(), after))
+    }
+
+    /// Stores `value` in the place of `previous`, which must still be what is stored. What is returned is so once the
+    /// transaction has committed.
+    pub fn replace<T: Entity>(&self, previous: &Stored<T>, value: &T) -> Result<Stored<T>> {
+        let after = self.document_of(value)?;
+        if after.key != previous.document().key {
+            return Err(Error::Invalid(format!(
+                "{} cannot be replaced by {}",
+                previous.document().key,
+                after.key
+            )));
+        }
+        let mut state = self.state();
+        let before = state.before_of(previous.document())?;
+        state.writes.push(Write::Put { before, after: after.clone() });
+        Ok(Stored::written(value.clone(), after))
+    }
+
+    /// Removes `previous`, which must still be what is stored.
+    pub fn delete<T: Entity>(&self, previous: &Stored<T>) -> Result<()> {
+        let mut state = self.state();
+        if let Some(before) = state.before_of(previous.document())? {
+            state.writes.push(Write::Delete { before });
+        }
+        Ok(())
+    }
+
+    /// Adds `by` to the counter `field` of the document `id`, which must exist.
+    pub fn increment<T: Entity>(&self, id: &str, field: &'static str, by: i64) -> Increment<'_> {
+        Increment { transaction: self, key: key_of::<T>(id), field, by, at_least: None }
+    }
+
+    fn document_of<T: Entity>(&self, value: &T) -> Result<Document> {
+        let key = key_of::<T>(value.id())?;
+        let mut body = body_of(value)?;
+        canonicalize(&key, &mut body)?;
+        Ok(Document { key, version: Version::new(self.db.ambient()), body, expires_at: value.expires_at() })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An increment that is being put together.
+#[must_use = "an increment takes place once it is given its bound, by `at_least` or `unbounded`"]
+#[derive(Debug)]
+pub struct Increment<'a> {
+    transaction: &'a Transaction,
+    key: Result<Key>,
+    field: &'static str,
+    by: i64,
+    at_least: Option<i64>,
+}
+
+impl Increment<'_> {
+    /// The transaction is rejected when the result is less than `minimum`.
+    pub fn at_least(mut self, minimum: i64) -> Result<()> {
+        self.at_least = Some(minimum);
+        self.unbounded()
+    }
+
+    /// The result may be any i64.
+    pub fn unbounded(self) -> Result<()> {
+        let version = Version::new(self.transaction.db.ambient());
+        self.transaction.state().increment(self.key?, self.field, self.by, self.at_least, version)
+    }
+}

@@ -1,0 +1,113 @@
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use super::Transaction;
+use super::state::{State, Write};
+use crate::retry::Backoff;
+use crate::{
+    Batch, Cause, Db, Document, Error, Expect, Key, Operation, Rejection, Result, UniqueKey, Version,
+};
+
+/// Runs `closure` until what it wrote is committed against exactly what it read.
+pub(crate) async fn run<T, E, F, C>(db: &Db, closure: C) -> Result<T, E>
+where
+    E: From<Error>,
+    F: Future<Output = Result<T, E>>,
+    C: Fn(Transaction) -> F,
+{
+    let mut attempt = 1;
+    loop {
+        let transaction = Transaction { db: db.clone(), state: Arc::default() };
+        let value = closure(transaction.clone()).await?;
+        let state = std::mem::take(&mut *transaction.state());
+        match commit(db, state).await? {
+            Committed::Yes => return Ok(value),
+            Committed::ReadsAreStale => {}
+        }
+        if !Backoff::CONTENTION.pause(attempt, db.ambient()).await {
+            return Err(Error::Contended.into());
+        }
+        attempt += 1;
+    }
+}
+
+enum Committed {
+    Yes,
+    ReadsAreStale,
+}
+
+async fn commit(db: &Db, state: State) -> Result<Committed> {
+    let State { reads, lookups, writes } = state;
+    if writes.is_empty() && reads.len() < 2 {
+        return Ok(Committed::Yes); // one linearizable read, or none, needs no second look
+    }
+    let written: HashSet<Key> = writes.iter().map(|write| write.key().clone()).collect();
+    let mut operations: Vec<(Operation, Version)> = writes.into_iter().map(operation_of).collect();
+    for (key, document) in &reads {
+        if !written.contains(key) {
+            let expect =
+                document.as_ref().map_or(Expect::Absent, |document| Expect::Version(document.version));
+            operations.push((Operation::Check { key: key.clone(), expect }, Version::NONE));
+        }
+    }
+    let batch = Batch::with_versions(operations)?;
+    let mut attempt = 1;
+    loop {
+        let error = match db.backend().commit(&batch).await {
+            Ok(_) => return Ok(Committed::Yes),
+            Err(error) => error,
+        };
+        match &error {
+            Error::Contended => return Ok(Committed::ReadsAreStale),
+            Error::Rejected(rejections)
+                if rejections.iter().any(|r| is_stale(r, &batch, &reads, &lookups)) =>
+            {
+                return Ok(Committed::ReadsAreStale);
+            }
+            Error::Throttled { .. } | Error::Unavailable(_) => {
+                if !Backoff::UNAVAILABLE.pause(attempt, db.ambient()).await {
+                    return Err(error);
+                }
+                attempt += 1;
+            }
+            _ => return Err(error),
+        }
+    }
+}
+
+fn operation_of(write: Write) -> (Operation, Version) {
+    match write {
+        Write::Put { before: None, after } => {
+            let Document { key, version, body, expires_at } = after;
+            (Operation::Create { key, body, expires_at }, version)
+        }
+        Write::Put { before: Some(previous), after } => {
+            let Document { version, body, expires_at, .. } = after;
+            (Operation::Replace { previous, body, expires_at }, version)
+        }
+        Write::Delete { before } => (Operation::Delete { previous: before }, Version::NONE),
+        Write::Increment { key, field, by, at_least, version } => {
+            (Operation::Increment { key, field, by, at_least }, version)
+        }
+    }
+}
+
+/// Whether a rejection only says that the closure decided on what is no longer so.
+fn is_stale(
+    rejection: &Rejection,
+    batch: &Batch,
+    reads: &BTreeMap<Key, Option<Document>>,
+    lookups: &HashSet<UniqueKey>,
+) -> bool {
+    match rejection.cause {
+        Cause::AlreadyExists | Cause::NotFound | Cause::VersionMismatch | Cause::CheckFailed => {
+            reads.contains_key(&rejection.key)
+        }
+        Cause::UniqueTaken { attribute } => {
+            let prepared = batch.operations().get(rejection.operation);
+            let mut claims = prepared.and_then(|prepared| prepared.after.as_ref()).into_iter();
+            claims.any(|after| after.guards.iter().any(|g| g.attribute() == attribute && lookups.contains(g)))
+        }
+        Cause::BelowMinimum | Cause::Overflow => false,
+    }
+}

@@ -1,0 +1,164 @@
+use std::collections::{BTreeMap, HashSet};
+
+use crate::evaluate::cause_of_increment;
+use crate::{Cause, Document, Error, Key, Rejection, Result, UniqueKey, Version};
+
+/// What a transaction has read and is to write.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// What was read, absent documents too: all of it must still be so at the commit.
+    pub(super) reads: BTreeMap<Key, Option<Document>>,
+    /// The unique values that were looked up in the database.
+    pub(super) lookups: HashSet<UniqueKey>,
+    /// What is to be written, one operation for each document, in the order in which the closure last did.
+    pub(super) writes: Vec<Write>,
+}
+
+/// What becomes of a document.
+#[derive(Debug)]
+pub(super) enum Write {
+    /// The document is to become `after`; it was `before`.
+    Put {
+        before: Option<Document>,
+        after: Document,
+    },
+    Delete {
+        before: Document,
+    },
+    Increment {
+        key: Key,
+        field: &'static str,
+        by: i64,
+        at_least: Option<i64>,
+        version: Version,
+    },
+}
+
+impl Write {
+    pub(super) fn key(&self) -> &Key {
+        match self {
+            Self::Put { after, .. } => &after.key,
+            Self::Delete { before } => &before.key,
+            Self::Increment { key, .. } => key,
+        }
+    }
+}
+
+impl State {
+    /// What the transaction knows of a document: `None` when it has not read it yet.
+    pub(super) fn known(&self, key: &Key) -> Result<Option<Option<Document>>> {
+        match self.writes.iter().find(|write| write.key() == key) {
+            Some(Write::Put { after, .. }) => Ok(Some(Some(after.clone()))),
+            Some(Write::Delete { .. }) => Ok(Some(None)),
+            Some(Write::Increment { .. }) => {
+                Err(Error::Invalid(format!("read {key} before incrementing it, not afterwards")))
+            }
+            None => Ok(self.reads.get(key).cloned()),
+        }
+    }
+
+    /// The document that this transaction gives a unique value.
+    pub(super) fn written_holder(&self, unique: &UniqueKey) -> Option<Document> {
+        self.writes.iter().find_map(|write| match write {
+            Write::Put { after, .. } if unique.is_held_by(after) => Some(after.clone()),
+            _ => None,
+        })
+    }
+
+    pub(super) fn take_write(&mut self, key: &Key) -> Option<Write> {
+        let place = self.writes.iter().position(|write| write.key() == key)?;
+        Some(self.writes.remove(place))
+    }
+
+    /// What the database holds under `previous`, which may be this transaction's own doing; takes that back.
+    pub(super) fn before_of(&mut self, previous: &Document) -> Result<Option<Document>> {
+        match self.take_write(&previous.key) {
+            None => match self.reads.get(&previous.key) {
+                Some(None) => Err(rejected(&previous.key, Cause::NotFound)),
+                Some(Some(read)) if read.version != previous.version => {
+                    Err(rejected(&previous.key, Cause::VersionMismatch))
+                }
+                Some(Some(_)) | None => Ok(Some(previous.clone())),
+            },
+            Some(Write::Put { before, after }) if after.version == previous.version => Ok(before),
+            Some(write) => {
+                self.writes.push(write);
+                Err(rejected(&previous.key, Cause::VersionMismatch))
+            }
+        }
+    }
+
+    pub(super) fn increment(
+        &mut self,
+        key: Key,
+        field: &'static str,
+        by: i64,
+        at_least: Option<i64>,
+        version: Version,
+    ) -> Result<()> {
+        if !key.collection().counters.contains(&field) {
+            return Err(Error::Invalid(format!(
+                "the collection `{}` declares no counter `{field}`",
+                key.collection().name
+            )));
+        }
+        match self.take_write(&key) {
+            // A document that the transaction knows is written as a whole: one operation for each document.
+            None => match self.reads.get(&key).cloned() {
+                Some(None) => return Err(rejected(&key, Cause::NotFound)),
+                Some(Some(before)) => {
+                    let after = incremented(&before, field, by, at_least, version)?;
+                    self.writes.push(Write::Put { before: Some(before), after });
+                }
+                None => self.writes.push(Write::Increment { key, field, by, at_least, version }),
+            },
+            Some(Write::Put { before, after }) => {
+                let after = incremented(&after, field, by, at_least, version)?;
+                self.writes.push(Write::Put { before, after });
+            }
+            Some(Write::Delete { .. }) => return Err(rejected(&key, Cause::NotFound)),
+            Some(Write::Increment { field: before, by: first, at_least: floor, .. }) => {
+                if before != field {
+                    let message = format!("{key} has two counters incremented; read it first");
+                    return Err(Error::Invalid(message));
+                }
+                let (by, at_least) =
+                    added(first, floor, by, at_least).ok_or_else(|| rejected(&key, Cause::Overflow))?;
+                self.writes.push(Write::Increment { key, field, by, at_least, version });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Two additions to one counter as one, which fits exactly where both fit: after the first the number has to be at least
+/// `floor`, so after both at least `floor + second`.
+fn added(first: i64, floor: Option<i64>, second: i64, at_least: Option<i64>) -> Option<(i64, Option<i64>)> {
+    let floor = match floor {
+        Some(floor) => Some(floor.checked_add(second)?),
+        None => None,
+    };
+    Some((first.checked_add(second)?, floor.max(at_least)))
+}
+
+fn incremented(
+    before: &Document,
+    field: &str,
+    by: i64,
+    at_least: Option<i64>,
+    version: Version,
+) -> Result<Document> {
+    if let Some(cause) = cause_of_increment(before, field, by, at_least)? {
+        return Err(rejected(&before.key, cause));
+    }
+    let mut after = Document { version, ..before.clone() };
+    if let Some(number) = after.body.get_mut(field) {
+        *number = number.as_i64().unwrap_or(0).saturating_add(by).into();
+    }
+    Ok(after)
+}
+
+/// A rejection that needs no database to be known.
+pub(super) fn rejected(key: &Key, cause: Cause) -> Error {
+    Error::Rejected(vec![Rejection { operation: 0, key: key.clone(), cause }])
+}
