@@ -1,4 +1,62 @@
-//! The Database contract on PostgreSQL.
+//! The [`Database`] contract on PostgreSQL.
+//!
+//! ```no_run
+//! use switchyard_ambient::Ambient;
+//! use switchyard_database::{Collection, Database, Key, Schema};
+//! use switchyard_postgres::Postgres;
+//!
+//! const NOTES: &Collection = &Collection::new("notes");
+//!
+//! # async fn example() -> switchyard_database::Result<()> {
+//! let db = Postgres::connect("postgres://shop:secret@localhost/shop", Ambient::system()).await?;
+//! db.migrate(&Schema::new([NOTES])?).await?;
+//! let note = db.get(&Key::new(NOTES, "n-1")?).await?;
+//! # drop(note);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is stored
+//!
+//! In the first schema of the search path:
+//!
+//! | name | what |
+//! |---|---|
+//! | `users` | the documents: `id`, `version`, `doc` (jsonb), `expires_at` (microseconds since 1970), `layout` (a hash of the declaration that the row was written under), then a column `index$<name>$<digest>` for each index and `unique$<name>$<digest>` for each unique attribute: the encoded key, null where the document is not in it. The digest is one of the declaration: a changed one gets a column of its own |
+//! | `users$terms$<digest>` | the search terms, in the order in which a search finds them |
+//! | `users_view` | for people and reports: the declared fields as columns, times as such; what has expired is not in it |
+//! | `switchyard$structures` | which of these columns and tables there are, and since when one is no longer declared |
+//!
+//! # What a commit costs
+//!
+//! One operation on one document is one statement, and so one round trip; whatever else is two, the first to lock and
+//! read everything that the batch names, the second to write it. A batch that only checks is one. How that is strictly
+//! serializable stands in `commit/mod.rs`.
+//!
+//! # When a reply is lost
+//!
+//! The server's process behind the lost connection is ended, and then the transaction's status and the stored versions
+//! tell what became of it. Behind a proxy that pools transactions (`prepare=off`) the process is not known, and more
+//! often the outcome is not either.
+//!
+//! # Migrations
+//!
+//! Programs go on reading and writing meanwhile, and one that still has the declarations of before goes on for a day.
+//! What it writes after the migration is not in the new indexes and unique attributes until the next migration: migrate
+//! once more when the last of its instances has ended.
+//!
+//! # The URL
+//!
+//! Beside the parameters that tokio-postgres reads (`options`, `application_name`, `connect_timeout`,
+//! `target_session_attrs`, …) these are understood:
+//!
+//! | parameter | meaning | unless given |
+//! |---|---|---|
+//! | `sslmode` | `disable`; `prefer`: TLS where the server has a certificate that can be verified, else none; `require`, `verify-full`: verified TLS | `prefer` |
+//! | `sslrootcert` | a PEM file of the authorities to trust, in the place of the machine's | |
+//! | `max_connections` | connections at the most | 10; 1 on Lambda |
+//! | `prepare` | `off`: no named prepared statements and no session settings, for a transaction-mode proxy | `on` |
+//! | `statement_timeout` | seconds after which the server gives up a statement; 0: never | 30 |
 
 mod commit;
 mod fault;

@@ -19,18 +19,8 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The settings of a URL `postgres://user:password@host:port/database?…`.
-///
-/// Beside the parameters of the URL that tokio-postgres reads (`options`, `application_name`, `connect_timeout`,
-/// `target_session_attrs`, …) these are understood:
-///
-/// | parameter | meaning | unless given |
-/// |---|---|---|
-/// | `sslmode` | `disable`, `prefer`, `require`, `verify-full` | `prefer` |
-/// | `sslrootcert` | a PEM file of the authorities to trust, in the place of the machine's | |
-/// | `max_connections` | connections at the most | 10; 1 on Lambda |
-/// | `prepare` | `off`: no named prepared statements and no session settings, for a transaction-mode proxy | `on` |
-/// | `statement_timeout` | seconds after which the server gives up a statement; 0: never | 30 |
+/// The settings of a URL `postgres://user:password@host:port/database?…`. The parameters that are ours are told by the
+/// documentation of the crate.
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) config: Config,
