@@ -46,14 +46,14 @@ pub(crate) async fn drop_undeclared_indexes(db: &DynamoDb, table: &TableDefiniti
 
 async fn describe(db: &DynamoDb, table: &str) -> Result<Option<TableDescription>> {
     let request = db.client.describe_table().table_name(table);
-    match request.clone().send().await.map_err(Failure::from) {
-        Ok(answer) => Ok(answer.table),
-        Err(Failure::Missing(_)) => Ok(None),
-        // What is left is worth a few more tries.
-        Err(_) => match db.read(|| request.clone().send()).await {
-            Ok(answer) => Ok(answer.table),
-            Err(error) => Err(error),
-        },
+    let mut patience = Patience::of_read(&db.ambient);
+    loop {
+        match request.clone().send().await.map_err(Failure::from) {
+            Ok(answer) => return Ok(answer.table),
+            Err(Failure::Missing(_)) => return Ok(None),
+            Err(failure) if patience.lasts(&failure).await => {}
+            Err(failure) => return Err(db.error_of(failure)),
+        }
     }
 }
 

@@ -68,6 +68,12 @@ on_a_stage! {
         assert_eq!(ids, ["p000", "p001", "p002"]);
     }
 
+    async fn a_table_is_found_missing_though_the_first_look_for_it_failed(stage) {
+        stage.endpoint.script("DescribeTable", [broken(), broken()]);
+        stage.db.migrate(&Schema::new([PLAIN]).unwrap()).await.unwrap();
+        assert_eq!(stage.endpoint.requests("CreateTable").len(), 2);
+    }
+
     async fn the_tables_that_a_migration_makes_are_those_that_are_defined(stage) {
         let schema = Schema::new([FULL, EXPIRING]).unwrap();
         stage.direct.migrate(&schema).await.unwrap();
