@@ -141,8 +141,11 @@ where
             Err(refusal) if made_already(&refusal) => return Ok(()),
             Err(refusal) => refusal,
         };
-        // So many tables are changing that no other may, which lasts as long as they take.
+        // So many tables are changing that no other may, which lasts as long as they take. The account may also have as
+        // many tables as it may have, which lasts until somebody reads this.
         if refusal.code() == Some("LimitExceededException") {
+            let reason = refusal.message().unwrap_or_default();
+            tracing::warn!(reason, "DynamoDB takes no more changes of tables now; trying until it does");
             tokio::time::sleep(BUSY).await;
             continue;
         }
