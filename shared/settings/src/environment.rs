@@ -1,5 +1,5 @@
-use std::collections::HashMap;
-use std::fmt::Display;
+use std::collections::BTreeMap;
+use std::fmt::{self, Display};
 use std::str::FromStr;
 
 /// The variables of the environment, and what was wrong with those that were read.
@@ -7,9 +7,8 @@ use std::str::FromStr;
 /// A reader returns `None` where it noted a fault; the value that it could not make is never needed, since
 /// [`read`](Environment::read) ends with the faults then. A variable that is set to nothing counts as not set: that is
 /// how templates and compose files leave one out. Values are never repeated in messages, since they can be secrets.
-#[derive(Debug)]
 pub struct Environment {
-    variables: HashMap<String, String>,
+    variables: BTreeMap<String, String>,
     faults: Vec<String>,
 }
 
@@ -117,6 +116,14 @@ impl Environment {
     }
 }
 
+/// Without the values.
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&String> = self.variables.keys().collect();
+        f.debug_struct("Environment").field("variables", &names).field("faults", &self.faults).finish()
+    }
+}
+
 /// Settings are missing or malformed; the message names each of them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("these settings are missing or malformed:\n- {}", .0.join("\n- "))]
@@ -142,6 +149,12 @@ mod tests {
                  - PORT must be a number\n- EMPTY is not set\n- MISSING is not set"
                 .to_owned())
         );
+    }
+
+    #[test]
+    fn the_values_of_variables_do_not_show_when_they_are_printed() {
+        let environment = Environment::of([("KEY", "hunter2"), ("HOST", "example.com")]);
+        assert_eq!(format!("{environment:?}"), r#"Environment { variables: ["HOST", "KEY"], faults: [] }"#);
     }
 
     #[test]
