@@ -23,7 +23,7 @@ struct Line {
 pub(crate) fn draw(run: &Run, name: &str, file: &Path) -> anyhow::Result<()> {
     let root = SVGBackend::new(file, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
-    let title = format!("Mixed traffic on {name}; the database is killed where it is grey");
+    let title = format!("Mixed traffic on {name}; where it is grey, the database is down");
     let panels = root.titled(&title, ("sans-serif", 18))?.split_evenly((3, 1));
 
     let seconds = seconds_of(run);
@@ -41,7 +41,7 @@ pub(crate) fn draw(run: &Run, name: &str, file: &Path) -> anyhow::Result<()> {
         Line { name: "p99", colour: RED, points: latency(0.99) },
         Line { name: "p50", colour: BLUE, points: latency(0.5) },
     ];
-    let top = highest(&latencies);
+    let top = highest(&latencies) * 10.0; // logarithmic
     panel(&panels[0], run, "latency, ms", (0.1..top).log_scale(), (0.1, top), &latencies)?;
     let answers = [
         Line { name: "answered", colour: BLUE, points: each(&|second| Some(second.answered)) },
@@ -56,8 +56,9 @@ pub(crate) fn draw(run: &Run, name: &str, file: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The highest point, and above it room for the names of the lines.
 fn highest(lines: &[Line]) -> f64 {
-    lines.iter().flat_map(|line| &line.points).map(|point| point.1).fold(1.0, f64::max) * 1.2
+    lines.iter().flat_map(|line| &line.points).map(|point| point.1).fold(1.0, f64::max) * 1.6
 }
 
 #[derive(Clone, Default)]
@@ -67,21 +68,21 @@ struct Second {
     failed: f64,
 }
 
-/// Requests by the second in which they were due; latencies are those of answers.
+/// Latencies, those of answers, by the second in which a request was due; answers and failures by that in which they came.
 fn seconds_of(run: &Run) -> Vec<Second> {
     let mut seconds = vec![Second::default(); usize::try_from(run.length.as_secs()).unwrap_or_default()];
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "whole seconds after the start"
+    )]
+    let place = |time: f64| time as usize;
     for sample in &run.samples {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "whole seconds after the start"
-        )]
-        let Some(second) = seconds.get_mut(sample.at as usize) else { continue };
-        if sample.failed {
-            second.failed += 1.0;
-        } else {
-            second.answered += 1.0;
+        if let Some(second) = seconds.get_mut(place(sample.at)).filter(|_| !sample.failed) {
             second.latencies.push(sample.latency);
+        }
+        if let Some(second) = seconds.get_mut(place(sample.at + sample.latency.as_secs_f64())) {
+            *(if sample.failed { &mut second.failed } else { &mut second.answered }) += 1.0;
         }
     }
     seconds

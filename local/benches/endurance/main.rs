@@ -33,17 +33,19 @@ const GRACE: f64 = 5.0;
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let backend = match arguments.first().map(String::as_str) {
-        Some("sqlite") => Backend::Sqlite,
-        Some("postgres") => Backend::Postgres,
-        Some("dynamodb") => Backend::DynamoDb,
+    let name = arguments.first().map_or("", String::as_str);
+    let backend = match name {
+        "sqlite" => Backend::Sqlite,
+        "postgres" => Backend::Postgres,
+        "dynamodb" => Backend::DynamoDb,
         _ => bail!("say which database: sqlite, postgres or dynamodb"),
     };
     let seconds = arguments.get(1).map_or(Ok(600), |seconds| seconds.parse())?;
-    tokio::runtime::Runtime::new()?.block_on(endure(backend, Duration::from_secs(seconds)))
+    let graph = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("benches/endurance-{name}.svg"));
+    tokio::runtime::Runtime::new()?.block_on(endure(backend, Duration::from_secs(seconds), &graph))
 }
 
-async fn endure(backend: Backend, length: Duration) -> anyhow::Result<()> {
+async fn endure(backend: Backend, length: Duration, graph: &Path) -> anyhow::Result<()> {
     let site = Arc::new(Site::start(backend).await?);
     let admin = Client::admin_token(&site).await?;
     let clients = (0..CLIENTS).map(|number| Client::register(Arc::clone(&site), number, &admin));
@@ -59,9 +61,8 @@ async fn endure(backend: Backend, length: Duration) -> anyhow::Result<()> {
     let admin = Client::admin_token(&site).await?;
     run.settle(&site, &admin).await?;
 
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("benches/endurance-{}.svg", site.name()));
-    chart::draw(&run, site.name(), &file)?;
-    println!("the graph is {}", file.display());
+    chart::draw(&run, site.name(), graph)?;
+    println!("the graph is {}", graph.display());
     run.judge()
 }
 

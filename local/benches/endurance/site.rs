@@ -74,9 +74,9 @@ impl Site {
 
     pub(crate) fn name(&self) -> &'static str {
         match self.backend {
-            Backend::Sqlite => "sqlite",
-            Backend::Postgres => "postgres",
-            Backend::DynamoDb => "dynamodb",
+            Backend::Sqlite => "SQLite",
+            Backend::Postgres => "PostgreSQL",
+            Backend::DynamoDb => "DynamoDB Local",
         }
     }
 }
