@@ -1,7 +1,7 @@
 //! How a backend answers queries, searches and scans: it reads ordered ranges ([`Ranges`]), and this module makes pages
 //! of them, so that limits, filters, cursors and the end of a result are the same everywhere.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use async_trait::async_trait;
@@ -12,6 +12,9 @@ use crate::encoding::{self, successor_of_prefix};
 use crate::limits::{MAX_EXAMINED, MAX_KEYS, MAX_SORT_KEY_BYTES};
 use crate::query::check_limit;
 use crate::{Collection, Document, Error, Filter, Key, Page, Query, Result, Scalar, Scan, Search, terms};
+
+/// A word of a search that has fewer entries is rare: what it finds is read at once.
+const RARE: usize = 25;
 
 /// Reads the ordered entries that a backend keeps beside its documents.
 #[async_trait]
@@ -104,15 +107,19 @@ pub async fn search(ranges: &dyn Ranges, search: &Search) -> Result<Page> {
     let Some(prefix) = terms::leading(&wanted).cloned() else {
         return nothing(search.cursor.as_deref());
     };
-    let range = Range {
-        collection: search.collection,
-        from: prefix.clone().into_bytes(),
-        to: successor_of_prefix(prefix.as_bytes()),
-        source: Source::Terms { prefix },
-        descending: false,
-    };
+    let range = range_of_terms(search.collection, &prefix);
     let walk = Walk { range, filters: &search.filters, terms: Some(&wanted), limit: search.limit };
     walk.page(ranges, search.cursor.as_deref()).await
+}
+
+fn range_of_terms(collection: &'static Collection, prefix: &str) -> Range {
+    Range {
+        collection,
+        from: prefix.as_bytes().to_vec(),
+        to: successor_of_prefix(prefix.as_bytes()),
+        source: Source::Terms { prefix: prefix.to_owned() },
+        descending: false,
+    }
 }
 
 /// Answers [`Database::scan`](crate::Database::scan).
@@ -186,6 +193,7 @@ impl Walk<'_> {
             }
             self.continue_behind(position);
         }
+        let start = self.range.from.clone();
         let limit = self.limit as usize;
         let mut found: Vec<Entry> = Vec::new();
         let mut last_examined = Vec::new();
@@ -214,10 +222,44 @@ impl Walk<'_> {
             if exhausted {
                 return Ok(page_of(found, None));
             }
+            if ask == limit + 1
+                && let Some(mut found) = self.found_by_a_rare_term(ranges, &start).await?
+            {
+                let next = found.get(limit - 1).filter(|_| found.len() > limit);
+                let next = next.map(|last| fingerprint.seal(&last.position));
+                found.truncate(limit);
+                return Ok(page_of(found, next));
+            }
             self.continue_behind(last_examined.clone());
             ask *= 2; // what was found so far fits rarely: look further at once
         }
         Ok(page_of(found, None))
+    }
+
+    /// Where a search has a word that few documents have: everything that it finds from `start` on, at the places where the
+    /// walk would come to it, perhaps after a million others. `None` where no word is known to be rare.
+    async fn found_by_a_rare_term(&self, ranges: &dyn Ranges, start: &[u8]) -> Result<Option<Vec<Entry>>> {
+        let (Some(wanted), Source::Terms { prefix: leading }) = (self.terms, &self.range.source) else {
+            return Ok(None);
+        };
+        for prefix in wanted.iter().filter(|prefix| *prefix != leading) {
+            let entries = ranges.read_range(&range_of_terms(self.range.collection, prefix), RARE).await?;
+            if entries.len() == RARE {
+                continue;
+            }
+            let mut found = BTreeMap::new();
+            for Entry { document, .. } in entries {
+                let terms = terms::of_document(document.key.collection(), &document.body);
+                let Some(met) = terms::lowest_with_prefix(&terms, leading) else { continue };
+                let position = crate::term_position(met, document.key.id());
+                let entry = Entry { position: position.clone(), document };
+                if *position >= *start && self.fits(&entry) {
+                    found.insert(position, entry);
+                }
+            }
+            return Ok(Some(found.into_values().collect()));
+        }
+        Ok(None)
     }
 
     fn is_exhausted(&self) -> bool {
@@ -288,7 +330,8 @@ mod tests {
 
     const NOTES: &Collection = &Collection::new("notes")
         .fields(&[Field::integer("rank"), Field::string("a"), Field::string("b")])
-        .indexes(&[Index::new("by_rank").sort(&["rank"]), Index::new("by_text").sort(&["a", "b"])]);
+        .indexes(&[Index::new("by_rank").sort(&["rank"]), Index::new("by_text").sort(&["a", "b"])])
+        .search(&["text"]);
 
     /// Hands ranges on, and remembers them.
     struct Watched {
@@ -417,6 +460,36 @@ mod tests {
         ) -> Result<Vec<Document>> {
             Ok(Vec::new())
         }
+    }
+
+    #[tokio::test]
+    async fn a_search_finds_what_has_a_rare_word_among_more_than_it_examines() {
+        let watched = Watched::new();
+        for number in 0..=MAX_EXAMINED {
+            let rare = if number.is_multiple_of(100) { "rare" } else { "usual" };
+            let text = format!("{rare} everywhere");
+            watched.create(&format!("{number:04}"), serde_json::json!({"text": text})).await;
+        }
+        let text = Search::new(NOTES, "everywhere rar").limit(6);
+        let first = search(&watched, &text).await.unwrap();
+        assert_eq!(ids(&first), ["0000", "0100", "0200", "0300", "0400", "0500"]);
+        let second = search(&watched, &text.clone().after(first.next)).await.unwrap();
+        assert_eq!(ids(&second), ["0600", "0700", "0800", "0900", "1000"]);
+        assert_eq!(second.next, None);
+        let reads = watched.ranges.lock().unwrap().len();
+        assert_eq!(reads, 4, "of each page: one along the longest word, one along the rare one");
+
+        let whole = search(&watched, &text.clone().limit(20)).await.unwrap();
+        assert_eq!(
+            (whole.documents.len(), whole.next),
+            (11, None),
+            "also the one behind all that is examined"
+        );
+
+        let filtered = text.clone().filter(Filter::equals("text", "rare somewhere"));
+        assert_eq!(search(&watched, &filtered).await, Ok(Page { documents: Vec::new(), next: None }));
+        let both_usual = search(&watched, &Search::new(NOTES, "everywhere usua").limit(3)).await.unwrap();
+        assert_eq!(ids(&both_usual), ["0001", "0002", "0003"]);
     }
 
     #[tokio::test]
