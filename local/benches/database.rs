@@ -4,6 +4,8 @@
 //! between the two sides for several rounds on the same table and prints the medians, so that a machine that slows
 //! down slows both.
 
+#[path = "support/arguments.rs"]
+mod arguments;
 #[path = "support/compare.rs"]
 mod compare;
 
@@ -240,13 +242,9 @@ fn ambient_version() -> Vec<u8> {
 
 fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let only = std::env::args().nth(1).filter(|argument| !argument.starts_with('-'));
-    let wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
-    if wanted("sqlite") {
-        runtime.block_on(on_sqlite())?;
-    }
-    if wanted("postgres") {
-        runtime.block_on(on_postgres())?;
-    }
-    Ok(())
+    let (backends, _) = arguments::read(&[Backend::Sqlite, Backend::Postgres])?;
+    backends.into_iter().try_for_each(|backend| match backend {
+        Backend::Sqlite => runtime.block_on(on_sqlite()),
+        _ => runtime.block_on(on_postgres()),
+    })
 }

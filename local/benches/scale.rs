@@ -1,9 +1,11 @@
 //! What many users cost: the same requests to a server with a thousand of them and to one with a million, in turns; how
 //! long their import takes; how much room they need; and what the ten-thousandth page of a list takes beside the first.
 //!
-//! `cargo bench -p switchyard-local --bench scale -- sqlite 1000000`, or `-- postgres 1000000`, after
-//! `eval "$(local/servers env)"`.
+//! `cargo bench -p switchyard-local --bench scale`, with the name of one database (sqlite, postgres) behind `--`, and with
+//! another number than a million, after `eval "$(local/servers env)"`.
 
+#[path = "support/arguments.rs"]
+mod arguments;
 #[path = "support/http.rs"]
 mod http;
 
@@ -29,21 +31,22 @@ const TIMES: usize = 201;
 /// As long as a page can be: a million users are ten thousand of them.
 const PAGE: usize = 100;
 
-/// Each fills its page among few as among many, so that equal answers are compared.
-const REQUESTS: &[(&str, &str)] = &[
-    ("the latest 20", "/api/v1/users?limit=20"),
-    ("the earliest 20", "/api/v1/users?limit=20&sort=created_at"),
-    ("20 with a role", "/api/v1/users?limit=20&role=merchant"),
-    ("20 in a state", "/api/v1/users?limit=20&status=active"),
+/// What is asked for, and how many users have to be found: the same among few as among many.
+const REQUESTS: &[(&str, &str, usize)] = &[
+    ("the latest 20", "/api/v1/users?limit=20", 20),
+    ("the earliest 20", "/api/v1/users?limit=20&sort=created_at", 20),
+    ("20 with a role", "/api/v1/users?limit=20&role=merchant", 20),
+    ("20 in a state", "/api/v1/users?limit=20&status=active", 20),
     (
         "20 of a time",
         "/api/v1/users?limit=20&created_from=2023-01-01T01:00:00Z&created_to=2023-01-01T02:00:00Z",
+        20,
     ),
-    ("5 by a word", "/api/v1/users?limit=5&q=grace"),
-    ("5 by the beginning of a word", "/api/v1/users?limit=5&q=gra"),
-    ("1 by two words", "/api/v1/users?limit=1&q=grace%20mensah"),
-    ("1 by address", "/api/v1/users?limit=1&q=person-0000007%40example.org"),
-    ("counts", "/api/v1/users/stats"),
+    ("5 by a word", "/api/v1/users?limit=5&q=grace", 5),
+    ("5 by the beginning of a word", "/api/v1/users?limit=5&q=gra", 5),
+    ("1 by two words", "/api/v1/users?limit=1&q=grace%20mensah", 1),
+    ("1 by address", "/api/v1/users?limit=1&q=person-0000007%40example.org", 1),
+    ("counts", "/api/v1/users/stats", 0),
 ];
 
 /// Users in a database, and nobody who serves them yet: a connection or a token that is got before another's import is
@@ -93,6 +96,13 @@ impl Site {
         let answer = self.connection.exchange(request.as_bytes()).await?;
         ensure!(answer.status == 200, "the server answered: {}", answer.head);
         Ok(answer.body)
+    }
+
+    async fn expect_users(&mut self, path: &str, count: usize) -> anyhow::Result<()> {
+        let page: Value = serde_json::from_slice(self.get(path).await?)?;
+        let found = page["data"].as_array().map_or(0, Vec::len);
+        ensure!(found == count, "{path} finds {found} users, not {count}");
+        Ok(())
     }
 
     async fn time(&mut self, path: &str) -> anyhow::Result<Duration> {
@@ -178,7 +188,9 @@ async fn run(backend: Backend, many: u64) -> anyhow::Result<()> {
     println!("on disk: {:.0} MB, {:.0} MB\n", few.megabytes().await?, site.megabytes().await?);
 
     println!("| request | of {FEW} users | of {many} users | ratio | budget |\n|---|---|---|---|---|");
-    for (what, path) in REQUESTS {
+    for (what, path, count) in REQUESTS {
+        few.expect_users(path, *count).await?;
+        site.expect_users(path, *count).await?;
         let (mut one, mut other) = (Vec::new(), Vec::new());
         for time in 0..TIMES + 10 {
             let pair = (few.time(path).await?, site.time(path).await?);
@@ -207,13 +219,10 @@ async fn run(backend: Backend, many: u64) -> anyhow::Result<()> {
 }
 
 fn main() -> anyhow::Result<()> {
-    let arguments: Vec<String> =
-        std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let backend = match arguments.first().map(String::as_str) {
-        None | Some("sqlite") => Backend::Sqlite,
-        Some("postgres") => Backend::Postgres,
-        Some(other) => anyhow::bail!("say sqlite or postgres, not `{other}`"),
-    };
-    let many = arguments.get(1).map_or(Ok(MANY), |count| count.parse())?;
-    tokio::runtime::Runtime::new()?.block_on(run(backend, many))
+    let (backends, many) = arguments::read(&[Backend::Sqlite, Backend::Postgres])?;
+    for backend in backends {
+        println!("\n{backend:?}");
+        tokio::runtime::Runtime::new()?.block_on(run(backend, many.unwrap_or(MANY)))?;
+    }
+    Ok(())
 }

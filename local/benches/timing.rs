@@ -1,11 +1,13 @@
 //! Whether the time of an answer tells which addresses have an account: log-ins with a wrong password and registrations,
 //! for addresses that are known and that are not, in turns.
 //!
-//! `cargo bench -p switchyard-local --bench timing -- sqlite`, or `postgres`, or `dynamodb`, after
-//! `eval "$(local/servers env)"`. Welch's t of the two samples, without the slowest tenth of both together, is the
+//! `cargo bench -p switchyard-local --bench timing`, with the name of one database (sqlite, postgres, dynamodb) behind `--`,
+//! after `eval "$(local/servers env)"`. Welch's t of the two samples, without the slowest tenth of both together, is the
 //! measure, and 4.5 the bound beyond which a difference is no noise: Reparaz, Balasch, Verbauwhede, "Dude, is my code
 //! constant time?" (DATE 2017), <https://eprint.iacr.org/2016/1123>.
 
+#[path = "support/arguments.rs"]
+mod arguments;
 #[path = "support/http.rs"]
 mod http;
 
@@ -13,7 +15,7 @@ use std::fs::File;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{bail, ensure};
+use anyhow::ensure;
 use http::Connection;
 use serde_json::{Value, json};
 use switchyard_harness::process::Process;
@@ -27,13 +29,9 @@ const BOUND: f64 = 4.5;
 const MEASURED: [(u32, usize); 2] = [(12, 200), (4, 4_000)];
 
 fn main() -> anyhow::Result<()> {
-    let backend = match std::env::args().skip(1).find(|argument| !argument.starts_with('-')).as_deref() {
-        None | Some("sqlite") => Backend::Sqlite,
-        Some("postgres") => Backend::Postgres,
-        Some("dynamodb") => Backend::DynamoDb,
-        Some(other) => bail!("say sqlite, postgres or dynamodb, not `{other}`"),
-    };
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(measure(backend))
+    let (backends, _) = arguments::read(&Backend::ALL)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    backends.into_iter().try_for_each(|backend| runtime.block_on(measure(backend)))
 }
 
 async fn measure(backend: Backend) -> anyhow::Result<()> {

@@ -20,11 +20,11 @@ struct Line {
 }
 
 /// Draws the run into `file`.
-pub(crate) fn draw(run: &Run, name: &str, file: &Path) -> anyhow::Result<()> {
+pub(crate) fn draw(run: &Run, file: &Path) -> anyhow::Result<()> {
     let root = SVGBackend::new(file, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
-    let title = format!("Mixed traffic on {name}; where it is grey, the database is down");
-    let panels = root.titled(&title, ("sans-serif", 18))?.split_evenly((3, 1));
+    let title = "Mixed traffic; where it is grey, the database is down";
+    let panels = root.titled(title, ("sans-serif", 18))?.split_evenly((3, 1));
 
     let seconds = seconds_of(run);
     let each = |value: &dyn Fn(&Second) -> Option<f64>| -> Vec<(f64, f64)> {

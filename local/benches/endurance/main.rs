@@ -1,9 +1,12 @@
 //! Ten minutes of mixed traffic on each database at the highest rate that it holds; in the middle the database is killed
 //! and comes back. Clients know what each answer has to be; afterwards everything that was answered has to be there.
 //!
-//! `cargo bench -p switchyard-local --bench endurance -- sqlite`, or `postgres`, or `dynamodb`; a number behind it is how
-//! many seconds it takes instead of 600. Beside what is printed, a graph is written: `endurance-sqlite.svg` and so on.
+//! `cargo bench -p switchyard-local --bench endurance`, with the name of one database (sqlite, postgres, dynamodb) behind
+//! `--`, and with a number, which is how many seconds it takes instead of 600. Beside what is printed, a graph is written:
+//! `endurance-sqlite.svg` and so on.
 
+#[path = "../support/arguments.rs"]
+mod arguments;
 mod chart;
 #[path = "../support/http.rs"]
 mod http;
@@ -24,44 +27,42 @@ use traffic::{Client, Pace, Sample};
 
 const CLIENTS: usize = 64;
 /// How long the most and each lower rate are tried.
-const TRIAL: Duration = Duration::from_secs(15);
+const TRIAL: Duration = Duration::from_secs(60);
 /// A rate is held while 99 of 100 requests have their answer within this time from when they were due.
 const BOUND: Duration = Duration::from_millis(100);
+/// How much of the highest rate that is held is sent: a crash leaves work to catch up on.
+const SHARE: f64 = 0.8;
 /// How long after the database is back requests may fail: connections that are gone are found out one by one.
 const GRACE: f64 = 5.0;
 
 fn main() -> anyhow::Result<()> {
-    let arguments: Vec<String> =
-        std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let name = arguments.first().map_or("", String::as_str);
-    let backend = match name {
-        "sqlite" => Backend::Sqlite,
-        "postgres" => Backend::Postgres,
-        "dynamodb" => Backend::DynamoDb,
-        _ => bail!("say which database: sqlite, postgres or dynamodb"),
-    };
-    let seconds = arguments.get(1).map_or(Ok(600), |seconds| seconds.parse())?;
-    let graph = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("benches/endurance-{name}.svg"));
-    tokio::runtime::Runtime::new()?.block_on(endure(backend, Duration::from_secs(seconds), &graph))
+    let (backends, seconds) = arguments::read(&Backend::ALL)?;
+    let length = Duration::from_secs(seconds.unwrap_or(600));
+    for backend in backends {
+        tokio::runtime::Runtime::new()?.block_on(endure(backend, length))?;
+    }
+    Ok(())
 }
 
-async fn endure(backend: Backend, length: Duration, graph: &Path) -> anyhow::Result<()> {
+async fn endure(backend: Backend, length: Duration) -> anyhow::Result<()> {
     let site = Arc::new(Site::start(backend).await?);
     let admin = Client::admin_token(&site).await?;
     let clients = (0..CLIENTS).map(|number| Client::register(Arc::clone(&site), number, &admin));
     let clients = try_join_all(clients).await?;
 
     let (clients, rate) = highest_rate(clients).await?;
-    println!("{}: {rate:.0} requests/s are held", site.name());
+    println!("{backend:?}: {rate:.0} requests/s are held for a minute");
 
     let admin = Client::admin_token(&site).await?;
-    let mut run = Run::of(Arc::clone(&site), clients, &admin, rate, length).await?;
+    let mut run = Run::of(Arc::clone(&site), clients, &admin, rate * SHARE, length).await?;
     run.samples.sort_by(|one, other| one.at.total_cmp(&other.at));
     run.report();
     let admin = Client::admin_token(&site).await?;
     run.settle(&site, &admin).await?;
 
-    chart::draw(&run, site.name(), graph)?;
+    let file = format!("benches/endurance-{}.svg", backend.name());
+    let graph = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    chart::draw(&run, &graph)?;
     println!("the graph is {}", graph.display());
     run.judge()
 }
@@ -90,15 +91,15 @@ async fn send(
     Ok((clients, samples))
 }
 
-/// The most that the clients get answered when each sends one request after the other, and less of it by tenths until it
+/// The most that the clients get answered when each sends one request after the other, and less of it by and by until it
 /// is held.
 async fn highest_rate(clients: Vec<Client>) -> anyhow::Result<(Vec<Client>, f64)> {
     let (mut clients, samples) = send(clients, None, TRIAL).await?;
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
     let most = samples.len() as f64 / TRIAL.as_secs_f64();
     println!("at most {most:.0} requests/s");
-    for tenths in (3..10_u8).rev() {
-        let rate = most * f64::from(tenths) / 10.0;
+    for share in [0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.4] {
+        let rate = most * share;
         let (back, samples) = send(clients, Some(rate), TRIAL).await?;
         clients = back;
         let p99 = percentile(samples.iter().map(|sample| sample.latency).collect(), 0.99);

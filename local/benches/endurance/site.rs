@@ -17,7 +17,6 @@ pub(crate) const ADMIN_PASSWORD: &str = "nine violet anchors hum";
 
 /// A server and what it stands on; both end with it.
 pub(crate) struct Site {
-    backend: Backend,
     environment: Vec<(String, String)>,
     address: Mutex<SocketAddr>,
     server: Mutex<Process>,
@@ -31,8 +30,7 @@ impl Site {
         let folder = tempfile::tempdir()?;
         let database = match backend {
             Backend::Sqlite => None,
-            Backend::Postgres => Some(DatabaseServer::start("postgres").await?),
-            Backend::DynamoDb => Some(DatabaseServer::start("dynamodb").await?),
+            Backend::Postgres | Backend::DynamoDb => Some(DatabaseServer::start(backend.name()).await?),
         };
         let mut environment = match &database {
             Some(database) => database.run("env").await?.lines().filter_map(variable).collect(),
@@ -46,7 +44,7 @@ impl Site {
         environment.push(("DATABASE_URL".to_owned(), url));
         let server = serve(folder.path(), &environment).await?;
         let address = Mutex::new(address_of(&server)?);
-        Ok(Self { backend, environment, address, server: Mutex::new(server), database, folder })
+        Ok(Self { environment, address, server: Mutex::new(server), database, folder })
     }
 
     /// Where the server answers; elsewhere after a crash.
@@ -70,14 +68,6 @@ impl Site {
         *self.address.lock().expect("nobody panics with it") = address_of(&server)?;
         *self.server.lock().expect("nobody panics with it") = server;
         Ok(())
-    }
-
-    pub(crate) fn name(&self) -> &'static str {
-        match self.backend {
-            Backend::Sqlite => "SQLite",
-            Backend::Postgres => "PostgreSQL",
-            Backend::DynamoDb => "DynamoDB Local",
-        }
     }
 }
 

@@ -26,6 +26,15 @@ pub enum Backend {
 impl Backend {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Sqlite, Self::Postgres, Self::DynamoDb];
+
+    /// What it is called in commands and files: `sqlite`, `postgres` or `dynamodb`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+            Self::DynamoDb => "dynamodb",
+        }
+    }
 }
 
 /// A store of a test's own, which goes with it.
