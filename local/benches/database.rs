@@ -8,6 +8,8 @@
 mod arguments;
 #[path = "support/compare.rs"]
 mod compare;
+#[path = "support/statistics.rs"]
+mod statistics;
 
 use std::error::Error;
 use std::sync::Arc;

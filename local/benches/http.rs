@@ -8,6 +8,8 @@
 mod compare;
 #[path = "support/http.rs"]
 mod http;
+#[path = "support/statistics.rs"]
+mod statistics;
 
 use std::fs::File;
 use std::net::SocketAddr;

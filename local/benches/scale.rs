@@ -8,6 +8,8 @@
 mod arguments;
 #[path = "support/http.rs"]
 mod http;
+#[path = "support/statistics.rs"]
+mod statistics;
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -18,6 +20,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use http::Connection;
 use serde_json::{Value, json};
+use statistics::percentile;
 use switchyard_harness::process::Process;
 use switchyard_harness::store::{Backend, Store};
 use tempfile::TempDir;
@@ -170,12 +173,8 @@ fn import(store: &Store, directory: &Path, users: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn median(mut times: Vec<Duration>) -> f64 {
-    times.sort();
-    times[times.len() / 2].as_secs_f64() * 1e3
-}
-
 fn print_row(what: &str, one: Vec<Duration>, other: Vec<Duration>, budget: f64) {
+    let median = |times| percentile::<Duration>(times, 0.5).as_secs_f64() * 1e3;
     let (one, other) = (median(one), median(other));
     let ratio = other / one;
     let short = if ratio > budget { " (SHORT)" } else { "" };

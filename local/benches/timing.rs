@@ -10,6 +10,8 @@
 mod arguments;
 #[path = "support/http.rs"]
 mod http;
+#[path = "support/statistics.rs"]
+mod statistics;
 
 use std::fs::File;
 use std::process::Command;
@@ -18,6 +20,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use http::Connection;
 use serde_json::{Value, json};
+use statistics::percentile;
 use switchyard_harness::process::Process;
 use switchyard_harness::store::{Backend, Store};
 
@@ -114,8 +117,10 @@ impl Visitor {
 }
 
 fn report(what: &str, known: Vec<Duration>, unknown: Vec<Duration>) {
-    let cut = percentile([known.clone(), unknown.clone()].concat(), 0.9);
-    let (known_median, unknown_median) = (percentile(known.clone(), 0.5), percentile(unknown.clone(), 0.5));
+    let milliseconds = |share, times| percentile::<Duration>(times, share).as_secs_f64() * 1e3;
+    let cut = milliseconds(0.9, [known.clone(), unknown.clone()].concat());
+    let (known_median, unknown_median) =
+        (milliseconds(0.5, known.clone()), milliseconds(0.5, unknown.clone()));
     let (known, unknown) = (Sample::of(&known, cut), Sample::of(&unknown, cut));
     let difference = known.mean - unknown.mean;
     let t = difference / (known.error + unknown.error).sqrt();
@@ -123,18 +128,6 @@ fn report(what: &str, known: Vec<Duration>, unknown: Vec<Duration>) {
     println!(
         "| {what} | {known_median:.3} ms | {unknown_median:.3} ms | {difference:+.3} ms | {t:+.1}{noise} |"
     );
-}
-
-fn percentile(mut times: Vec<Duration>, share: f64) -> f64 {
-    times.sort();
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a place"
-    )]
-    let place = (times.len() as f64 * share) as usize;
-    times[place].as_secs_f64() * 1e3
 }
 
 /// Of times in milliseconds.

@@ -5,7 +5,8 @@ use std::path::Path;
 use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::*;
 
-use crate::{Run, milliseconds, percentile};
+use crate::statistics::percentile;
+use crate::{Run, milliseconds};
 
 const SIZE: (u32, u32) = (960, 720);
 const BLUE: RGBColor = RGBColor(31, 119, 180);

@@ -11,6 +11,8 @@ mod chart;
 #[path = "../support/http.rs"]
 mod http;
 mod site;
+#[path = "../support/statistics.rs"]
+mod statistics;
 mod traffic;
 
 use std::path::Path;
@@ -22,6 +24,7 @@ use anyhow::{bail, ensure};
 use futures::future::{join_all, try_join_all};
 use serde_json::Value;
 use site::Site;
+use statistics::percentile;
 use switchyard_harness::store::Backend;
 use traffic::{Client, Pace, Sample};
 
@@ -236,18 +239,6 @@ impl Run {
         ensure!(wrong.is_empty() && strange == 0, "not everything was answered rightly");
         Ok(())
     }
-}
-
-fn percentile(mut latencies: Vec<Duration>, share: f64) -> Duration {
-    latencies.sort();
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a place"
-    )]
-    let place = (latencies.len() as f64 * share) as usize;
-    latencies.get(place.min(latencies.len().saturating_sub(1))).copied().unwrap_or_default()
 }
 
 fn milliseconds(duration: Duration) -> f64 {

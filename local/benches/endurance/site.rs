@@ -1,17 +1,17 @@
 //! The server under load, on a database of its own that can be killed.
 
 use std::fs::File;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use switchyard_harness::process::Process;
+use switchyard_harness::servers::DatabaseServer;
 use switchyard_harness::store::Backend;
 use tempfile::TempDir;
 
-const SERVERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/servers");
 pub(crate) const ADMIN_EMAIL: &str = "admin@example.org";
 pub(crate) const ADMIN_PASSWORD: &str = "nine violet anchors hum";
 
@@ -33,7 +33,7 @@ impl Site {
             Backend::Postgres | Backend::DynamoDb => Some(DatabaseServer::start(backend.name()).await?),
         };
         let mut environment = match &database {
-            Some(database) => database.run("env").await?.lines().filter_map(variable).collect(),
+            Some(database) => database.environment().await?,
             None => Vec::new(),
         };
         let url = match backend {
@@ -61,7 +61,7 @@ impl Site {
     /// the server itself.
     pub(crate) async fn crash(&self) -> anyhow::Result<()> {
         if let Some(database) = &self.database {
-            return database.run("crash").await.map(drop);
+            return database.crash().await;
         }
         self.server.lock().expect("nobody panics with it").kill()?;
         let server = serve(self.folder.path(), &self.environment).await?;
@@ -89,52 +89,4 @@ async fn serve(folder: &Path, environment: &[(String, String)]) -> anyhow::Resul
     ]);
     let log = File::options().create(true).append(true).open(folder.join("log"))?;
     Process::serve_with_log(command, log).await
-}
-
-fn variable(line: &str) -> Option<(String, String)> {
-    let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
-    Some((name.to_owned(), value.to_owned()))
-}
-
-/// A port that nothing listens on; not one of those that the system gives to connections, which could have it while the
-/// server is down.
-fn free_port() -> anyhow::Result<u16> {
-    let free = (20_000..30_000_u16).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
-    free.context("one of ten thousand ports is free")
-}
-
-/// One of `local/servers`, with state of its own.
-struct DatabaseServer {
-    name: &'static str,
-    state: TempDir,
-    port: u16,
-}
-
-impl DatabaseServer {
-    async fn start(name: &'static str) -> anyhow::Result<Self> {
-        let server = Self { name, state: tempfile::tempdir()?, port: free_port()? };
-        server.run("start").await?;
-        Ok(server)
-    }
-
-    fn command(&self, verb: &str) -> Command {
-        let mut command = Command::new(SERVERS);
-        command.args([verb, self.name]).env("TEST_SERVERS_DIR", self.state.path());
-        command.env(format!("TEST_{}_PORT", self.name.to_uppercase()), self.port.to_string());
-        command.env("TEST_DYNAMODB_STORAGE", "disk");
-        command
-    }
-
-    async fn run(&self, verb: &str) -> anyhow::Result<String> {
-        let mut command = self.command(verb);
-        let output = tokio::task::spawn_blocking(move || command.output()).await??;
-        ensure!(output.status.success(), "local/servers: {}", String::from_utf8_lossy(&output.stderr));
-        Ok(String::from_utf8(output.stdout)?)
-    }
-}
-
-impl Drop for DatabaseServer {
-    fn drop(&mut self) {
-        let _ = self.command("stop").output();
-    }
 }

@@ -3,12 +3,16 @@
 //!
 //! `cargo bench -p switchyard-local --bench functions`, after `eval "$(local/servers env)"`. It builds the functions.
 
+#[path = "../support/statistics.rs"]
+mod statistics;
+
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
+use statistics::percentile;
 use switchyard_harness::emulator::Emulator;
 use switchyard_harness::identity::{access_token_of_admin, identity_environment};
 use switchyard_harness::process::Process;
@@ -86,9 +90,12 @@ async fn start_on(backend: Backend, folder: &Path, hello: &Path) -> anyhow::Resu
             ours.push(Start::of(&folder.join(name), &environment, path, &authorization).await?);
             least.push(Start::of(hello, &[], path, &authorization).await?);
         }
-        let times =
-            |starts: &[Start]| median(starts.iter().map(|start| start.took.as_secs_f64() * 1e3).collect());
-        let memory = |starts: &[Start]| median(starts.iter().map(|start| start.megabytes).collect());
+        let times = |starts: &[Start]| {
+            percentile(starts.iter().map(|start| start.took.as_secs_f64() * 1e3).collect::<Vec<_>>(), 0.5)
+        };
+        let memory = |starts: &[Start]| {
+            percentile(starts.iter().map(|start| start.megabytes).collect::<Vec<_>>(), 0.5)
+        };
         let (our, other) = (times(&ours), times(&least));
         println!(
             "| {name} | `{path}` | {reads} | {our:.1} ms | {other:.1} ms | {:.2} | {:.1} MB | {:.1} MB |",
@@ -122,9 +129,4 @@ impl Start {
         let megabytes = function.megabytes().context("the function runs")?;
         Ok(Self { took, megabytes })
     }
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

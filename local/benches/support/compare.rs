@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
+use crate::statistics::percentile;
+
 const ROUNDS: usize = 7;
 const ROUND: Duration = Duration::from_millis(1_500);
 
@@ -37,13 +39,13 @@ impl Comparison {
             }
         }
         let ratios = our_rates.iter().zip(&yardstick_rates).map(|(our, other)| our / other).collect();
-        let ratio = median(ratios);
+        let ratio = percentile(ratios, 0.5);
         println!(
             "{}: {:.0}/s; {}: {:.0}/s; ratio {ratio:.2}, budget {:.2}{}",
             self.name,
-            median(our_rates),
+            percentile(our_rates, 0.5),
             self.yardstick,
-            median(yardstick_rates),
+            percentile(yardstick_rates, 0.5),
             self.budget,
             if ratio < self.budget { " (SHORT)" } else { "" }
         );
@@ -90,9 +92,4 @@ where
         joined.collect::<anyhow::Result<Vec<Vec<u64>>>>()
     })?;
     Ok(Round { operations: operations.iter().flatten().sum(), took: start.elapsed() })
-}
-
-fn median(mut rates: Vec<f64>) -> f64 {
-    rates.sort_by(f64::total_cmp);
-    rates[rates.len() / 2]
 }

@@ -8,6 +8,7 @@ pub mod app;
 pub mod emulator;
 pub mod identity;
 pub mod process;
+pub mod servers;
 pub mod store;
 pub mod template;
 

@@ -1,29 +1,20 @@
 //! A PostgreSQL of a test's own, which may be crashed.
 
-use std::net::TcpListener;
-use std::process::{Command, Output};
-
-use switchyard_ambient::Ambient;
+use switchyard_harness::servers::DatabaseServer;
 use tokio_postgres::{Client, NoTls};
-
-const SERVERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../local/servers");
 
 /// A server that ends with the test that started it.
 pub struct Server {
-    state: tempfile::TempDir,
-    port: u16,
+    process: DatabaseServer,
     pub url: String,
 }
 
 impl Server {
     pub async fn start() -> Self {
-        let state = tempfile::tempdir().expect("a folder is made");
-        let mut server = Self { state, port: free_port(), url: String::new() };
-        server.run("start").await;
-        let variables = server.run("env").await;
-        let url = variables.trim().strip_prefix("export TEST_POSTGRES_URL=");
-        server.url = url.expect("the server's URL is told").to_owned();
-        server
+        let process = DatabaseServer::start("postgres").await.expect("PostgreSQL starts");
+        let variables = process.environment().await.expect("the server tells where it is");
+        let url = variables.into_iter().find(|(name, _)| name == "TEST_POSTGRES_URL");
+        Self { process, url: url.expect("the server's URL is told").1 }
     }
 
     /// A plain connection, where the server can be reached.
@@ -35,7 +26,7 @@ impl Server {
 
     /// Kills the server with all its processes, and waits until it answers again.
     pub async fn crash(&self) {
-        self.run("crash").await;
+        self.process.crash().await.expect("the server comes back");
     }
 
     /// Kills a process that serves a client: the server takes all others down, since what they share may be damaged, and
@@ -49,40 +40,4 @@ impl Server {
         // The one who asks is taken down too, before or after the answer.
         let _ = client.batch_execute(&kill).await;
     }
-
-    async fn run(&self, command: &str) -> String {
-        let mut command = self.command(command);
-        let output = tokio::task::spawn_blocking(move || command.output()).await.expect("it does not panic");
-        text_of(output.expect("local/servers is there"))
-    }
-
-    fn command(&self, name: &str) -> Command {
-        let mut command = Command::new(SERVERS);
-        command
-            .args([name, "postgres"])
-            .env("TEST_SERVERS_DIR", self.state.path())
-            .env("TEST_POSTGRES_PORT", self.port.to_string());
-        command
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.command("stop").output();
-    }
-}
-
-/// A port that nothing listens on; not one of those that the system gives to connections, which could have it while the
-/// server is down.
-fn free_port() -> u16 {
-    let ambient = Ambient::system();
-    let ports = std::iter::repeat_with(|| 20_000 + u16::from_le_bytes(ambient.bytes()) % 10_000);
-    let mut free = ports.filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
-    free.next().expect("one of ten thousand ports is free")
-}
-
-fn text_of(output: Output) -> String {
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "local/servers: {errors}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
 }
