@@ -4,6 +4,8 @@
 //! `cargo bench -p switchyard-local --bench scale`, with the name of one database (sqlite, postgres) behind `--`, and with
 //! another number than a million, after `eval "$(local/servers env)"`.
 
+#[path = "support/admin.rs"]
+mod admin;
 #[path = "support/arguments.rs"]
 mod arguments;
 #[path = "support/http.rs"]
@@ -17,9 +19,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use http::Connection;
-use serde_json::{Value, json};
+use serde_json::Value;
 use statistics::percentile;
 use switchyard_harness::process::Process;
 use switchyard_harness::store::{Backend, Store};
@@ -27,8 +29,6 @@ use tempfile::TempDir;
 
 const FEW: u64 = 1_000;
 const MANY: u64 = 1_000_000;
-const ADMIN: [(&str, &str); 2] =
-    [("ADMIN_EMAIL", "admin@example.org"), ("ADMIN_PASSWORD", "nine violet anchors hum")];
 /// Each request is made so many times on either side.
 const TIMES: usize = 201;
 /// As long as a page can be: a million users are ten thousand of them.
@@ -72,11 +72,7 @@ impl Imported {
         let mut command = program(&store, directory.path());
         command.envs([("RATE_LIMIT", "off"), ("RATE_LIMIT_USER", "off")]);
         let server = Process::serve_with_log(command, File::create(directory.path().join("log"))?).await?;
-        let [(_, email), (_, password)] = ADMIN;
-        let login = reqwest::Client::new().post(format!("{}/api/v1/auth/login", server.base_url));
-        let login = login.json(&json!({"email": email, "password": password}));
-        let signed_in: Value = login.send().await?.error_for_status()?.json().await?;
-        let token = signed_in["access_token"].as_str().context("a log-in gives a token")?.to_owned();
+        let token = admin::access_token(&server.base_url).await?;
         let address: SocketAddr = server.base_url.trim_start_matches("http://").parse()?;
         let connection = Connection::open(address).await?;
         Ok(Site { store, directory, server, token, connection })
@@ -153,7 +149,7 @@ fn first_page() -> String {
 
 fn program(store: &Store, directory: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_switchyard"));
-    command.current_dir(directory).envs(store.environment()).envs(ADMIN);
+    command.current_dir(directory).envs(store.environment()).envs(admin::VARIABLES);
     command
 }
 

@@ -5,6 +5,8 @@
 //! `--`, and with a number, which is how many seconds it takes instead of 600. Beside what is printed, a graph is written:
 //! `endurance-sqlite.svg` and so on.
 
+#[path = "../support/admin.rs"]
+mod admin;
 #[path = "../support/arguments.rs"]
 mod arguments;
 mod chart;
@@ -49,18 +51,18 @@ fn main() -> anyhow::Result<()> {
 
 async fn endure(backend: Backend, length: Duration) -> anyhow::Result<()> {
     let site = Arc::new(Site::start(backend).await?);
-    let admin = Client::admin_token(&site).await?;
+    let admin = site.admin_token().await?;
     let clients = (0..CLIENTS).map(|number| Client::register(Arc::clone(&site), number, &admin));
     let clients = try_join_all(clients).await?;
 
     let (clients, rate) = highest_rate(clients).await?;
     println!("{backend:?}: {rate:.0} requests/s are held for a minute");
 
-    let admin = Client::admin_token(&site).await?;
+    let admin = site.admin_token().await?;
     let mut run = Run::of(Arc::clone(&site), clients, &admin, rate * SHARE, length).await?;
     run.samples.sort_by(|one, other| one.at.total_cmp(&other.at));
     run.report();
-    let admin = Client::admin_token(&site).await?;
+    let admin = site.admin_token().await?;
     run.settle(&site, &admin).await?;
 
     let file = format!("benches/endurance-{}.svg", backend.name());

@@ -12,8 +12,7 @@ use switchyard_harness::servers::DatabaseServer;
 use switchyard_harness::store::Backend;
 use tempfile::TempDir;
 
-pub(crate) const ADMIN_EMAIL: &str = "admin@example.org";
-pub(crate) const ADMIN_PASSWORD: &str = "nine violet anchors hum";
+use crate::admin;
 
 /// A server and what it stands on; both end with it.
 pub(crate) struct Site {
@@ -52,6 +51,10 @@ impl Site {
         *self.address.lock().expect("nobody panics with it")
     }
 
+    pub(crate) async fn admin_token(&self) -> anyhow::Result<String> {
+        admin::access_token(&format!("http://{}", self.address())).await
+    }
+
     /// The server's resident memory; nothing while it does not run.
     pub(crate) fn megabytes(&self) -> Option<f64> {
         self.server.lock().expect("nobody panics with it").megabytes().ok()
@@ -77,10 +80,8 @@ fn address_of(server: &Process) -> anyhow::Result<SocketAddr> {
 
 async fn serve(folder: &Path, environment: &[(String, String)]) -> anyhow::Result<Process> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_switchyard"));
-    command.current_dir(folder).env_clear().envs(environment.iter().cloned());
+    command.current_dir(folder).env_clear().envs(environment.iter().cloned()).envs(admin::VARIABLES);
     command.envs([
-        ("ADMIN_EMAIL", ADMIN_EMAIL),
-        ("ADMIN_PASSWORD", ADMIN_PASSWORD),
         // A log-in is a request among others here, not a quarter of a second of a core.
         ("BCRYPT_COST", "4"),
         ("RATE_LIMIT", "off"),

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use crate::http::{Connection, header};
-use crate::site::{ADMIN_EMAIL, ADMIN_PASSWORD, Site};
+use crate::site::Site;
 
 const PASSWORD: &str = "correct-horse-battery-staple-9";
 /// Longer than any bound of the server: what takes longer has no answer.
@@ -131,15 +131,6 @@ impl Client {
         let reply = reply.ok().filter(|reply| reply.status == 200).context("users can read themselves")?;
         client.take_user(reply);
         Ok(client)
-    }
-
-    /// The admin's token, for as long as tokens last.
-    pub(crate) async fn admin_token(site: &Arc<Site>) -> anyhow::Result<String> {
-        let credentials = json!({"email": ADMIN_EMAIL, "password": ADMIN_PASSWORD});
-        let url = format!("http://{}/api/v1/auth/login", site.address());
-        let reply = reqwest::Client::new().post(url).json(&credentials).send().await?.error_for_status()?;
-        let reply: Value = reply.json().await?;
-        Ok(reply["access_token"].as_str().context("a log-in gives a token")?.to_owned())
     }
 
     pub(crate) fn use_admin_token(&mut self, token: &str) {
