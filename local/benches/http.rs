@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::extract::State;
@@ -90,6 +91,11 @@ async fn compare() -> anyhow::Result<()> {
     Comparison::new("GET /api/v1/users/{id}", "Express, pg and jsonwebtoken, a process for each core", 6.0)
         .run(|| our_load.round(), || express_load.round())
         .await?;
+    for (name, load) in
+        [("switchyard", &our_load), ("the bare handler", &bare_load), ("Express", &express_load)]
+    {
+        println!("{name} computes for {:.0} µs of a request", load.microseconds_of_a_request().await);
+    }
     for (name, process) in [("switchyard", &ours), ("the bare handler", &bare)] {
         println!("resident memory of {name}: {:.1} MB", process.megabytes()?);
     }
@@ -108,30 +114,44 @@ fn install_express() -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
-struct Load {
+struct Load<'a> {
+    process: &'a Process,
     request: String,
     connections: Vec<Mutex<Connection>>,
+    /// What the rounds so far have cost the server.
+    spent: Mutex<(u64, Duration)>,
 }
 
-impl Load {
-    async fn new(process: &Process, request: String) -> anyhow::Result<Self> {
+impl<'a> Load<'a> {
+    async fn new(process: &'a Process, request: String) -> anyhow::Result<Self> {
         let address: SocketAddr = process.base_url.trim_start_matches("http://").parse()?;
         let mut connections = Vec::new();
         for _ in 0..CONNECTIONS {
             connections.push(Mutex::new(Connection::open(address).await?));
         }
-        Ok(Self { request, connections })
+        Ok(Self { process, request, connections, spent: Mutex::default() })
     }
 
     async fn round(&self) -> anyhow::Result<compare::Round> {
-        tasks(CONNECTIONS, |task| async move {
+        let before = self.process.processor_time()?;
+        let round = tasks(CONNECTIONS, |task| async move {
             let mut connection = self.connections[task].lock().await;
             let answer = connection.exchange(self.request.as_bytes()).await?;
             let body = String::from_utf8_lossy(answer.body);
             anyhow::ensure!(answer.status == 200, "the server answered: {}\n{body}", answer.head);
             Ok(())
         })
-        .await
+        .await?;
+        let mut spent = self.spent.lock().await;
+        spent.0 += round.operations;
+        spent.1 += self.process.processor_time()? - before;
+        Ok(round)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a mean")]
+    async fn microseconds_of_a_request(&self) -> f64 {
+        let (requests, time) = *self.spent.lock().await;
+        time.as_secs_f64() * 1e6 / requests as f64
     }
 }
 

@@ -55,7 +55,7 @@ impl Comparison {
 
 /// What one side did.
 pub(crate) struct Round {
-    operations: u64,
+    pub(crate) operations: u64,
     took: Duration,
 }
 

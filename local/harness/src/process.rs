@@ -107,15 +107,23 @@ impl Process {
 
     /// The same of the processes that it has started.
     pub(crate) fn megabytes_of_children(&self) -> anyhow::Result<f64> {
-        let id = self.id();
-        let mut megabytes = 0.0;
+        self.children()?.into_iter().map(megabytes_of).sum()
+    }
+
+    /// How long it, and the processes that it has started, have computed by now: theirs and the system's time for them.
+    pub fn processor_time(&self) -> anyhow::Result<Duration> {
+        [self.id()].into_iter().chain(self.children()?).map(processor_time_of).sum()
+    }
+
+    fn children(&self) -> anyhow::Result<Vec<u32>> {
+        let mut children = Vec::new();
         // Each process belongs to the thread that has started it.
-        for thread in std::fs::read_dir(format!("/proc/{id}/task"))? {
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.id()))? {
             for child in std::fs::read_to_string(thread?.path().join("children"))?.split_whitespace() {
-                megabytes += megabytes_of(child.parse()?)?;
+                children.push(child.parse()?);
             }
         }
-        Ok(megabytes)
+        Ok(children)
     }
 
     /// Asks it to end (SIGTERM) and waits until it has: its exit code.
@@ -138,6 +146,17 @@ fn megabytes_of(process: u32) -> anyhow::Result<f64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let line = line.context("a process has a size")?;
     Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
+}
+
+fn processor_time_of(process: u32) -> anyhow::Result<Duration> {
+    let mut time = Duration::ZERO;
+    for thread in std::fs::read_dir(format!("/proc/{process}/task"))? {
+        // Nanoseconds of computing, nanoseconds of waiting for a processor, and turns.
+        let spent = std::fs::read_to_string(thread?.path().join("schedstat"))?;
+        let computing = spent.split_whitespace().next().context("a thread has computed")?;
+        time += Duration::from_nanos(computing.parse()?);
+    }
+    Ok(time)
 }
 
 /// Tells `command` a free port as `PORT`; the address of the server there.
