@@ -29,6 +29,13 @@ async fn the_state_is_told_as_a_function_on(backend: Backend) {
     assert_eq!((answer.status, answer.header("content-encoding")), (200, Some("gzip")));
     let answer = function.invoke("GET", "/docs/", &[], "").await.unwrap();
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/html")));
+    let page = String::from_utf8(answer.body.to_vec()).unwrap();
+    let files: Vec<_> = page.split('"').filter_map(|part| part.strip_prefix("./")).collect();
+    assert_eq!(files.len(), 6, "{page}");
+    for file in files {
+        let answer = function.invoke("GET", &format!("/docs/{file}"), &[], "").await.unwrap();
+        assert!(answer.status == 200 && !answer.body.is_empty(), "{file}: {}", answer.status);
+    }
     // On Lambda metrics go out with the logs.
     let answer = function.invoke("GET", "/metrics", &[], "").await.unwrap();
     assert_eq!((answer.status, &answer.json()["error"]["code"]), (404, &json!("NOT_FOUND")));
