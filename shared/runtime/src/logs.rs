@@ -5,15 +5,17 @@ use std::panic;
 use std::str::FromStr;
 
 use switchyard_settings::Environment;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{fmt, registry};
 
 use crate::lambda;
 
 /// What is logged, and how.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LogSettings {
-    filter: String,
+    filter: Targets,
     format: LogFormat,
 }
 
@@ -42,9 +44,8 @@ impl LogSettings {
     /// Reads `LOG` and `LOG_FORMAT`.
     pub fn read(environment: &mut Environment) -> Option<Self> {
         let on_lambda = lambda::is_here(environment);
-        let filter = environment.or_with("LOG", "info".to_owned(), |text| match EnvFilter::try_new(text) {
-            Ok(_) => Ok(text.to_owned()),
-            Err(_) => Err("must be a filter, as in info,switchyard_identity=debug"),
+        let filter = environment.or_with("LOG", Targets::new().with_default(LevelFilter::INFO), |text| {
+            text.parse().map_err(|_| "must be a filter, as in info,switchyard_identity=debug")
         });
         let format = environment.or("LOG_FORMAT", if on_lambda { LogFormat::Json } else { LogFormat::Text });
         Some(Self { filter: filter?, format: format? })
@@ -53,11 +54,11 @@ impl LogSettings {
 
 /// Starts to log. A program that has its own subscriber keeps it.
 pub(crate) fn start(settings: &LogSettings) {
-    let builder = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(&settings.filter));
+    let (events, lines) = (registry().with(settings.filter.clone()), fmt::layer());
     let started = match settings.format {
         // The request's fields stand in the line once: those of the innermost span.
-        LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).finish().try_init(),
-        LogFormat::Text => builder.with_ansi(std::io::stdout().is_terminal()).finish().try_init(),
+        LogFormat::Json => events.with(lines.json().flatten_event(true).with_span_list(false)).try_init(),
+        LogFormat::Text => events.with(lines.with_ansi(std::io::stdout().is_terminal())).try_init(),
     };
     if started.is_ok() {
         log_panics();
