@@ -15,7 +15,7 @@ use crate::http::Http;
 use crate::{DynamoDb, settings};
 
 /// DynamoDB answers in milliseconds: who waits longer waits for a lost packet.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// DynamoDB answers in milliseconds: who waits longer waits for a lost packet.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl DynamoDb {
@@ -40,7 +40,6 @@ impl DynamoDb {
         }
         let attempt_timeout = config.timeout_config().and_then(TimeoutConfig::operation_attempt_timeout);
         let timeouts = TimeoutConfig::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
             .operation_attempt_timeout(attempt_timeout.unwrap_or(ATTEMPT_TIMEOUT))
             .build();
         // The SDK would repeat every request that timed out, increments too.

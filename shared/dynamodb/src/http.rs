@@ -1,67 +1,91 @@
-//! The HTTP client under the SDK. It is made when the first request is sent, and TLS with the trusted certificates only
-//! when that goes to an `https` endpoint: the SDK's own client parses the certificates twice, and for plain `http` too.
+//! The HTTP client under the SDK: HTTP/1.1, which is all that DynamoDB speaks; the SDK's own brings HTTP/2 along. It is
+//! made when the first request is sent, and looks for trusted certificates only when that goes to an `https` endpoint.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::{HttpClient, RuntimeComponents};
-use aws_smithy_http_client::{Connector, tls};
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::body::SdkBody;
+use http::Uri;
+use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
+use hyper_util::client::legacy::{Client, connect};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tower::util::BoxCloneSyncService;
+use tower::{BoxError, ServiceBuilder};
+
+/// DynamoDB answers in milliseconds: who waits longer waits for a lost packet.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A connection that was idle for longer is not used again: DynamoDB or a gateway on the way may have dropped it, and
 /// what is sent into it has an unknown outcome. A thawed function opens a new one.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// Opens connections: TCP and, for `https`, TLS, within [`CONNECT_TIMEOUT`].
+type Connect = BoxCloneSyncService<Uri, MaybeHttpsStream<TokioIo<TcpStream>>, BoxError>;
+
 /// An HTTP client with one pool of connections.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Http(Arc<Pools>);
+
 #[derive(Debug, Default)]
-pub(crate) struct Http(OnceLock<SharedHttpConnector>);
+struct Pools {
+    plain: OnceLock<Client<Connect, SdkBody>>,
+    tls: OnceLock<Client<Connect, SdkBody>>,
+}
 
 impl HttpClient for Http {
-    fn http_connector(
-        &self,
-        settings: &HttpConnectorSettings,
-        components: &RuntimeComponents,
-    ) -> SharedHttpConnector {
-        let make = || {
-            let (settings, components) = (settings.clone(), components.clone());
-            SharedHttpConnector::new(ByScheme {
-                settings,
-                components,
-                plain: OnceLock::new(),
-                tls: OnceLock::new(),
-            })
-        };
-        self.0.get_or_init(make).clone()
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
     }
 }
 
-/// Sends each request as its address asks for.
-#[derive(Debug)]
-struct ByScheme {
-    settings: HttpConnectorSettings,
-    components: RuntimeComponents,
-    plain: OnceLock<Connector>,
-    tls: OnceLock<Connector>,
-}
-
-impl HttpConnector for ByScheme {
+impl HttpConnector for Http {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let builder = || {
-            let mut builder = Connector::builder()
-                .connector_settings(self.settings.clone())
-                .pool_idle_timeout(IDLE_TIMEOUT);
-            builder.set_sleep_impl(self.components.sleep_impl());
-            builder
+        let request = match request.try_into_http1x() {
+            Ok(request) => request,
+            Err(fault) => return HttpConnectorFuture::ready(Err(ConnectorError::user(fault.into()))),
         };
-        let connector = if request.uri().starts_with("http://") {
-            self.plain.get_or_init(|| builder().build_http())
+        let client = if request.uri().scheme_str() == Some("http") {
+            self.0.plain.get_or_init(|| client(RootCertStore::empty()))
         } else {
-            let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
-            self.tls.get_or_init(|| builder().tls_provider(provider).build())
+            self.0.tls.get_or_init(|| client(roots_of_machine()))
         };
-        connector.call(request)
+        let answer = client.request(request);
+        HttpConnectorFuture::new(async move {
+            let answer = answer.await.map_err(|fault| ConnectorError::io(fault.into()))?;
+            HttpResponse::try_from(answer.map(SdkBody::from_body_1_x))
+                .map_err(|fault| ConnectorError::other(fault.into(), None))
+        })
     }
+}
+
+fn client(roots: RootCertStore) -> Client<Connect, SdkBody> {
+    let mut tcp = connect::HttpConnector::new();
+    tcp.enforce_http(false); // `https` is what TLS is put on
+    tcp.set_nodelay(true);
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider has suites for both versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connect = ServiceBuilder::new().timeout(CONNECT_TIMEOUT).service(HttpsConnector::from((tcp, config)));
+    Client::builder(TokioExecutor::new())
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_timer(TokioTimer::new())
+        .build(BoxCloneSyncService::new(connect))
+}
+
+/// None at all is no fault here: it is where a certificate has to be verified, which then fails and says so.
+fn roots_of_machine() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots
 }

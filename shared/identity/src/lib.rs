@@ -92,7 +92,9 @@ pub use secret::{KeyRing, KeyRingError};
 pub use session::{Sessions, SignIn, Tokens};
 pub use settings::{FirstAdmin, IdentitySettings};
 pub use switchyard_settings::Secret;
-pub use token::{Jwk, Jwks, KeyError, LocalSecrets, LocalSecretsError, SigningKeys};
+pub use token::{Jwk, Jwks, KeyError, SigningKeys};
+#[cfg(feature = "local-secrets")]
+pub use token::{LocalSecrets, LocalSecretsError};
 pub use user::{
     ImportFault, Imported, InvalidRoleList, NewImportedUser, NewUser, PostalAddress, Profile, ProfileFields,
     RoleList, UnknownStatus, User, UserFields, UserFilter, UserStats, UserStatus, Users,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use aws_lc_rs::hmac;
+use ring::hmac;
 
 /// Why a text is not a ring of keys.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -16,7 +16,7 @@ pub(crate) fn connector(root_certificates: Option<&Path>) -> Result<MakeRustlsCo
         Some(file) => roots_of_file(file)?,
         None => roots_of_machine(),
     };
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|fault| Error::Internal(format!("TLS cannot be set up: {fault}")))?

@@ -1,9 +1,9 @@
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::error::Unspecified;
-use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::digest::{SHA256, digest};
+use ring::error::Unspecified;
+use ring::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
 use switchyard_ambient::Ambient;
 
 const SEALING: &[&[u8]] = &[b"switchyard idempotency answer v1"];

@@ -1,4 +1,4 @@
-use aws_lc_rs::digest::{SHA256, digest};
+use ring::digest::{SHA256, digest};
 use serde::Serialize;
 use switchyard_database::{Cause, Entity as _, Error as DatabaseError, Query, Stored};
 use utoipa::ToSchema;

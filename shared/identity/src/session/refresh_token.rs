@@ -1,7 +1,7 @@
-use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::digest::{SHA256, digest};
+use subtle::ConstantTimeEq as _;
 use switchyard_ambient::{Ambient, Uuid};
 
 use crate::secret::hex;
@@ -67,7 +67,7 @@ impl RefreshToken {
 
 /// Whether two hashes are the same, in a time that does not tell where they differ.
 pub(super) fn is_same_hash(one: &str, other: &str) -> bool {
-    verify_slices_are_equal(one.as_bytes(), other.as_bytes()).is_ok()
+    one.as_bytes().ct_eq(other.as_bytes()).into()
 }
 
 #[cfg(test)]

@@ -1,15 +1,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::KeySize;
-use aws_lc_rs::signature::{
-    KeyPair as _, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair,
-};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::digest::{SHA256, digest};
+use ring::rand::SystemRandom;
+use ring::signature::{
+    KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair, UnparsedPublicKey,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -22,14 +20,15 @@ pub enum KeyError {
     #[error("must hold keys in PEM")]
     NotPem,
     /// The first key is missing or cannot sign.
-    #[error("must hold an RSA private key of at least 2048 bits first (PKCS#8 or PKCS#1)")]
+    #[error("must hold an RSA private key of 2048 to 4096 bits first (PKCS#8 or PKCS#1)")]
     NoPrivateKey,
     /// A further key is of no use.
     #[error(
-        "must hold nothing but RSA keys of at least 2048 bits after the first: private ones, or public ones"
+        "must hold nothing but RSA keys after the first: private ones of 2048 to 4096 bits, or public ones of up to 8192"
     )]
     NotRsa,
     /// A key could not be made.
+    #[cfg(feature = "local-secrets")]
     #[error("a key could not be made")]
     NotMade,
 }
@@ -49,7 +48,7 @@ struct Keys {
 
 struct Verifier {
     id: String,
-    key: ParsedPublicKey,
+    key: UnparsedPublicKey<Vec<u8>>,
     jwk: Jwk,
 }
 
@@ -59,7 +58,7 @@ impl SigningKeys {
         let blocks = pem::parse(text).ok_or(KeyError::NotPem)?;
         let mut blocks = blocks.iter();
         let first = blocks.next().ok_or(KeyError::NotPem)?;
-        let signer = private_key(first).filter(is_long_enough).ok_or(KeyError::NoPrivateKey)?;
+        let signer = private_key(first).ok_or(KeyError::NoPrivateKey)?;
         let mut verifiers = vec![Verifier::new(signer.public_key().as_ref()).ok_or(KeyError::NoPrivateKey)?];
         for block in blocks {
             let verifier = match private_key(block) {
@@ -72,8 +71,13 @@ impl SigningKeys {
     }
 
     /// Makes a new key of 2048 bits, as PEM (PKCS#8).
+    #[cfg(feature = "local-secrets")]
     pub fn generate_pem() -> Result<String, KeyError> {
-        let pair = RsaKeyPair::generate(KeySize::Rsa2048).map_err(|_| KeyError::NotMade)?;
+        // ring signs and verifies, but makes no RSA keys.
+        use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
+        use aws_lc_rs::rsa::{KeyPair, KeySize};
+
+        let pair = KeyPair::generate(KeySize::Rsa2048).map_err(|_| KeyError::NotMade)?;
         let der: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| KeyError::NotMade)?;
         Ok(pem::write("PRIVATE KEY", der.as_ref()))
     }
@@ -90,7 +94,7 @@ impl SigningKeys {
 
     /// The RS256 signature of `message` (RFC 8017 §8.2 with SHA-256); `None` when the library fails.
     pub(crate) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
-        let mut signature = vec![0; self.0.signer.public_modulus_len()];
+        let mut signature = vec![0; self.0.signer.public().modulus_len()];
         self.0.signer.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).ok()?;
         Some(signature)
     }
@@ -98,7 +102,7 @@ impl SigningKeys {
     /// Whether `signature` is one of `message` by the key `id`.
     pub(super) fn verify(&self, id: &str, message: &[u8], signature: &[u8]) -> bool {
         let verifier = self.0.verifiers.iter().find(|verifier| verifier.id == id);
-        verifier.is_some_and(|verifier| verifier.key.verify_sig(message, signature).is_ok())
+        verifier.is_some_and(|verifier| verifier.key.verify(message, signature).is_ok())
     }
 }
 
@@ -114,13 +118,13 @@ impl Verifier {
     /// id everywhere, without anybody having to give it one.
     fn new(der: impl AsRef<[u8]>) -> Option<Self> {
         let (modulus, exponent) = components(der.as_ref())?;
-        if modulus.len() * 8 < 2048 {
+        if !is_usable(modulus, exponent) {
             return None;
         }
         let (n, e) = (URL_SAFE_NO_PAD.encode(modulus), URL_SAFE_NO_PAD.encode(exponent));
         let members = format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#);
         let id = URL_SAFE_NO_PAD.encode(digest(&SHA256, members.as_bytes()));
-        let key = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der.as_ref()).ok()?;
+        let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der.as_ref().to_vec());
         let jwk = Jwk { kty: "RSA", public_key_use: "sig", alg: "RS256", kid: id.clone(), n, e };
         Some(Self { id, key, jwk })
     }
@@ -134,8 +138,15 @@ fn private_key(block: &pem::Block) -> Option<RsaKeyPair> {
     }
 }
 
-fn is_long_enough(pair: &RsaKeyPair) -> bool {
-    pair.public_modulus_len() >= 2048 / 8
+/// Whether a signature could be verified with these: ring looks at a public key only when it does so.
+fn is_usable(modulus: &[u8], exponent: &[u8]) -> bool {
+    let is_odd = |number: &[u8]| number.last().is_some_and(|last| last % 2 == 1);
+    let value = exponent.iter().fold(0, |value: u64, &byte| value << 8 | u64::from(byte));
+    (2048 / 8..=8192 / 8).contains(&modulus.len())
+        && is_odd(modulus)
+        && exponent.len() <= 5
+        && (3..1 << 33).contains(&value)
+        && is_odd(exponent)
 }
 
 /// The `RSAPublicKey` of a public key, which `PUBLIC KEY` wraps in a `SubjectPublicKeyInfo` (RFC 5280 §4.1).

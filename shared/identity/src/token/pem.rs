@@ -28,6 +28,7 @@ pub(super) fn parse(text: &str) -> Option<Vec<Block>> {
 }
 
 /// The PEM text of one block.
+#[cfg(any(test, feature = "local-secrets"))]
 pub(super) fn write(label: &str, der: &[u8]) -> String {
     let digits = STANDARD.encode(der);
     let mut text = format!("-----BEGIN {label}-----\n");
