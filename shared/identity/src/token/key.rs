@@ -239,6 +239,17 @@ mod tests {
         assert_eq!(ids, [both.signer_id(), old.signer_id()]);
     }
 
+    /// The `RSAPublicKey` of these numbers.
+    fn public_key_of(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
+        let integer = |number: &[u8]| element_of(INTEGER, &[&[0], number].concat());
+        element_of(SEQUENCE, &[integer(modulus), integer(exponent)].concat())
+    }
+
+    fn element_of(tag: u8, content: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+        [&[tag, 0x82, length[0], length[1]][..], content].concat()
+    }
+
     #[test]
     fn the_id_of_a_key_is_its_thumbprint() {
         // RFC 7638 §3.1
@@ -247,11 +258,7 @@ mod tests {
                  b9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0\
                  Ls1jF44-csFCur-kEgU8awapJzKnqDKgw";
         let modulus = URL_SAFE_NO_PAD.decode(n).unwrap();
-        let mut integers = [&[INTEGER, 0x82, 0x01, 0x01, 0][..], &modulus].concat();
-        integers.extend([INTEGER, 3, 1, 0, 1]);
-        let length = u16::try_from(integers.len()).unwrap().to_be_bytes();
-        let der = [&[SEQUENCE, 0x82, length[0], length[1]][..], &integers].concat();
-        let verifier = Verifier::new(&der).unwrap();
+        let verifier = Verifier::new(public_key_of(&modulus, &[1, 0, 1])).unwrap();
         assert_eq!(verifier.id, "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
         assert_eq!((verifier.jwk.n.as_str(), verifier.jwk.e.as_str()), (n, "AQAB"));
     }
@@ -263,5 +270,24 @@ mod tests {
         assert_eq!(SigningKeys::from_pem(&nonsense).err(), Some(KeyError::NoPrivateKey));
         let good = SigningKeys::generate_pem().unwrap();
         assert_eq!(SigningKeys::from_pem(&(good + &nonsense)).err(), Some(KeyError::NotRsa));
+    }
+
+    #[test]
+    fn a_public_key_that_could_verify_nothing_is_refused() {
+        let first = SigningKeys::generate_pem().unwrap();
+        let read = |modulus: &[u8], exponent: &[u8]| {
+            let further = pem::write("RSA PUBLIC KEY", &public_key_of(modulus, exponent));
+            SigningKeys::from_pem(&(first.clone() + &further)).err()
+        };
+        let odd = |bytes: usize| vec![0xff; bytes];
+        assert_eq!(read(&odd(256), &[1, 0, 1]), None);
+        assert_eq!(read(&odd(1024), &[3]), None);
+        let too_short_too_long_and_even = [odd(255), odd(1025), [odd(255), vec![0xfe]].concat()];
+        for modulus in too_short_too_long_and_even {
+            assert_eq!(read(&modulus, &[1, 0, 1]), Some(KeyError::NotRsa), "{} bytes", modulus.len());
+        }
+        for exponent in [&[1][..], &[4], &[2, 0, 0, 0, 1], &[1, 0, 0, 0, 0, 1]] {
+            assert_eq!(read(&odd(256), exponent), Some(KeyError::NotRsa), "{exponent:?}");
+        }
     }
 }
