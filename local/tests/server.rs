@@ -140,6 +140,18 @@ fn a_wrong_database_url_ends_the_start_with_one_sentence() {
     }
 }
 
+#[tokio::test]
+async fn a_schema_that_is_not_there_ends_the_start() {
+    let store = Store::fresh(Backend::Postgres).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = switchyard(folder.path());
+    command.env("DATABASE_URL", format!("{}_elsewhere", store.database_url));
+    let (code, output, errors) = process::run(command).unwrap();
+    assert_eq!(code, Some(1), "{output}");
+    let sentence = "there is no schema of the search_path: create it, or name another one";
+    assert!(errors.contains(sentence), "{errors}");
+}
+
 #[test]
 fn a_server_that_cannot_listen_still_shows_the_password_that_it_has_made() {
     let folder = tempfile::tempdir().unwrap();

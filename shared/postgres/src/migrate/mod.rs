@@ -115,8 +115,13 @@ async fn take_turn(database: &Postgres, guard: &Session) -> Outcome<()> {
         "select pg_try_advisory_xact_lock(hashtextextended('switchyard migrate ' || current_schema(), 0))";
     loop {
         guard.client().batch_execute(BEGIN).await?;
-        if single_value(&guard.client().simple_query(ASK).await?) == Some("t") {
-            return Ok(());
+        match single_value(&guard.client().simple_query(ASK).await?) {
+            Some("t") => return Ok(()),
+            Some(_) => {}
+            None => {
+                let message = "there is no schema of the search_path: create it, or name another one";
+                return Err(Error::Invalid(message.to_owned()).into());
+            }
         }
         guard.client().batch_execute("rollback").await?;
         tokio::time::sleep(database.ambient.jitter(TURN)).await;
