@@ -15,7 +15,6 @@ use crate::http::Http;
 use crate::{DynamoDb, settings};
 
 /// DynamoDB answers in milliseconds: who waits longer waits for a lost packet.
-/// DynamoDB answers in milliseconds: who waits longer waits for a lost packet.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl DynamoDb {
