@@ -15,7 +15,8 @@ use http::Uri;
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::{Client, connect};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::RootCertStore;
+use switchyard_tls::{client_config, roots_of_machine};
 use tokio::net::TcpStream;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceBuilder};
@@ -70,22 +71,10 @@ fn client(roots: RootCertStore) -> Client<Connect, SdkBody> {
     let mut tcp = connect::HttpConnector::new();
     tcp.enforce_http(false); // `https` is what TLS is put on
     tcp.set_nodelay(true);
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("the provider has suites for both versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let connect = ServiceBuilder::new().timeout(CONNECT_TIMEOUT).service(HttpsConnector::from((tcp, config)));
+    let connect = HttpsConnector::from((tcp, client_config(roots)));
+    let connect = ServiceBuilder::new().timeout(CONNECT_TIMEOUT).service(connect);
     Client::builder(TokioExecutor::new())
         .pool_idle_timeout(IDLE_TIMEOUT)
         .pool_timer(TokioTimer::new())
         .build(BoxCloneSyncService::new(connect))
-}
-
-/// None at all is no fault here: it is where a certificate has to be verified, which then fails and says so.
-fn roots_of_machine() -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    roots
 }

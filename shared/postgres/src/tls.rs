@@ -1,11 +1,11 @@
 //! TLS with verified certificates.
 
 use std::path::Path;
-use std::sync::Arc;
 
+use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
+
 use switchyard_database::{Error, Result};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -14,14 +14,9 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 pub(crate) fn connector(root_certificates: Option<&Path>) -> Result<MakeRustlsConnect> {
     let roots = match root_certificates {
         Some(file) => roots_of_file(file)?,
-        None => roots_of_machine(),
+        None => switchyard_tls::roots_of_machine(),
     };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|fault| Error::Internal(format!("TLS cannot be set up: {fault}")))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let mut config = switchyard_tls::client_config(roots);
     // Asked for by sslnegotiation=direct; servers that negotiate ignore it.
     config.alpn_protocols = vec![b"postgresql".to_vec()];
     Ok(MakeRustlsConnect::new(config))
@@ -37,11 +32,4 @@ fn roots_of_file(file: &Path) -> Result<RootCertStore> {
         roots.add(certificate).map_err(|fault| cannot(&fault))?;
     }
     if roots.is_empty() { Err(cannot(&"there are none")) } else { Ok(roots) }
-}
-
-/// None at all is no fault here: it is where a certificate has to be verified, which then fails and says so.
-fn roots_of_machine() -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    roots
 }
