@@ -1,11 +1,11 @@
 //! Who did what, and whether anybody has tampered with the record of it.
 
 use axum::extract::State;
-use switchyard_api::{Json, NoFilter, Page, PageParams, Paged, Path};
+use switchyard_api::{Json, NoFilter, Page, PageParams, Paged, Path, Query};
 use switchyard_identity::{AuditEntry, AuditVerification, Identity, UserId};
 use switchyard_identity_http::{Answer, SignedIn};
 
-use crate::filter::AuditQuery;
+use crate::filter::{AuditPart, AuditQuery};
 use crate::page::{answer_page, page_and_filter};
 
 /// Lists what was done that concerns a user.
@@ -41,15 +41,18 @@ pub(crate) async fn list_audit_logs(
     Ok(answer_page(entries, &page))
 }
 
-/// Verifies the audit log.
+/// Verifies the audit log, part by part.
 ///
 /// Every entry carries a code over its content and over the entry before it. All codes are computed again; where one does
-/// not fit, an entry was changed, removed, added or moved, and the answer names the first such place.
+/// not fit, an entry was changed, removed, added or moved, and the answer names the first such place. Ask with each
+/// `next_cursor` until there is none: then all of the log was verified.
 #[utoipa::path(get, path = "/audit-logs/verify", tag = "audit", security(("bearer" = ["audit:read"])),
+    params(AuditPart),
     responses((status = 200, description = "What came of it.", body = AuditVerification)))]
 pub(crate) async fn verify_audit_logs(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
+    Query(part): Query<AuditPart>,
 ) -> Answer<Json<AuditVerification>> {
-    Ok(Json(identity.audit().verify(&context).await?))
+    Ok(Json(identity.audit().verify(&context, &part.into()).await?))
 }

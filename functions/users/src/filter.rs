@@ -3,7 +3,7 @@
 use deserr::Deserr;
 use switchyard_ambient::{ParseTimestampError, Timestamp};
 use switchyard_api::Faults;
-use switchyard_identity::{AuditFilter, RoleName, UserFilter, UserStatus};
+use switchyard_identity::{AuditFilter, PageRequest, RoleName, UserFilter, UserStatus};
 use utoipa::{IntoParams, ToSchema};
 
 /// Which users to list, and in which order.
@@ -101,6 +101,38 @@ pub(crate) struct AuditQuery {
 impl From<AuditQuery> for AuditFilter {
     fn from(AuditQuery { actor, subject, action, from, to }: AuditQuery) -> Self {
         Self { actor, subject, action, from, to }
+    }
+}
+
+/// Which part of the audit log to verify.
+#[derive(Debug, Deserr, IntoParams)]
+#[deserr(error = Faults, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct AuditPart {
+    /// How many entries are looked at. Each is looked at twice: along its chain, and later among all.
+    #[deserr(default = MAX_PART, try_from(i64) = part_limit -> &'static str)]
+    #[param(minimum = 1, maximum = 10000, default = 10000, required = false)]
+    limit: u32,
+    /// Where the part begins: `next_cursor` of the part before. Left out for the first part.
+    #[deserr(default)]
+    #[param(nullable = false)]
+    cursor: Option<String>,
+}
+
+/// Entries of the audit log looked at in one request: a second or two, even where reading a hundred of them is a call to
+/// another machine.
+const MAX_PART: u32 = 10_000;
+
+fn part_limit(number: i64) -> Result<u32, &'static str> {
+    match u32::try_from(number) {
+        Ok(limit @ 1..=MAX_PART) => Ok(limit),
+        _ => Err("must be from 1 to 10000"),
+    }
+}
+
+impl From<AuditPart> for PageRequest {
+    fn from(AuditPart { limit, cursor }: AuditPart) -> Self {
+        Self { limit, cursor }
     }
 }
 

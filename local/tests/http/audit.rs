@@ -45,7 +45,21 @@ async fn what_was_done_is_on_record_and_the_record_holds(app: App) {
 
     let verified = app.get("/audit-logs/verify").by(&admin).await.expect(200);
     assert_eq!((&verified["valid"], &verified["first_break"]), (&json!(true), &json!(null)));
-    assert_eq!(verified["entries"], 5);
+    assert_eq!((&verified["entries"], &verified["next_cursor"]), (&json!(5), &json!(null)));
+
+    let (mut entries, mut query) = (0, "limit=2".to_owned());
+    loop {
+        let part = app.get(&format!("/audit-logs/verify?{query}")).by(&admin).await.expect(200);
+        entries += part["entries"].as_u64().unwrap();
+        let Some(next) = part["next_cursor"].as_str() else { break };
+        query = format!("limit=2&cursor={next}");
+    }
+    assert_eq!(entries, 5);
+    for (query, field) in [("limit=0", "limit"), ("limit=10001", "limit"), ("page=2", "page")] {
+        let refused = app.get(&format!("/audit-logs/verify?{query}")).by(&admin).await;
+        assert_eq!(refused.status, 400);
+        assert!(refused.details()[field].is_string(), "{refused:?}");
+    }
 }
 
 async fn a_denied_attempt_is_on_record(app: App) {

@@ -135,6 +135,7 @@ async fn a_cursor_that_was_altered_or_belongs_elsewhere_is_refused(app: App) {
         format!("/roles?cursor={cursor}"),
         format!("/permissions?cursor={cursor}"),
         format!("/audit-logs?cursor={cursor}"),
+        format!("/audit-logs/verify?cursor={cursor}"),
     ];
     for path in uses {
         let answer = app.get(&path).by(&admin).await;

@@ -33,4 +33,13 @@ pub(super) async fn replay(api: &Everywhere) {
     }
     api.ask(200, api.get("/audit-logs?limit=100").by(&admin).header(header::ACCEPT_ENCODING, "gzip")).await;
     api.ask(200, api.get("/audit-logs/verify").by(&admin)).await;
+    let mut path = "/audit-logs/verify?limit=150".to_owned();
+    loop {
+        let part = api.ask(200, api.get(&path).by(&admin)).await.json();
+        let Some(next) = part["next_cursor"].as_str() else { break };
+        path = format!("/audit-logs/verify?limit=150&cursor={next}");
+    }
+    for query in ["limit=0", "limit=x", "cursor=none", "cursor=", "from=x"] {
+        api.ask(400, api.get(&format!("/audit-logs/verify?{query}")).by(&admin)).await;
+    }
 }

@@ -64,11 +64,20 @@ impl AuditLog<'_> {
         self.page(&filter, page).await
     }
 
-    /// Recomputes the whole log and names the first break. Needs `audit:read`. Reads every entry twice: a matter of
-    /// seconds for a hundred thousand of them.
-    pub async fn verify(&self, context: &Context) -> Result<AuditVerification, AuditError> {
+    /// Recomputes a part of the log, from the start or from the `next_cursor` of the part before, and names the first
+    /// break. Needs `audit:read`. `limit` counts the entries looked at, any number of them; each is looked at twice, once
+    /// along its chain and later once among all.
+    ///
+    /// # Errors
+    ///
+    /// [`BadCursor`](switchyard_database::Error::BadCursor) for what is no `next_cursor`.
+    pub async fn verify(
+        &self,
+        context: &Context,
+        part: &PageRequest,
+    ) -> Result<AuditVerification, AuditError> {
         self.0.require(context, Permission::AuditRead, "audit-logs/verify").await?;
-        Ok(verify::verify(&self.0.db, &self.0.audit_keys, context.now).await?)
+        Ok(verify::verify(&self.0.db, &self.0.audit_keys, context.now, part).await?)
     }
 
     async fn page(&self, filter: &AuditFilter, page: &PageRequest) -> Result<Listed<AuditEntry>, AuditError> {

@@ -1,25 +1,29 @@
-use std::ops::RangeInclusive;
-
-use serde::Serialize;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
 use switchyard_ambient::Timestamp;
-use switchyard_database::{Db, Entity as _, Error, Scan, Stored};
+use switchyard_database::{Db, Entity as _, Error, Scan};
 use utoipa::ToSchema;
 
 use super::record::RETENTION;
 use super::{AuditRecord, CHAINS, Chain};
+use crate::PageRequest;
 use crate::secret::KeyRing;
 
-/// What came of recomputing the chains of the audit log.
+/// What came of recomputing a part of the audit log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[schema(examples(json!({"valid": true, "entries": 1042, "first_break": null})))]
+#[schema(examples(json!({"valid": true, "entries": 1042, "first_break": null, "next_cursor": null})))]
 pub struct AuditVerification {
-    /// Whether every entry is as it was written and none is missing.
+    /// Whether every entry of this part is as it was written and none is missing. The log is whole where every part is.
     pub valid: bool,
-    /// How many entries were found and recomputed, up to the break if there is one.
+    /// How many entries of this part were found and recomputed, up to the break if there is one.
     pub entries: u64,
     /// The first break: in the chain of the lowest number, the lowest entry.
     #[schema(required)]
     pub first_break: Option<AuditBreak>,
+    /// What to send as `cursor` to go on; `null` behind the last part, and behind a break.
+    #[schema(required)]
+    pub next_cursor: Option<String>,
 }
 
 /// Where a chain is broken.
@@ -53,94 +57,161 @@ pub enum BreakReason {
 }
 
 /// Entries read at once.
-const STEP: i64 = 500;
+const STEP: u32 = 500;
 
-/// Walks one chain.
+/// Where a verification goes on. It keeps nothing but this from one step to the next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+enum Place {
+    /// At an entry of a chain, which may stand behind a gap that began at another.
+    Entry { chain: u8, sequence: i64, gap: Option<i64> },
+    /// After a page of all entries, of which each has to belong to a chain.
+    Stray { after: Option<String> },
+}
+
+impl Place {
+    const START: Self = Self::start_of(0);
+
+    const fn start_of(chain: u8) -> Self {
+        Self::Entry { chain, sequence: 1, gap: None }
+    }
+
+    fn behind(chain: u8) -> Self {
+        if chain + 1 < CHAINS { Self::start_of(chain + 1) } else { Self::Stray { after: None } }
+    }
+
+    fn to_cursor(&self) -> Result<String, Error> {
+        let text = serde_json::to_vec(self).map_err(|fault| Error::Internal(fault.to_string()))?;
+        Ok(URL_SAFE_NO_PAD.encode(text))
+    }
+
+    fn of_cursor(cursor: &str) -> Result<Self, Error> {
+        let text = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| Error::BadCursor)?;
+        match serde_json::from_slice(&text).map_err(|_| Error::BadCursor)? {
+            Self::Entry { chain, sequence, .. } if chain >= CHAINS || sequence < 1 => Err(Error::BadCursor),
+            place => Ok(place),
+        }
+    }
+}
+
+/// What a step has come to.
+enum Step {
+    /// So many places were looked at, and nothing is wrong with them.
+    To(Place, u32),
+    Broken(AuditBreak),
+    End,
+}
+
+/// Recomputes the chains one by one, then looks for entries that belong to none: a part of all that, from where the part
+/// before has ended.
+pub(super) async fn verify(
+    db: &Db,
+    keys: &KeyRing,
+    now: Timestamp,
+    part: &PageRequest,
+) -> Result<AuditVerification, Error> {
+    let mut place = part.cursor.as_deref().map_or(Ok(Place::START), Place::of_cursor)?;
+    let mut walk = Walk { db, keys, now, entries: 0 };
+    let mut left = part.limit.max(1);
+    let (first_break, next_cursor) = loop {
+        match walk.step(place, left.min(STEP)).await? {
+            Step::To(next, looked_at) if left > looked_at => {
+                left -= looked_at;
+                place = next;
+            }
+            Step::To(next, _) => break (None, Some(next.to_cursor()?)),
+            Step::Broken(found) => break (Some(found), None),
+            Step::End => break (None, None),
+        }
+    };
+    Ok(AuditVerification { valid: first_break.is_none(), entries: walk.entries, first_break, next_cursor })
+}
+
 struct Walk<'a> {
     db: &'a Db,
     keys: &'a KeyRing,
-    chain: u8,
     now: Timestamp,
     entries: u64,
 }
 
-/// Recomputes every chain, then looks for entries that belong to none.
-pub(super) async fn verify(db: &Db, keys: &KeyRing, now: Timestamp) -> Result<AuditVerification, Error> {
-    let mut entries = 0;
-    for chain in 0..CHAINS {
-        let mut walk = Walk { db, keys, chain, now, entries: 0 };
-        let found = walk.run().await?;
-        entries += walk.entries;
-        if found.is_some() {
-            return Ok(AuditVerification { valid: false, entries, first_break: found });
+impl Walk<'_> {
+    /// Looks at up to `count` places.
+    async fn step(&mut self, place: Place, count: u32) -> Result<Step, Error> {
+        match place {
+            Place::Entry { chain, sequence, gap } => self.recompute(chain, sequence, gap, count).await,
+            Place::Stray { after } => self.find_stray(after, count).await,
         }
     }
-    let stray = find_stray(db).await?;
-    Ok(AuditVerification { valid: stray.is_none(), entries, first_break: stray })
-}
 
-impl Walk<'_> {
-    async fn run(&mut self) -> Result<Option<AuditBreak>, Error> {
-        let Some(end) = self.db.collection::<Chain>().get(&Chain::id_of(self.chain)).await? else {
-            return Ok(None); // never written to, or else its entries are strays
+    /// Recomputes entries of a chain from `first` on.
+    async fn recompute(
+        &mut self,
+        chain: u8,
+        first: i64,
+        mut gap: Option<i64>,
+        count: u32,
+    ) -> Result<Step, Error> {
+        let broken =
+            |sequence, entry_id, reason| Ok(Step::Broken(AuditBreak { chain, sequence, entry_id, reason }));
+        let Some(end) = self.db.collection::<Chain>().get(&Chain::id_of(chain)).await? else {
+            return Ok(Step::To(Place::behind(chain), 0)); // never written to, or else its entries are strays
         };
         if !end.is_authentic(self.keys) {
-            return Ok(Some(self.broken(end.sequence, None, BreakReason::EndAltered)));
+            return broken(end.sequence, None, BreakReason::EndAltered);
         }
-        let mut previous: Option<AuditRecord> = None;
-        let mut gap = None;
-        let mut sequence = 1;
-        while sequence <= end.sequence {
-            let step = sequence..=(sequence + STEP - 1).min(end.sequence);
-            for (sequence, record) in step.clone().zip(self.read(step).await?) {
-                let Some(record) = record else {
-                    // The first entry behind the gap tells whether what is missing could have expired.
-                    gap = gap.or(Some(sequence));
-                    previous = None;
-                    continue;
+        if first > end.sequence {
+            return Ok(Step::To(Place::behind(chain), 0)); // set back meanwhile: what is behind it are strays
+        }
+        let last = end.sequence.min(first.saturating_add(i64::from(count) - 1));
+        // With the one before, which the first is joined to.
+        let positions = (first - 1..=last).map(|sequence| AuditRecord::position_of(chain, sequence));
+        let mut records = self.db.collection::<AuditRecord>().get_many(positions).await?.into_iter();
+        let mut previous = records.next().flatten();
+        for (sequence, record) in (first..).zip(records) {
+            let Some(record) = record else {
+                // The first entry behind the gap tells whether what is missing could have expired.
+                gap = gap.or(Some(sequence));
+                previous = None;
+                continue;
+            };
+            self.entries += 1;
+            if let Some(reason) = self.fault((chain, sequence), &record, previous.as_deref()) {
+                return match (reason, gap) {
+                    (BreakReason::Missing, Some(gap)) => broken(gap, None, reason),
+                    _ => broken(sequence, Some(record.entry_id.clone()), reason),
                 };
-                self.entries += 1;
-                if let Some(reason) = self.fault(sequence, &record, previous.as_ref()) {
-                    return Ok(Some(match (reason, gap) {
-                        (BreakReason::Missing, Some(gap)) => self.broken(gap, None, reason),
-                        _ => self.broken(sequence, Some(record.entry_id.clone()), reason),
-                    }));
-                }
-                gap = None;
-                previous = Some(record.into_value());
             }
-            sequence += STEP;
+            gap = None;
+            previous = Some(record);
         }
-        let found = match (&previous, end.last_at) {
-            (Some(last), _) if last.mac == end.last_mac => return Ok(None),
-            (Some(_), _) => self.broken(end.sequence, None, BreakReason::EndAltered),
-            (None, Some(at)) if !self.has_expired(at) => {
-                self.broken(gap.unwrap_or(end.sequence), None, BreakReason::Missing)
+        if last < end.sequence {
+            return Ok(Step::To(Place::Entry { chain, sequence: last + 1, gap }, count));
+        }
+        match (&previous, end.last_at) {
+            (Some(last), _) if last.mac != end.last_mac => {
+                broken(end.sequence, None, BreakReason::EndAltered)
             }
-            (None, _) => return Ok(None),
-        };
-        Ok(Some(found))
-    }
-
-    async fn read(&self, step: RangeInclusive<i64>) -> Result<Vec<Option<Stored<AuditRecord>>>, Error> {
-        let positions: Vec<_> = step.map(|sequence| AuditRecord::position_of(self.chain, sequence)).collect();
-        self.db.collection().get_many(positions).await
+            (None, Some(at)) if !self.has_expired(at) => {
+                broken(gap.unwrap_or(end.sequence), None, BreakReason::Missing)
+            }
+            _ => Ok(Step::To(Place::behind(chain), u32::try_from(last - first + 1).unwrap_or(count))),
+        }
     }
 
     fn fault(
         &self,
-        sequence: i64,
+        place: (u8, i64),
         record: &AuditRecord,
         previous: Option<&AuditRecord>,
     ) -> Option<BreakReason> {
-        let stands_here = record.chain == self.chain && record.sequence == sequence;
+        let stands_here = (record.chain, record.sequence) == place;
         if !stands_here || record.mac_with(self.keys).is_none_or(|mac| mac != record.mac) {
             return Some(BreakReason::Altered);
         }
         match (previous, record.previous_at) {
             (Some(previous), _) if previous.mac != record.previous_mac => Some(BreakReason::Detached),
             (None, Some(at)) if !self.has_expired(at) => Some(BreakReason::Missing),
-            (None, None) if sequence > 1 => Some(BreakReason::Detached),
+            (None, None) if record.sequence > 1 => Some(BreakReason::Detached),
             _ => None,
         }
     }
@@ -150,41 +221,29 @@ impl Walk<'_> {
         at + RETENTION <= self.now
     }
 
-    fn broken(&self, sequence: i64, entry_id: Option<String>, reason: BreakReason) -> AuditBreak {
-        AuditBreak { chain: self.chain, sequence, entry_id, reason }
-    }
-}
-
-/// An entry that no end of a chain reaches, because the end was set back or removed.
-async fn find_stray(db: &Db) -> Result<Option<AuditBreak>, Error> {
-    let mut ends = vec![0; usize::from(CHAINS)];
-    let mut cursor = None;
-    loop {
-        let page =
-            db.collection::<AuditRecord>().scan(&Scan::new(AuditRecord::COLLECTION).after(cursor)).await?;
+    /// Looks for an entry that no chain reaches: the end was set back or removed, or the entry stands elsewhere.
+    async fn find_stray(&mut self, after: Option<String>, count: u32) -> Result<Step, Error> {
+        let page = Scan::new(AuditRecord::COLLECTION).limit(count).after(after);
+        let page = self.db.collection::<AuditRecord>().scan(&page).await?;
+        // Read behind the entries: what is added meanwhile is not beyond its end.
+        let ends = self.db.collection::<Chain>().get_many((0..CHAINS).map(Chain::id_of)).await?;
+        let end_of = |chain: u8| ends.get(usize::from(chain))?.as_ref().map(|end| end.sequence);
         for record in &page.items {
-            // Entries may be added while this runs, so an end that seems passed is read again.
-            let known = ends.get(usize::from(record.chain)).copied().unwrap_or(0);
-            if record.sequence <= known {
+            let AuditRecord { chain, sequence, .. } = **record;
+            let position = AuditRecord::position_of(chain, sequence);
+            let reason = if sequence < 1 || record.document().key.id() != position {
+                BreakReason::Altered // it stands where no chain leads, so it was not recomputed
+            } else if sequence > end_of(chain).unwrap_or(0) {
+                BreakReason::BeyondEnd
+            } else {
                 continue;
-            }
-            let end = db.collection::<Chain>().get(&Chain::id_of(record.chain)).await?;
-            let end = end.map_or(0, |end| end.sequence);
-            if record.sequence > end {
-                return Ok(Some(AuditBreak {
-                    chain: record.chain,
-                    sequence: record.sequence,
-                    entry_id: Some(record.entry_id.clone()),
-                    reason: BreakReason::BeyondEnd,
-                }));
-            }
-            if let Some(known) = ends.get_mut(usize::from(record.chain)) {
-                *known = end;
-            }
+            };
+            let entry_id = Some(record.entry_id.clone());
+            return Ok(Step::Broken(AuditBreak { chain, sequence, entry_id, reason }));
         }
-        cursor = page.next;
-        if cursor.is_none() {
-            return Ok(None);
-        }
+        Ok(match page.next {
+            Some(next) => Step::To(Place::Stray { after: Some(next) }, count),
+            None => Step::End,
+        })
     }
 }

@@ -1,7 +1,9 @@
 //! What the audit log says, and that it notices who changes it.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::future::join_all;
-use switchyard_database::{Document, Key, Operation, Scan};
+use switchyard_database::{Document, Error, Key, Operation, Scan};
 use switchyard_identity::{
     Action, AuditBreak, AuditError, AuditEvent, AuditFilter, AuditVerification, BreakReason, Context,
     IdentitySettings, InstallError, KeyRing, Outcome, PageRequest, Precondition, Refused, UserFields,
@@ -15,8 +17,32 @@ on_every_backend! {
     an_entry_that_is_changed_or_removed_is_named,
 }
 
+/// What comes of verifying the whole log, which is the same part by part.
 async fn verify(world: &World) -> AuditVerification {
-    world.identity.audit().verify(&world.system()).await.unwrap()
+    let whole = verify_in_parts_of(u32::MAX, world).await;
+    assert_eq!(verify_in_parts_of(30, world).await, whole);
+    whole
+}
+
+async fn verify_in_parts_of(limit: u32, world: &World) -> AuditVerification {
+    let (mut entries, mut request) = (0, PageRequest::first(limit));
+    loop {
+        let part = world.identity.audit().verify(&world.system(), &request).await.unwrap();
+        assert!(part.entries <= limit.into());
+        entries += part.entries;
+        match part.next_cursor {
+            Some(next) => {
+                assert_eq!((part.valid, part.first_break), (true, None));
+                request = PageRequest::after(limit, next);
+            }
+            None => return AuditVerification { entries, ..part },
+        }
+    }
+}
+
+/// The log of so many entries, in which nothing is broken.
+fn whole(entries: u64) -> AuditVerification {
+    AuditVerification { valid: true, entries, first_break: None, next_cursor: None }
 }
 
 /// All entries as they are stored.
@@ -49,7 +75,7 @@ fn place(document: &Document) -> (u8, i64) {
 
 async fn chains_stay_whole_under_many_writers(world: World) {
     write(&world, 200).await;
-    assert_eq!(verify(&world).await, AuditVerification { valid: true, entries: 200, first_break: None });
+    assert_eq!(verify(&world).await, whole(200));
 }
 
 async fn an_entry_that_is_changed_or_removed_is_named(world: World) {
@@ -138,15 +164,93 @@ async fn the_last_entry_of_a_chain_is_missed_too() {
 }
 
 #[tokio::test]
+async fn a_gap_is_named_by_its_first_entry_wherever_a_part_ends() {
+    let world = World::new().await;
+    write(&world, 400).await;
+    let mut entries = stored(&world).await;
+    entries.sort_by_key(place);
+    let mut runs = entries.windows(5).filter(|five| place(&five[0]).0 == place(&five[4]).0);
+    let five = runs.next().unwrap().to_vec();
+    for removed in &five[1..4] {
+        world.tamper(Operation::Delete { previous: removed.clone() }).await;
+    }
+    let (chain, sequence) = place(&five[1]);
+    let missing = AuditBreak { chain, sequence, entry_id: None, reason: BreakReason::Missing };
+    for limit in [1, 2, 3, u32::MAX] {
+        assert_eq!(verify_in_parts_of(limit, &world).await.first_break, Some(missing.clone()), "{limit}");
+    }
+}
+
+#[tokio::test]
+async fn an_entry_that_is_stored_once_more_elsewhere_is_noticed() {
+    let world = World::new().await;
+    write(&world, 40).await;
+    let entry = stored(&world).await.swap_remove(0);
+    let (chain, sequence) = place(&entry);
+    let entry_id = Some(entry.body["entry_id"].as_str().unwrap().to_owned());
+    let key = Key::new(collection("audit_entries"), "elsewhere").unwrap();
+    world.tamper(Operation::Create { key, body: entry.body, expires_at: entry.expires_at }).await;
+    let found = AuditBreak { chain, sequence, entry_id, reason: BreakReason::Altered };
+    world.listings_catch_up().await;
+    assert_eq!(verify(&world).await.first_break, Some(found));
+}
+
+#[tokio::test]
+async fn entries_that_are_written_between_two_parts_break_nothing() {
+    let world = World::new().await;
+    write(&world, 80).await;
+    let (mut entries, mut request) = (0, PageRequest::first(20));
+    let audit = world.identity.audit();
+    for _ in 0..4 {
+        let part = audit.verify(&world.system(), &request).await.unwrap();
+        entries += part.entries;
+        request = PageRequest::after(20, part.next_cursor.unwrap());
+        write(&world, 40).await;
+    }
+    request.limit = u32::MAX;
+    let rest = audit.verify(&world.system(), &request).await.unwrap();
+    assert_eq!((rest.valid, rest.next_cursor), (true, None));
+    assert!((80..=240).contains(&(entries + rest.entries)), "{entries} and {}", rest.entries);
+    assert_eq!(verify(&world).await, whole(240));
+}
+
+#[tokio::test]
+async fn a_cursor_that_no_part_has_ended_with_is_refused() {
+    let world = World::new().await;
+    write(&world, 40).await;
+    let one = PageRequest::first(1);
+    let list = world.identity.audit().list(&world.system(), &AuditFilter::default(), &one).await.unwrap();
+    let of_list = list.next.unwrap();
+    let made_up = [
+        r#"{"Entry":{"chain":64,"sequence":1,"gap":null}}"#,
+        r#"{"Entry":{"chain":0,"sequence":0,"gap":null}}"#,
+        r#"{"Entry":{"chain":0,"sequence":1,"gap":null,"more":1}}"#,
+        r#"{"Stray":{"after":"none"}}"#,
+        "Stray",
+    ];
+    let made_up = made_up.map(|text| URL_SAFE_NO_PAD.encode(text));
+    for cursor in made_up.into_iter().chain([of_list, String::new(), "%".to_owned()]) {
+        let request = PageRequest::after(10, cursor.clone());
+        let outcome = world.identity.audit().verify(&world.system(), &request).await;
+        assert_eq!(outcome, Err(AuditError::Database(Error::BadCursor)), "{cursor}");
+    }
+    // Behind the end of a chain, as where the end was set back, it goes on with the next.
+    let far =
+        URL_SAFE_NO_PAD.encode(format!(r#"{{"Entry":{{"chain":0,"sequence":{},"gap":null}}}}"#, i64::MAX));
+    let rest = world.identity.audit().verify(&world.system(), &PageRequest::after(1000, far)).await.unwrap();
+    assert_eq!((rest.valid, rest.next_cursor), (true, None));
+}
+
+#[tokio::test]
 async fn entries_expire_after_six_years_without_breaking_a_chain() {
     let world = World::new().await;
     write(&world, 200).await;
     world.days_pass(3 * 365);
     write(&world, 200).await;
     world.days_pass(3 * 365 + 3);
-    assert_eq!(verify(&world).await, AuditVerification { valid: true, entries: 200, first_break: None });
+    assert_eq!(verify(&world).await, whole(200));
     world.days_pass(3 * 365);
-    assert_eq!(verify(&world).await, AuditVerification { valid: true, entries: 0, first_break: None });
+    assert_eq!(verify(&world).await, whole(0));
 }
 
 #[tokio::test]
@@ -220,7 +324,7 @@ async fn users_read_what_concerns_them_and_nothing_else() {
     assert_eq!(audit.list_of_user(&adas, eve, &page).await.err(), Some(not_found));
     let forbidden = || Some(AuditError::Refused(Refused::Forbidden));
     assert_eq!(audit.list(&adas, &AuditFilter::default(), &page).await.err(), forbidden());
-    assert_eq!(audit.verify(&adas).await.err(), forbidden());
+    assert_eq!(audit.verify(&adas, &page).await.err(), forbidden());
 }
 
 #[tokio::test]
