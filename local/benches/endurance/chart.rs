@@ -106,6 +106,7 @@ where
     let length = run.length.as_secs_f64();
     let mut chart = ChartBuilder::on(area)
         .margin(8)
+        .margin_right(28) // half of the last label
         .x_label_area_size(24)
         .y_label_area_size(64)
         .build_cartesian_2d(0.0..length, range)?;

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 use futures::future::{join_all, try_join_all};
 use serde_json::Value;
 use site::Site;
@@ -62,13 +62,13 @@ async fn endure(backend: Backend, length: Duration) -> anyhow::Result<()> {
     let mut run = Run::of(Arc::clone(&site), clients, &admin, rate * SHARE, length).await?;
     run.samples.sort_by(|one, other| one.at.total_cmp(&other.at));
     run.report();
-    let admin = site.admin_token().await?;
-    run.settle(&site, &admin).await?;
-
     let file = format!("benches/endurance-{}.svg", backend.name());
     let graph = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     chart::draw(&run, &graph)?;
     println!("the graph is {}", graph.display());
+
+    let admin = site.admin_token().await?;
+    run.settle(&site, &admin).await?;
     run.judge()
 }
 
@@ -210,19 +210,25 @@ impl Run {
             settled += unsure;
         }
         let api = reqwest::Client::new();
-        let get = async |path| {
+        let get = async |path: String| {
             let url = format!("http://{}/api/v1{path}", site.address());
             anyhow::Ok(
                 api.get(url).bearer_auth(admin).send().await?.error_for_status()?.json::<Value>().await?,
             )
         };
-        let counted = get("/users/stats").await?["total"].clone();
-        let log = get("/audit-logs/verify").await?;
-        println!(
-            "{users} users, {counted} counted; {settled} writes without an answer settled; audit log: {log}"
-        );
+        let counted = get("/users/stats".to_owned()).await?["total"].clone();
+        println!("{users} users, {counted} counted; {settled} writes without an answer settled");
         ensure!(counted == users, "there are other users than those who were made");
-        ensure!(log["valid"] == true, "the audit log is broken");
+        let start = Instant::now();
+        let (mut path, mut entries) = ("/audit-logs/verify".to_owned(), 0);
+        loop {
+            let part = get(path).await?;
+            ensure!(part["valid"] == true, "the audit log is broken: {part}");
+            entries += part["entries"].as_u64().context("a count")?;
+            let Some(next) = part["next_cursor"].as_str() else { break };
+            path = format!("/audit-logs/verify?cursor={next}");
+        }
+        println!("{entries} entries of the audit log verified in {:.1} s", start.elapsed().as_secs_f64());
         Ok(())
     }
 

@@ -322,6 +322,7 @@ impl Client {
     /// Everything that was answered is there, and of what was not, all or nothing: how many users there are of this
     /// client, and how many requests had to be settled.
     pub(crate) async fn settle(&mut self) -> anyhow::Result<(usize, usize)> {
+        self.connection = None; // the server closes those that wait while the clients before this one settle
         let settled = self.unsure_created.len() + usize::from(self.unsure_name.is_some());
         let lost = || anyhow::anyhow!("the server does not answer");
         self.read().await.map_err(|_| lost())?;
