@@ -31,6 +31,8 @@ pub trait Database: Debug + Send + Sync + 'static {
 
     /// Reads the document that holds a value of a unique attribute.
     ///
+    /// - **Behaviour**: asks the database as often for a value that nobody holds, so that the time of an answer does not
+    ///   tell which values are held.
     /// - **Consistency**: linearizable.
     async fn lookup(&self, unique: &UniqueKey) -> Result<Option<Document>>;
 

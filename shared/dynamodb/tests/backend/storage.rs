@@ -150,6 +150,17 @@ on_a_stage! {
         assert_eq!(counts, [2, 0]);
     }
 
+    async fn a_lookup_sends_as_many_requests_for_a_value_that_nobody_holds(stage) {
+        commit(&stage.direct, vec![create(PEOPLE, "p", json!({"email": "held"}))]).await.unwrap();
+        let mut sent = Vec::new();
+        for email in ["held", "free"] {
+            let before = stage.endpoint.requests("GetItem").len();
+            let found = stage.db.lookup(&UniqueKey::new(PEOPLE, "email", [email]).unwrap()).await.unwrap();
+            sent.push((found.is_some(), stage.endpoint.requests("GetItem").len() - before));
+        }
+        assert_eq!(sent, [(true, 2), (false, 2)]);
+    }
+
     /// As a migration leaves it behind that was given up.
     async fn a_guard_that_nobody_holds_keeps_no_value(stage) {
         commit(&stage.direct, vec![create(PEOPLE, "p", json!({"email": "other"}))]).await.unwrap();
