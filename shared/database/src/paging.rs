@@ -13,7 +13,8 @@ use crate::limits::{MAX_EXAMINED, MAX_KEYS, MAX_SORT_KEY_BYTES};
 use crate::query::check_limit;
 use crate::{Collection, Document, Error, Filter, Key, Page, Query, Result, Scalar, Scan, Search, terms};
 
-/// A word of a search that has fewer entries is rare: what it finds is read at once.
+/// A word of a search that has fewer entries is rare: what it finds is read at once. So many entries of the first word are
+/// looked at before another is tried: what has all of several words is seldom among fewer.
 const RARE: usize = 25;
 
 /// Reads the ordered entries that a backend keeps beside its documents.
@@ -198,7 +199,9 @@ impl Walk<'_> {
         let mut found: Vec<Entry> = Vec::new();
         let mut last_examined = Vec::new();
         let mut examined = 0;
-        let mut ask = limit + 1;
+        let has_several_words = self.terms.is_some_and(|wanted| wanted.len() > 1);
+        let first_ask = if has_several_words { RARE.max(limit + 1) } else { limit + 1 };
+        let mut ask = first_ask;
         while !self.is_exhausted() {
             // One more than may be examined tells whether the range goes on behind it.
             let ask_now = ask.min(MAX_EXAMINED + 1 - examined);
@@ -222,7 +225,7 @@ impl Walk<'_> {
             if exhausted {
                 return Ok(page_of(found, None));
             }
-            if ask == limit + 1
+            if ask == first_ask
                 && let Some(mut found) = self.found_by_a_rare_term(ranges, &start).await?
             {
                 let next = found.get(limit - 1).filter(|_| found.len() > limit);
