@@ -5,7 +5,6 @@ use std::path::Path;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-
 use switchyard_database::{Error, Result};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
