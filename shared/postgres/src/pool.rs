@@ -28,6 +28,20 @@ const ALIVE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to wait for a connection that others use.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How the server plans the statements of the pool's sessions.
+///
+/// Each is written for one plan: along an index, in its order, no further than its page. The planner does not know that,
+/// and guesses. It plans a range of a large table anew each time, which takes longer than reading it; what it plans while
+/// a table has a few rows reads all of them, and is kept when there are many; and it starts processes for a long search.
+pub(crate) const PLANNING: &[(&str, &str)] = &[
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_bitmapscan", "off"),
+    ("max_parallel_workers_per_gather", "0"),
+    // A table without an index, as that of the structures, looks expensive enough now to compile its statement.
+    ("jit", "off"),
+];
+
 /// The connections to one database.
 #[derive(Clone)]
 pub(crate) struct Pool {
@@ -80,12 +94,16 @@ impl Pool {
                 return Ok(Pooled { session: Some(session), shared: self.shared.clone(), _permit: permit });
             }
         }
-        let session = self.connect(self.shared.settings.statement_timeout).await?;
+        let session = self.start(self.shared.settings.statement_timeout, PLANNING).await?;
         Ok(Pooled { session: Some(session), shared: self.shared.clone(), _permit: permit })
     }
 
-    /// A connection outside the pool.
+    /// A connection outside the pool, for statements that may read whole tables.
     pub(crate) async fn connect(&self, statement_timeout: Duration) -> Outcome<Session> {
+        self.start(statement_timeout, &[]).await
+    }
+
+    async fn start(&self, statement_timeout: Duration, planning: &[(&str, &str)]) -> Outcome<Session> {
         let Shared { settings, ambient, .. } = &*self.shared;
         let server = settings.server();
         let hosts = settings.config.get_hosts().len().max(settings.config.get_hostaddrs().len()).max(1);
@@ -93,7 +111,7 @@ impl Pool {
         let opening = async {
             let mut session = self.open().await.map_err(|fault| fault::of_connecting(&server, &fault))?;
             if !settings.is_proxied {
-                introduce(&mut session, statement_timeout)
+                introduce(&mut session, statement_timeout, planning)
                     .await
                     .map_err(|fault| fault::of_connecting(&server, &fault))?;
             }
@@ -152,12 +170,19 @@ async fn is_alive(session: &Session) -> bool {
 }
 
 /// Learns which process serves the session and fixes the settings that statements rely on.
-async fn introduce(session: &mut Session, statement_timeout: Duration) -> Result<(), tokio_postgres::Error> {
+async fn introduce(
+    session: &mut Session,
+    statement_timeout: Duration,
+    planning: &[(&str, &str)],
+) -> Result<(), tokio_postgres::Error> {
+    let statement_timeout = statement_timeout.as_millis().to_string();
+    let fixed =
+        [("statement_timeout", &*statement_timeout), ("default_transaction_isolation", "read committed")];
+    let settings = fixed.iter().chain(planning);
+    let settings: String =
+        settings.map(|(name, value)| format!(", set_config('{name}', '{value}', false)")).collect();
     let hello = format!(
-        "select pid, extract(epoch from backend_start), set_config('statement_timeout', '{}', false), \
-         set_config('default_transaction_isolation', 'read committed', false) \
-         from pg_stat_get_activity(pg_backend_pid())",
-        statement_timeout.as_millis()
+        "select pid, extract(epoch from backend_start){settings} from pg_stat_get_activity(pg_backend_pid())"
     );
     for message in session.client().simple_query(&hello).await? {
         let SimpleQueryMessage::Row(row) = message else { continue };

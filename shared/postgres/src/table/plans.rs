@@ -1,7 +1,5 @@
 //! How the server carries the statements out: along an index, reading no more than a page, wherever the page begins.
 
-use std::fmt::Write as _;
-
 use serde_json::Value;
 use switchyard_ambient::Ambient;
 use switchyard_database::{Collection, Database as _, Field, Index, Schema, Unique};
@@ -9,6 +7,7 @@ use tokio_postgres::{Client, NoTls};
 
 use super::{Storage, Table};
 use crate::Postgres;
+use crate::pool::PLANNING;
 use crate::sql::Sql;
 
 const NOTES: &Collection = &Collection::new("notes")
@@ -26,12 +25,13 @@ const NOTES: &Collection = &Collection::new("notes")
     .search(&["title"])
     .expiring();
 
-/// Enough for the planner to take what is wrong for wrong.
-const ROWS: i64 = 20_000;
+/// Rows of a table whose program has just begun, where the planner would rather read all of it, and keep doing so when it
+/// has grown; and enough for it to take what is wrong for wrong.
+const ROWS: [i64; 2] = [3, 20_000];
 
 struct Plans {
-    client: Client,
-    schema: String,
+    /// A session as the pool makes it, and its schema, for each number of rows.
+    sessions: Vec<(Client, String)>,
     table: Table,
 }
 
@@ -41,63 +41,73 @@ impl Plans {
             "TEST_POSTGRES_URL is not set: run `local/servers start`, then `eval \"$(local/servers env)\"`, and test \
              again",
         );
-        let (client, connection) = tokio_postgres::connect(&url, NoTls).await.expect("PostgreSQL answers");
-        tokio::spawn(connection);
-        let schema = format!("test_{}", Ambient::system().uuid_v7().simple());
-        client.batch_execute(&format!("create schema {schema}; set search_path = {schema}")).await.unwrap();
-        let url = format!("{url}?options=-c%20search_path%3D{schema}");
-        let database = Postgres::connect(&url, Ambient::system()).await.unwrap();
-        database.migrate(&Schema::new([NOTES]).unwrap()).await.unwrap();
-        let plans = Self { client, schema, table: Table::new(NOTES) };
-        plans.fill().await;
-        plans
-    }
-
-    /// Rows as the layer writes them, made on the server: forty authors, one word that all titles have.
-    async fn fill(&self) {
-        let Storage { indexes, uniques, terms } = Storage::new(NOTES);
-        let terms = terms.expect("the collection has search fields");
-        let fill = format!(
-            "create temp table made as select n, 'n' || lpad(n::text, 8, '0') as id, \
-               int8send((n::bit(64) # (1::bigint << 63)::bit(64))::bigint) as time from generate_series(1, {ROWS}) n; \
-             insert into notes (id, version, doc, layout, {by_author}, {by_time}, {code}) \
-               select id, '\\x00', '{{}}', 0, \
-                 ('author' || n % 40)::bytea || '\\x00' || time || id::bytea || '\\x00', \
-                 time || id::bytea || '\\x00', ('code' || n)::bytea || '\\x00' from made; \
-             insert into {terms} select convert_to('common', 'UTF8') || '\\x00' || id::bytea || '\\x00', id from made; \
-             analyze notes; analyze {terms}",
-            by_author = indexes[0],
-            by_time = indexes[1],
-            code = uniques[0],
-        );
-        self.client.batch_execute(&fill).await.unwrap();
-    }
-
-    /// The plan of a statement with what became of it, generic and made for these values.
-    async fn explain(&self, sql: &Sql, arguments: &str) -> [Plan; 2] {
-        let mut types = String::new();
-        for kind in &sql.types {
-            let _ = write!(types, "{}{kind}", if types.is_empty() { "" } else { ", " });
+        let mut sessions = Vec::new();
+        for rows in ROWS {
+            let (client, connection) =
+                tokio_postgres::connect(&url, NoTls).await.expect("PostgreSQL answers");
+            tokio::spawn(connection);
+            let schema = format!("test_{}", Ambient::system().uuid_v7().simple());
+            client
+                .batch_execute(&format!("create schema {schema}; set search_path = {schema}"))
+                .await
+                .unwrap();
+            let url = format!("{url}?options=-c%20search_path%3D{schema}");
+            let database = Postgres::connect(&url, Ambient::system()).await.unwrap();
+            database.migrate(&Schema::new([NOTES]).unwrap()).await.unwrap();
+            fill(&client, rows).await;
+            for (name, value) in PLANNING {
+                client.batch_execute(&format!("set {name} = {value}")).await.unwrap();
+            }
+            sessions.push((client, schema));
         }
+        Self { sessions, table: Table::new(NOTES) }
+    }
+
+    /// The plan of a statement, the same for any number of rows, with what became of it among many.
+    async fn explain(&self, sql: &Sql, arguments: &str) -> Plan {
+        let types = sql.types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let mut plans = Vec::new();
-        for mode in ["force_generic_plan", "force_custom_plan"] {
-            let prepare = format!("set plan_cache_mode = {mode}; prepare s ({types}) as {}", sql.text);
-            self.client.batch_execute(&prepare).await.unwrap();
+        for (client, _) in &self.sessions {
+            client.batch_execute(&format!("prepare s ({types}) as {}", sql.text)).await.unwrap();
             let explain =
                 format!("explain (analyze, buffers, timing off, format json) execute s ({arguments})");
-            let reply = self.client.simple_query(&explain).await.unwrap();
+            let reply = client.simple_query(&explain).await.unwrap();
             let text = crate::migrate::single_value(&reply).expect("a plan has a row");
-            self.client.batch_execute("deallocate s").await.unwrap();
+            client.batch_execute("deallocate s").await.unwrap();
             let plan: Value = serde_json::from_str(text).unwrap();
             plans.push(Plan(plan[0]["Plan"].clone()));
         }
-        plans.try_into().expect("two modes give two plans")
+        let [few, many] = <[Plan; 2]>::try_from(plans).expect("there are two sessions");
+        assert_eq!(few.steps(), many.steps(), "{}", sql.text);
+        many
     }
 
     async fn close(self) {
-        let drop = format!("set client_min_messages = warning; drop schema {} cascade", self.schema);
-        self.client.batch_execute(&drop).await.unwrap();
+        for (client, schema) in self.sessions {
+            let drop = format!("set client_min_messages = warning; drop schema {schema} cascade");
+            client.batch_execute(&drop).await.unwrap();
+        }
     }
+}
+
+/// Rows as the layer writes them, made on the server: forty authors, one word that all titles have.
+async fn fill(client: &Client, rows: i64) {
+    let Storage { indexes, uniques, terms } = Storage::new(NOTES);
+    let terms = terms.expect("the collection has search fields");
+    let fill = format!(
+        "create temp table made as select n, 'n' || lpad(n::text, 8, '0') as id, \
+           int8send((n::bit(64) # (1::bigint << 63)::bit(64))::bigint) as time from generate_series(1, {rows}) n; \
+         insert into notes (id, version, doc, layout, {by_author}, {by_time}, {code}) \
+           select id, '\\x00', '{{}}', 0, \
+             ('author' || n % 40)::bytea || '\\x00' || time || id::bytea || '\\x00', \
+             time || id::bytea || '\\x00', ('code' || n)::bytea || '\\x00' from made; \
+         insert into {terms} select convert_to('common', 'UTF8') || '\\x00' || id::bytea || '\\x00', id from made; \
+         analyze notes; analyze {terms}",
+        by_author = indexes[0],
+        by_time = indexes[1],
+        code = uniques[0],
+    );
+    client.batch_execute(&fill).await.unwrap();
 }
 
 #[derive(Debug)]
@@ -140,11 +150,10 @@ async fn a_key_is_read_through_one_index_entry() {
     for (sql, arguments) in
         [(&reads.get, "'n00011234'"), (&reads.lookup[0], "'code11234'::bytea || '\\x00'::bytea")]
     {
-        for plan in plans.explain(sql, arguments).await {
-            assert_eq!(plan.steps(), ["Index Scan"], "{plan:?}");
-            assert_eq!(plan.rows(), 1);
-            assert!(plan.pages() <= 5, "{plan:?}");
-        }
+        let plan = plans.explain(sql, arguments).await;
+        assert_eq!(plan.steps(), ["Index Scan"], "{plan:?}");
+        assert_eq!(plan.rows(), 1);
+        assert!(plan.pages() <= 5, "{plan:?}");
     }
     plans.close().await;
 }
@@ -152,20 +161,16 @@ async fn a_key_is_read_through_one_index_entry() {
 #[tokio::test]
 async fn a_page_reads_its_own_rows_only_wherever_it_begins() {
     let plans = Plans::new().await;
-    let reads = &plans.table.reads;
+    let first = position("", 1);
+    let last = position("", ROWS[1] - 100);
     let end = "'\\xffffffffffffffffffff'::bytea";
-    for direction in 0..2 {
-        let first = position("", 1);
-        let last = position("", ROWS - 100);
-        let mut pages = Vec::new();
+    for sql in &plans.table.reads.range[1] {
         for (from, to) in [(&first, end), (&last, end), (&first, &*position("", 200))] {
-            for plan in plans.explain(&reads.range[1][direction], &format!("{from}, {to}, 0, 50")).await {
-                assert_eq!(plan.steps(), ["Limit", "Index Scan"], "{plan:?}");
-                assert_eq!(plan.rows(), 50);
-                pages.push(plan.pages());
-            }
+            let plan = plans.explain(sql, &format!("{from}, {to}, 0, 50")).await;
+            assert_eq!(plan.steps(), ["Limit", "Index Scan"], "{plan:?}");
+            assert_eq!(plan.rows(), 50);
+            assert!(plan.pages() <= 60, "{plan:?}");
         }
-        assert!(pages.iter().all(|&pages| pages <= 60), "a page of fifty reads {pages:?}");
     }
     plans.close().await;
 }
@@ -175,10 +180,10 @@ async fn a_page_of_a_partition_reads_its_own_rows_only() {
     let plans = Plans::new().await;
     for sql in &plans.table.reads.range[0] {
         let arguments = format!("{}, '\\x617574686f723701'::bytea, 0, 50", position("author7", 0)); // author7 and 01
-        for plan in plans.explain(sql, &arguments).await {
-            assert_eq!((plan.steps(), plan.rows()), (vec!["Limit".to_owned(), "Index Scan".to_owned()], 50));
-            assert!(plan.pages() <= 60, "{plan:?}");
-        }
+        let plan = plans.explain(sql, &arguments).await;
+        assert_eq!(plan.steps(), ["Limit", "Index Scan"], "{plan:?}");
+        assert_eq!(plan.rows(), 50);
+        assert!(plan.pages() <= 60, "{plan:?}");
     }
     plans.close().await;
 }
@@ -186,9 +191,9 @@ async fn a_page_of_a_partition_reads_its_own_rows_only() {
 #[tokio::test]
 async fn a_search_walks_along_its_terms() {
     let plans = Plans::new().await;
-    let sql = &plans.table.reads.terms.as_ref().expect("the collection has search fields")[0];
-    for from in ["'comm'::bytea", "'common'::bytea || '\\x00'::bytea || 'n00019000'::bytea"] {
-        for plan in plans.explain(sql, &format!("{from}, 'comn'::bytea, 0, 50")).await {
+    for sql in plans.table.reads.terms.as_ref().expect("the collection has search fields") {
+        for from in ["'comm'::bytea", "'common'::bytea || '\\x00'::bytea || 'n00019000'::bytea"] {
+            let plan = plans.explain(sql, &format!("{from}, 'comn'::bytea, 0, 50")).await;
             assert_eq!(plan.steps(), ["Limit", "Nested Loop", "Index Scan", "Index Scan"], "{plan:?}");
             assert_eq!(plan.rows(), 50);
             assert!(plan.pages() <= 260, "{plan:?}");
@@ -201,29 +206,41 @@ async fn a_search_walks_along_its_terms() {
 async fn a_scan_goes_on_behind_an_id() {
     let plans = Plans::new().await;
     for after in ["''", "'n00019000'"] {
-        for plan in plans.explain(&plans.table.reads.scan, &format!("{after}, 0, 50")).await {
-            assert_eq!((plan.steps(), plan.rows()), (vec!["Limit".to_owned(), "Index Scan".to_owned()], 50));
-        }
+        let plan = plans.explain(&plans.table.reads.scan, &format!("{after}, 0, 50")).await;
+        assert_eq!(plan.steps(), ["Limit", "Index Scan"], "{plan:?}");
+        assert_eq!(plan.rows(), 50);
+        assert!(plan.pages() <= 60, "{plan:?}");
     }
     plans.close().await;
 }
 
 #[tokio::test]
-async fn a_write_finds_its_rows_through_indexes() {
+async fn rows_are_found_through_an_index_each() {
     let plans = Plans::new().await;
-    let locked = &plans.table.locked;
+    let Table { reads, single, locked, .. } = &plans.table;
+    let terms = locked.terms.as_ref().expect("the collection has search fields");
+    let codes = "array['code1'::bytea || '\\x00'::bytea, 'code2'::bytea || '\\x00'::bytea]";
+    let term = "array['common'::bytea || '\\x00'::bytea || 'n00000001'::bytea || '\\x00'::bytea]";
     for (sql, arguments) in [
+        (&reads.get_many, "array['n00000001', 'n00000002']"),
         (&locked.read_for_write, "array['n00000001', 'n00000002'], array['n00000001']"),
         (&locked.read_for_check, "array['n00000001', 'n00000002']"),
-        (&locked.owners[0], "array['code1'::bytea || '\\x00'::bytea, 'code2'::bytea || '\\x00'::bytea]"),
+        (&locked.read_unlocked, "array['n00000001', 'n00000002']"),
+        (&locked.owners[0], codes),
         (&locked.remove_expired, "array['n00000001'], 1"),
         (&locked.release[0], "array['n00000001']"),
-        (&plans.table.single.delete, "'n00000003', '\\x00', 0, array['\\x01'::bytea]"),
+        (&locked.release_expired[0], &format!("{codes}, 1")),
+        (&locked.delete, "'n00000002'"),
+        (&terms.delete, term),
+        (&single.delete, "'n00000003', '\\x00', 0, array['\\x01'::bytea]"),
+        (&single.increment, "'n00000001', '\\x01', 'none', 1, 0, 0"),
     ] {
-        for plan in plans.explain(sql, arguments).await {
-            let steps = plan.steps();
-            assert!(!steps.iter().any(|step| step == "Seq Scan"), "{steps:?} of {}", sql.text);
+        let plan = plans.explain(sql, arguments).await;
+        let steps = plan.steps();
+        for step in ["Seq Scan", "Sort", "Hash Join", "Merge Join"] {
+            assert!(!steps.iter().any(|taken| taken == step), "{steps:?} of {}", sql.text);
         }
+        assert!(plan.pages() <= 40, "{} pages for {}", plan.pages(), sql.text);
     }
     plans.close().await;
 }
