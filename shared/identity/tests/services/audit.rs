@@ -45,9 +45,12 @@ fn whole(entries: u64) -> AuditVerification {
     AuditVerification { valid: true, entries, first_break: None, next_cursor: None }
 }
 
-/// All entries as they are stored.
+/// All entries as they are stored, chain by chain.
 async fn stored(world: &World) -> Vec<Document> {
-    world.db.backend().scan(&Scan::new(collection("audit_entries"))).await.unwrap().documents
+    let page = world.db.backend().scan(&Scan::new(collection("audit_entries"))).await.unwrap();
+    let mut entries = page.documents;
+    entries.sort_by_key(place);
+    entries
 }
 
 /// Enough entries for some chain to have several.
@@ -80,8 +83,7 @@ async fn chains_stay_whole_under_many_writers(world: World) {
 
 async fn an_entry_that_is_changed_or_removed_is_named(world: World) {
     write(&world, 400).await;
-    let mut entries = stored(&world).await;
-    entries.sort_by_key(place);
+    let entries = stored(&world).await;
     // One that has one before it and one behind it in its chain.
     let middle =
         entries.windows(3).find(|three| three.iter().all(|e| place(e).0 == place(&three[0]).0)).unwrap()[1]
@@ -153,8 +155,7 @@ async fn an_end_that_is_set_back_or_removed_is_noticed() {
 async fn the_last_entry_of_a_chain_is_missed_too() {
     let world = World::new().await;
     write(&world, 200).await;
-    let mut entries = stored(&world).await;
-    entries.sort_by_key(place);
+    let entries = stored(&world).await;
     let chain = place(&entries[0]).0;
     let last = entries.iter().rfind(|entry| place(entry).0 == chain).unwrap().clone();
     let sequence = place(&last).1;
@@ -167,8 +168,7 @@ async fn the_last_entry_of_a_chain_is_missed_too() {
 async fn a_gap_is_named_by_its_first_entry_wherever_a_part_ends() {
     let world = World::new().await;
     write(&world, 400).await;
-    let mut entries = stored(&world).await;
-    entries.sort_by_key(place);
+    let entries = stored(&world).await;
     let mut runs = entries.windows(5).filter(|five| place(&five[0]).0 == place(&five[4]).0);
     let five = runs.next().unwrap().to_vec();
     for removed in &five[1..4] {
