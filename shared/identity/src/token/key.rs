@@ -12,6 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::pem;
+use super::verified::Verified;
 
 /// Why a text holds no keys to sign with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +50,7 @@ struct Keys {
 struct Verifier {
     id: String,
     key: UnparsedPublicKey<Vec<u8>>,
+    verified: Verified,
     jwk: Jwk,
 }
 
@@ -102,7 +104,9 @@ impl SigningKeys {
     /// Whether `signature` is one of `message` by the key `id`.
     pub(super) fn verify(&self, id: &str, message: &[u8], signature: &[u8]) -> bool {
         let verifier = self.0.verifiers.iter().find(|verifier| verifier.id == id);
-        verifier.is_some_and(|verifier| verifier.key.verify(message, signature).is_ok())
+        verifier.is_some_and(|Verifier { key, verified, .. }| {
+            verified.or_verify(message, signature, || key.verify(message, signature).is_ok())
+        })
     }
 }
 
@@ -126,7 +130,7 @@ impl Verifier {
         let id = URL_SAFE_NO_PAD.encode(digest(&SHA256, members.as_bytes()));
         let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der.as_ref().to_vec());
         let jwk = Jwk { kty: "RSA", public_key_use: "sig", alg: "RS256", kid: id.clone(), n, e };
-        Some(Self { id, key, jwk })
+        Some(Self { id, key, verified: Verified::new(), jwk })
     }
 }
 

@@ -10,6 +10,7 @@ mod key;
 #[cfg(feature = "local-secrets")]
 mod local;
 mod pem;
+mod verified;
 
 pub(crate) use access::{AccessClaims, TokenIssuer};
 pub use key::{Jwk, Jwks, KeyError, SigningKeys};
