@@ -1,8 +1,9 @@
 //! `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header): a POST that is sent again is not done again.
 //!
 //! The first request with a key leaves a record, runs under a lease, and its answer is kept in the record for 24
-//! hours. It runs to its end even when its client has gone, so that a client that lost patience finds the answer when
-//! it asks again. After a crash the lease runs out and the next request takes over.
+//! hours. It runs on even when its client has gone, so that a client that lost patience finds the answer when it asks
+//! again; but no longer than any request may, so that nothing of it is left when the lease runs out. Then, as after a
+//! crash, the next request takes over.
 //!
 //! Not kept are answers that say nothing about the request itself, so that it can be repeated once what stood in its
 //! way is gone: 5xx, 401, 403, 408, 423 and 429.
@@ -21,11 +22,13 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use switchyard_database::{Cause, Db, Error, Stored};
+use tokio::time::{Instant, sleep_until};
 use tracing::Instrument;
 
 use crate::context::RequestId;
 use crate::error::render;
 use crate::input::read_body;
+use crate::stack::{answer_panic, answer_timeout};
 use crate::{ApiError, ApiResult, ErrorCode, cookie};
 
 pub(crate) use key::IDEMPOTENCY_KEY;
@@ -44,6 +47,10 @@ const MAX_ANSWER_BYTES: usize = 240 * 1024;
 /// How much longer than a request may take its lease lasts.
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
 
+/// The part of a request's time by which it is given up before it is answered that it took too long: on Lambda nothing
+/// may be left running then, to go on when the instance is woken for another request, an hour later.
+const GIVEN_UP_BEFORE: u32 = 50;
+
 /// Whether a request carries a key.
 pub(crate) fn is_keyed(request: &Request) -> bool {
     request.headers().contains_key(IDEMPOTENCY_KEY)
@@ -59,6 +66,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) request_id: &'a RequestId,
     /// How long a request may take.
     pub(crate) timeout: Duration,
+    /// When this one has taken so long.
+    pub(crate) deadline: Instant,
 }
 
 /// Runs a request that carries a key, unless it ran before.
@@ -73,10 +82,11 @@ pub(crate) async fn run_once(db: &Db, scope: Scope<'_>, request: Request, next: 
     let request: Vec<&[u8]> = std::iter::once(target.as_bytes()).chain(cookies).chain([&*body]).collect();
     let secret = Secret::of(&id, key.as_str(), &request);
     let lease = scope.timeout + LEASE_MARGIN;
+    let deadline = scope.deadline - scope.timeout / GIVEN_UP_BEFORE;
     let run = match begin(db, id, &secret, lease).await? {
         Begun::Answered(answer) => return Ok(replay(answer)),
         Begun::Running(record) => {
-            Run { db: db.clone(), record, secret, request_id: scope.request_id.clone() }
+            Run { db: db.clone(), record, secret, request_id: scope.request_id.clone(), deadline }
         }
     };
     let request = Request::from_parts(parts, Body::from(body));
@@ -145,13 +155,23 @@ struct Run {
     record: Stored<IdempotencyRecord>,
     secret: Secret,
     request_id: RequestId,
+    deadline: Instant,
 }
 
 impl Run {
     async fn complete(self, request: Request, next: Next) -> Response {
-        let response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
-            Ok(response) => response,
-            Err(_panic) => crate::stack::answer_panic().into_response(),
+        let running = AssertUnwindSafe(next.run(request)).catch_unwind();
+        let finished = tokio::select! {
+            // First, where `timeout_at` would let a request that was frozen go on once more.
+            biased;
+            () = sleep_until(self.deadline) => None,
+            finished = running => Some(finished),
+        };
+        let response = match finished {
+            Some(Ok(response)) => response,
+            Some(Err(_panic)) => answer_panic().into_response(),
+            // The lease stays: what was on its way to the database may still take effect.
+            None => return answer_timeout().into_response(),
         };
         let (parts, body) = render(response, self.request_id.as_str()).into_parts();
         let body = match to_bytes(body, usize::MAX).await {

@@ -101,6 +101,10 @@ impl Limiter {
                 shares.clear();
             }
         }
+        // One that began in the window before has nothing to say about this one.
+        if shares.get(subject).is_some_and(|other| other.window.ends_at > share.window.ends_at) {
+            return;
+        }
         // Another request of the same subject may have taken a portion meanwhile.
         if let Some(other) = shares.get(subject).filter(|other| other.window == share.window) {
             share.at_hand = share.at_hand.saturating_add(other.at_hand);
@@ -120,4 +124,28 @@ enum Use {
     Allowed { remaining: u32 },
     Exhausted,
     Empty(Share),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use switchyard_ambient::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_request_that_began_in_the_window_before_leaves_this_one_as_it_is() {
+        let limit: RateLimit = "100/1m".parse().unwrap();
+        let limiter = Limiter::in_portions("user", limit);
+        let RateLimit::Quota(quota) = limit else { panic!("it is a quota") };
+        let now = Timestamp::from_seconds(1_700_000_000);
+        let (before, this) = (quota.window(now), quota.window(now + Duration::from_secs(60)));
+        limiter.put_share("ada", Share { window: this, at_hand: 5, used: 9, in_store: Some(80) });
+        limiter.put_share("ada", Share { window: before, at_hand: 3, used: 40, in_store: Some(2) });
+        let Use::Allowed { remaining } = limiter.use_share("ada", this) else {
+            panic!("there is one at hand")
+        };
+        assert_eq!(remaining, 84);
+    }
 }

@@ -8,6 +8,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use switchyard_ambient::Uuid;
+use tokio::time::{Instant, timeout_at};
 
 use super::Api;
 use crate::caller::Authentication;
@@ -36,8 +37,9 @@ pub(super) async fn pass_gate(State(gate): State<Gate>, request: Request, next: 
         Err(error) => return error.into_response(),
     };
     let known = Known::of(request.method(), request.headers());
-    let passing = AssertUnwindSafe(gate.pass(&context, request, next)).catch_unwind();
-    let response = match tokio::time::timeout(gate.api.settings.request_timeout, passing).await {
+    let deadline = Instant::now() + gate.api.settings.request_timeout;
+    let passing = AssertUnwindSafe(gate.pass(&context, deadline, request, next)).catch_unwind();
+    let response = match timeout_at(deadline, passing).await {
         Ok(Ok(response)) => response,
         Ok(Err(_panic)) => answer_panic().into_response(),
         Err(_elapsed) => answer_timeout().into_response(),
@@ -46,7 +48,13 @@ pub(super) async fn pass_gate(State(gate): State<Gate>, request: Request, next: 
 }
 
 impl Gate {
-    async fn pass(&self, context: &RequestContext, mut request: Request, next: Next) -> Response {
+    async fn pass(
+        &self,
+        context: &RequestContext,
+        deadline: Instant,
+        mut request: Request,
+        next: Next,
+    ) -> Response {
         let api = &*self.api;
         let caller = Authentication::of(request.headers(), &*api.authenticator).await;
         let user_id = caller.caller().map(|caller| caller.user_id);
@@ -68,6 +76,7 @@ impl Gate {
                     cookies: &declared.cookies,
                     request_id: &context.request_id,
                     timeout: api.settings.request_timeout,
+                    deadline,
                 };
                 run_once(&api.db, scope, request, next).await
             }
@@ -96,7 +105,8 @@ pub(crate) fn answer_panic() -> ApiError {
     ErrorCode::InternalError.into()
 }
 
-fn answer_timeout() -> ApiError {
+/// The 503 of a request that took longer than it may.
+pub(crate) fn answer_timeout() -> ApiError {
     ApiError::new(ErrorCode::Unavailable)
         .message("The request took too long; it is not known whether it took effect.")
         .retry_after(Duration::from_secs(1))

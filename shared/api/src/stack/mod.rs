@@ -18,7 +18,7 @@ use crate::rate_limit::Limiter;
 use crate::settings::ApiSettings;
 use crate::{ApiError, Authenticator, ErrorCode, MAX_BODY_BYTES, openapi};
 
-pub(crate) use gate::answer_panic;
+pub(crate) use gate::{answer_panic, answer_timeout};
 
 use gate::{Gate, pass_gate};
 use headers::{compression, cors};

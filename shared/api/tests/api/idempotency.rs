@@ -151,6 +151,18 @@ async fn a_crash_does_not_hold_the_key_for_good() {
 }
 
 #[tokio::test]
+async fn a_request_that_takes_too_long_is_given_up_and_can_be_repeated() {
+    let api = TestApi::with(|settings| settings.request_timeout = Duration::from_millis(100)).await;
+    assert_error(&api.send(pay("k-1", 60)).await, 503, "UNAVAILABLE");
+    api.probe.go_on.notify_one(); // nobody waits for it any more: the next one finds it
+    assert_error(&api.send(pay("k-1", 60)).await, 409, "IDEMPOTENCY_IN_PROGRESS");
+    api.clock.advance(Duration::from_millis(30_100));
+    let answer = api.send(pay("k-1", 60)).await;
+    assert_eq!((answer.status.as_u16(), answer.json()["number"].as_u64()), (201, Some(2)));
+    assert_eq!((is_replayed(&answer), api.payments()), (false, 2));
+}
+
+#[tokio::test]
 async fn what_is_no_verdict_is_not_kept() {
     let api = TestApi::new().await;
     for (amount, status) in [(500, 500), (13, 500), (429, 429)] {
