@@ -116,10 +116,10 @@ pub struct AuditEntry {
     /// What was touched.
     #[schema(required, example = "users/0190a1b2-0000-7000-8000-000000000002")]
     pub resource: Option<String>,
-    /// The client's address.
+    /// The client's address. Users are not told those of others who have changed their account.
     #[schema(required, example = "203.0.113.7")]
     pub address: Option<String>,
-    /// The client's `User-Agent`.
+    /// The client's `User-Agent`, likewise.
     #[schema(required, example = "curl/8.10.1")]
     pub user_agent: Option<String>,
     /// The request's id.

@@ -104,14 +104,9 @@ enum Step {
 
 /// Recomputes the chains one by one, then looks for entries that belong to none: a part of all that, from where the part
 /// before has ended.
-pub(super) async fn verify(
-    db: &Db,
-    keys: &KeyRing,
-    now: Timestamp,
-    part: &PageRequest,
-) -> Result<AuditVerification, Error> {
+pub(super) async fn verify(db: &Db, keys: &KeyRing, part: &PageRequest) -> Result<AuditVerification, Error> {
     let mut place = part.cursor.as_deref().map_or(Ok(Place::START), Place::of_cursor)?;
-    let mut walk = Walk { db, keys, now, entries: 0 };
+    let mut walk = Walk { db, keys, now: db.ambient().now(), entries: 0 };
     let mut left = part.limit.max(1);
     let (first_break, next_cursor) = loop {
         match walk.step(place, left.min(STEP)).await? {
@@ -130,6 +125,7 @@ pub(super) async fn verify(
 struct Walk<'a> {
     db: &'a Db,
     keys: &'a KeyRing,
+    /// When the entries at hand had been read: what had expired by then was left out.
     now: Timestamp,
     entries: u64,
 }
@@ -166,6 +162,7 @@ impl Walk<'_> {
         // With the one before, which the first is joined to.
         let positions = (first - 1..=last).map(|sequence| AuditRecord::position_of(chain, sequence));
         let mut records = self.db.collection::<AuditRecord>().get_many(positions).await?.into_iter();
+        self.now = self.db.ambient().now();
         let mut previous = records.next().flatten();
         for (sequence, record) in (first..).zip(records) {
             let Some(record) = record else {

@@ -247,8 +247,11 @@ async fn entries_expire_after_six_years_without_breaking_a_chain() {
     write(&world, 200).await;
     world.days_pass(3 * 365);
     write(&world, 200).await;
+    let asked_before = world.system();
     world.days_pass(3 * 365 + 3);
     assert_eq!(verify(&world).await, whole(200));
+    let all = PageRequest::first(u32::MAX);
+    assert_eq!(world.identity.audit().verify(&asked_before, &all).await, Ok(whole(200)));
     world.days_pass(3 * 365);
     assert_eq!(verify(&world).await, whole(0));
 }
@@ -325,6 +328,41 @@ async fn users_read_what_concerns_them_and_nothing_else() {
     let forbidden = || Some(AuditError::Refused(Refused::Forbidden));
     assert_eq!(audit.list(&adas, &AuditFilter::default(), &page).await.err(), forbidden());
     assert_eq!(audit.verify(&adas, &page).await.err(), forbidden());
+}
+
+#[tokio::test]
+async fn users_are_not_told_from_where_somebody_else_has_changed_their_account() {
+    let world = World::new().await;
+    let (ada, adas) = world.customer("ada@example.com").await;
+    let (admin, admins) = world.admin().await;
+    let event = || AuditEvent::new(Action::new("test.done")).subject(ada);
+    for context in [&adas, &admins, &world.anyone()] {
+        let context = Context { user_agent: Some("curl".to_owned()), ..context.clone() };
+        let recorded = world.db.transact(|tx| {
+            let (world, context) = (&world, &context);
+            async move { world.identity.audit().record(&tx, context, &[event()]).await }
+        });
+        recorded.await.unwrap();
+    }
+    world.listings_catch_up().await;
+    let told = async |context: &Context| {
+        let page = PageRequest::first(10);
+        let entries = world.identity.audit().list_of_user(context, ada, &page).await.unwrap().items;
+        let done = entries.into_iter().filter(|entry| entry.action == "test.done");
+        let mut told: Vec<_> = done.map(|entry| (entry.actor, entry.address, entry.user_agent)).collect();
+        told.sort();
+        told
+    };
+    let of = |actor: String| (actor, Some("192.0.2.1".to_owned()), Some("curl".to_owned()));
+    let mut all = [of(ada.to_string()), of(admin.to_string()), of("anonymous".to_owned())];
+    all.sort();
+    assert_eq!(told(&admins).await, all);
+    let mut without = all.map(|(actor, address, agent)| {
+        let is_admin = actor == admin.to_string();
+        (actor, address.filter(|_| !is_admin), agent.filter(|_| !is_admin))
+    });
+    without.sort();
+    assert_eq!(told(&adas).await, without);
 }
 
 #[tokio::test]
