@@ -21,7 +21,7 @@ use crate::{EmailAddress, Password};
 /// | `TOKEN_AUDIENCE` | whom they are for: `aud` | `switchyard` |
 /// | `ACCESS_TOKEN_TTL` | how long they are good, as in `15m` | `15m` |
 /// | `REFRESH_TOKEN_TTL` | how long a session lasts without a refresh | `30d` |
-/// | `BCRYPT_COST` | 4 to 14 | `12` |
+/// | `BCRYPT_COST` | 4 to 14; at least that of the hashes there are, made before or imported: until its user has signed in, a dearer one takes longer to check than an address takes that nobody has | `12` |
 /// | `PASSWORD_HASH_THREADS` | how many passwords are hashed at once | one a core |
 /// | `ADMIN_EMAIL`, `ADMIN_PASSWORD` | the first admin, made while there is none | none |
 #[derive(Clone, Debug)]
@@ -88,7 +88,7 @@ impl IdentitySettings {
 
 fn read_first_admin(environment: &mut Environment) -> Option<Option<FirstAdmin>> {
     let email = environment.optional("ADMIN_EMAIL");
-    let password = environment.optional("ADMIN_PASSWORD");
+    let password = environment.optional_verbatim("ADMIN_PASSWORD");
     match (email?, password?) {
         (Some(email), Some(password)) => Some(Some(FirstAdmin { email, password })),
         (None, None) => Some(None),

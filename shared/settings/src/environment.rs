@@ -6,7 +6,7 @@ use std::str::FromStr;
 ///
 /// A reader returns `None` where it noted a fault; the value that it could not make is never needed, since
 /// [`read`](Environment::read) ends with the faults then. A variable that is set to nothing counts as not set: that is
-/// how templates and compose files leave one out. Values are never repeated in messages, since they can be secrets.
+/// how templates and compose files leave one out. Values that can be secrets are never repeated in messages.
 pub struct Environment {
     variables: BTreeMap<String, String>,
     faults: Vec<String>,
@@ -72,7 +72,13 @@ impl Environment {
         name: &str,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<Option<T>> {
-        match self.text(name).map(|text| parse(text.trim())) {
+        let parsed = self.text(name).map(|text| parse(text.trim()));
+        self.noted(name, parsed)
+    }
+
+    /// What was read, or its fault noted.
+    fn noted<T, E: Display>(&mut self, name: &str, parsed: Option<Result<T, E>>) -> Option<Option<T>> {
+        match parsed {
             None => Some(None),
             Some(Ok(value)) => Some(Some(value)),
             Some(Err(fault)) => {
@@ -80,6 +86,12 @@ impl Environment {
                 None
             }
         }
+    }
+
+    /// A variable that may be left out, of which spaces at its ends are a part.
+    pub fn optional_verbatim<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<Option<T>> {
+        let parsed = self.text(name).map(str::parse);
+        self.noted(name, parsed)
     }
 
     /// A variable with a default.
@@ -155,6 +167,16 @@ mod tests {
     fn the_values_of_variables_do_not_show_when_they_are_printed() {
         let environment = Environment::of([("KEY", "hunter2"), ("HOST", "example.com")]);
         assert_eq!(format!("{environment:?}"), r#"Environment { variables: ["HOST", "KEY"], faults: [] }"#);
+    }
+
+    #[test]
+    fn spaces_at_the_ends_are_no_part_of_a_value_unless_it_is_read_verbatim() {
+        let read = Environment::of([("A", " a "), ("EMPTY", " ")]).read(|environment| {
+            let (trimmed, verbatim) = (environment.optional("A"), environment.optional_verbatim("A"));
+            let empty: Option<Option<String>> = environment.optional_verbatim("EMPTY");
+            Some((trimmed?, verbatim?, empty?))
+        });
+        assert_eq!(read, Ok((Some("a".to_owned()), Some(" a ".to_owned()), None)));
     }
 
     #[test]
