@@ -3,7 +3,7 @@
 use deserr::Deserr;
 use switchyard_ambient::{ParseTimestampError, Timestamp};
 use switchyard_api::Faults;
-use switchyard_identity::{AuditFilter, PageRequest, RoleName, UserFilter, UserStatus};
+use switchyard_identity::{AuditFilter, PageRequest, RoleName, UserFilter, UserStatus, is_searchable};
 use utoipa::{IntoParams, ToSchema};
 
 /// Which users to list, and in which order.
@@ -139,7 +139,7 @@ impl From<AuditPart> for PageRequest {
 /// What a search box holds. An empty one searches for nothing in particular.
 fn words(text: Option<String>) -> Result<Option<String>, &'static str> {
     let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
-    let fits = text.chars().count() <= 100 && text.split_whitespace().count() <= 16;
+    let fits = text.chars().count() <= 100 && is_searchable(&text);
     if fits { Ok(Some(text)) } else { Err("must have at most 100 characters and 16 words") }
 }
 

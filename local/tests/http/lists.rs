@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde_json::Value;
 use switchyard_harness::app::{App, Person};
 
+use crate::text::encoded;
+
 crate::on_every_backend!(
     a_list_is_walked_page_by_page_while_it_changes,
     a_list_begins_with_the_latest_unless_it_is_told_otherwise,
@@ -89,6 +91,12 @@ async fn users_are_found_by_the_beginnings_of_their_words(app: App) {
     assert_eq!(names(&list("q=grace@example.com").await), ["Grace"]);
     assert_eq!(names(&list("q=ada+grace").await), Vec::<&str>::new());
     assert_eq!(names(&list("q=nobody").await), Vec::<&str>::new());
+    assert_eq!(names(&list("q=a-b-c-d-e-f-g-h-i-j-k-l-m-n-o-p").await), Vec::<&str>::new());
+    for seventeen in ["a-b-c-d-e-f-g-h-i-j-k-l-m-n-o-p-q", "一二三四五六七八九十百千万上下左右"]
+    {
+        let answer = app.get(&format!("/users?q={}", encoded(seventeen))).by(&admin).await;
+        assert_eq!(answer.error(), (400, "VALIDATION_ERROR".to_owned()), "{seventeen}");
+    }
     assert_eq!(names(&list("q=").await).len(), 4, "an empty search box searches for nothing");
 
     let first = list("q=ad&limit=2").await;

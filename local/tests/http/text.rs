@@ -54,7 +54,7 @@ const TEXTS: [&str; 34] = [
 /// What no field takes.
 const REFUSED: [&str; 3] = ["\0", "a\0b", "\u{0}'; --"];
 
-fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 

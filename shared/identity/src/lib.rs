@@ -97,7 +97,7 @@ pub use token::{Jwk, Jwks, KeyError, SigningKeys};
 pub use token::{LocalSecrets, LocalSecretsError};
 pub use user::{
     ImportFault, Imported, InvalidRoleList, NewImportedUser, NewUser, PostalAddress, Profile, ProfileFields,
-    RoleList, UnknownStatus, User, UserFields, UserFilter, UserStats, UserStatus, Users,
+    RoleList, UnknownStatus, User, UserFields, UserFilter, UserStats, UserStatus, Users, is_searchable,
 };
 pub use value::{
     Bio, CountryCode, DateOfBirth, DeviceName, EmailAddress, InvalidDeviceName, InvalidEmail, InvalidName,

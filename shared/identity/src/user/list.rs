@@ -1,11 +1,16 @@
 use std::ops::Bound;
 
 use switchyard_ambient::Timestamp;
-use switchyard_database::{Entity as _, Error, Filter, Query, Scalar, Search, Stored};
+use switchyard_database::{Entity as _, Error, Filter, Query, Scalar, Search, Stored, terms};
 
 use super::{User, UserRecord, UserStatus, Users};
 use crate::role::Membership;
 use crate::{Context, Listed, PageRequest, Permission, RoleName, UserError};
+
+/// Whether a search may ask for these words: no more than 16 different ones.
+pub fn is_searchable(words: &str) -> bool {
+    terms::of_search(words).is_ok()
+}
 
 /// Which users to list: those who fit everything that is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
