@@ -17,7 +17,8 @@ const ADMIN: &str = "admin@localhost";
 
 /// The program, with settings whose defaults need nothing from anybody.
 pub(crate) async fn start() -> anyhow::Result<Program> {
-    Ok(Program::start_with(environment()?, Ambient::system()).await?)
+    let program = Program::start_with(environment()?, Ambient::system()).await?;
+    Ok(program.with_first_admin().await?)
 }
 
 fn environment() -> anyhow::Result<Environment> {

@@ -31,7 +31,7 @@ pub(crate) fn run(role: &str) -> anyhow::Result<()> {
 }
 
 async fn serve_users_of(role: &str, ambient: Ambient) -> anyhow::Result<()> {
-    let program = Program::start_with(Environment::of_process(), ambient).await?;
+    let program = Program::start_with(Environment::of_process(), ambient).await?.with_first_admin().await?;
     let identity = program.identity.clone();
     let router = match role {
         SERVER => switchyard_local::router(program.runtime.db(), program.runtime.metrics(), &identity),

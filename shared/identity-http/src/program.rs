@@ -35,7 +35,7 @@ pub enum StartError {
 
 impl Program {
     /// Reads the settings from the environment and opens the database. A server also brings the database to what this
-    /// version needs, and makes the first admin; on Lambda that is for the deployment to do, once and not at every start.
+    /// version needs; on Lambda that is for the deployment to do, once and not at every start.
     pub async fn start() -> Result<Self, StartError> {
         Self::start_with(Environment::of_process(), Ambient::system()).await
     }
@@ -58,13 +58,20 @@ impl Program {
 
     async fn prepare(&self) -> Result<(), StartError> {
         self.runtime.migrate(COLLECTIONS.iter().copied()).await?;
-        let context = self.identity.context("start").by(Actor::System);
-        self.identity.install(context.now).await?;
-        if let Some(admin) = &self.identity.settings().first_admin {
+        Ok(self.identity.install(self.identity.context("start").now).await?)
+    }
+
+    /// Makes the first admin, if the settings name one and there is none; a server alone does this, too.
+    ///
+    /// A step of its own, for the programs that take passwords anyway: what judges the admin's is an eighth of a function.
+    pub async fn with_first_admin(self) -> Result<Self, StartError> {
+        let admin = self.identity.settings().first_admin.as_ref();
+        if let Some(admin) = admin.filter(|_| self.runtime.settings().platform == Platform::Server) {
+            let context = self.identity.context("start").by(Actor::System);
             let accounts = self.identity.accounts();
             accounts.ensure_first_admin(&context, admin).await.map_err(StartError::FirstAdmin)?;
         }
-        Ok(())
+        Ok(self)
     }
 
     /// Answers requests until the program is told to end.
