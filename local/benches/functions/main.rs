@@ -23,11 +23,11 @@ const FUNCTIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../functions");
 /// How often each is started, in turns.
 const STARTS: usize = 31;
 
-/// Each function with a request, and what it reads of the database to answer it.
+/// Each function with a request, and what it reads of the database to answer it, after the ping of its start.
 const REQUESTS: [(&str, &str, &str); 3] = [
-    ("switchyard-system", "/readyz", "nothing but a ping"),
-    ("switchyard-auth", "/.well-known/jwks.json", "the keys"),
-    ("switchyard-users", "/api/v1/users?limit=1", "the keys, a session, roles, a list"),
+    ("switchyard-system", "/readyz", "a ping"),
+    ("switchyard-auth", "/.well-known/jwks.json", "nothing"),
+    ("switchyard-users", "/api/v1/users?limit=1", "the window of the rate limit, a list"),
 ];
 
 fn main() -> anyhow::Result<()> {

@@ -1,4 +1,4 @@
-//! Connecting: settings as every AWS SDK reads them, one TLS stack, short time-outs, and no retries but our own.
+//! Connecting: settings from the variables of AWS SDKs, one TLS stack, short time-outs, and no retries but our own.
 
 use std::time::Duration;
 
@@ -18,9 +18,9 @@ use crate::{DynamoDb, settings};
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl DynamoDb {
-    /// Connects to the tables whose names begin with `prefix` and a hyphen. Region, credentials and endpoint are read as
-    /// by every AWS SDK: from environment variables (`AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL_DYNAMODB`, …),
-    /// and with the feature `credential-chain` from all other sources too. Nothing is sent yet.
+    /// Connects to the tables whose names begin with `prefix` and a hyphen. Region, credentials and endpoint are read from
+    /// environment variables (`AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL_DYNAMODB`, …), and from every other
+    /// source of AWS SDKs only with the feature `credential-chain`. Nothing is sent yet.
     ///
     /// # Errors
     ///

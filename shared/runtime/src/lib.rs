@@ -1,6 +1,6 @@
 //! Settings, the database factory, logs and metrics; and what runs a router, as a Lambda function or as a server.
 //!
-//! The `main.rs` of a function is this and no more:
+//! The `main.rs` of a function needs no more than this, and less with `Program` of `switchyard-identity-http`:
 //!
 //! ```no_run
 //! use std::sync::Arc;
