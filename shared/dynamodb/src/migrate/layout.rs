@@ -30,7 +30,8 @@ const PROGRESS: &str = "progress";
 #[derive(Debug)]
 pub(crate) struct Task {
     target: String,
-    /// What documents that are not reached yet are indexed under for certain, if they are under anything.
+    /// What documents that are not reached yet are indexed under for certain; `None` where that is nothing, and where a
+    /// change was given up, which may have removed some of it.
     pub(crate) current: Option<&'static Collection>,
     /// Everything that documents may have left beside them.
     pub(crate) traces: Vec<&'static Collection>,
@@ -52,14 +53,15 @@ pub(crate) async fn begin(db: &DynamoDb, collection: &Collection) -> Result<Opti
         Some(AttributeValue::L(traces)) => traces.iter().filter_map(|t| t.as_s().ok().cloned()).collect(),
         _ => Vec::new(),
     };
-    // A change that was given up has left its traces too.
+    // A change that was given up has left its traces too, and documents without what was current before it.
     let given_up = target.filter(|_| !resumes);
-    traces.extend(current.iter().cloned().chain(given_up));
+    let certain = current.as_deref().filter(|_| given_up.is_none()).map(collection_of).transpose()?;
+    traces.extend(current.into_iter().chain(given_up));
     traces.sort();
     traces.dedup();
     let task = Task {
         target: declared,
-        current: current.as_deref().map(collection_of).transpose()?,
+        current: certain,
         traces: traces.iter().map(|trace| collection_of(trace)).collect::<Result<_>>()?,
         progress: text_of(&record, PROGRESS).filter(|_| resumes),
     };

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use aws_sdk_dynamodb::types::{BillingMode, TimeToLiveStatus};
 use serde_json::json;
 use switchyard_database::{
-    Collection, Database as _, Error, Field, Index, Operation, Query, Scan, Schema, Search, Unique, UniqueKey,
+    Cause, Collection, Database as _, Error, Field, Index, Operation, Query, Scan, Schema, Search, Unique,
+    UniqueKey,
 };
 use switchyard_dynamodb::tables;
 
@@ -18,6 +19,12 @@ const PLAIN: &Collection = &Collection::new("people").fields(FIELDS);
 const FULL: &Collection = &Collection::new("people")
     .fields(FIELDS)
     .indexes(&[Index::new("by_age").partition(&["name"]).sort(&["age"]), Index::new("all").sort(&["age"])])
+    .uniques(&[Unique::new("email", &["email"])])
+    .search(&["name"]);
+/// As [`FULL`], with another order.
+const OTHER: &Collection = &Collection::new("people")
+    .fields(FIELDS)
+    .indexes(&[Index::new("by_age").partition(&["name"]).sort(&["email"]), Index::new("all").sort(&["age"])])
     .uniques(&[Unique::new("email", &["email"])])
     .search(&["name"]);
 const EXPIRING: &Collection = &Collection::new("codes").expiring();
@@ -35,6 +42,33 @@ async fn fill(stage: &Stage, collection: &'static Collection, count: usize) {
     for chunk in operations.chunks(25) {
         commit(&stage.direct, chunk.to_vec()).await.unwrap();
     }
+}
+
+/// Begins a migration that is stopped behind its first page, of 200 documents.
+async fn begin(stage: &Stage, collection: &'static Collection) {
+    let refusal =
+        json!({"__type": "com.amazonaws.dynamodb.v20120810#AccessDeniedException", "message": "scripted"});
+    stage.endpoint.script("Scan", [Step::Pass, Step::Answer(400, refusal)]);
+    let stopped = stage.db.migrate(&Schema::new([collection]).unwrap()).await;
+    assert_eq!(stopped, Err(Error::Internal("DynamoDB refuses the credentials: scripted".to_owned())));
+}
+
+/// That of each of `count` people the address is guarded and the name found, and that nothing else stands beside them.
+async fn expect_address_and_name(stage: &Stage, collection: &'static Collection, count: usize) {
+    for n in 0..count {
+        let email = format!("e{n}");
+        let unique = UniqueKey::new(collection, "email", [email.as_str()]).unwrap();
+        let holder = stage.direct.lookup(&unique).await.unwrap();
+        let holder = holder.as_ref().map(|document| document.key.id());
+        assert_eq!(holder, Some(format!("p{n:03}").as_str()), "{email}");
+    }
+    let page = stage.direct.search(&Search::new(collection, "word").limit(1000)).await.unwrap();
+    assert_eq!(page.documents.len(), count);
+    // Beside them there is the record of the migration.
+    assert_eq!(stage.items("system").await.len(), 2 * count + 1);
+    let again = commit(&stage.direct, vec![create(collection, "again", json!({"email": "e0"}))]).await;
+    let Err(Error::Rejected(rejections)) = again else { panic!("the address is taken") };
+    assert_eq!(rejections[0].cause, Cause::UniqueTaken { attribute: "email" });
 }
 
 /// As if nothing had been migrated yet.
@@ -117,6 +151,29 @@ on_a_stage! {
         // And then there is nothing more to do.
         stage.db.migrate(&schema).await.unwrap();
         assert_eq!(stage.endpoint.requests("Scan").len(), 4);
+    }
+
+    async fn a_migration_that_is_taken_back_restores_what_it_had_removed(stage) {
+        stage.migrate(&[FULL]).await.unwrap();
+        fill(&stage, FULL, 210).await;
+        begin(&stage, PLAIN).await;
+        assert_eq!(stage.items("system").await.len(), 2 * 10 + 1);
+        stage.migrate(&[FULL]).await.unwrap();
+        expect_address_and_name(&stage, FULL, 210).await;
+    }
+
+    /// It knows what both declarations before it have left, and takes neither for complete.
+    async fn a_migration_after_one_that_was_given_up_restores_what_that_had_removed(stage) {
+        const GIVEN_UP: &Collection =
+            &Collection::new("people").fields(FIELDS).uniques(&[Unique::new("age", &["age"])]).search(&["email"]);
+        stage.migrate(&[FULL]).await.unwrap();
+        fill(&stage, FULL, 210).await;
+        begin(&stage, GIVEN_UP).await;
+        assert_eq!(stage.items("system").await.len(), 2 * 210 + 1);
+        // The next one is stopped as well, and resumed: what was given up before it stays in mind.
+        begin(&stage, OTHER).await;
+        stage.migrate(&[OTHER]).await.unwrap();
+        expect_address_and_name(&stage, OTHER, 210).await;
     }
 
     /// The tables come from a template: DynamoDB Local loses writes to a table whose indexes are being made.
