@@ -8,7 +8,7 @@ use crate::sql::{Param, Step, call};
 use crate::table::{Table, derived_values};
 use crate::values::{StoredVersion, WrittenBody};
 
-/// The statements that bring about what the batch decided; none when it only checks.
+/// The statements that bring about what the batch decided.
 pub(super) fn steps<'a>(
     parts: &'a [Part<'_>],
     batch: &'a Batch,

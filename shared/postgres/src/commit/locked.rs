@@ -1,4 +1,4 @@
-//! Any batch: lock and read everything, decide, write. Two round trips; one when nothing is to be written.
+//! Any batch: lock and read everything, decide, write. Two round trips.
 
 use switchyard_database::{Batch, State, evaluate};
 
@@ -28,10 +28,6 @@ impl Postgres {
             Ok((apply::steps(&parts, batch, &found, now), found.transaction))
         });
         let (mut steps, transaction) = match decided {
-            Ok((steps, _)) if steps.is_empty() => {
-                session.roll_back();
-                return Ok(());
-            }
             Ok(decided) => decided,
             Err(error) => {
                 session.roll_back();

@@ -10,9 +10,10 @@ use switchyard_database::{Document, Error, Projection, term_position};
 use crate::Postgres;
 use crate::fault::{Fault, Outcome};
 use crate::read::stored_document;
-use crate::session::Session;
+use crate::session::{Params, Session};
 use crate::sql::{Param, Step, call};
 use crate::table::{Table, derived_values};
+use crate::values::StoredVersion;
 
 /// Rows in one transaction: their writers wait for it.
 const ROWS: i64 = 200;
@@ -20,7 +21,8 @@ const ROWS: i64 = 200;
 /// the program before.
 const PASSES: usize = 5;
 
-/// Writers and a migration may wait for each other in a circle over unique values; the migration tries again.
+/// Writers and a migration may wait for each other in a circle over unique values, and what stands in the way of a value
+/// may be gone a moment later: the migration tries again.
 const GIVING_WAY: Backoff =
     Backoff { attempts: 20, base: Duration::from_millis(10), ceiling: Duration::from_millis(500) };
 
@@ -56,9 +58,10 @@ async fn step(database: &Postgres, session: &Session, table: &Table, after: &str
         session.client().batch_execute("commit").await?;
         return Ok(None);
     };
-    match session.pipeline(steps_of_writing(table, &stored, database.ambient.now())).await {
+    let now = database.ambient.now();
+    match session.pipeline(steps_of_writing(table, &stored, now)).await {
         Ok(_) => Ok(Some(last)),
-        Err(Fault::Duplicate) => Err(duplicate_in(session, table, &stored).await?.into()),
+        Err(Fault::Duplicate) => Err(resolve(session, table, &stored, now).await?),
         Err(fault) => Err(fault),
     }
 }
@@ -93,23 +96,37 @@ fn steps_of_writing<'a>(table: &'a Table, stored: &[Document], now: Timestamp) -
     steps
 }
 
-/// A writer that did not know of the attribute has stored a value for the second time.
-async fn duplicate_in(session: &Session, table: &Table, stored: &[Document]) -> Outcome<Error> {
+/// Why a value is stored for the second time, and whether that stays so: a document that has expired, or that a writer
+/// changed which did not know of the attribute, lets go of the value, and the step can be tried again.
+async fn resolve(session: &Session, table: &Table, stored: &[Document], now: Timestamp) -> Outcome<Fault> {
     let collection = table.collection;
-    let mut seen = BTreeMap::new();
-    for document in stored {
+    let mut claims = BTreeMap::new();
+    for document in stored.iter().filter(|document| !document.is_expired(now)) {
         let id = document.key.id();
         for guard in Projection::of(document).guards {
-            let place = collection.uniques.iter().position(|unique| unique.name == guard.attribute());
-            let Some(lookup) = place.and_then(|place| table.reads.lookup.get(place)) else { continue };
-            let mut other = seen.insert(guard.clone(), id).map(str::to_owned);
-            if let Some(row) = session.query(lookup, &[&guard.value()]).await?.first() {
-                other = Some(stored_document(collection, row, 0)?.key.id().to_owned());
-            }
-            if let Some(other) = other.filter(|other| other != id) {
-                return Ok(Error::not_unique(collection, guard.attribute(), &other, id));
+            let attribute = guard.attribute();
+            if let Some(other) = claims.insert(guard, id) {
+                return Ok(Error::not_unique(collection, attribute, other, id).into());
             }
         }
     }
-    Ok(Error::Contended)
+    for (guard, id) in claims {
+        let place = collection.uniques.iter().position(|unique| unique.name == guard.attribute());
+        let Some(place) = place else { continue };
+        let rows = session.query(&table.reads.lookup[place], &[&guard.value()]).await?;
+        let holders = rows.iter().map(|row| stored_document(collection, row, 0));
+        for holder in holders.collect::<Result<Vec<_>, _>>()? {
+            let other = holder.key.id();
+            if other == id {
+                continue;
+            }
+            if !holder.is_expired(now) && guard.is_held_by(&holder) {
+                return Ok(Error::not_unique(collection, guard.attribute(), other, id).into());
+            }
+            // Unless it was written meanwhile, and then the next try finds out.
+            let params: Params<'_> = &[&other, &StoredVersion(holder.version)];
+            session.execute(&table.backfill.release[place], params).await?;
+        }
+    }
+    Ok(Fault::Contended)
 }

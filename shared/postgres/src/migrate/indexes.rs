@@ -32,13 +32,16 @@ pub(super) async fn build(
         };
         // Left unfinished by a migration before, perhaps.
         let drop = format!("drop index if exists {}", index.name);
+        if structure.kind == Kind::Unique {
+            release_expired(database, session, collection, structure).await?;
+        }
         let built = if is_small {
             transact(database, session, &[drop, index.create(""), ready]).await
         } else {
             build_concurrently(database, session, &index, &drop, ready).await
         };
         match built {
-            Err(Fault::Duplicate) => return Err(duplicate(session, collection, structure).await?.into()),
+            Err(Fault::Duplicate) => return Err(duplicate(database, session, collection, structure).await?),
             built => built?,
         }
     }
@@ -95,19 +98,39 @@ async fn is_small(session: &Session, collection: &Collection) -> Outcome<bool> {
     Ok(rows.first().map(|row| column(row, 0, &collection.name)).transpose()?.unwrap_or_default())
 }
 
+/// Takes their values from documents that have expired since their columns were filled, and are not swept yet.
+async fn release_expired(
+    database: &Postgres,
+    session: &Session,
+    collection: &Collection,
+    structure: &Structure,
+) -> Outcome<()> {
+    let (table, value) = (names::table(collection), quoted(&structure.storage(collection.name)));
+    let now = database.ambient.now().as_micros();
+    let release =
+        format!("update {table} set {value} = null where expires_at <= {now} and {value} is not null");
+    transact(database, session, &[release]).await
+}
+
 /// Two documents with one value of an attribute that is to be unique: someone has to decide which one keeps it.
-async fn duplicate(session: &Session, collection: &Collection, structure: &Structure) -> Outcome<Error> {
+async fn duplicate(
+    database: &Postgres,
+    session: &Session,
+    collection: &Collection,
+    structure: &Structure,
+) -> Outcome<Fault> {
     let value = quoted(&structure.storage(collection.name));
     let sql = Sql::new(
         format!(
-            "select min(id), max(id) from {} where {value} is not null group by {value} having count(*) > 1 limit 1",
+            "select min(id), max(id) from {} where {value} is not null and (expires_at is null or expires_at > $1) \
+             group by {value} having count(*) > 1 limit 1",
             names::table(collection)
         ),
-        &[],
+        &[Type::INT8],
     );
-    let rows = session.query(&sql, &[]).await?;
+    let rows = session.query(&sql, &[&database.ambient.now().as_micros()]).await?;
     // They are gone again: whoever migrates next will succeed.
-    let Some(row) = rows.first() else { return Ok(Error::Contended) };
+    let Some(row) = rows.first() else { return Ok(Fault::Contended) };
     let (one, other): (&str, &str) = (column(row, 0, &value)?, column(row, 1, &value)?);
-    Ok(Error::not_unique(collection, &structure.name, one, other))
+    Ok(Error::not_unique(collection, &structure.name, one, other).into())
 }

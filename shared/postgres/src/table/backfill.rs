@@ -14,6 +14,8 @@ pub(crate) struct Backfill {
     pub(crate) read: Sql,
     /// `ids, derived columns…`.
     pub(crate) write: Sql,
+    /// For each unique attribute: `id, version`: takes its value from a document that is still of that version.
+    pub(crate) release: Vec<Sql>,
 }
 
 impl Backfill {
@@ -43,6 +45,16 @@ impl Backfill {
                 &[Type::TEXT, Type::INT8],
             ),
             write: parameters.into_sql(write),
+            release: storage
+                .uniques
+                .iter()
+                .map(|column| {
+                    Sql::new(
+                        format!("update {table} set {column} = null where id = $1 and version = $2"),
+                        &[Type::TEXT, Type::BYTEA],
+                    )
+                })
+                .collect(),
         }
     }
 }

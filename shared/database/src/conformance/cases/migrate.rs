@@ -343,3 +343,22 @@ pub async fn what_is_filled_in_expires_with_its_document(store: Store) {
     assert_eq!(store.holder(EVERYTHING, "email", "shared").await.as_deref(), Some("lasting"));
     assert_eq!(store.holder(EVERYTHING, "email", "later").await.as_deref(), Some("claims"));
 }
+
+pub async fn what_a_refused_migration_filled_in_is_no_value_twice_once_it_has_expired(store: Store) {
+    store.migrate(&[PLAIN]).await;
+    let soon = store.now() + Duration::from_secs(60);
+    store.create_until(PLAIN, "short", json!({"email": "shared"}), soon).await;
+    store.create(PLAIN, "a", json!({"email": "twice"})).await;
+    let double = store.create(PLAIN, "b", json!({"email": "twice"})).await;
+    let outcome = store.try_migrate(&[UNIQUE]).await;
+    assert!(matches!(outcome, Err(Error::Invalid(_))), "{outcome:?}");
+    // What has expired is not swept yet, and stands beside the document that has taken its value.
+    store.clock.set(soon);
+    store.create(PLAIN, "lasting", json!({"email": "shared"})).await;
+    store.delete(&double).await;
+    store.migrate(&[UNIQUE]).await;
+    assert_eq!(store.holder(UNIQUE, "email", "shared").await.as_deref(), Some("lasting"));
+    assert_eq!(store.holder(UNIQUE, "email", "twice").await.as_deref(), Some("a"));
+    let taken = Cause::UniqueTaken { attribute: "email" };
+    assert_eq!(store.rejection(vec![create(UNIQUE, "x", json!({"email": "shared"}))]).await, (0, taken));
+}

@@ -329,5 +329,6 @@ cases! { $
         a_collection_that_is_declared_no_more_keeps_its_documents
         stored_values_that_do_not_fit_a_declaration_stay_out_of_it
         what_is_filled_in_expires_with_its_document
+        what_a_refused_migration_filled_in_is_no_value_twice_once_it_has_expired
     }
 }

@@ -1,0 +1,146 @@
+//! Migrations that bring in what instances of the program before have written.
+#![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
+mod common;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use switchyard_ambient::{Ambient, ManualClock, SystemRandomness, Timestamp};
+use switchyard_database::{
+    Batch, Collection, Database as _, Document, Error, Field, Key, Operation, Schema, Unique, UniqueKey,
+};
+use switchyard_postgres::Postgres;
+
+use common::TestSchema;
+
+/// As an instance of the program before declares it.
+const BEFORE: &Collection = &Collection::new("people").expiring();
+const PEOPLE: &Collection = &Collection::new("people")
+    .fields(&[Field::string("email")])
+    .uniques(&[Unique::new("email", &["email"])])
+    .expiring();
+
+const NOW: Timestamp = Timestamp::from_seconds(4_102_444_800);
+const SOON: Duration = Duration::from_secs(60);
+
+struct Setting {
+    schema: TestSchema,
+    database: Postgres,
+    ambient: Ambient,
+    clock: ManualClock,
+}
+
+impl Setting {
+    /// With the attribute unique, and its index built.
+    async fn new() -> Self {
+        let schema = TestSchema::create().await;
+        let clock = ManualClock::at(NOW);
+        let ambient = Ambient::new(clock.clone(), SystemRandomness);
+        let database = schema.open(ambient.clone()).await;
+        let setting = Self { schema, database, ambient, clock };
+        setting.migrate().await.unwrap();
+        setting
+    }
+
+    async fn migrate(&self) -> Result<(), Error> {
+        self.database.migrate(&Schema::new([PEOPLE]).unwrap()).await
+    }
+
+    async fn commit(&self, operation: Operation) {
+        self.database.commit(&Batch::new(vec![operation], &self.ambient).unwrap()).await.unwrap();
+    }
+
+    async fn create(&self, collection: &'static Collection, id: &str, email: &str) {
+        self.create_until(collection, id, email, None).await;
+    }
+
+    async fn create_until(
+        &self,
+        collection: &'static Collection,
+        id: &str,
+        email: &str,
+        expires_at: Option<Timestamp>,
+    ) {
+        let (key, body) = (Key::new(collection, id).unwrap(), body(json!({"email": email})));
+        self.commit(Operation::Create { key, body, expires_at }).await;
+    }
+
+    /// As an instance of the program before does it, which leaves the column of the attribute as it was.
+    async fn change_before(&self, id: &str, email: &str) {
+        let previous = self.database.get(&Key::new(BEFORE, id).unwrap()).await.unwrap().unwrap();
+        let body = body(json!({"email": email}));
+        self.commit(Operation::Replace { previous, body, expires_at: None }).await;
+    }
+
+    async fn holder(&self, email: &str) -> Option<String> {
+        let unique = UniqueKey::new(PEOPLE, "email", [email]).unwrap();
+        let found: Option<Document> = self.database.lookup(&unique).await.unwrap();
+        found.map(|document| document.key.id().to_owned())
+    }
+}
+
+fn body(value: Value) -> switchyard_database::Body {
+    value.as_object().unwrap().clone()
+}
+
+#[tokio::test]
+async fn a_value_that_an_expired_document_holds_is_free_for_one_that_is_brought_in() {
+    let setting = Setting::new().await;
+    setting.create_until(PEOPLE, "short", "shared", Some(NOW + SOON)).await;
+    setting.clock.advance(SOON);
+    setting.create(BEFORE, "lasting", "shared").await;
+    assert_eq!(setting.migrate().await, Ok(()));
+    assert_eq!(setting.holder("shared").await.as_deref(), Some("lasting"));
+    setting.schema.drop().await;
+}
+
+#[tokio::test]
+async fn values_that_were_moved_by_the_program_before_are_brought_in_as_they_are_now() {
+    let setting = Setting::new().await;
+    for (id, email) in [("a", "1"), ("b", "2"), ("c", "3")] {
+        setting.create(PEOPLE, id, email).await;
+    }
+    for (id, email) in [("a", "2"), ("b", "1"), ("c", "4")] {
+        setting.change_before(id, email).await;
+    }
+    setting.create(BEFORE, "d", "3").await;
+    assert_eq!(setting.migrate().await, Ok(()));
+    for (email, id) in [("1", "b"), ("2", "a"), ("3", "d"), ("4", "c")] {
+        assert_eq!(setting.holder(email).await.as_deref(), Some(id), "{email}");
+    }
+    setting.schema.drop().await;
+}
+
+#[tokio::test]
+async fn a_value_that_a_live_document_holds_is_refused_to_one_that_is_brought_in() {
+    let setting = Setting::new().await;
+    setting.create(PEOPLE, "a", "shared").await;
+    setting.create(BEFORE, "b", "shared").await;
+    assert_eq!(setting.migrate().await, Err(Error::not_unique(PEOPLE, "email", "a", "b")));
+    assert_eq!(setting.holder("shared").await.as_deref(), Some("a"));
+    // Both of them in one step, and one beside them that does not count any more.
+    setting.create(BEFORE, "c", "other").await;
+    setting.create_until(BEFORE, "d", "other", Some(NOW + SOON)).await;
+    setting.create(BEFORE, "e", "other").await;
+    setting.change_before("b", "free").await;
+    setting.clock.advance(SOON);
+    assert_eq!(setting.migrate().await, Err(Error::not_unique(PEOPLE, "email", "c", "e")));
+    setting.schema.drop().await;
+}
+
+/// The server says that a value is stored already, and when the migration looks for its holder, there is none.
+#[tokio::test]
+async fn a_holder_that_is_gone_when_it_is_looked_for_is_no_reason_to_end_a_migration() {
+    let setting = Setting::new().await;
+    setting.create(BEFORE, "a", "mine").await;
+    // A sequence is not rolled back: it is the first time once.
+    let once = "create sequence times; \
+                create function refuse_once() returns trigger language plpgsql as $$ begin \
+                if nextval('times') = 1 then raise unique_violation; end if; return new; end $$; \
+                create trigger refuse_once before update on people for each row execute function refuse_once()";
+    setting.schema.client().await.batch_execute(once).await.unwrap();
+    assert_eq!(setting.migrate().await, Ok(()));
+    assert_eq!(setting.holder("mine").await.as_deref(), Some("a"));
+    setting.schema.drop().await;
+}
