@@ -140,7 +140,7 @@ impl From<AuditPart> for PageRequest {
 fn words(text: Option<String>) -> Result<Option<String>, &'static str> {
     let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
     let fits = text.chars().count() <= 100 && is_searchable(&text);
-    if fits { Ok(Some(text)) } else { Err("must have at most 100 characters and 16 words") }
+    if fits { Ok(Some(text)) } else { Err("must have at most 100 characters and 16 different words") }
 }
 
 fn name(text: Option<String>) -> Result<Option<String>, &'static str> {
