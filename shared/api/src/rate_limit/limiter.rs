@@ -101,15 +101,16 @@ impl Limiter {
                 shares.clear();
             }
         }
-        // One that began in the window before has nothing to say about this one.
-        if shares.get(subject).is_some_and(|other| other.window.ends_at > share.window.ends_at) {
-            return;
-        }
-        // Another request of the same subject may have taken a portion meanwhile.
-        if let Some(other) = shares.get(subject).filter(|other| other.window == share.window) {
-            share.at_hand = share.at_hand.saturating_add(other.at_hand);
-            share.in_store = share.in_store.into_iter().chain(other.in_store).min();
-            share.used = share.used.max(other.used);
+        match shares.get(subject) {
+            // A request that began in the window before has nothing to say about this one.
+            Some(other) if other.window.ends_at > share.window.ends_at => return,
+            // Another request of the same subject may have taken a portion meanwhile.
+            Some(other) if other.window == share.window => {
+                share.at_hand = share.at_hand.saturating_add(other.at_hand);
+                share.in_store = share.in_store.into_iter().chain(other.in_store).min();
+                share.used = share.used.max(other.used);
+            }
+            _ => {}
         }
         shares.insert(subject.to_owned(), share);
     }

@@ -106,7 +106,7 @@ enum Step {
 /// before has ended.
 pub(super) async fn verify(db: &Db, keys: &KeyRing, part: &PageRequest) -> Result<AuditVerification, Error> {
     let mut place = part.cursor.as_deref().map_or(Ok(Place::START), Place::of_cursor)?;
-    let mut walk = Walk { db, keys, now: db.ambient().now(), entries: 0 };
+    let mut walk = Walk { db, keys, entries: 0 };
     let mut left = part.limit.max(1);
     let (first_break, next_cursor) = loop {
         match walk.step(place, left.min(STEP)).await? {
@@ -125,8 +125,6 @@ pub(super) async fn verify(db: &Db, keys: &KeyRing, part: &PageRequest) -> Resul
 struct Walk<'a> {
     db: &'a Db,
     keys: &'a KeyRing,
-    /// When the entries at hand had been read: what had expired by then was left out.
-    now: Timestamp,
     entries: u64,
 }
 
@@ -162,7 +160,8 @@ impl Walk<'_> {
         // With the one before, which the first is joined to.
         let positions = (first - 1..=last).map(|sequence| AuditRecord::position_of(chain, sequence));
         let mut records = self.db.collection::<AuditRecord>().get_many(positions).await?.into_iter();
-        self.now = self.db.ambient().now();
+        // Behind the reading: what had expired by then was left out.
+        let now = self.db.ambient().now();
         let mut previous = records.next().flatten();
         for (sequence, record) in (first..).zip(records) {
             let Some(record) = record else {
@@ -172,7 +171,7 @@ impl Walk<'_> {
                 continue;
             };
             self.entries += 1;
-            if let Some(reason) = self.fault((chain, sequence), &record, previous.as_deref()) {
+            if let Some(reason) = self.fault((chain, sequence), &record, previous.as_deref(), now) {
                 return match (reason, gap) {
                     (BreakReason::Missing, Some(gap)) => broken(gap, None, reason),
                     _ => broken(sequence, Some(record.entry_id.clone()), reason),
@@ -188,7 +187,7 @@ impl Walk<'_> {
             (Some(last), _) if last.mac != end.last_mac => {
                 broken(end.sequence, None, BreakReason::EndAltered)
             }
-            (None, Some(at)) if !self.has_expired(at) => {
+            (None, Some(at)) if !has_expired(at, now) => {
                 broken(gap.unwrap_or(end.sequence), None, BreakReason::Missing)
             }
             _ => Ok(Step::To(Place::behind(chain), u32::try_from(last - first + 1).unwrap_or(count))),
@@ -200,6 +199,7 @@ impl Walk<'_> {
         place: (u8, i64),
         record: &AuditRecord,
         previous: Option<&AuditRecord>,
+        now: Timestamp,
     ) -> Option<BreakReason> {
         let stands_here = (record.chain, record.sequence) == place;
         if !stands_here || record.mac_with(self.keys).is_none_or(|mac| mac != record.mac) {
@@ -207,15 +207,10 @@ impl Walk<'_> {
         }
         match (previous, record.previous_at) {
             (Some(previous), _) if previous.mac != record.previous_mac => Some(BreakReason::Detached),
-            (None, Some(at)) if !self.has_expired(at) => Some(BreakReason::Missing),
+            (None, Some(at)) if !has_expired(at, now) => Some(BreakReason::Missing),
             (None, None) if record.sequence > 1 => Some(BreakReason::Detached),
             _ => None,
         }
-    }
-
-    /// Whether an entry of that time need not be there any more.
-    fn has_expired(&self, at: Timestamp) -> bool {
-        at + RETENTION <= self.now
     }
 
     /// Looks for an entry that no chain reaches: the end was set back or removed, or the entry stands elsewhere.
@@ -243,4 +238,9 @@ impl Walk<'_> {
             None => Step::End,
         })
     }
+}
+
+/// Whether an entry of that time need not be there any more.
+fn has_expired(at: Timestamp, now: Timestamp) -> bool {
+    at + RETENTION <= now
 }

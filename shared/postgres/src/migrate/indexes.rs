@@ -11,6 +11,7 @@ use crate::read::column;
 use crate::session::Session;
 use crate::sql::Sql;
 use crate::structure::{Kind, Structure};
+use crate::table::is_live;
 
 /// Indexes of smaller tables are built in a moment for which writers can wait. `create index concurrently` makes
 /// nobody wait, but waits itself for every transaction in the whole database.
@@ -122,9 +123,10 @@ async fn duplicate(
     let value = quoted(&structure.storage(collection.name));
     let sql = Sql::new(
         format!(
-            "select min(id), max(id) from {} where {value} is not null and (expires_at is null or expires_at > $1) \
+            "select min(id), max(id) from {} where {value} is not null and {} \
              group by {value} having count(*) > 1 limit 1",
-            names::table(collection)
+            names::table(collection),
+            is_live("$1")
         ),
         &[Type::INT8],
     );

@@ -48,7 +48,7 @@ impl Table {
 }
 
 /// The condition that a row has not expired.
-fn is_live(now: &str) -> String {
+pub(crate) fn is_live(now: &str) -> String {
     format!("(expires_at is null or expires_at > {now})")
 }
 
