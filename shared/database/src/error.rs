@@ -69,6 +69,11 @@ impl Error {
         }
     }
 
+    /// Whether the lowest operation that failed was rejected for this cause.
+    pub fn is_rejection_for(&self, cause: Cause) -> bool {
+        self.rejection().is_some_and(|rejection| rejection.cause == cause)
+    }
+
     /// The attribute whose value another document holds, if that is the first rejection.
     pub fn taken_attribute(&self) -> Option<&str> {
         match self.rejection()?.cause {

@@ -56,7 +56,7 @@ impl Identity {
                 continue;
             }
             match roles.insert(&role).await {
-                Err(error) if error.rejection().is_some_and(|r| r.cause == Cause::AlreadyExists) => {}
+                Err(error) if error.is_rejection_for(Cause::AlreadyExists) => {}
                 result => drop(result?),
             }
         }

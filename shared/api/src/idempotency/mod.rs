@@ -115,7 +115,7 @@ async fn begin(db: &Db, id: String, secret: &Secret, lease: Duration) -> ApiResu
     for _ in 0..2 {
         match records.insert(&fresh).await {
             Ok(record) => return Ok(Begun::Running(record)),
-            Err(fault) if is_rejected(&fault, Cause::AlreadyExists) => {}
+            Err(fault) if fault.is_rejection_for(Cause::AlreadyExists) => {}
             Err(fault) => return Err(fault.into()),
         }
         let Some(record) = records.get(&fresh.id).await? else { continue };
@@ -138,10 +138,6 @@ async fn begin(db: &Db, id: String, secret: &Secret, lease: Duration) -> ApiResu
         };
     }
     Err(ApiError::new(ErrorCode::IdempotencyInProgress).retry_after(Duration::from_secs(1)))
-}
-
-fn is_rejected(fault: &Error, cause: Cause) -> bool {
-    fault.rejection().is_some_and(|rejection| rejection.cause == cause)
 }
 
 fn replay(answer: Answer) -> Response {

@@ -1,6 +1,6 @@
 use ring::digest::{SHA256, digest};
 use serde::Serialize;
-use switchyard_database::{Cause, Entity as _, Error as DatabaseError, Query, Stored};
+use switchyard_database::{Cause, Entity as _, Query, Stored};
 use utoipa::ToSchema;
 
 use super::record::ADMIN;
@@ -82,7 +82,9 @@ impl Roles<'_> {
             })
             .await
             .map_err(|error| match error {
-                RoleError::Database(error) if is_existing(&error) => RoleError::RoleTaken,
+                RoleError::Database(error) if error.is_rejection_for(Cause::AlreadyExists) => {
+                    RoleError::RoleTaken
+                }
                 other => other,
             })?;
         self.0.roles.forget(name);
@@ -179,10 +181,6 @@ fn check(holds: bool, otherwise: RoleError) -> Result<(), RoleError> {
 
 fn resource(name: &RoleName) -> String {
     format!("roles/{name}")
-}
-
-fn is_existing(error: &DatabaseError) -> bool {
-    error.rejection().is_some_and(|rejection| rejection.cause == Cause::AlreadyExists)
 }
 
 fn names(permissions: Permissions) -> String {
