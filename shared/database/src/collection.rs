@@ -195,6 +195,16 @@ impl Collection {
         self.fields.iter().find(|field| field.name == name)
     }
 
+    /// These fields with what they are declared to hold, as text. A backend that keeps it beside what it made of the fields
+    /// knows by it when a later declaration wants that made anew, so its form never changes.
+    pub fn definition_of(&self, names: &[&str]) -> String {
+        let definitions = names.iter().map(|name| match self.field(name) {
+            Some(field) => format!("{name:?} {:?}", field.kind),
+            None => format!("{name:?}"),
+        });
+        definitions.collect::<Vec<_>>().join(", ")
+    }
+
     /// The declared index of this name.
     pub fn index(&self, name: &str) -> Option<&'static Index> {
         self.indexes.iter().find(|index| index.name == name)

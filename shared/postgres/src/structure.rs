@@ -77,7 +77,7 @@ impl Structure {
 pub(crate) fn declared(collection: &Collection) -> Vec<Structure> {
     let structure =
         |kind, name: &str, definition: String| Structure { kind, name: name.to_owned(), definition };
-    let fields = |names: &[&str]| described(collection, names);
+    let fields = |names: &[&str]| collection.definition_of(names);
     let indexes = collection.indexes.iter().map(|index| {
         let definition = format!("{FORMAT}: {} / {}", fields(index.partition), fields(index.sort));
         structure(Kind::Index, index.name, definition)
@@ -111,13 +111,4 @@ pub(crate) fn layout(collection: &Collection) -> i64 {
         .map(|structure| format!("{} {} {}", structure.kind.name(), structure.name, structure.definition))
         .collect();
     fnv1a(parts.iter().map(String::as_bytes)).cast_signed()
-}
-
-/// Fields with their kinds, which decide what is a value of theirs.
-fn described(collection: &Collection, names: &[&str]) -> String {
-    let described = names.iter().map(|name| match collection.field(name) {
-        Some(field) => format!("{name:?} {:?}", field.kind),
-        None => format!("{name:?}"),
-    });
-    described.collect::<Vec<_>>().join(", ")
 }

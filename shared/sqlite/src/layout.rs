@@ -56,26 +56,22 @@ pub(crate) fn parts(collection: &Collection) -> Vec<Part> {
     };
     let mut parts = Vec::new();
     for Index { name, partition, sort, .. } in collection.indexes {
-        let definition = format!("({}) ({})", typed(collection, partition), typed(collection, sort));
+        let definition =
+            format!("({}) ({})", collection.definition_of(partition), collection.definition_of(sort));
         parts.push(part(PartKind::Index, name, definition));
     }
     for Unique { name, fields } in collection.uniques {
-        parts.push(part(PartKind::Unique, name, format!("({})", typed(collection, fields))));
+        parts.push(part(PartKind::Unique, name, format!("({})", collection.definition_of(fields))));
     }
     if !collection.search.is_empty() {
-        parts.push(part(PartKind::Search, "terms", format!("({})", typed(collection, collection.search))));
+        parts.push(part(
+            PartKind::Search,
+            "terms",
+            format!("({})", collection.definition_of(collection.search)),
+        ));
     }
     parts.sort();
     parts
-}
-
-/// Fields with what they hold: a document whose field holds something else is not entered.
-fn typed(collection: &Collection, fields: &[&str]) -> String {
-    let typed = |name: &&str| match collection.field(name) {
-        Some(field) => format!("{name:?} {:?}", field.kind),
-        None => format!("{name:?}"),
-    };
-    fields.iter().map(typed).collect::<Vec<_>>().join(", ")
 }
 
 /// Creates the table of layouts.
