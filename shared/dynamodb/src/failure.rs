@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata as _, SdkError};
+use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata as _, SdkError};
 use aws_sdk_dynamodb::types::CancellationReason;
 use switchyard_database::Error;
 
@@ -162,4 +162,9 @@ fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
         Some(found) => Some(found),
         None => find(error.source()?),
     }
+}
+
+/// A request that lacks what DynamoDB demands of each: ours to mend.
+pub(crate) fn incomplete(fault: BuildError) -> Error {
+    Error::Internal(format!("a request to DynamoDB is incomplete: {fault}"))
 }

@@ -3,14 +3,13 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ConditionCheck, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
     Update,
 };
 use switchyard_database::Error;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, incomplete};
 use crate::value::Item;
 
 /// A write, and the condition under which it may take place.
@@ -120,8 +119,6 @@ impl Write {
 
     /// The write as a part of a transaction.
     pub(crate) fn into_transaction_item(self) -> Result<TransactWriteItem, Error> {
-        let incomplete =
-            |fault: BuildError| Error::Internal(format!("a transaction's item is incomplete: {fault}"));
         let Self { table, action, condition, names, values } = self;
         let names = Some(names).filter(|names| !names.is_empty());
         let values = Some(values).filter(|values| !values.is_empty());

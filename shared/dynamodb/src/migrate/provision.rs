@@ -3,17 +3,17 @@
 use std::error::Error as StdError;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, CreateGlobalSecondaryIndexAction, DeleteGlobalSecondaryIndexAction,
     GlobalSecondaryIndex, GlobalSecondaryIndexUpdate, IndexStatus, KeySchemaElement, KeyType, Projection,
     ProjectionType, ScalarAttributeType, TableDescription, TableStatus, TimeToLiveSpecification,
     TimeToLiveStatus,
 };
-use switchyard_database::{Error, Result};
+use switchyard_database::Result;
 
 use crate::DynamoDb;
-use crate::failure::Failure;
+use crate::failure::{Failure, incomplete};
 use crate::repeat::Patience;
 use crate::tables::{AttributeKind, IndexDefinition, IndexProjection, KeyAttribute, TableDefinition};
 
@@ -216,8 +216,4 @@ fn definitions<'a>(
         AttributeDefinition::builder().attribute_name(&attribute.name).attribute_type(kind).build()
     };
     attributes.into_iter().map(|attribute| definition(attribute).map_err(incomplete)).collect()
-}
-
-fn incomplete(fault: BuildError) -> Error {
-    Error::Internal(format!("a table's definition is incomplete: {fault}"))
 }

@@ -1,11 +1,10 @@
 //! Several items as they were at one moment. Reads by key, one after the other, may fall on both sides of a transaction.
 
-use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::types::{Get, TransactGetItem};
 use switchyard_database::{Error, Result};
 
 use crate::DynamoDb;
-use crate::failure::{Failure, is_throttling};
+use crate::failure::{Failure, incomplete, is_throttling};
 use crate::repeat::Patience;
 use crate::value::Item;
 
@@ -55,8 +54,4 @@ pub(crate) async fn snapshot(
             return Err(db.error_of(failure));
         }
     }
-}
-
-fn incomplete(fault: BuildError) -> Error {
-    Error::Internal(format!("a transaction's item is incomplete: {fault}"))
 }
