@@ -54,7 +54,7 @@
 //! |---|---|---|
 //! | `sslmode` | `disable`; `prefer`: TLS where the server has a certificate that can be verified, else none; `require`, `verify-full`: verified TLS | `prefer` |
 //! | `sslrootcert` | a PEM file of the authorities to trust, in the place of the machine's | |
-//! | `max_connections` | connections at the most | 10; 1 on Lambda |
+//! | `max_connections` | connections at the most | 10; on Lambda as many as an instance answers requests at once (`AWS_LAMBDA_MAX_CONCURRENCY`), else 1 |
 //! | `prepare` | `off`: no named prepared statements and no session settings, for a transaction-mode proxy | `on` |
 //! | `statement_timeout` | seconds after which the server gives up a statement; 0: never | 30 |
 

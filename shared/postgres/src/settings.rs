@@ -11,8 +11,6 @@ use tokio_postgres::config::{Host, SslMode};
 
 /// Connections at the most, unless the URL says how many.
 const CONNECTIONS: usize = 10;
-/// On Lambda an instance answers one request at a time, and there may be a thousand instances.
-const CONNECTIONS_ON_LAMBDA: usize = 1;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// A peer that vanished is noticed after about half a minute, not after the system's two hours.
@@ -84,10 +82,7 @@ impl Settings {
         if config.get_ssl_mode() == SslMode::Require && config.get_hosts().is_empty() {
             return Err(invalid("a certificate can only be verified against a host name: give `host`, too"));
         }
-        let default_connections = match std::env::var_os("AWS_LAMBDA_FUNCTION_NAME") {
-            Some(_) => CONNECTIONS_ON_LAMBDA,
-            None => CONNECTIONS,
-        };
+        let default_connections = default_connections(|name| std::env::var(name).ok());
         Ok(Self {
             config,
             root_certificates,
@@ -155,6 +150,37 @@ fn count(name: &str, value: &str, least: usize) -> Result<usize> {
     number.ok_or_else(|| invalid(&format!("{name} must be a whole number from {least} to 100000")))
 }
 
+/// An instance of a Lambda function answers one request at a time, unless the environment says how many, and there may be a
+/// thousand instances.
+fn default_connections(variable: impl Fn(&str) -> Option<String>) -> usize {
+    if variable("AWS_LAMBDA_RUNTIME_API").is_none() {
+        return CONNECTIONS;
+    }
+    let requests = variable("AWS_LAMBDA_MAX_CONCURRENCY").and_then(|text| text.parse::<usize>().ok());
+    requests.map_or(1, |requests| requests.clamp(1, CONNECTIONS))
+}
+
 fn invalid(why: &str) -> Error {
     Error::Invalid(format!("the database URL cannot be used: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_on_lambda_has_a_connection_for_each_request_that_it_answers_at_once() {
+        let in_an_instance_of = |requests: Option<&str>| {
+            default_connections(|name| match name {
+                "AWS_LAMBDA_RUNTIME_API" => Some("127.0.0.1:9001".to_owned()),
+                "AWS_LAMBDA_MAX_CONCURRENCY" => requests.map(str::to_owned),
+                _ => None,
+            })
+        };
+        assert_eq!(in_an_instance_of(None), 1);
+        assert_eq!(in_an_instance_of(Some("4")), 4);
+        assert_eq!(in_an_instance_of(Some("0")), 1);
+        assert_eq!(in_an_instance_of(Some("64")), 10);
+        assert_eq!(default_connections(|_| None), 10);
+    }
 }

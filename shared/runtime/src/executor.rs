@@ -1,8 +1,10 @@
-use std::env;
 use std::future::Future;
 use std::io;
 
+use switchyard_settings::Environment;
 use tokio::runtime::Builder;
+
+use crate::lambda;
 
 /// Runs a program's future to its end.
 ///
@@ -14,9 +16,10 @@ use tokio::runtime::Builder;
 ///
 /// What the future ends with, or that the threads cannot be started.
 pub fn block_on<T, E: From<io::Error>>(program: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-    let on_lambda = env::var_os("AWS_LAMBDA_RUNTIME_API").is_some();
-    let concurrency = env::var("AWS_LAMBDA_MAX_CONCURRENCY").ok().and_then(|text| text.parse::<u32>().ok());
-    let mut builder = match (on_lambda, concurrency) {
+    let environment = Environment::of_process();
+    let concurrency =
+        environment.text("AWS_LAMBDA_MAX_CONCURRENCY").and_then(|text| text.parse::<u32>().ok());
+    let mut builder = match (lambda::is_here(&environment), concurrency) {
         (true, None | Some(0 | 1)) => Builder::new_current_thread(),
         _ => Builder::new_multi_thread(),
     };
