@@ -13,8 +13,8 @@ pub enum DatabaseUrl {
     Sqlite(PathBuf),
     /// `postgres://user:password@host:port/database`: PostgreSQL. The URL may hold a password.
     Postgres(Secret),
-    /// `dynamodb://prefix`: DynamoDB tables whose names begin so; region, credentials and endpoint as every AWS SDK
-    /// finds them.
+    /// `dynamodb://prefix`: DynamoDB tables whose names begin so; region, credentials and endpoint are in the
+    /// environment.
     DynamoDb(String),
 }
 
