@@ -224,3 +224,25 @@ impl PartialEq for Collection {
 }
 
 impl Eq for Collection {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Backends have stored definitions in this form: in another one, all that they made would be made anew.
+    #[test]
+    fn a_definition_has_the_form_in_which_backends_keep_it() {
+        const FIELDS: &[Field] = &[
+            Field::string("text"),
+            Field::integer("number"),
+            Field::time("moment"),
+            Field::boolean("flag"),
+            Field::json("rest"),
+        ];
+        let collection = Collection::new("things").fields(FIELDS);
+        let definition = collection.definition_of(&["moment", "number", "text", "flag", "rest", "unknown"]);
+        let expected =
+            r#""moment" Time, "number" Integer, "text" String, "flag" Boolean, "rest" Json, "unknown""#;
+        assert_eq!(definition, expected);
+    }
+}
