@@ -31,6 +31,18 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// That of a transaction which no condition stood against.
+    pub(crate) fn of_reasons(reasons: &[CancellationReason]) -> Self {
+        match reasons.iter().filter_map(|reason| reason.code.as_deref()).find(|code| *code != "None") {
+            Some("TransactionConflict") => Self::Contended,
+            Some(code) if is_throttling(code) => Self::Throttled,
+            code => {
+                let code = code.unwrap_or("no reason given");
+                Self::Final(Error::Internal(format!("DynamoDB refuses the transaction: {code}")))
+            }
+        }
+    }
+
     /// The error for a caller who is not told more. `Lost` is a read's: for a write see its own handling.
     pub(crate) fn into_error(self) -> Error {
         match self {

@@ -7,6 +7,7 @@ use crate::DynamoDb;
 use crate::failure::Failure;
 use crate::item::{document_key, guard_key};
 use crate::read::get_stored;
+use crate::repeat::Patience;
 use crate::value::text;
 use crate::write::Write;
 
@@ -29,8 +30,9 @@ pub(crate) async fn find(db: &DynamoDb, guard: &UniqueKey, owner: &str) -> Resul
     Ok(Some(stale).filter(|_| !holds))
 }
 
-/// Removes it, unless its document was written meanwhile: that could have claimed the value again.
-pub(crate) async fn remove(db: &DynamoDb, stale: StaleGuard) -> Result<()> {
+/// Removes it, unless it is another document's by now, or gone. `false` where its document was written meanwhile, which
+/// could have claimed the value again: it has to be looked at anew.
+pub(crate) async fn remove(db: &DynamoDb, stale: StaleGuard) -> Result<bool> {
     let StaleGuard { guard, owner, document } = stale;
     let check = Write::check(db.table(owner.collection()), document_key(&owner));
     let check = match document {
@@ -42,9 +44,22 @@ pub(crate) async fn remove(db: &DynamoDb, stale: StaleGuard) -> Result<()> {
         .value(":owner", text(owner.id()));
     let items = vec![check.into_transaction_item()?, removal.into_transaction_item()?];
     let request = db.client.transact_write_items().set_transact_items(Some(items));
-    match request.send().await.map_err(Failure::from) {
-        // Removed; or in use again, which the write that follows will find out.
-        Ok(_) | Err(Failure::Cancelled(_) | Failure::Contended | Failure::Lost(_)) => Ok(()),
-        Err(failure) => Err(db.error_of(failure)),
+    let mut patience = Patience::of_write(&db.ambient);
+    loop {
+        let failure = match request.clone().send().await.map_err(Failure::from) {
+            Ok(_) => return Ok(true),
+            Err(Failure::Cancelled(reasons)) => {
+                let failed =
+                    reasons.iter().position(|it| it.code.as_deref() == Some("ConditionalCheckFailed"));
+                match failed {
+                    Some(place) => return Ok(place > 0),
+                    None => Failure::of_reasons(&reasons),
+                }
+            }
+            Err(failure) => failure,
+        };
+        if !patience.lasts(&failure).await {
+            return Err(db.error_of(failure));
+        }
     }
 }

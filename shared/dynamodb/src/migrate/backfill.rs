@@ -78,7 +78,9 @@ async fn apply(db: &DynamoDb, task: &Task, document: &Document, attributes: &Ite
     let key = &document.key;
     for guard in changes.old_guards.iter().cloned() {
         let (owner, document) = (key.clone(), Some(document.version));
-        stale_guard::remove(db, StaleGuard { guard, owner, document }).await?;
+        if !stale_guard::remove(db, StaleGuard { guard, owner, document }).await? {
+            return Ok(Progress::Again);
+        }
     }
     let beside = changes.writes(db, key);
     let mut update = changes.update(db, document);
@@ -132,7 +134,8 @@ async fn settle(
         let guard = place.checked_sub(1).and_then(|place| guards.get(place).copied().flatten());
         if let (Some(guard), Some(owner)) = (guard, reason.item.as_ref().and_then(owner_of)) {
             match stale_guard::find(db, guard, owner).await? {
-                Some(stale) => stale_guard::remove(db, stale).await?,
+                // Whatever becomes of it, the document is read anew.
+                Some(stale) => drop(stale_guard::remove(db, stale).await?),
                 None => {
                     let (collection, attribute) = (guard.collection(), guard.attribute());
                     return Err(Error::not_unique(collection, attribute, owner, key.id()));

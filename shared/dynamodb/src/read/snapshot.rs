@@ -1,10 +1,10 @@
 //! Several items as they were at one moment. Reads by key, one after the other, may fall on both sides of a transaction.
 
 use aws_sdk_dynamodb::types::{Get, TransactGetItem};
-use switchyard_database::{Error, Result};
+use switchyard_database::Result;
 
 use crate::DynamoDb;
-use crate::failure::{Failure, incomplete, is_throttling};
+use crate::failure::{Failure, incomplete};
 use crate::repeat::Patience;
 use crate::value::Item;
 
@@ -37,17 +37,7 @@ pub(crate) async fn snapshot(
                 let responses = answer.responses.unwrap_or_default();
                 return Ok(responses.into_iter().map(|response| response.item).collect());
             }
-            Err(Failure::Cancelled(reasons)) => {
-                let codes = reasons.iter().filter_map(|reason| reason.code.as_deref());
-                match codes.into_iter().find(|code| *code != "None") {
-                    Some("TransactionConflict") => Failure::Contended,
-                    Some(code) if is_throttling(code) => Failure::Throttled,
-                    code => {
-                        let code = code.unwrap_or("no reason given");
-                        return Err(Error::Internal(format!("DynamoDB refuses to read: {code}")));
-                    }
-                }
-            }
+            Err(Failure::Cancelled(reasons)) => Failure::of_reasons(&reasons),
             Err(failure) => failure,
         };
         if !patience.lasts(&failure).await {

@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 /// What happens to one request.
+#[derive(Debug)]
 pub(crate) enum Step {
     /// It passes through.
     Pass,

@@ -10,11 +10,11 @@ use crate::common::{config, endpoint};
 use crate::endpoint::Step;
 use crate::stage::{PEOPLE, Stage, THINGS, commit, create, increment, on_a_stage, replace};
 
-fn refusal(code: &str) -> Value {
+pub(crate) fn refusal(code: &str) -> Value {
     json!({"__type": format!("com.amazonaws.dynamodb.v20120810#{code}"), "message": "scripted"})
 }
 
-fn throttled() -> Step {
+pub(crate) fn throttled() -> Step {
     Step::Answer(400, refusal("ProvisionedThroughputExceededException"))
 }
 
@@ -22,7 +22,7 @@ pub(crate) fn broken() -> Step {
     Step::Answer(500, refusal("InternalServerError"))
 }
 
-fn cancelled(codes: &[&str]) -> Step {
+pub(crate) fn cancelled(codes: &[&str]) -> Step {
     let reasons: Vec<_> = codes.iter().map(|code| json!({"Code": code})).collect();
     let mut answer = refusal("TransactionCanceledException");
     answer["CancellationReasons"] = json!(reasons);

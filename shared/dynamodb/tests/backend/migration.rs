@@ -11,7 +11,7 @@ use switchyard_database::{
 use switchyard_dynamodb::tables;
 
 use crate::endpoint::Step;
-use crate::failures::broken;
+use crate::failures::{broken, cancelled, refusal, throttled};
 use crate::stage::{Item, Stage, commit, create, on_a_stage, replace};
 
 const FIELDS: &[Field] = &[Field::string("email"), Field::string("name"), Field::integer("age")];
@@ -46,9 +46,8 @@ async fn fill(stage: &Stage, collection: &'static Collection, count: usize) {
 
 /// Begins a migration that is stopped behind its first page, of 200 documents.
 async fn begin(stage: &Stage, collection: &'static Collection) {
-    let refusal =
-        json!({"__type": "com.amazonaws.dynamodb.v20120810#AccessDeniedException", "message": "scripted"});
-    stage.endpoint.script("Scan", [Step::Pass, Step::Answer(400, refusal)]);
+    let refused = Step::Answer(400, refusal("AccessDeniedException"));
+    stage.endpoint.script("Scan", [Step::Pass, refused]);
     let stopped = stage.db.migrate(&Schema::new([collection]).unwrap()).await;
     assert_eq!(stopped, Err(Error::Internal("DynamoDB refuses the credentials: scripted".to_owned())));
 }
@@ -132,9 +131,8 @@ on_a_stage! {
     async fn an_interrupted_migration_goes_on_where_it_stopped(stage) {
         stage.migrate(&[PLAIN]).await.unwrap();
         fill(&stage, PLAIN, 450).await;
-        let refusal = json!({"__type": "com.amazonaws.dynamodb.v20120810#AccessDeniedException", "message": "scripted"});
         stage.endpoint.script("TransactWriteItems", std::iter::repeat_with(|| Step::Pass).take(300));
-        stage.endpoint.script("TransactWriteItems", [Step::Answer(400, refusal)]);
+        stage.endpoint.script("TransactWriteItems", [Step::Answer(400, refusal("AccessDeniedException"))]);
         let schema = Schema::new([FULL]).unwrap();
         let stopped = stage.db.migrate(&schema).await;
         assert_eq!(stopped, Err(Error::Internal("DynamoDB refuses the credentials: scripted".to_owned())));
@@ -240,6 +238,36 @@ on_a_stage! {
         let table = format!("{}-people", stage.tables.prefix);
         let described = stage.direct.client().describe_table().table_name(table).send().await.unwrap().table.unwrap();
         assert_eq!(described.global_secondary_indexes().len(), 0);
+    }
+
+    async fn a_guard_that_is_declared_no_more_is_removed_though_that_fails_or_the_document_is_written(stage) {
+        const GUARDED: &Collection = &PLAIN.uniques(&[Unique::new("email", &["email"])]);
+        stage.migrate(&[PLAIN]).await.unwrap();
+        commit(&stage.direct, vec![create(PLAIN, "a", json!({"email": "e"}))]).await.unwrap();
+        let conflict = Step::Answer(400, refusal("TransactionConflictException"));
+        let another_version = json!({
+            "TableName": format!("{}-people", stage.tables.prefix),
+            "Item": {"id": {"S": "a"}, "version": {"S": "AAAAAAAAAAAAAAAAAAAAAA"}, "doc": {"M": {"email": {"S": "e"}}}},
+        });
+        for step in [
+            cancelled(&["None", "TransactionConflict"]),
+            cancelled(&["TransactionConflict", "None"]),
+            cancelled(&["None", "ThrottlingError"]),
+            conflict,
+            throttled(),
+            broken(),
+            Step::Cut,
+            Step::Hang,
+            Step::LoseReply,
+            Step::LoseReplyAfter(another_version, "PutItem"),
+        ] {
+            stage.migrate(&[GUARDED]).await.unwrap();
+            assert_eq!(stage.beside().await.len(), 1);
+            let told = format!("{step:?}");
+            stage.endpoint.script("TransactWriteItems", [step]);
+            stage.db.migrate(&Schema::new([PLAIN]).unwrap()).await.unwrap();
+            assert_eq!(stage.beside().await.len(), 0, "{told}");
+        }
     }
 
     async fn a_document_may_have_more_beside_it_than_a_transaction_holds(stage) {
