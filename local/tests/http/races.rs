@@ -64,9 +64,10 @@ async fn two_admins_who_demote_each_other_at_once_leave_one(app: App) {
         app.put(&roles(admin.id)).by(&ada).json(demote),
     ])
     .await;
-    assert_eq!(counted(&answers), BTreeMap::from([(200, 1), (409, 1)]));
-    let lost = answers.iter().find(|answer| answer.status == 409).unwrap();
-    assert_eq!(lost.error().1, "LAST_ADMIN");
+    let refused: Vec<_> = answers.iter().filter(|answer| answer.status != 200).map(Answer::error).collect();
+    // Who is demoted first may not demote any more.
+    let [last_admin, too_late] = [(409, "LAST_ADMIN".to_owned()), (403, "FORBIDDEN".to_owned())];
+    assert!(matches!(&refused[..], [one] if *one == last_admin || *one == too_late), "{refused:?}");
 }
 
 async fn fifty_clients_with_one_idempotency_key_make_one_account(app: App) {

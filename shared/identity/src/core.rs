@@ -10,8 +10,12 @@ use crate::password::PasswordHasher;
 use crate::role::RoleCache;
 use crate::secret::{KeyRing, hex};
 use crate::token::TokenIssuer;
+use crate::user::UserRecord;
 use crate::work::{Work, WorkFault};
-use crate::{Context, EmailAddress, IdentitySettings, Permission, Permissions, Refused, RoleName, UserId};
+use crate::{
+    Actor, Context, EmailAddress, IdentitySettings, Permission, Permissions, Principal, Refused, RoleName,
+    UserId,
+};
 
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -27,6 +31,12 @@ pub(crate) struct Core {
 pub(crate) enum Denial {
     Refused(Refused),
     Database(DatabaseError),
+}
+
+impl From<DatabaseError> for Denial {
+    fn from(error: DatabaseError) -> Self {
+        Self::Database(error)
+    }
 }
 
 impl Core {
@@ -86,6 +96,32 @@ impl Core {
         self.judge(context, context.require(permission), resource).await
     }
 
+    /// Goes on for actors who still have `permission`, and records the attempts of others. The answer is the context in
+    /// which to go on.
+    pub(crate) async fn require_still(
+        &self,
+        context: &Context,
+        permission: Permission,
+        resource: &str,
+    ) -> Result<Context, Denial> {
+        let context = self.at_present(context).await?;
+        self.require(&context, permission, resource).await?;
+        Ok(context)
+    }
+
+    /// The context with what the actor may do now. A token tells of the time at which it was issued: whoever was shut out
+    /// since, or lost a role, could undo that with it, or give to somebody else what they had.
+    pub(crate) async fn at_present(&self, context: &Context) -> Result<Context, DatabaseError> {
+        let Actor::User(principal) = &context.actor else { return Ok(context.clone()) };
+        let user = self.db.collection::<UserRecord>().get(principal.user_id.as_str()).await?;
+        let present = match user.filter(|user| user.is_let_in()) {
+            Some(user) => self.permissions_of(&user.roles, context.now).await?,
+            None => Permissions::NONE,
+        };
+        let permissions = principal.permissions.intersection(present);
+        Ok(context.clone().by(Actor::User(Principal { permissions, ..principal.clone() })))
+    }
+
     /// Goes on for the user `id` and for actors with `permission`, and records the attempts of others.
     pub(crate) async fn require_self_or(
         &self,
@@ -107,7 +143,7 @@ impl Core {
         let Err(refused) = verdict else { return Ok(()) };
         if matches!(refused, Refused::Forbidden | Refused::NotFound) {
             let event = AuditEvent::new(Action::ACCESS_DENIED).resource(resource).outcome(Outcome::Denied);
-            self.record(context, &[event]).await.map_err(Denial::Database)?;
+            self.record(context, &[event]).await?;
         }
         Err(Denial::Refused(refused))
     }

@@ -61,7 +61,7 @@ impl Roles<'_> {
         name: &RoleName,
         fields: &RoleFields,
     ) -> Result<Tagged<Role>, RoleError> {
-        self.require_write(context, name, fields).await?;
+        let context = &self.require_create(context, name, fields).await?;
         let now = rfc3339::to_millisecond(context.now);
         let record = RoleRecord {
             name: name.clone(),
@@ -100,7 +100,7 @@ impl Roles<'_> {
         precondition: Precondition<'_>,
         edit: impl Fn(&RoleFields) -> Result<RoleFields, E>,
     ) -> Result<Tagged<Role>, EditError<RoleError, E>> {
-        self.0.require(context, Permission::RolesWrite, &resource(name)).await?;
+        let context = &self.0.require_still(context, Permission::RolesWrite, &resource(name)).await?;
         let edit = &edit;
         let result = self
             .0
@@ -139,7 +139,7 @@ impl Roles<'_> {
         name: &RoleName,
         precondition: Precondition<'_>,
     ) -> Result<(), RoleError> {
-        self.0.require(context, Permission::RolesWrite, &resource(name)).await?;
+        let context = &self.0.require_still(context, Permission::RolesWrite, &resource(name)).await?;
         let result = self
             .0
             .transact(context, |work| async move {
@@ -161,17 +161,18 @@ impl Roles<'_> {
         Ok(())
     }
 
-    async fn require_write(
+    async fn require_create(
         &self,
         context: &Context,
         name: &RoleName,
         fields: &RoleFields,
-    ) -> Result<(), RoleError> {
-        self.0.require(context, Permission::RolesWrite, &resource(name)).await?;
+    ) -> Result<Context, RoleError> {
+        let context = self.0.require_still(context, Permission::RolesWrite, &resource(name)).await?;
         let permissions = fields.permissions.iter().copied().collect();
         let verdict =
             if context.permissions().covers(permissions) { Ok(()) } else { Err(Refused::Forbidden) };
-        Ok(self.0.judge(context, verdict, &resource(name)).await?)
+        self.0.judge(&context, verdict, &resource(name)).await?;
+        Ok(context)
     }
 }
 

@@ -16,7 +16,7 @@ impl Users<'_> {
         precondition: Precondition<'_>,
         edit: impl Fn(&UserFields) -> Result<UserFields, E>,
     ) -> Result<Tagged<User>, EditError<UserError, E>> {
-        self.require_write(context, id, true).await?;
+        let context = &self.require_write(context, id, true).await?;
         let edit = &edit;
         let result = self
             .0

@@ -25,7 +25,7 @@ impl Users<'_> {
     /// Makes an account without a password: nobody can sign in to it until its owner has chosen one. Needs `users:write`,
     /// and for other roles than `customer` `roles:write` and every permission that they give.
     pub async fn create(&self, context: &Context, new: &NewUser) -> Result<Tagged<User>, UserError> {
-        self.0.require(context, Permission::UsersWrite, "users").await?;
+        let context = &self.0.require_still(context, Permission::UsersWrite, "users").await?;
         let id = UserId::from(self.0.db.ambient().uuid_v7());
         let roles = new.roles.as_ref().map_or_else(default_roles, |roles| roles.names().to_vec());
         let user = UserRecord::new(id, new.email.clone(), new.name.clone(), roles, false, context.now);

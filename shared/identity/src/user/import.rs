@@ -69,7 +69,7 @@ impl Users<'_> {
         context: &Context,
         users: &[NewImportedUser],
     ) -> Result<Vec<Result<Imported, ImportFault>>, UserError> {
-        self.0.require(context, Permission::UsersWrite, "users").await?;
+        let context = &self.0.require_still(context, Permission::UsersWrite, "users").await?;
         self.0.require(context, Permission::RolesWrite, "users").await?;
         let grantable = self.grantable_roles(context, users).await?;
         let mut results = Vec::with_capacity(users.len());

@@ -24,7 +24,7 @@ impl Users<'_> {
         precondition: Precondition<'_>,
         edit: impl Fn(&ProfileFields) -> Result<ProfileFields, E>,
     ) -> Result<Tagged<Profile>, EditError<UserError, E>> {
-        self.require_write(context, id, true).await?;
+        let context = &self.require_write(context, id, true).await?;
         let edit = &edit;
         let result = self
             .0

@@ -74,7 +74,7 @@ impl Users<'_> {
         roles: &RoleList,
         precondition: Precondition<'_>,
     ) -> Result<Tagged<User>, UserError> {
-        self.0.require(context, Permission::RolesWrite, &resource(id)).await?;
+        let context = &self.0.require_still(context, Permission::RolesWrite, &resource(id)).await?;
         context.require_step_up()?;
         let result = self
             .0

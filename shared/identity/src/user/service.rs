@@ -30,16 +30,18 @@ impl Users<'_> {
         Ok(user.filter(|user| !user.deleted).ok_or(Refused::NotFound)?)
     }
 
-    /// Goes on for those who may act on the user `id`: the user where `themselves` is set, and who has `users:write`.
+    /// Goes on for those who may act on the user `id`: the user where `themselves` is set, and who still has `users:write`.
+    /// The answer is the context in which to go on.
     pub(crate) async fn require_write(
         &self,
         context: &Context,
         id: UserId,
         themselves: bool,
-    ) -> Result<(), UserError> {
+    ) -> Result<Context, UserError> {
         if themselves && context.is_user(id) {
-            return Ok(());
+            return Ok(context.clone());
         }
+        let context = self.0.at_present(context).await?;
         let verdict = match context.require(Permission::UsersWrite) {
             // Who may not see users learns nothing of this one.
             Err(Refused::Forbidden) if !context.may(Permission::UsersRead) && themselves => {
@@ -47,7 +49,8 @@ impl Users<'_> {
             }
             verdict => verdict,
         };
-        Ok(self.0.judge(context, verdict, &resource(id)).await?)
+        self.0.judge(&context, verdict, &resource(id)).await?;
+        Ok(context)
     }
 
     /// The user `id`, to be changed: not deleted, in the state that the change is meant for, and with no permission that

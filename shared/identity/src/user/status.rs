@@ -27,7 +27,7 @@ impl Users<'_> {
         id: UserId,
         disabled: bool,
     ) -> Result<Tagged<User>, UserError> {
-        self.require_write(context, id, false).await?;
+        let context = &self.require_write(context, id, false).await?;
         let result = self
             .0
             .transact(context, |work| async move {
@@ -48,7 +48,7 @@ impl Users<'_> {
 
     /// Lifts the lock that too many failures brought on. Needs `users:write`.
     pub async fn unlock(&self, context: &Context, id: UserId) -> Result<Tagged<User>, UserError> {
-        self.require_write(context, id, false).await?;
+        let context = &self.require_write(context, id, false).await?;
         let result = self
             .0
             .transact(context, |work| async move {
@@ -74,7 +74,7 @@ impl Users<'_> {
         id: UserId,
         precondition: Precondition<'_>,
     ) -> Result<(), UserError> {
-        self.require_write(context, id, true).await?;
+        let context = &self.require_write(context, id, true).await?;
         let result = self
             .0
             .transact(context, |work| async move {
@@ -95,7 +95,7 @@ impl Users<'_> {
     /// Restores a deleted user, disabled if they were, with those of their roles that there still are. Needs
     /// `users:write`. A user who is not deleted stays as they are.
     pub async fn restore(&self, context: &Context, id: UserId) -> Result<Tagged<User>, UserError> {
-        self.0.require(context, Permission::UsersWrite, &resource(id)).await?;
+        let context = &self.0.require_still(context, Permission::UsersWrite, &resource(id)).await?;
         let result = self
             .0
             .transact(context, |work| async move {
