@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use switchyard_ambient::Timestamp;
-use switchyard_database::{Collection, Db, Entity, Error, Field, Transaction};
+use switchyard_database::{Collection, Db, Entity, Error, Field, Stored, Transaction};
 
 /// How many guesses in a row may be wrong.
 pub(crate) const FAILURES_ALLOWED: i64 = 5;
@@ -76,6 +76,29 @@ impl Attempts {
             Ok(Reservation::Granted { locks_until: locked_until })
         })
         .await
+    }
+
+    /// Counts on under another id, as part of a transaction: what was guessed at somebody's password stays counted when
+    /// their address changes.
+    pub(crate) async fn carry(tx: &Transaction, from: &str, to: &str, now: Timestamp) -> Result<(), Error> {
+        let counts = |attempts: &Stored<Self>| attempts.locked_until.is_none_or(|until| until > now);
+        let Some(carried) = tx.get::<Self>(from).await?.filter(counts) else { return Ok(()) };
+        tx.delete(&carried)?;
+        let carried = Self { id: to.to_owned(), ..(*carried).clone() };
+        match tx.get::<Self>(to).await? {
+            Some(there) if counts(&there) => {
+                let attempts = Self {
+                    guesses: carried.guesses.max(there.guesses),
+                    locked_until: carried.locked_until.max(there.locked_until),
+                    forget_at: carried.forget_at.max(there.forget_at),
+                    ..carried
+                };
+                tx.replace(&there, &attempts)?;
+            }
+            Some(there) => drop(tx.replace(&there, &carried)?),
+            None => drop(tx.insert(&carried)?),
+        }
+        Ok(())
     }
 
     /// Forgets all guesses, and the lock that they brought on, as part of a transaction.

@@ -4,6 +4,7 @@ use super::record::tagged;
 use super::service::resource;
 use super::{User, UserFields, UserRecord, Users};
 use crate::audit::{Action, AuditEvent};
+use crate::password::Attempts;
 use crate::{Context, EditError, Precondition, Tagged, UserError, UserId};
 
 impl Users<'_> {
@@ -37,6 +38,10 @@ impl Users<'_> {
                     }
                 }
                 work.record(event);
+                if after.email.key() != before.email.key() {
+                    let ids = [&before.email, &after.email].map(|email| self.0.attempts_id(email));
+                    Attempts::carry(&work.tx, &ids[0], &ids[1], context.now).await?;
+                }
                 let changed = UserRecord {
                     email_verified: user.email_verified && after.email == before.email,
                     email: after.email,

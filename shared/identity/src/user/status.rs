@@ -46,9 +46,12 @@ impl Users<'_> {
         Ok(tagged(&user, context.now))
     }
 
-    /// Lifts the lock that too many failures brought on. Needs `users:write`.
+    /// Lifts the lock that too many failures brought on. Needs `users:write`, and is for others to do: somebody with a stolen
+    /// token could guess on with it for ever.
     pub async fn unlock(&self, context: &Context, id: UserId) -> Result<Tagged<User>, UserError> {
         let context = &self.require_write(context, id, false).await?;
+        let verdict = if context.is_user(id) { Err(Refused::Forbidden) } else { Ok(()) };
+        self.0.judge(context, verdict, &resource(id)).await?;
         let result = self
             .0
             .transact(context, |work| async move {

@@ -296,6 +296,52 @@ async fn who_holds_an_access_token_can_guess_at_the_password_no_longer_than_a_st
     );
 }
 
+#[tokio::test]
+async fn guesses_stay_counted_when_the_address_changes() {
+    let world = World::new().await;
+    // Somebody has guessed at an address that nobody had, until it was locked.
+    for _ in 0..5 {
+        assert!(world.log_in("locked@example.com", "wrong").await.is_err());
+    }
+    world.minutes_pass(16);
+    let (id, context) = world.customer("ada@example.com").await;
+    let new = "copper whistle under nine moons".parse().unwrap();
+    let (accounts, users) = (world.identity.accounts(), world.identity.users());
+    let guess = async |password: &str| accounts.change_password(&context, &Secret::new(password), &new).await;
+    let move_to = async |address: &str| {
+        let edit = |fields: &UserFields| {
+            Ok::<_, UserError>(UserFields { email: address.parse().unwrap(), ..fields.clone() })
+        };
+        users.edit(&context, id, Precondition::NONE, edit).await.unwrap();
+    };
+    for address in ["two@example.com", "locked@example.com"] {
+        assert_eq!(guess("wrong").await, Err(AccountError::InvalidCredentials));
+        move_to(address).await;
+        assert_eq!(guess("wrong").await, Err(AccountError::InvalidCredentials));
+    }
+    assert_eq!(guess("wrong").await, Err(AccountError::InvalidCredentials));
+    let locked = Err(AccountError::AccountLocked { retry_after: Duration::from_secs(900) });
+    assert_eq!(guess(PASSWORD).await, locked);
+    move_to("three@example.com").await;
+    assert_eq!(guess(PASSWORD).await, locked);
+    let refused = world.log_in("three@example.com", PASSWORD).await;
+    assert_eq!(refused.err(), Some(AccountError::AccountLocked { retry_after: Duration::from_secs(900) }));
+    // Whoever takes the old address begins anew.
+    world.customer("locked@example.com").await;
+    assert!(world.log_in("locked@example.com", PASSWORD).await.is_ok());
+}
+
+#[tokio::test]
+async fn nobody_unlocks_themselves() {
+    let world = World::new().await;
+    let (id, admin) = world.admin().await;
+    let users = world.identity.users();
+    let refused = users.unlock(&admin, id).await;
+    assert_eq!(refused.err(), Some(UserError::Refused(Refused::Forbidden)));
+    assert_eq!(world.denials_of(id).await, 1);
+    assert!(users.unlock(&world.system(), id).await.is_ok());
+}
+
 /// Else the time of an answer would tell them, and asking would cost next to nothing.
 #[tokio::test]
 async fn a_password_is_judged_before_anybody_learns_that_an_address_is_taken() {
