@@ -19,7 +19,7 @@ pub(super) struct RightGuess {
 impl Accounts<'_> {
     /// Holds a password against the account that has an address.
     ///
-    /// Every guess takes the same way: it is counted, the user is looked for, a hash is read, a hash is computed, and a
+    /// Every guess takes the same way: it waits for its turn, is counted, the user is looked for, a hash is read, a hash is computed, and a
     /// failure is recorded, whether or not there is such a user, and whether or not they have a password.
     ///
     /// The count of guesses is left as it is when the guess is right: the caller takes it back in the transaction that
@@ -32,6 +32,12 @@ impl Accounts<'_> {
         action: Action,
     ) -> Result<RightGuess, AccountError> {
         let attempts_id = self.0.attempts_id(email);
+        // Before it queues, so that guessing at a locked account keeps nobody waiting; and counted after it has queued, so
+        // that nobody is locked out who lost patience.
+        if let Some(retry_after) = Attempts::lock(&self.0.db, &attempts_id, context.now).await? {
+            return Err(AccountError::AccountLocked { retry_after });
+        }
+        let turn = self.0.hasher.turn().await?;
         let locks_until = match Attempts::reserve(&self.0.db, &attempts_id, context.now).await? {
             Reservation::Granted { locks_until } => locks_until,
             Reservation::Locked { retry_after } => return Err(AccountError::AccountLocked { retry_after }),
@@ -41,7 +47,7 @@ impl Accounts<'_> {
         let credential_id = user.as_ref().map_or_else(nobody, |user| user.id);
         let credential = self.0.db.collection::<Credential>().get(credential_id.as_str()).await?;
         let stored = credential.as_ref().map(|credential| &credential.password);
-        let verdict = self.0.hasher.verify(password.expose(), stored).await?;
+        let verdict = self.0.hasher.verify(turn, password.expose(), stored).await?;
         match (user, stored) {
             (Some(user), Some(verified)) if verdict.is_right => {
                 Ok(RightGuess { user, verified: verified.clone(), upgrade: verdict.upgrade })

@@ -55,14 +55,21 @@ pub(crate) enum Reservation {
 }
 
 impl Attempts {
+    /// How long the account stays locked, if it is.
+    pub(crate) async fn lock(db: &Db, id: &str, now: Timestamp) -> Result<Option<Duration>, Error> {
+        Ok(db.collection::<Self>().get(id).await?.and_then(|attempts| attempts.locked_for(now)))
+    }
+
+    fn locked_for(&self, now: Timestamp) -> Option<Duration> {
+        self.locked_until.filter(|until| *until > now).map(|until| until - now)
+    }
+
     /// Counts a guess.
     pub(crate) async fn reserve(db: &Db, id: &str, now: Timestamp) -> Result<Reservation, Error> {
         db.transact(|tx| async move {
             let stored = tx.get::<Self>(id).await?;
-            if let Some(until) =
-                stored.as_ref().and_then(|attempts| attempts.locked_until).filter(|until| *until > now)
-            {
-                return Ok(Reservation::Locked { retry_after: until - now });
+            if let Some(retry_after) = stored.as_ref().and_then(|attempts| attempts.locked_for(now)) {
+                return Ok(Reservation::Locked { retry_after });
             }
             // A lock that is over took its guesses with it.
             let earlier = stored.as_ref().filter(|attempts| attempts.locked_until.is_none());

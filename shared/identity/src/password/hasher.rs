@@ -4,7 +4,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use switchyard_ambient::Ambient;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::hash::{PasswordHash, Scheme, cost_of};
 use crate::secret::KeyRing;
@@ -18,6 +18,26 @@ pub(crate) struct PasswordHasher {
     /// A hash keeps a core busy for a quarter of a second. More of them at once than there are cores would only make all
     /// of them slower, so the others wait here, and cost nothing while they do.
     permits: Arc<Semaphore>,
+}
+
+/// The turn of one password.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Turn {
+    /// Runs `work` on a thread that may be kept busy.
+    async fn run<T: Send + 'static>(
+        self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, HasherStopped> {
+        let task = tokio::task::spawn_blocking(move || {
+            let _turn = self; // until the work is done, also when the caller has gone
+            work()
+        });
+        task.await.map_err(|_| HasherStopped)
+    }
 }
 
 /// The thread that hashed came to an end: the program is stopping.
@@ -45,15 +65,22 @@ impl PasswordHasher {
         self.run(move || this.hash_now(&password)).await
     }
 
+    /// Waits until there is room for one more.
+    pub(crate) async fn turn(&self) -> Result<Turn, HasherStopped> {
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| HasherStopped)?;
+        Ok(Turn { _permit: permit })
+    }
+
     /// Holds a password against the hash of an account. Without a hash, because there is no such account or it has no
     /// password, the answer is no, after the same work.
     pub(crate) async fn verify(
         &self,
+        turn: Turn,
         password: &str,
         hash: Option<&PasswordHash>,
     ) -> Result<Verdict, HasherStopped> {
         let (this, password, hash) = (self.clone(), password.to_owned(), hash.cloned());
-        self.run(move || this.verify_now(&password, hash.as_ref())).await
+        turn.run(move || this.verify_now(&password, hash.as_ref())).await
     }
 
     /// Runs `work` on a thread that may be kept busy, once there is room.
@@ -61,12 +88,7 @@ impl PasswordHasher {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, HasherStopped> {
-        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| HasherStopped)?;
-        let task = tokio::task::spawn_blocking(move || {
-            let _permit = permit; // held until the work is done, also when the caller has gone
-            work()
-        });
-        task.await.map_err(|_| HasherStopped)
+        self.turn().await?.run(work).await
     }
 
     fn hash_now(&self, password: &str) -> PasswordHash {
@@ -136,15 +158,23 @@ mod tests {
         PasswordHasher::new(KeyRing::parse(peppers).unwrap(), cost, 2, ambient)
     }
 
+    async fn verify(
+        hasher: &PasswordHasher,
+        password: &str,
+        hash: Option<&PasswordHash>,
+    ) -> Result<Verdict, HasherStopped> {
+        hasher.verify(hasher.turn().await?, password, hash).await
+    }
+
     #[tokio::test]
     async fn a_password_is_right_and_another_is_wrong() {
         let hasher = hasher(NEW, 4);
         let hash = hasher.hash("correct horse").await.unwrap();
-        let right = hasher.verify("correct horse", Some(&hash)).await.unwrap();
+        let right = verify(&hasher, "correct horse", Some(&hash)).await.unwrap();
         assert_eq!(right, Verdict { is_right: true, upgrade: None });
-        let wrong = hasher.verify("correct house", Some(&hash)).await.unwrap();
+        let wrong = verify(&hasher, "correct house", Some(&hash)).await.unwrap();
         assert_eq!(wrong, Verdict { is_right: false, upgrade: None });
-        let nobody = hasher.verify("correct horse", None).await.unwrap();
+        let nobody = verify(&hasher, "correct horse", None).await.unwrap();
         assert_eq!(nobody, Verdict { is_right: false, upgrade: None });
     }
 
@@ -158,7 +188,7 @@ mod tests {
     async fn long_passwords_that_differ_behind_72_bytes_do_not_match() {
         let hasher = hasher(NEW, 4);
         let hash = hasher.hash(&format!("{}1", "x".repeat(100))).await.unwrap();
-        assert!(!hasher.verify(&format!("{}2", "x".repeat(100)), Some(&hash)).await.unwrap().is_right);
+        assert!(!verify(&hasher, &format!("{}2", "x".repeat(100)), Some(&hash)).await.unwrap().is_right);
     }
 
     #[tokio::test]
@@ -170,11 +200,11 @@ mod tests {
             hasher(OLD, 5).hash("correct horse").await.unwrap(),
             PasswordHash::import(&imported).unwrap(),
         ] {
-            assert_eq!(current.verify("wrong horse", Some(&old)).await.unwrap().upgrade, None);
-            let verdict = current.verify("correct horse", Some(&old)).await.unwrap();
+            assert_eq!(verify(&current, "wrong horse", Some(&old)).await.unwrap().upgrade, None);
+            let verdict = verify(&current, "correct horse", Some(&old)).await.unwrap();
             assert!(verdict.is_right);
             let upgraded = verdict.upgrade.unwrap();
-            let again = current.verify("correct horse", Some(&upgraded)).await.unwrap();
+            let again = verify(&current, "correct horse", Some(&upgraded)).await.unwrap();
             assert_eq!(again, Verdict { is_right: true, upgrade: None });
         }
     }
@@ -182,6 +212,6 @@ mod tests {
     #[tokio::test]
     async fn a_hash_of_a_pepper_that_was_dropped_matches_nothing() {
         let hash = hasher(OLD, 4).hash("correct horse").await.unwrap();
-        assert!(!hasher(NEW, 4).verify("correct horse", Some(&hash)).await.unwrap().is_right);
+        assert!(!verify(&hasher(NEW, 4), "correct horse", Some(&hash)).await.unwrap().is_right);
     }
 }

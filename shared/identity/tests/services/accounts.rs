@@ -5,8 +5,9 @@ use std::time::Duration;
 use crate::world::{ADMIN_PASSWORD, PASSWORD, World, login, registration};
 use futures::future::join_all;
 use switchyard_identity::{
-    AccountError, AuditFilter, FirstAdmin, FirstAdminOutcome, NewImportedUser, PasswordHash, Precondition,
-    Refused, Secret, SessionError, UserError, UserFields, UserFilter, UserStatus, testing,
+    AccountError, AuditFilter, FirstAdmin, FirstAdminOutcome, IdentitySettings, NewImportedUser,
+    PasswordHash, Precondition, Refused, Secret, SessionError, UserError, UserFields, UserFilter, UserStatus,
+    testing,
 };
 
 on_every_backend! {
@@ -294,6 +295,37 @@ async fn who_holds_an_access_token_can_guess_at_the_password_no_longer_than_a_st
         world.audited(id).await.iter().filter(|e| *e == "account.password_changed Failure").count(),
         5
     );
+}
+
+#[tokio::test]
+async fn who_gives_up_before_the_password_is_looked_at_has_not_guessed() {
+    let world = World::new().await;
+    world.customer("ada@example.com").await;
+    // One password at a time, and each takes a while.
+    let busy = world.again_with(IdentitySettings {
+        bcrypt_cost: 12,
+        password_hash_threads: 1,
+        ..testing::settings()
+    });
+    let context = &world.anyone();
+    let other = {
+        let (identity, context) = (busy.clone(), context.clone());
+        tokio::spawn(
+            async move { identity.accounts().login(&context, &login("bob@example.com", "wrong")).await },
+        )
+    };
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let request = &login("ada@example.com", PASSWORD);
+    let given_up = join_all((0..10).map(|_| {
+        let accounts = busy.accounts();
+        async move {
+            tokio::time::timeout(Duration::from_millis(50), accounts.login(context, request)).await.is_err()
+        }
+    }))
+    .await;
+    assert_eq!(given_up, [true; 10]);
+    assert_eq!(other.await.unwrap().err(), Some(AccountError::InvalidCredentials));
+    assert!(world.log_in("ada@example.com", PASSWORD).await.is_ok());
 }
 
 #[tokio::test]
