@@ -96,6 +96,24 @@ async fn a_value_that_an_expired_document_holds_is_free_for_one_that_is_brought_
 }
 
 #[tokio::test]
+async fn rows_that_somebody_has_locked_are_waited_for() {
+    let setting = Setting::new().await;
+    setting.create(BEFORE, "a", "1").await;
+    setting.create(BEFORE, "b", "2").await;
+    let holder = setting.schema.client().await;
+    holder.batch_execute("begin; select from people where id = 'a' for share").await.unwrap();
+    let release = async {
+        tokio::time::sleep(Duration::from_millis(1500)).await; // longer than it waits at a time
+        holder.batch_execute("commit").await.unwrap();
+    };
+    let (migrated, ()) = tokio::join!(setting.migrate(), release);
+    assert_eq!(migrated, Ok(()));
+    assert_eq!(setting.holder("1").await.as_deref(), Some("a"));
+    assert_eq!(setting.holder("2").await.as_deref(), Some("b"));
+    setting.schema.drop().await;
+}
+
+#[tokio::test]
 async fn values_that_were_moved_by_the_program_before_are_brought_in_as_they_are_now() {
     let setting = Setting::new().await;
     for (id, email) in [("a", "1"), ("b", "2"), ("c", "3")] {

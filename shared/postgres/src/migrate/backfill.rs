@@ -11,30 +11,33 @@ use crate::Postgres;
 use crate::fault::{Fault, Outcome};
 use crate::read::stored_document;
 use crate::session::{Params, Session};
-use crate::sql::{Param, Step, call};
+use crate::sql::{Param, Sql, Step, call};
 use crate::table::{Table, derived_values};
 use crate::values::StoredVersion;
 
 /// Rows in one transaction: their writers wait for it.
 const ROWS: i64 = 200;
-/// Times that the whole table is gone through for rows that were being written, or are written anew by instances of
-/// the program before.
+/// Times that the whole table is gone through: once for rows that nobody has locked, and then for the others and for
+/// those that instances of the program before write anew.
 const PASSES: usize = 5;
+/// While one row is waited for, nobody else writes those of the same transaction.
+const BEGIN: &str = "begin isolation level read committed; set local lock_timeout = '1s'";
 
-/// Writers and a migration may wait for each other in a circle over unique values, and what stands in the way of a value
-/// may be gone a moment later: the migration tries again.
+/// Writers and a migration may wait for each other in a circle over unique values or rows, and what stands in the way may
+/// be gone a moment later: the migration tries again.
 const GIVING_WAY: Backoff =
     Backoff { attempts: 20, base: Duration::from_millis(10), ceiling: Duration::from_millis(500) };
 
 pub(super) async fn fill(database: &Postgres, session: &Session, table: &Table) -> Outcome<()> {
-    for _ in 0..PASSES {
+    for pass in 0..PASSES {
         if session.query(&table.backfill.any, &[]).await?.is_empty() {
             return Ok(());
         }
+        let read = if pass == 0 { &table.backfill.read_free } else { &table.backfill.read };
         let mut after = String::new();
         let mut attempt = 1;
         loop {
-            match step(database, session, table, &after).await {
+            match step(database, session, table, read, &after).await {
                 Ok(Some(last)) => (after, attempt) = (last, 1),
                 Ok(None) => break,
                 Err(Fault::Contended) if GIVING_WAY.pause(attempt, &database.ambient).await => attempt += 1,
@@ -46,9 +49,21 @@ pub(super) async fn fill(database: &Postgres, session: &Session, table: &Table) 
 }
 
 /// Brings some rows behind `after` up to date and answers with the last one; `None`: there were none.
-async fn step(database: &Postgres, session: &Session, table: &Table, after: &str) -> Outcome<Option<String>> {
-    let read = call(&table.backfill.read, vec![Box::new(after), Box::new(ROWS)]);
-    let replies = session.pipeline(vec![Step::Plain("begin isolation level read committed"), read]).await?;
+async fn step(
+    database: &Postgres,
+    session: &Session,
+    table: &Table,
+    read: &Sql,
+    after: &str,
+) -> Outcome<Option<String>> {
+    let read = call(read, vec![Box::new(after), Box::new(ROWS)]);
+    let replies = match session.pipeline(vec![Step::Plain(BEGIN), read]).await {
+        Ok(replies) => replies,
+        Err(fault) => {
+            session.roll_back();
+            return Err(fault);
+        }
+    };
     let stored: Vec<Document> = replies
         .iter()
         .flatten()

@@ -10,7 +10,9 @@ use crate::sql::{Parameters, Sql};
 pub(crate) struct Backfill {
     /// Answers with a row if there is one to bring up to date.
     pub(crate) any: Sql,
-    /// `after, limit` → documents, locked. Those that are being written are left out.
+    /// `after, limit` → documents, locked. Those that somebody else has locked are left out.
+    pub(crate) read_free: Sql,
+    /// The same, and those that somebody else has locked are waited for.
     pub(crate) read: Sql,
     /// `ids, derived columns…`.
     pub(crate) write: Sql,
@@ -35,15 +37,17 @@ impl Backfill {
             values.join(", "),
             names.join(", ")
         );
+        let read = |locked: &str| {
+            let text = format!(
+                "select id, version, doc, expires_at from {table} where layout <> {layout} and id > $1 \
+                 order by id limit $2 for no key update{locked}"
+            );
+            Sql::new(text, &[Type::TEXT, Type::INT8])
+        };
         Self {
             any: Sql::new(format!("select from {table} where layout <> {layout} limit 1"), &[]),
-            read: Sql::new(
-                format!(
-                    "select id, version, doc, expires_at from {table} where layout <> {layout} and id > $1 \
-                     order by id limit $2 for no key update skip locked"
-                ),
-                &[Type::TEXT, Type::INT8],
-            ),
+            read_free: read(" skip locked"),
+            read: read(""),
             write: parameters.into_sql(write),
             release: storage
                 .uniques
