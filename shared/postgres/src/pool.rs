@@ -193,7 +193,8 @@ async fn introduce(
     Ok(())
 }
 
-/// A connection of the pool. Dropped, it goes back, unless it was left in the middle of a transaction.
+/// A connection of the pool. Dropped, it goes back, unless it was left in the middle of a transaction, or its server does not
+/// write.
 pub(crate) struct Pooled {
     session: Option<Session>,
     shared: Arc<Shared>,
@@ -211,9 +212,36 @@ impl Deref for Pooled {
 
 impl Drop for Pooled {
     fn drop(&mut self) {
-        if let Some(mut session) = self.session.take().filter(Session::is_clean) {
+        let Some(mut session) = self.session.take() else { return };
+        if session.is_read_only() {
+            // The others are connections to the same server: where there is another one, new ones may reach it.
+            self.shared.idle().clear();
+        } else if session.is_clean() {
             session.used_at = (self.shared.ambient.now(), Instant::now());
             self.shared.idle().push(session);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::Sql;
+
+    #[tokio::test]
+    async fn a_server_that_does_not_write_any_more_is_left_by_all_connections() {
+        let url = std::env::var("TEST_POSTGRES_URL").expect("see local/servers");
+        let pool = Pool::new(Settings::parse(&url).unwrap(), Ambient::system()).unwrap();
+        let sessions = [pool.session().await.unwrap(), pool.session().await.unwrap()];
+        for session in &sessions {
+            session.client().batch_execute("set default_transaction_read_only = on").await.unwrap();
+        }
+        drop(sessions);
+        let write = Sql::new("create table test_not_written ()", &[]);
+        let refused = pool.session().await.unwrap().execute(&write, &[]).await.unwrap_err();
+        assert_eq!(refused.code().unwrap().code(), "25006");
+        let next = pool.session().await.unwrap();
+        let shown = next.client().query_one("show default_transaction_read_only", &[]).await.unwrap();
+        assert_eq!(shown.get::<_, &str>(0), "off");
     }
 }

@@ -10,6 +10,7 @@ use futures::FutureExt as _;
 use futures::future::{join, maybe_done};
 use switchyard_ambient::Timestamp;
 use tokio::time::Instant;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Row, Statement};
 
@@ -36,6 +37,7 @@ pub(crate) struct Session {
     pub(crate) backend: Option<Backend>,
     pub(crate) used_at: (Timestamp, Instant),
     is_in_transaction: AtomicBool,
+    is_read_only: AtomicBool,
 }
 
 impl Session {
@@ -46,6 +48,7 @@ impl Session {
             backend: None,
             used_at: (now, Instant::now()),
             is_in_transaction: AtomicBool::new(false),
+            is_read_only: AtomicBool::new(false),
         }
     }
 
@@ -55,7 +58,16 @@ impl Session {
 
     /// Whether another caller may have it.
     pub(crate) fn is_clean(&self) -> bool {
-        !self.client.is_closed() && !self.is_in_transaction.load(Ordering::Relaxed)
+        !self.client.is_closed() && !self.is_in_transaction() && !self.is_read_only()
+    }
+
+    /// Whether the server has refused to write: it is a standby, or has become one.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.is_read_only.load(Ordering::Relaxed)
+    }
+
+    fn is_in_transaction(&self) -> bool {
+        self.is_in_transaction.load(Ordering::Relaxed)
     }
 
     /// Between the two, a session that is given back is closed instead, and the server rolls back.
@@ -65,24 +77,33 @@ impl Session {
 
     /// Runs a statement and returns its rows. The request is sent when the future is first polled.
     pub(crate) async fn query(&self, sql: &Sql, params: Params<'_>) -> Result<Vec<Row>, Error> {
-        match self.prepared(sql) {
+        let answer = match self.prepared(sql) {
             Some(statement) => self.client.query(&statement, params).await,
             None => {
                 let params: Vec<_> = params.iter().copied().zip(sql.types.iter().cloned()).collect();
                 self.preparing(sql, self.client.query_typed(&sql.text, &params)).await
             }
-        }
+        };
+        self.note_refusal(answer)
     }
 
     /// Runs a statement and returns the number of rows that it changed, or selected.
     pub(crate) async fn execute(&self, sql: &Sql, params: Params<'_>) -> Result<u64, Error> {
-        match self.prepared(sql) {
+        let answer = match self.prepared(sql) {
             Some(statement) => self.client.execute(&statement, params).await,
             None => {
                 let params: Vec<_> = params.iter().copied().zip(sql.types.iter().cloned()).collect();
                 self.preparing(sql, self.client.execute_typed(&sql.text, &params)).await
             }
+        };
+        self.note_refusal(answer)
+    }
+
+    fn note_refusal<T>(&self, answer: Result<T, Error>) -> Result<T, Error> {
+        if answer.as_ref().is_err_and(|fault| fault.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)) {
+            self.is_read_only.store(true, Ordering::Relaxed);
         }
+        answer
     }
 
     /// Sends all steps at once and returns what they return, or the first fault: one round trip.
