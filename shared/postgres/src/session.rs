@@ -157,9 +157,44 @@ impl Session {
     ) -> Result<T, Error> {
         let Some(prepared) = &self.prepared else { return first_use.await };
         let (reply, statement) = join(first_use, self.client.prepare_typed(&sql.text, &sql.types)).await;
-        if let Ok(statement) = statement {
-            prepared.lock().unwrap_or_else(PoisonError::into_inner).insert(sql.text.clone(), statement);
+        match statement {
+            Ok(statement) => {
+                prepared.lock().unwrap_or_else(PoisonError::into_inner).insert(sql.text.clone(), statement);
+            }
+            // The transaction has failed with it: its `commit` would roll back what the reply tells of, and not say so.
+            Err(fault) if reply.is_ok() && self.is_in_transaction() => return Err(fault),
+            Err(_) => {}
         }
         reply
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use switchyard_ambient::Timestamp;
+    use tokio_postgres::types::Type;
+    use tokio_postgres::{NoTls, SimpleQueryMessage};
+
+    use super::*;
+    use crate::sql::call;
+
+    #[tokio::test]
+    async fn a_statement_that_cannot_be_prepared_in_a_transaction_fails_it() {
+        let url = std::env::var("TEST_POSTGRES_URL").expect("see local/servers");
+        let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+        tokio::spawn(connection);
+        let session = Session::new(client, false, Timestamp::from_micros(0));
+        // Under the names that the next statements are prepared with there are others.
+        let taken: String = (0..200).map(|n| format!("prepare s{n} as select 1;")).collect();
+        session.client().batch_execute(&taken).await.unwrap();
+        session.client().batch_execute("create temp table notes (id int4)").await.unwrap();
+        let insert = Sql::new("insert into notes values ($1)", &[Type::INT4]);
+        session.note_transaction(true);
+        let steps = vec![Step::Plain("begin"), call(&insert, vec![Box::new(1)]), Step::Plain("commit")];
+        assert!(session.pipeline(steps).await.is_err());
+        session.note_transaction(false);
+        let messages = session.client().simple_query("select id from notes").await.unwrap();
+        let rows = messages.iter().filter(|message| matches!(message, SimpleQueryMessage::Row(_)));
+        assert_eq!(rows.count(), 0);
     }
 }
