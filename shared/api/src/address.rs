@@ -29,13 +29,14 @@ impl TrustedProxies {
     /// So the list is walked from its end for as long as the proxies are ours; the first other address is the client.
     pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
-        let lines: Vec<&str> =
-            headers.get_all("x-forwarded-for").iter().map(|line| line.to_str().unwrap_or_default()).collect();
-        for hop in lines.iter().flat_map(|line| line.split(',')).rev() {
+        // A proxy may append to the client's own line. So each hop is read by itself: bytes of the client that are no
+        // text must not hide what the proxy wrote behind them.
+        let lines = headers.get_all("x-forwarded-for").iter();
+        for hop in lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b',')).rev() {
             if !self.include(client) {
                 break;
             }
-            let Some(address) = read_hop(hop.trim()) else { break };
+            let Some(address) = read_hop(hop) else { break };
             client = address;
         }
         client
@@ -43,7 +44,8 @@ impl TrustedProxies {
 }
 
 /// An address as proxies write it: with a port sometimes, and IPv6 in brackets then.
-fn read_hop(hop: &str) -> Option<IpAddr> {
+fn read_hop(hop: &[u8]) -> Option<IpAddr> {
+    let hop = str::from_utf8(hop.trim_ascii()).ok()?;
     let address = hop
         .parse::<IpAddr>()
         .or_else(|_| hop.parse().map(|socket: std::net::SocketAddr| socket.ip()))
@@ -79,7 +81,7 @@ mod tests {
     fn client(trusted: &str, peer: &str, forwarded: &[&'static str]) -> String {
         let mut headers = HeaderMap::new();
         for line in forwarded {
-            headers.append("x-forwarded-for", HeaderValue::from_static(line));
+            headers.append("x-forwarded-for", HeaderValue::from_bytes(line.as_bytes()).unwrap());
         }
         let trusted: TrustedProxies = trusted.parse().unwrap();
         trusted.client(peer.parse().unwrap(), &headers).to_string()
@@ -106,6 +108,13 @@ mod tests {
     #[test]
     fn what_is_no_address_ends_the_chain() {
         assert_eq!(client("10.0.0.0/8", "10.0.0.1", &["198.51.100.1, unknown"]), "10.0.0.1");
+    }
+
+    #[test]
+    fn what_is_no_text_spoils_no_other_hop() {
+        assert_eq!(client("10.0.0.0/8", "10.0.0.1", &["é, 203.0.113.9"]), "203.0.113.9");
+        assert_eq!(client("10.0.0.0/8", "10.0.0.1", &["198.51.100.1, é, 10.0.0.7"]), "10.0.0.7");
+        assert_eq!(client("10.0.0.0/8", "10.0.0.1", &["198.51.100.1", "é"]), "10.0.0.1");
     }
 
     #[test]
