@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use axum::http::{HeaderValue, Method, header};
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::Response;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
@@ -35,6 +36,45 @@ pub(super) fn compression() -> CompressionLayer<impl Predicate> {
     let predicate =
         SizeAbove::new(WORTH_COMPRESSING).and(NotForContentType::IMAGES).and(NotForContentType::SSE);
     CompressionLayer::new().gzip(true).compress_when(predicate)
+}
+
+/// Disregards an `Accept-Encoding` by which neither the plain answer nor the compressed one would be acceptable, as RFC
+/// 9110 §12.5.3 lets a server do. The layer of compression would let the handler do its work, and then put 406 over
+/// whatever came of it.
+pub(super) async fn disregard_unfit_encodings(mut request: Request) -> Request {
+    let headers = request.headers_mut();
+    if !accepts(headers, &["identity"], true) && !accepts(headers, &["gzip", "x-gzip"], false) {
+        headers.remove(header::ACCEPT_ENCODING);
+    }
+    request
+}
+
+/// Whether an encoding with these names is acceptable: by its own entries, else by those of `*`, else `by_default`. What
+/// is no entry by the grammar accepts nothing.
+fn accepts(headers: &HeaderMap, names: &[&str], by_default: bool) -> bool {
+    let lines = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok());
+    let entries: Vec<(&str, &str)> = lines
+        .flat_map(|line| line.split(','))
+        .map(|entry| entry.split_once(';').unwrap_or((entry, "q=1")))
+        .map(|(name, weight)| (name.trim(), weight.trim()))
+        .collect();
+    let by_entries = |names: &[&str]| {
+        let named = |entry: &&(&str, &str)| names.iter().any(|name| entry.0.eq_ignore_ascii_case(name));
+        let mut weights = entries.iter().filter(named).map(|entry| entry.1).peekable();
+        weights.peek().is_some().then(|| weights.all(is_above_zero))
+    };
+    by_entries(names).or_else(|| by_entries(&["*"])).unwrap_or(by_default)
+}
+
+/// Whether this is a weight, as in `q=0.5`, of more than nothing (RFC 9110 §12.4.2).
+fn is_above_zero(weight: &str) -> bool {
+    let Some(value) = weight.strip_prefix(['q', 'Q']).and_then(|weight| weight.strip_prefix('=')) else {
+        return false;
+    };
+    let (whole, decimals) = value.split_once('.').unwrap_or((value, ""));
+    let is_zero = decimals.bytes().all(|digit| digit == b'0');
+    let are_digits = decimals.len() <= 3 && decimals.bytes().all(|digit| digit.is_ascii_digit());
+    are_digits && matches!((whole, is_zero), ("1", true) | ("0", false))
 }
 
 /// `None` where no other origin may call: then nothing needs to be said about it.

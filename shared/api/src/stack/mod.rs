@@ -21,7 +21,7 @@ use crate::{ApiError, Authenticator, ErrorCode, MAX_BODY_BYTES, openapi};
 pub(crate) use gate::{answer_panic, answer_timeout};
 
 use gate::{Gate, pass_gate};
-use headers::{compression, cors};
+use headers::{compression, cors, disregard_unfit_encodings};
 use watch::watch;
 
 /// What the layers work with.
@@ -80,7 +80,8 @@ pub fn serve_api(router: OpenApiRouter, api: Arc<Api>) -> Router {
         .method_not_allowed_fallback(|| async { ApiError::new(ErrorCode::MethodNotAllowed) })
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn_with_state(gate, pass_gate))
-        .layer(compression());
+        .layer(compression())
+        .layer(middleware::map_request(disregard_unfit_encodings));
     let router = match cors(&api.settings.cors_origins) {
         Some(cors) => router.layer(cors),
         None => router,

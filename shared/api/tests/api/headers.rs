@@ -1,7 +1,7 @@
 use axum::http::Method;
 use serde_json::json;
 
-use crate::harness::{TestApi, ask, get, post};
+use crate::harness::{Ask, TestApi, ask, assert_error, get, post};
 
 #[tokio::test]
 async fn a_fit_request_id_is_taken_and_another_is_replaced() {
@@ -49,6 +49,55 @@ async fn an_answer_is_compressed_when_that_is_asked_for_and_worth_it() {
     assert_eq!((not_asked.has_header("content-encoding"), not_asked.body.len()), (false, 5000));
     let small = api.send(get("/text/1000").header("accept-encoding", "gzip")).await;
     assert_eq!((small.has_header("content-encoding"), small.body.len()), (false, 1000));
+}
+
+#[tokio::test]
+async fn an_accept_encoding_that_nothing_would_fit_is_disregarded() {
+    let api = TestApi::new().await;
+    for unfit in [
+        "*;q=0",
+        "identity;q=0",
+        "br, *;q=0",
+        "br, IDENTITY ; Q=0.000",
+        "identity;q=0., gzip;q=0.0",
+        "gzip;q=0, identity;q=0, *",
+        "x-gzip;q=0, identity;q=0, *",
+        "gzip;q=.5, identity;q=0",
+    ] {
+        let with = |ask: Ask| api.send(ask.header("accept-encoding", unfit).bearer("ada"));
+        let made = with(post("/notes").json(json!({ "text": "hello" }))).await;
+        assert_eq!((made.status.as_u16(), &made.json()["text"]), (201, &json!("hello")), "{unfit}");
+        let deleted = with(ask(Method::DELETE, made.header("location")).header("if-match", "*")).await;
+        assert_eq!((deleted.status.as_u16(), deleted.body.len()), (204, 0), "{unfit}");
+        assert_error(&with(get("/nowhere")).await, 404, "NOT_FOUND");
+        assert_error(&with(get("/fail/panic")).await, 500, "INTERNAL_ERROR");
+        let large = with(get("/text/5000")).await;
+        assert_eq!((large.status.as_u16(), large.body.len()), (200, 5000), "{unfit}");
+        assert!(!large.has_header("content-encoding"), "{unfit}");
+    }
+}
+
+#[tokio::test]
+async fn an_encoding_is_chosen_by_what_is_accepted() {
+    let api = TestApi::new().await;
+    for (accepted, chosen) in [
+        ("gzip;q=0.001", Some("gzip")),
+        ("gzip;q=1.000, *;q=0", Some("gzip")),
+        ("*;q=0, X-GZIP", Some("gzip")),
+        ("identity;q=0, *;q=0.5", Some("gzip")),
+        ("*", Some("gzip")),
+        ("gzip;q=0, *;q=0.5", None),
+        ("identity, *;q=0", None),
+        ("identity;q=0.5, gzip;q=0.2, *;q=0", None),
+        ("gzip;q=0", None),
+        ("br", None),
+        ("", None),
+    ] {
+        let answer = api.send(get("/text/5000").header("accept-encoding", accepted)).await;
+        assert_eq!(answer.status, 200, "{accepted}");
+        let encoding = answer.has_header("content-encoding").then(|| answer.header("content-encoding"));
+        assert_eq!(encoding, chosen, "{accepted}");
+    }
 }
 
 #[tokio::test]
