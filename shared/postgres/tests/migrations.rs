@@ -96,6 +96,19 @@ async fn a_value_that_an_expired_document_holds_is_free_for_one_that_is_brought_
 }
 
 #[tokio::test]
+async fn a_value_that_the_program_before_let_go_of_is_free() {
+    let setting = Setting::new().await;
+    setting.create(PEOPLE, "a", "1").await;
+    setting.change_before("a", "2").await;
+    setting.create(PEOPLE, "b", "1").await;
+    assert_eq!(setting.holder("1").await.as_deref(), Some("b"));
+    assert_eq!(setting.migrate().await, Ok(()));
+    assert_eq!(setting.holder("1").await.as_deref(), Some("b"));
+    assert_eq!(setting.holder("2").await.as_deref(), Some("a"));
+    setting.schema.drop().await;
+}
+
+#[tokio::test]
 async fn rows_that_somebody_has_locked_are_waited_for() {
     let setting = Setting::new().await;
     setting.create(BEFORE, "a", "1").await;

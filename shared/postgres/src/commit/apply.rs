@@ -71,11 +71,10 @@ fn make_room<'a>(
     for (place, unique) in collection.uniques.iter().enumerate() {
         let is_this =
             |guard: &UniqueKey| guard.collection() == *collection && guard.attribute() == unique.name;
-        let values: Vec<Vec<u8>> =
-            found.expired.iter().filter(|guard| is_this(guard)).map(|guard| guard.value().to_vec()).collect();
-        if !values.is_empty() {
-            let params: Vec<Param<'_>> = vec![Box::new(values), Box::new(now.as_micros())];
-            steps.push(call(&locked.release_expired[place], params));
+        for (_, holder, version) in found.stale.iter().filter(|(guard, ..)| is_this(guard)) {
+            let params: Vec<Param<'_>> =
+                vec![Box::new(holder.id().to_owned()), Box::new(StoredVersion(*version))];
+            steps.push(call(&locked.release_stale[place], params));
         }
         let moving = batch.guard_changes().iter().filter(|change| {
             is_this(&change.guard) && change.claimed_by.is_some() && change.claimed_by != change.released_by

@@ -1,10 +1,10 @@
 //! What a batch has to know before it is decided: the statements that lock and read it, and what they found.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock};
 
 use switchyard_ambient::Timestamp;
-use switchyard_database::{Batch, Document, Key, Operation, Result, State, UniqueKey, is_expired};
+use switchyard_database::{Batch, Document, Key, Operation, Result, State, UniqueKey, Version};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
@@ -38,8 +38,9 @@ pub(super) struct Part<'b> {
 /// What was read under the locks.
 pub(super) struct Found {
     pub(super) state: State,
-    /// Claimed values that are held by documents which have expired.
-    pub(super) expired: BTreeSet<UniqueKey>,
+    /// Claimed values in the rows of documents that do not hold them: those have expired, or were given another value by a
+    /// program that did not know of the attribute.
+    pub(super) stale: Vec<(UniqueKey, Key, Version)>,
     pub(super) transaction: Option<String>,
 }
 
@@ -102,7 +103,7 @@ pub(super) fn steps_of_reading<'a>(parts: &'a [Part<'_>], batch: &Batch) -> Vec<
 }
 
 pub(super) fn found_in(parts: &[Part<'_>], rows: &[Vec<Row>], now: Timestamp) -> Result<Found> {
-    let mut found = Found { state: State::default(), expired: BTreeSet::new(), transaction: None };
+    let mut found = Found { state: State::default(), stale: Vec::new(), transaction: None };
     let mut replies = rows.iter().skip(1); // of `begin`
     let mut next = || replies.next().map(Vec::as_slice).unwrap_or_default();
     if let Some(row) = next().first() {
@@ -120,13 +121,12 @@ pub(super) fn found_in(parts: &[Part<'_>], rows: &[Vec<Row>], now: Timestamp) ->
         for claimed in part.claimed.iter().filter(|claimed| !claimed.is_empty()) {
             for row in next() {
                 let value: &[u8] = column(row, 0, &collection.name)?;
-                let id: &str = column(row, 1, &collection.name)?;
-                let expires_at: Option<i64> = column(row, 2, &collection.name)?;
                 let Some(&unique) = claimed.iter().find(|unique| unique.value() == value) else { continue };
-                if is_expired(expires_at.map(Timestamp::from_micros), now) {
-                    found.expired.insert(unique.clone());
+                let holder = stored_document(collection, row, 1)?;
+                if holder.is_expired(now) || !unique.is_held_by(&holder) {
+                    found.stale.push((unique.clone(), holder.key, holder.version));
                 } else {
-                    found.state.owners.insert(unique.clone(), Key::new(collection, id)?);
+                    found.state.owners.insert(unique.clone(), holder.key);
                 }
             }
         }

@@ -140,7 +140,7 @@ async fn resolve(session: &Session, table: &Table, stored: &[Document], now: Tim
             }
             // Unless it was written meanwhile, and then the next try finds out.
             let params: Params<'_> = &[&other, &StoredVersion(holder.version)];
-            session.execute(&table.backfill.release[place], params).await?;
+            session.execute(&table.locked.release_stale[place], params).await?;
         }
     }
     Ok(Fault::Contended)

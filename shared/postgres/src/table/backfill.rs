@@ -16,8 +16,6 @@ pub(crate) struct Backfill {
     pub(crate) read: Sql,
     /// `ids, derived columns…`.
     pub(crate) write: Sql,
-    /// For each unique attribute: `id, version`: takes its value from a document that is still of that version.
-    pub(crate) release: Vec<Sql>,
 }
 
 impl Backfill {
@@ -49,16 +47,6 @@ impl Backfill {
             read_free: read(" skip locked"),
             read: read(""),
             write: parameters.into_sql(write),
-            release: storage
-                .uniques
-                .iter()
-                .map(|column| {
-                    Sql::new(
-                        format!("update {table} set {column} = null where id = $1 and version = $2"),
-                        &[Type::TEXT, Type::BYTEA],
-                    )
-                })
-                .collect(),
         }
     }
 }

@@ -14,14 +14,14 @@ pub(crate) struct Locked {
     pub(crate) read_for_check: Sql,
     /// `ids` → documents without their content.
     pub(crate) read_unlocked: Sql,
-    /// For each unique attribute: `values` → who holds them.
+    /// For each unique attribute: `values` → the values, and the documents in whose rows they are.
     pub(crate) owners: Vec<Sql>,
     /// `ids, now`: removes documents that have expired.
     pub(crate) remove_expired: Sql,
     /// For each unique attribute: `ids`, which let go of their values.
     pub(crate) release: Vec<Sql>,
-    /// For each unique attribute: `values, now`: takes them from documents that have expired.
-    pub(crate) release_expired: Vec<Sql>,
+    /// For each unique attribute: `id, version`: takes its value from a document that is still of that version.
+    pub(crate) release_stale: Vec<Sql>,
     /// `id, version, doc, expires_at, columns…`.
     pub(crate) insert: Sql,
     /// The same.
@@ -82,7 +82,11 @@ impl Locked {
             read_for_check: Sql::new(read("null::jsonb", " for share"), &[Type::TEXT_ARRAY]),
             read_unlocked: Sql::new(read("null::jsonb", ""), &[Type::TEXT_ARRAY]),
             owners: by_unique(
-                &|column| format!("select {column}, id, expires_at from {table} where {column} = any($1)"),
+                &|column| {
+                    format!(
+                        "select {column}, id, version, doc, expires_at from {table} where {column} = any($1)"
+                    )
+                },
                 &[Type::BYTEA_ARRAY],
             ),
             remove_expired: Sql::new(remove_expired, &[Type::TEXT_ARRAY, Type::INT8]),
@@ -90,13 +94,9 @@ impl Locked {
                 &|column| format!("update {table} set {column} = null where id = any($1)"),
                 &[Type::TEXT_ARRAY],
             ),
-            release_expired: by_unique(
-                &|column| {
-                    format!(
-                        "update {table} set {column} = null where {column} = any($1) and expires_at <= $2"
-                    )
-                },
-                &[Type::BYTEA_ARRAY, Type::INT8],
+            release_stale: by_unique(
+                &|column| format!("update {table} set {column} = null where id = $1 and version = $2"),
+                &[Type::TEXT, Type::BYTEA],
             ),
             insert,
             update,

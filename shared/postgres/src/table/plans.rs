@@ -229,7 +229,7 @@ async fn rows_are_found_through_an_index_each() {
         (&locked.owners[0], codes),
         (&locked.remove_expired, "array['n00000001'], 1"),
         (&locked.release[0], "array['n00000001']"),
-        (&locked.release_expired[0], &format!("{codes}, 1")),
+        (&locked.release_stale[0], "'n00000001', '\\x00'"),
         (&locked.delete, "'n00000002'"),
         (&terms.delete, term),
         (&single.delete, "'n00000003', '\\x00', 0, array['\\x01'::bytea]"),
