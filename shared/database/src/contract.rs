@@ -14,7 +14,8 @@ pub trait Database: Debug + Send + Sync + 'static {
     /// - **Behaviour**: idempotent. An index, unique attribute or search field that is new is filled from the stored
     ///   documents, whose versions stay. Documents are never dropped; a table that is no longer declared stays. Can be
     ///   interrupted and called again.
-    /// - **Errors**: [`Invalid`](crate::Error::Invalid) where a new unique attribute finds a value twice.
+    /// - **Errors**: [`Invalid`](crate::Error::Invalid) where a new unique attribute finds a value twice: what was declared
+    ///   before goes on. [`Contended`](crate::Error::Contended) where others migrate or write at the same time; call again.
     async fn migrate(&self, schema: &Schema) -> Result<()>;
 
     /// Reads one document.

@@ -43,10 +43,19 @@
 //!
 //! # Migrations
 //!
-//! Deploy first, then migrate: documents that a program with older declarations writes afterwards lack what is new until
-//! they are written again. Tables that a deployment template makes are taken as they are found; point-in-time recovery
-//! and deletion protection are the template's. A sweep of expired documents goes by the records of `migrate`; without
-//! them DynamoDB's own expiry removes everything within some days.
+//! Deploy first, then migrate, and to one declaration at a time. What a program with older declarations writes afterwards
+//! lacks what is new: its place in an index until the document is replaced, its guard or search term until a write changes
+//! that value or the document's expiry. Migrating again does not help, because the record says that everything is there.
+//!
+//! A change goes through a collection twice: first it only adds, then it clears away what is declared no more. So one that
+//! is refused or interrupted while it adds has taken nothing from programs that go on under the older declaration. Instances
+//! may make the same change at once. Of two that make different ones the first is given up, and ends with
+//! [`Contended`](switchyard_database::Error::Contended); the documents that it was just working on may keep what they were
+//! given.
+//!
+//! Tables that a deployment template makes are taken as they are found; point-in-time recovery and deletion protection are
+//! the template's. A sweep of expired documents goes by the records of `migrate`; without them DynamoDB's own expiry
+//! removes everything within some days.
 //!
 //! # Permissions
 //!

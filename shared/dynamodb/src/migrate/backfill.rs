@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 
+use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason};
 use futures::stream::{self, TryStreamExt as _};
+use switchyard_ambient::Timestamp;
 use switchyard_database::retry::Backoff;
 use switchyard_database::{Collection, Document, Error, Key, Projection, Result, UniqueKey};
 
@@ -11,9 +13,9 @@ use crate::DynamoDb;
 use crate::commit::stale_guard::{self, StaleGuard};
 use crate::failure::{Failure, is_throttling};
 use crate::item::{document_key, document_of, guard_item, index_attributes, owner_of, term_item, term_key};
-use crate::migrate::layout::Task;
+use crate::migrate::layout::{Phase, Task};
 use crate::read::get_item;
-use crate::tables::document;
+use crate::tables::{document, partition_attribute, position_attribute};
 use crate::value::{Item, number, text};
 use crate::write::Write;
 
@@ -24,8 +26,8 @@ const CONCURRENCY: usize = 8;
 /// Beside the document's own item in one transaction.
 const ITEMS_BESIDE: usize = 99;
 
-/// Brings the next documents to the declaration of `collection`, and returns the id of the last one; `None` when all are
-/// there.
+/// Brings the next documents to the declaration of `collection`, as far as the phase goes, and returns the id of the last
+/// one; `None` when all are there.
 pub(crate) async fn next_page(
     db: &DynamoDb,
     collection: &'static Collection,
@@ -124,14 +126,16 @@ async fn settle(
         Err(failure) if failure.is_transient() => return Ok(Progress::Again),
         Err(failure) => return Err(db.error_of(failure)),
     };
-    for (place, reason) in reasons.into_iter().enumerate() {
-        let code = reason.code.as_deref().unwrap_or("None");
-        if !matches!(code, "None" | "ConditionalCheckFailed" | "TransactionConflict") && !is_throttling(code)
-        {
-            let message = reason.message.unwrap_or_default();
-            return Err(Error::Internal(format!("{key} cannot be indexed: {code}: {message}")));
-        }
-        let guard = place.checked_sub(1).and_then(|place| guards.get(place).copied().flatten());
+    if let Some(reason) = reasons.iter().find(|reason| !is_passing(code_of(reason))) {
+        let (code, message) = (code_of(reason), reason.message.as_deref().unwrap_or_default());
+        return Err(Error::Internal(format!("{key} cannot be indexed: {code}: {message}")));
+    }
+    let mut reasons = reasons.iter();
+    // The document itself was, or is being, written: it may hold other values by now than those that were claimed for it.
+    if reasons.next().is_some_and(|own| code_of(own) != "None") {
+        return Ok(Progress::Again);
+    }
+    for (guard, reason) in guards.iter().zip(reasons) {
         if let (Some(guard), Some(owner)) = (guard, reason.item.as_ref().and_then(owner_of)) {
             match stale_guard::find(db, guard, owner).await? {
                 // Whatever becomes of it, the document is read anew.
@@ -146,11 +150,21 @@ async fn settle(
     Ok(Progress::Again)
 }
 
-/// What has to be written so that a document is indexed as its collection declares.
+fn code_of(reason: &CancellationReason) -> &str {
+    reason.code.as_deref().unwrap_or("None")
+}
+
+/// Whether what a cancellation reason tells can be over with the next try.
+fn is_passing(code: &str) -> bool {
+    matches!(code, "None" | "ConditionalCheckFailed" | "TransactionConflict") || is_throttling(code)
+}
+
+/// What has to be written in a phase so that a document is indexed as its collection declares.
+#[derive(Default)]
 struct Changes {
-    set: Vec<(String, aws_sdk_dynamodb::types::AttributeValue)>,
+    set: Vec<(String, AttributeValue)>,
     remove: Vec<String>,
-    expires_at: Option<switchyard_ambient::Timestamp>,
+    expires_at: Option<Timestamp>,
     new_guards: BTreeSet<UniqueKey>,
     old_guards: BTreeSet<UniqueKey>,
     new_terms: BTreeSet<String>,
@@ -160,30 +174,33 @@ struct Changes {
 impl Changes {
     fn new(task: &Task, document: &Document, stored: &Item) -> Result<Self> {
         let after = Projection::of(document);
-        let attributes = index_attributes(&document.key, &after);
-        let under = |collection| {
-            let key = Key::new(collection, document.key.id())?;
-            Ok(Projection::of(&Document { key, ..document.clone() }))
-        };
-        let current = task.current.map(under).transpose()?;
-        let traces = task.traces.iter().copied().map(under).collect::<Result<Vec<_>>>()?;
-        let is_present = |guard: &UniqueKey| current.as_ref().is_some_and(|it| it.guards.contains(guard));
-        let has_term = |term: &String| current.as_ref().is_some_and(|it| it.terms.contains(term));
-        let guards = traces.iter().flat_map(|trace| &trace.guards);
-        let terms = traces.iter().flat_map(|trace| &trace.terms);
-        Ok(Self {
-            remove: stored
-                .keys()
-                .filter(|name| is_index_attribute(name) && !attributes.contains_key(*name))
-                .cloned()
-                .collect(),
-            set: attributes.into_iter().filter(|(name, value)| stored.get(name) != Some(value)).collect(),
-            expires_at: document.expires_at,
-            old_guards: guards.filter(|guard| !after.guards.contains(guard)).cloned().collect(),
-            old_terms: terms.filter(|term| !after.terms.contains(*term)).cloned().collect(),
-            new_guards: after.guards.into_iter().filter(|guard| !is_present(guard)).collect(),
-            new_terms: after.terms.into_iter().filter(|term| !has_term(term)).collect(),
-        })
+        let mut changes = Self { expires_at: document.expires_at, ..Self::default() };
+        changes.index(task, index_attributes(&document.key, &after), stored);
+        match task.phase {
+            Phase::Add => {
+                let (guards, terms) = beside(document, task.current)?;
+                changes.new_guards = &after.guards - &guards;
+                changes.new_terms = &after.terms - &terms;
+            }
+            Phase::Clear => {
+                let (guards, terms) = beside(document, task.traces.iter().copied())?;
+                changes.old_guards = &guards - &after.guards;
+                changes.old_terms = &terms - &after.terms;
+            }
+        }
+        Ok(changes)
+    }
+
+    /// Brings the document's place in indexes from `stored` to `attributes`. An index whose name was declared before may be
+    /// being read under that declaration, and changes in the second phase only; nobody misses what others hold.
+    fn index(&mut self, task: &Task, attributes: Item, stored: &Item) {
+        let was_declared = |name: &str| task.traces.iter().any(|trace| is_attribute_of(trace, name));
+        let is_due = |name: &str| task.phase == Phase::Clear || !was_declared(name);
+        let is_undeclared = |name: &str| is_index_attribute(name) && !attributes.contains_key(name);
+        let undeclared = stored.keys().filter(|name| is_undeclared(name) && is_due(name));
+        self.remove = undeclared.cloned().collect();
+        let differing = attributes.into_iter().filter(|(name, value)| stored.get(name) != Some(value));
+        self.set = differing.filter(|(name, _)| is_due(name)).collect();
     }
 
     /// The change of the document's own item, which leaves its version and content as they are.
@@ -229,4 +246,27 @@ impl Changes {
 
 fn is_index_attribute(name: &str) -> bool {
     name.ends_with("_partition") || name.ends_with("_position") || name == document::EXPIRY_SHARD
+}
+
+/// Whether an attribute is of an index that `collection` declares.
+fn is_attribute_of(collection: &Collection, name: &str) -> bool {
+    collection
+        .indexes
+        .iter()
+        .any(|index| name == partition_attribute(index) || name == position_attribute(index))
+}
+
+/// The guards and terms that a document has beside it under one of these declarations of its collection.
+fn beside(
+    document: &Document,
+    collections: impl IntoIterator<Item = &'static Collection>,
+) -> Result<(BTreeSet<UniqueKey>, BTreeSet<String>)> {
+    let (mut guards, mut terms) = (BTreeSet::new(), BTreeSet::new());
+    for collection in collections {
+        let key = Key::new(collection, document.key.id())?;
+        let projection = Projection::of(&Document { key, ..document.clone() });
+        guards.extend(projection.guards);
+        terms.extend(projection.terms);
+    }
+    Ok((guards, terms))
 }

@@ -1,16 +1,23 @@
 //! Bringing the tables to the declared collections: tables and indexes first, then what the stored documents lack.
 
 mod backfill;
+mod declaration;
 mod layout;
 mod provision;
 
+use layout::Phase;
 pub(crate) use layout::stored_collections;
-use switchyard_database::{Collection, Result, Schema};
+use switchyard_database::{Collection, Error, Result, Schema};
 
 use crate::DynamoDb;
 use crate::tables::tables;
 
 /// Answers [`Database::migrate`](switchyard_database::Database::migrate).
+///
+/// # Errors
+///
+/// [`Error::Contended`](switchyard_database::Error::Contended) where a migration to another declaration has taken this
+/// one's place, too: nothing claims to be complete that is not, and it is safe to start again.
 pub(crate) async fn migrate(db: &DynamoDb, schema: &Schema) -> Result<()> {
     let tables = tables(schema, &db.prefix);
     for table in &tables {
@@ -27,9 +34,20 @@ pub(crate) async fn migrate(db: &DynamoDb, schema: &Schema) -> Result<()> {
 
 async fn backfill(db: &DynamoDb, collection: &'static Collection) -> Result<()> {
     let Some(mut task) = layout::begin(db, collection).await? else { return Ok(()) };
-    while let Some(progress) = backfill::next_page(db, collection, &task).await? {
-        task.progress = Some(progress);
+    loop {
+        let reached = backfill::next_page(db, collection, &task).await;
+        if matches!(reached, Err(Error::Invalid(_))) {
+            // Until somebody has decided, programs go on under what was declared before, also on the pages behind us.
+            task.progress = None;
+            layout::save(db, collection, &task).await?;
+        }
+        task.progress = reached?;
+        if task.progress.is_none() {
+            if task.phase == Phase::Clear || !task.has_to_clear() {
+                return layout::finish(db, collection, &task).await;
+            }
+            task.phase = Phase::Clear;
+        }
         layout::save(db, collection, &task).await?;
     }
-    layout::finish(db, collection).await
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Barrier;
 
 /// What happens to one request.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(crate) enum Step {
     Rewrite(fn(&mut Value) -> Value, fn(&mut Value, Value)),
     /// Something else is done first, then it is applied and its reply lost.
     LoseReplyAfter(Value, &'static str),
+    /// It passes through once all have met here twice: when it has come, and when it may go on.
+    Wait(Arc<Barrier>),
 }
 
 /// The endpoint.
@@ -95,6 +98,11 @@ async fn serve(mut connection: TcpStream, shared: &Shared) {
         Some(Step::Cut) => return,
         Some(Step::Hang) => std::future::pending().await,
         Some(Step::Answer(status, answer)) => (status, answer),
+        Some(Step::Wait(barrier)) => {
+            barrier.wait().await;
+            barrier.wait().await;
+            forward(shared, &operation, &request).await
+        }
         Some(Step::Rewrite(before, after)) => {
             let kept = before(&mut request);
             let (status, mut answer) = forward(shared, &operation, &request).await;

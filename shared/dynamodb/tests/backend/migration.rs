@@ -1,14 +1,17 @@
 //! Migrations: what they make, that they can be interrupted, and that others may write meanwhile.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::{BillingMode, TimeToLiveStatus};
 use serde_json::json;
 use switchyard_database::{
-    Cause, Collection, Database as _, Error, Field, Index, Operation, Query, Scan, Schema, Search, Unique,
-    UniqueKey,
+    Cause, Collection, Database as _, Error, Field, Index, Operation, Query, Result, Scan, Schema, Search,
+    Unique, UniqueKey,
 };
 use switchyard_dynamodb::tables;
+use tokio::sync::Barrier;
+use tokio::task::JoinHandle;
 
 use crate::endpoint::Step;
 use crate::failures::{broken, cancelled, refusal, throttled};
@@ -44,11 +47,12 @@ async fn fill(stage: &Stage, collection: &'static Collection, count: usize) {
     }
 }
 
-/// Begins a migration that is stopped behind its first page, of 200 documents.
-async fn begin(stage: &Stage, collection: &'static Collection) {
+/// Begins a migration that is stopped behind so many pages, of 200 documents each. It goes through all of them once to add
+/// what is new, and then once more to clear away what was there before.
+async fn begin(stage: &Stage, collection: &'static Collection, pages: usize) {
     let refused = Step::Answer(400, refusal("AccessDeniedException"));
-    stage.endpoint.script("Scan", [Step::Pass, refused]);
-    let stopped = stage.db.migrate(&Schema::new([collection]).unwrap()).await;
+    stage.endpoint.script("Scan", std::iter::repeat_with(|| Step::Pass).take(pages).chain([refused]));
+    let stopped = stage.patient.migrate(&Schema::new([collection]).unwrap()).await;
     assert_eq!(stopped, Err(Error::Internal("DynamoDB refuses the credentials: scripted".to_owned())));
 }
 
@@ -68,6 +72,24 @@ async fn expect_address_and_name(stage: &Stage, collection: &'static Collection,
     let again = commit(&stage.direct, vec![create(collection, "again", json!({"email": "e0"}))]).await;
     let Err(Error::Rejected(rejections)) = again else { panic!("the address is taken") };
     assert_eq!(rejections[0].cause, Cause::UniqueTaken { attribute: "email" });
+}
+
+/// The ids that an index gives, in its order.
+async fn ids_of(stage: &Stage, query: Query) -> Vec<String> {
+    let page = stage.direct.query(&query.limit(1000)).await.unwrap();
+    page.documents.iter().map(|document| document.key.id().to_owned()).collect()
+}
+
+/// A migration to `collection` whose requests can be held up.
+fn spawn_migration(stage: &Stage, collection: &'static Collection) -> JoinHandle<Result<()>> {
+    let db = stage.patient.clone();
+    tokio::spawn(async move { db.migrate(&Schema::new([collection]).unwrap()).await })
+}
+
+/// For each scan so far, whether it went on behind another page.
+fn resumptions(stage: &Stage) -> Vec<bool> {
+    let scans = stage.endpoint.requests("Scan");
+    scans.iter().map(|scan| scan.get("ExclusiveStartKey").is_some()).collect()
 }
 
 /// As if nothing had been migrated yet.
@@ -137,10 +159,8 @@ on_a_stage! {
         let stopped = stage.db.migrate(&schema).await;
         assert_eq!(stopped, Err(Error::Internal("DynamoDB refuses the credentials: scripted".to_owned())));
         stage.db.migrate(&schema).await.unwrap();
-        let scans = stage.endpoint.requests("Scan");
-        let starts: Vec<bool> = scans.iter().map(|scan| scan.get("ExclusiveStartKey").is_some()).collect();
-        // Two pages, the second one interrupted and read again, and the last one.
-        assert_eq!(starts, [false, true, true, true]);
+        // Two pages, the second one interrupted and read again, and the last one. There was nothing to clear away.
+        assert_eq!(resumptions(&stage), [false, true, true, true]);
         assert_eq!(stage.items("people").await.iter().filter(|item| index_attributes(item) == 4).count(), 450);
         let page = stage.db.query(&Query::new(FULL, "by_age").partition(["word"]).limit(1000)).await.unwrap();
         assert_eq!(page.documents.len(), 450);
@@ -151,10 +171,168 @@ on_a_stage! {
         assert_eq!(stage.endpoint.requests("Scan").len(), 4);
     }
 
+    /// The documents before the one that is refused, too.
+    async fn a_refused_migration_has_taken_nothing_from_what_was_declared_before(stage) {
+        const NAMED: &Collection = &Collection::new("people").fields(FIELDS).uniques(&[Unique::new("name", &["name"])]);
+        stage.migrate(&[FULL]).await.unwrap();
+        // All of them have the same name.
+        fill(&stage, FULL, 30).await;
+        let refused = stage.migrate(&[NAMED]).await;
+        assert!(matches!(&refused, Err(Error::Invalid(reason)) if reason.starts_with("`name` of `people`")), "{refused:?}");
+        for n in 0..30 {
+            let unique = UniqueKey::new(FULL, "email", [format!("e{n}").as_str()]).unwrap();
+            let holder = stage.direct.lookup(&unique).await.unwrap();
+            assert_eq!(holder.map(|document| document.key.id().to_owned()), Some(format!("p{n:03}")));
+        }
+        let expected: Vec<_> = (0..30).map(|n| format!("p{n:03}")).collect();
+        assert_eq!(ids_of(&stage, Query::new(FULL, "by_age").partition(["word"])).await, expected);
+        let found = stage.direct.search(&Search::new(FULL, "word").limit(1000)).await.unwrap();
+        assert_eq!(found.documents.len(), 30);
+        let twice = commit(&stage.direct, vec![create(FULL, "again", json!({"email": "e7"}))]).await;
+        assert_eq!(twice.unwrap_err().taken_attribute(), Some("email"));
+    }
+
+    async fn after_a_refusal_a_migration_brings_in_what_was_written_meanwhile(stage) {
+        const NAMED: &Collection = &Collection::new("people").fields(FIELDS).uniques(&[Unique::new("name", &["name"])]);
+        stage.migrate(&[PLAIN]).await.unwrap();
+        fill(&stage, PLAIN, 210).await;
+        let in_order: Vec<String> = stage.items("people").await.iter().map(|item| item["id"].as_s().unwrap().clone()).collect();
+        let rename = async |place: usize, name: String| {
+            let stored = stage.stored(PLAIN, &in_order[place]).await.unwrap();
+            commit(&stage.direct, vec![replace(&stored, json!({"name": name}))]).await.unwrap();
+        };
+        // On the second page two have the same name.
+        for place in 0..210 {
+            rename(place, format!("name {}", place.min(208))).await;
+        }
+        assert!(matches!(stage.migrate(&[NAMED]).await, Err(Error::Invalid(_))));
+        rename(0, "late".to_owned()).await;
+        rename(209, "other".to_owned()).await;
+        stage.migrate(&[NAMED]).await.unwrap();
+        for (place, name) in [(0, "late"), (199, "name 199"), (208, "name 208"), (209, "other")] {
+            let unique = UniqueKey::new(NAMED, "name", [name]).unwrap();
+            let holder = stage.direct.lookup(&unique).await.unwrap().unwrap();
+            assert_eq!(holder.key.id(), in_order[place]);
+        }
+    }
+
+    async fn an_interrupted_migration_clears_nothing_away_before_everything_is_added(stage) {
+        stage.migrate(&[FULL]).await.unwrap();
+        fill(&stage, FULL, 210).await;
+        // It is in no index by age, and will be in the one by address.
+        commit(&stage.direct, vec![create(FULL, "ageless", json!({"email": "none", "name": "sentence"}))]).await.unwrap();
+        begin(&stage, OTHER, 1).await;
+        let expected: Vec<_> = (0..210).map(|n| format!("p{n:03}")).collect();
+        assert_eq!(ids_of(&stage, Query::new(FULL, "by_age").partition(["word"])).await, expected);
+        assert_eq!(ids_of(&stage, Query::new(FULL, "by_age").partition(["sentence"])).await, [""; 0]);
+        begin(&stage, PLAIN, 1).await;
+        assert_eq!(ids_of(&stage, Query::new(FULL, "by_age").partition(["word"])).await, expected);
+        commit(&stage.direct, vec![Operation::Delete { previous: stage.stored(FULL, "ageless").await.unwrap() }]).await.unwrap();
+        expect_address_and_name(&stage, FULL, 210).await;
+    }
+
+    async fn a_migration_that_is_interrupted_while_it_clears_away_goes_on_there(stage) {
+        stage.migrate(&[FULL]).await.unwrap();
+        fill(&stage, FULL, 210).await;
+        begin(&stage, OTHER, 3).await;
+        stage.patient.migrate(&Schema::new([OTHER]).unwrap()).await.unwrap();
+        // Two pages to add to, two to clear away from, and the last of them again.
+        assert_eq!(resumptions(&stage), [false, true, false, true, true]);
+        let mut by_email: Vec<_> = (0..210).map(|n| (format!("e{n}"), format!("p{n:03}"))).collect();
+        by_email.sort();
+        let expected: Vec<_> = by_email.into_iter().map(|(_, id)| id).collect();
+        assert_eq!(ids_of(&stage, Query::new(OTHER, "by_age").partition(["word"])).await, expected);
+        expect_address_and_name(&stage, OTHER, 210).await;
+    }
+
+    async fn a_migration_whose_place_another_has_taken_records_nothing(stage) {
+        const UNGUARDED: &Collection = &FULL.uniques(&[]);
+        stage.migrate(&[PLAIN]).await.unwrap();
+        fill(&stage, PLAIN, 3).await;
+        let barrier = Arc::new(Barrier::new(2));
+        // It has begun and gone through all documents, and is about to say so.
+        stage.endpoint.script("PutItem", [Step::Pass, Step::Wait(Arc::clone(&barrier))]);
+        let first = spawn_migration(&stage, FULL);
+        barrier.wait().await;
+        stage.migrate(&[UNGUARDED]).await.unwrap();
+        assert_eq!(stage.items("system").await.len(), 3 + 1);
+        barrier.wait().await;
+        assert_eq!(first.await.unwrap(), Err(Error::Contended));
+        // What the other one has recorded stands, and the first one can be started again.
+        stage.patient.migrate(&Schema::new([UNGUARDED]).unwrap()).await.unwrap();
+        assert_eq!(stage.endpoint.requests("Scan").len(), 1);
+        stage.migrate(&[FULL]).await.unwrap();
+        expect_address_and_name(&stage, FULL, 3).await;
+    }
+
+    async fn a_migration_that_another_came_before_when_it_began_clears_away_what_that_left(stage) {
+        const BOTH: &Collection = &FULL.search(&["name", "email"]);
+        stage.migrate(&[PLAIN]).await.unwrap();
+        fill(&stage, PLAIN, 3).await;
+        let barrier = Arc::new(Barrier::new(2));
+        // It has read what is recorded, and is about to say what it begins.
+        stage.endpoint.script("PutItem", [Step::Wait(Arc::clone(&barrier))]);
+        let first = spawn_migration(&stage, FULL);
+        barrier.wait().await;
+        stage.migrate(&[BOTH]).await.unwrap();
+        assert_eq!(stage.items("system").await.len(), 3 * 3 + 1);
+        barrier.wait().await;
+        assert_eq!(first.await.unwrap(), Ok(()));
+        expect_address_and_name(&stage, FULL, 3).await;
+    }
+
+    async fn instances_that_make_the_same_change_at_once_both_succeed(stage) {
+        stage.migrate(&[PLAIN]).await.unwrap();
+        fill(&stage, PLAIN, 210).await;
+        let barrier = Arc::new(Barrier::new(2));
+        // The first one is about to say that it has gone through its first page when the other one finishes.
+        stage.endpoint.script("PutItem", [Step::Pass, Step::Wait(Arc::clone(&barrier))]);
+        let first = spawn_migration(&stage, FULL);
+        barrier.wait().await;
+        stage.migrate(&[FULL]).await.unwrap();
+        barrier.wait().await;
+        assert_eq!(first.await.unwrap(), Ok(()));
+        expect_address_and_name(&stage, FULL, 210).await;
+        stage.patient.migrate(&Schema::new([FULL]).unwrap()).await.unwrap();
+        assert_eq!(resumptions(&stage), [false, true]);
+    }
+
+    async fn what_a_migration_records_is_sent_again_when_the_reply_is_lost(stage) {
+        stage.migrate(&[PLAIN]).await.unwrap();
+        fill(&stage, PLAIN, 210).await;
+        stage.endpoint.script("PutItem", [Step::LoseReply, Step::Pass, Step::LoseReply, Step::Pass, Step::LoseReply]);
+        stage.patient.migrate(&Schema::new([FULL]).unwrap()).await.unwrap();
+        // What is begun, how far it has come, and that it is done.
+        assert_eq!(stage.endpoint.requests("PutItem").len(), 2 * 3);
+        expect_address_and_name(&stage, FULL, 210).await;
+    }
+
+    async fn a_value_that_moves_while_documents_are_migrated_is_not_held_twice(stage) {
+        const GUARDED: &Collection = &PLAIN.uniques(&[Unique::new("email", &["email"])]);
+        stage.migrate(&[PLAIN]).await.unwrap();
+        for (id, email) in [("x", "v"), ("y", "w")] {
+            commit(&stage.direct, vec![create(PLAIN, id, json!({"email": email}))]).await.unwrap();
+        }
+        let [x, y] = [stage.stored(GUARDED, "x").await.unwrap(), stage.stored(GUARDED, "y").await.unwrap()];
+        // Both have been read, and their values are about to be claimed.
+        let barrier = Arc::new(Barrier::new(3));
+        stage.endpoint.script("TransactWriteItems", [Step::Wait(Arc::clone(&barrier)), Step::Wait(Arc::clone(&barrier))]);
+        let migration = spawn_migration(&stage, GUARDED);
+        barrier.wait().await;
+        let moved = vec![replace(&x, json!({"email": "z"})), replace(&y, json!({"email": "v"}))];
+        commit(&stage.direct, moved).await.unwrap();
+        barrier.wait().await;
+        assert_eq!(migration.await.unwrap(), Ok(()));
+        for (email, holder) in [("v", Some("y")), ("w", None), ("z", Some("x"))] {
+            let found = stage.direct.lookup(&UniqueKey::new(GUARDED, "email", [email]).unwrap()).await.unwrap();
+            assert_eq!(found.as_ref().map(|document| document.key.id()), holder, "{email}");
+        }
+    }
+
     async fn a_migration_that_is_taken_back_restores_what_it_had_removed(stage) {
         stage.migrate(&[FULL]).await.unwrap();
         fill(&stage, FULL, 210).await;
-        begin(&stage, PLAIN).await;
+        begin(&stage, PLAIN, 3).await;
         assert_eq!(stage.items("system").await.len(), 2 * 10 + 1);
         stage.migrate(&[FULL]).await.unwrap();
         expect_address_and_name(&stage, FULL, 210).await;
@@ -166,10 +344,12 @@ on_a_stage! {
             &Collection::new("people").fields(FIELDS).uniques(&[Unique::new("age", &["age"])]).search(&["email"]);
         stage.migrate(&[FULL]).await.unwrap();
         fill(&stage, FULL, 210).await;
-        begin(&stage, GIVEN_UP).await;
-        assert_eq!(stage.items("system").await.len(), 2 * 210 + 1);
-        // The next one is stopped as well, and resumed: what was given up before it stays in mind.
-        begin(&stage, OTHER).await;
+        begin(&stage, GIVEN_UP, 3).await;
+        // What is new of all, and what is old of those that were not reached again.
+        assert_eq!(stage.items("system").await.len(), 2 * 210 + 2 * 10 + 1);
+        // The next one is stopped as well, in each phase, and resumed: what was given up before it stays in mind.
+        begin(&stage, OTHER, 1).await;
+        begin(&stage, OTHER, 2).await;
         stage.migrate(&[OTHER]).await.unwrap();
         expect_address_and_name(&stage, OTHER, 210).await;
     }

@@ -35,6 +35,8 @@ pub(crate) struct Stage {
     pub(crate) clock: ManualClock,
     /// Through the endpoint.
     pub(crate) db: DynamoDb,
+    /// Through it as well, and waits for requests that are held up there.
+    pub(crate) patient: DynamoDb,
     /// Past it.
     pub(crate) direct: DynamoDb,
 }
@@ -47,10 +49,9 @@ impl Stage {
         let ambient = Ambient::new(clock.clone(), SystemRandomness);
         let endpoint = Endpoint::before(&endpoint()).await;
         let direct = tables.connect(ambient.clone()).await;
-        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_millis(300)).build();
-        let config = config(&endpoint.url).await.to_builder().timeout_config(timeouts).build();
-        let db = DynamoDb::with_config(&tables.prefix, &config, ambient).unwrap();
-        Self { tables, endpoint, clock, db, direct }
+        let db = connect_within(&tables, &endpoint, Duration::from_millis(300), ambient.clone()).await;
+        let patient = connect_within(&tables, &endpoint, Duration::from_secs(60), ambient).await;
+        Self { tables, endpoint, clock, db, patient, direct }
     }
 
     /// With the tables of things and people.
@@ -91,6 +92,12 @@ impl Stage {
         let text = |item: &Item, name: &str| Some(item.get(name)?.as_s().unwrap().clone());
         items.iter().filter_map(|item| Some((text(item, "about")?, text(item, "owner")?))).collect()
     }
+}
+
+async fn connect_within(tables: &Tables, endpoint: &Endpoint, limit: Duration, ambient: Ambient) -> DynamoDb {
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(limit).build();
+    let config = config(&endpoint.url).await.to_builder().timeout_config(timeouts).build();
+    DynamoDb::with_config(&tables.prefix, &config, ambient).unwrap()
 }
 
 pub(crate) fn body(value: Value) -> Body {
