@@ -55,7 +55,7 @@ pub(crate) async fn enable_user(
 
 /// Lifts a lock.
 ///
-/// The one that too many failures to sign in brought on; the failures are forgotten.
+/// The one that too many failures to sign in brought on; the failures are forgotten. Nobody lifts their own.
 #[utoipa::path(post, path = "/users/{id}/unlock", tag = "users", security(("bearer" = ["users:write"])),
     params(("id" = UserId, Path, description = "The user's id.")),
     responses((status = 200, description = "The user.", body = User, headers(("ETag")))))]
