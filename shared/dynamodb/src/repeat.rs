@@ -10,6 +10,7 @@ use switchyard_database::{Error, Result};
 
 use crate::DynamoDb;
 use crate::failure::Failure;
+use crate::write::Write;
 
 /// Of a read that is not answered.
 const READ: Backoff = Backoff::UNAVAILABLE;
@@ -67,6 +68,19 @@ impl DynamoDb {
             };
             if !patience.lasts(&failure).await {
                 return Err(self.error_of(failure));
+            }
+        }
+    }
+
+    /// Sends a write, which must do no harm when it is applied twice, until it is answered: whether its condition holds.
+    pub(crate) async fn write(&self, write: Write) -> Result<bool> {
+        let mut patience = Patience::of_write(&self.ambient);
+        loop {
+            match write.clone().send(&self.client).await {
+                Ok(()) => return Ok(true),
+                Err(Failure::Condition(_)) => return Ok(false),
+                Err(failure) if patience.lasts(&failure).await => {}
+                Err(failure) => return Err(self.error_of(failure)),
             }
         }
     }

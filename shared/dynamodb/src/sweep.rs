@@ -5,11 +5,9 @@ use switchyard_database::{Collection, Key, Result};
 
 use crate::DynamoDb;
 use crate::commit::remove_expired;
-use crate::failure::Failure;
 use crate::item::document_key;
 use crate::migrate::stored_collections;
 use crate::read::get_stored;
-use crate::repeat::Patience;
 use crate::tables::{EXPIRES_AT, EXPIRY_INDEX, EXPIRY_SHARDS, document};
 use crate::value::{Item, number};
 use crate::write::Write;
@@ -70,13 +68,5 @@ async fn remove(db: &DynamoDb, key: Key) -> Result<bool> {
     let removal = Write::delete(db.table(collection), document_key(&key))
         .only_if("#expires_at <= :now")
         .value(":now", number(db.ambient.now().as_micros()));
-    let mut patience = Patience::of_write(&db.ambient);
-    loop {
-        match removal.clone().send(&db.client).await {
-            Ok(()) => return Ok(true),
-            Err(Failure::Condition(_)) => return Ok(false),
-            Err(failure) if patience.lasts(&failure).await => {}
-            Err(failure) => return Err(db.error_of(failure)),
-        }
-    }
+    db.write(removal).await
 }

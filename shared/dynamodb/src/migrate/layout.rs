@@ -6,11 +6,9 @@ use switchyard_database::retry::Backoff;
 use switchyard_database::{Collection, Error, Result};
 
 use crate::DynamoDb;
-use crate::failure::Failure;
 use crate::item::system_key;
 use crate::migrate::declaration::{collection_of, declaration};
 use crate::read::get_item;
-use crate::repeat::Patience;
 use crate::tables::system;
 use crate::value::{Item, bytes, text};
 use crate::write::Write;
@@ -175,15 +173,7 @@ async fn put(db: &DynamoDb, record: Item, before: Option<String>) -> Result<bool
         Some(before) => write.only_if("#change IN (:own, :before)").value(":before", text(before)),
         None => write.only_if("#change = :own OR attribute_not_exists(#change)"),
     };
-    let mut patience = Patience::of_write(&db.ambient);
-    loop {
-        match write.clone().send(&db.client).await {
-            Ok(()) => return Ok(true),
-            Err(Failure::Condition(_)) => return Ok(false),
-            Err(failure) if patience.lasts(&failure).await => {}
-            Err(failure) => return Err(db.error_of(failure)),
-        }
-    }
+    db.write(write).await
 }
 
 /// The collections that were ever migrated here, as far as their indexes go: what tells a sweep, which is told nothing,
