@@ -19,8 +19,9 @@ pub(super) struct RightGuess {
 impl Accounts<'_> {
     /// Holds a password against the account that has an address.
     ///
-    /// Every guess takes the same way: it waits for its turn, is counted, the user is looked for, a hash is read, a hash is computed, and a
-    /// failure is recorded, whether or not there is such a user, and whether or not they have a password.
+    /// Every guess takes the same way: it waits for its turn, is counted, the user is looked for, a hash is read, a hash
+    /// is computed, and a failure is recorded, whether or not there is such a user, and whether or not they have a
+    /// password.
     ///
     /// The count of guesses is left as it is when the guess is right: the caller takes it back in the transaction that
     /// makes use of it.

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use switchyard_ambient::Timestamp;
-use switchyard_database::{Collection, Db, Entity, Error, Field, Stored, Transaction};
+use switchyard_database::{Collection, Db, Entity, Error, Field, Transaction};
 
 /// How many guesses in a row may be wrong.
 pub(crate) const FAILURES_ALLOWED: i64 = 5;
@@ -64,6 +64,11 @@ impl Attempts {
         self.locked_until.filter(|until| *until > now).map(|until| until - now)
     }
 
+    /// Whether the guesses still count. A lock that is over took its guesses with it.
+    fn count_still(&self, now: Timestamp) -> bool {
+        self.locked_until.is_none_or(|until| until > now)
+    }
+
     /// Counts a guess.
     pub(crate) async fn reserve(db: &Db, id: &str, now: Timestamp) -> Result<Reservation, Error> {
         db.transact(|tx| async move {
@@ -71,8 +76,7 @@ impl Attempts {
             if let Some(retry_after) = stored.as_ref().and_then(|attempts| attempts.locked_for(now)) {
                 return Ok(Reservation::Locked { retry_after });
             }
-            // A lock that is over took its guesses with it.
-            let earlier = stored.as_ref().filter(|attempts| attempts.locked_until.is_none());
+            let earlier = stored.as_ref().filter(|attempts| attempts.count_still(now));
             let guesses = earlier.map_or(0, |attempts| attempts.guesses) + 1;
             let locked_until = (guesses >= FAILURES_ALLOWED).then(|| now + LOCK);
             let attempts = Self { id: id.to_owned(), guesses, locked_until, forget_at: now + MEMORY };
@@ -88,12 +92,12 @@ impl Attempts {
     /// Counts on under another id, as part of a transaction: what was guessed at somebody's password stays counted when
     /// their address changes.
     pub(crate) async fn carry(tx: &Transaction, from: &str, to: &str, now: Timestamp) -> Result<(), Error> {
-        let counts = |attempts: &Stored<Self>| attempts.locked_until.is_none_or(|until| until > now);
-        let Some(carried) = tx.get::<Self>(from).await?.filter(counts) else { return Ok(()) };
+        let carried = tx.get::<Self>(from).await?.filter(|attempts| attempts.count_still(now));
+        let Some(carried) = carried else { return Ok(()) };
         tx.delete(&carried)?;
         let carried = Self { id: to.to_owned(), ..(*carried).clone() };
         match tx.get::<Self>(to).await? {
-            Some(there) if counts(&there) => {
+            Some(there) if there.count_still(now) => {
                 let attempts = Self {
                     guesses: carried.guesses.max(there.guesses),
                     locked_until: carried.locked_until.max(there.locked_until),
