@@ -197,6 +197,23 @@ impl Batch {
         })
     }
 
+    /// The same batch, which also claims the unique values that stay with their documents: for a backend that finds such
+    /// a value with another document, as one may be that was stored before the attribute was declared.
+    pub fn claiming_kept_values(&self) -> Self {
+        let mut changes = self.guard_changes.to_vec();
+        let is_changed = |guard: &UniqueKey| self.guard_changes.iter().any(|change| change.guard == *guard);
+        for (place, prepared) in self.prepared.iter().enumerate() {
+            let guards = prepared.after.iter().flat_map(|after| &after.guards);
+            changes.extend(guards.filter(|guard| !is_changed(guard)).map(|guard| GuardChange {
+                guard: guard.clone(),
+                released_by: Some(place),
+                claimed_by: Some(place),
+            }));
+        }
+        changes.sort_by(|one, other| one.guard.cmp(&other.guard));
+        Self { guard_changes: changes.into(), ..self.clone() }
+    }
+
     /// The operations, in order.
     pub fn operations(&self) -> &[Prepared] {
         &self.prepared

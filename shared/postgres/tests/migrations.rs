@@ -5,10 +5,11 @@ mod common;
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use switchyard_ambient::{Ambient, ManualClock, SystemRandomness, Timestamp};
 use switchyard_database::{
-    Batch, Collection, Database as _, Document, Error, Field, Key, Operation, Schema, Unique, UniqueKey,
+    Batch, Body, Cause, Collection, Database as _, Document, Error, Field, Key, Operation, Schema, Unique,
+    UniqueKey,
 };
 use switchyard_postgres::Postgres;
 
@@ -17,7 +18,8 @@ use common::TestSchema;
 /// As an instance of the program before declares it.
 const BEFORE: &Collection = &Collection::new("people").expiring();
 const PEOPLE: &Collection = &Collection::new("people")
-    .fields(&[Field::string("email")])
+    .fields(&[Field::string("email"), Field::integer("visits")])
+    .counters(&["visits"])
     .uniques(&[Unique::new("email", &["email"])])
     .expiring();
 
@@ -47,8 +49,18 @@ impl Setting {
         self.database.migrate(&Schema::new([PEOPLE]).unwrap()).await
     }
 
+    async fn try_commit(&self, operations: Vec<Operation>) -> Result<(), Error> {
+        self.database.commit(&Batch::new(operations, &self.ambient).unwrap()).await.map(drop)
+    }
+
     async fn commit(&self, operation: Operation) {
-        self.database.commit(&Batch::new(vec![operation], &self.ambient).unwrap()).await.unwrap();
+        self.try_commit(vec![operation]).await.unwrap();
+    }
+
+    /// As an instance of this program does it.
+    async fn try_change(&self, id: &str, body: Body) -> Result<(), Error> {
+        let previous = self.database.get(&Key::new(PEOPLE, id).unwrap()).await.unwrap().unwrap();
+        self.try_commit(vec![Operation::Replace { previous, body, expires_at: None }]).await
     }
 
     async fn create(&self, collection: &'static Collection, id: &str, email: &str) {
@@ -62,14 +74,14 @@ impl Setting {
         email: &str,
         expires_at: Option<Timestamp>,
     ) {
-        let (key, body) = (Key::new(collection, id).unwrap(), body(json!({"email": email})));
+        let (key, body) = (Key::new(collection, id).unwrap(), person(email, 0));
         self.commit(Operation::Create { key, body, expires_at }).await;
     }
 
     /// As an instance of the program before does it, which leaves the column of the attribute as it was.
     async fn change_before(&self, id: &str, email: &str) {
         let previous = self.database.get(&Key::new(BEFORE, id).unwrap()).await.unwrap().unwrap();
-        let body = body(json!({"email": email}));
+        let body = person(email, 0);
         self.commit(Operation::Replace { previous, body, expires_at: None }).await;
     }
 
@@ -80,8 +92,8 @@ impl Setting {
     }
 }
 
-fn body(value: Value) -> switchyard_database::Body {
-    value.as_object().unwrap().clone()
+fn person(email: &str, visits: i64) -> Body {
+    json!({"email": email, "visits": visits}).as_object().unwrap().clone()
 }
 
 #[tokio::test]
@@ -105,6 +117,39 @@ async fn a_value_that_the_program_before_let_go_of_is_free() {
     assert_eq!(setting.migrate().await, Ok(()));
     assert_eq!(setting.holder("1").await.as_deref(), Some("b"));
     assert_eq!(setting.holder("2").await.as_deref(), Some("a"));
+    setting.schema.drop().await;
+}
+
+/// As long as the migration has not brought it in, what the program before has stored holds none of its values.
+#[tokio::test]
+async fn a_document_of_the_program_before_can_be_written_unless_another_holds_its_value() {
+    let setting = Setting::new().await;
+    setting.create(BEFORE, "a", "1").await;
+    setting.create(PEOPLE, "b", "1").await;
+    // What does not touch the value goes on, also beside something else.
+    let visit = || Operation::Increment {
+        key: Key::new(PEOPLE, "a").unwrap(),
+        field: "visits",
+        by: 1,
+        at_least: None,
+    };
+    setting.commit(visit()).await;
+    let key = Key::new(PEOPLE, "c").unwrap();
+    let beside = Operation::Create { key, body: person("3", 0), expires_at: None };
+    assert_eq!(setting.try_commit(vec![visit(), beside]).await, Ok(()));
+    let taken = setting.try_change("a", person("1", 7)).await.unwrap_err();
+    let Error::Rejected(rejections) = taken else { panic!("{taken:?}") };
+    let [rejection] = &rejections[..] else { panic!("{rejections:?}") };
+    assert_eq!((rejection.operation, rejection.key.id()), (0, "a"));
+    assert_eq!(rejection.cause, Cause::UniqueTaken { attribute: "email" });
+    let stored = setting.database.get(&Key::new(PEOPLE, "a").unwrap()).await.unwrap().unwrap();
+    assert_eq!(stored.body, person("1", 2));
+    // The row of the other one still names the value, and the document does not hold it any more.
+    setting.change_before("b", "2").await;
+    assert_eq!(setting.try_change("a", person("1", 7)).await, Ok(()));
+    assert_eq!(setting.holder("1").await.as_deref(), Some("a"));
+    assert_eq!(setting.migrate().await, Ok(()));
+    assert_eq!(setting.holder("2").await.as_deref(), Some("b"));
     setting.schema.drop().await;
 }
 

@@ -1,7 +1,7 @@
 //! The statements that apply a batch.
 
 use switchyard_ambient::Timestamp;
-use switchyard_database::{Batch, Document, Operation, Prepared, Projection, UniqueKey, term_position};
+use switchyard_database::{Batch, Body, Operation, Prepared, UniqueKey, term_position};
 
 use crate::commit::gather::{Found, Part};
 use crate::sql::{Param, Step, call};
@@ -25,17 +25,27 @@ pub(super) fn steps<'a>(
         }
         let (mut updates, mut inserts) = (Vec::new(), Vec::new());
         for prepared in batch.operations().iter().filter(|prepared| is_of(prepared, part)) {
-            let current = found.state.documents.get(prepared.key());
-            let Some(document) = prepared.outcome(current) else { continue };
-            let projection = match &prepared.after {
-                Some(after) => derived_values(&part.table, after),
-                None => derived_values(&part.table, &Projection::of(&document)),
-            };
-            match prepared.operation {
-                Operation::Create { .. } => {
-                    inserts.push(call(&part.table.locked.insert, row_of(document, projection)));
+            match &prepared.operation {
+                Operation::Create { body, expires_at, .. } => {
+                    inserts.push(call(&part.table.locked.insert, row_of(part, prepared, body, *expires_at)));
                 }
-                _ => updates.push(call(&part.table.locked.update, row_of(document, projection))),
+                Operation::Replace { body, expires_at, .. } => {
+                    updates.push(call(&part.table.locked.update, row_of(part, prepared, body, *expires_at)));
+                }
+                Operation::Increment { field, by, .. } => {
+                    let at_least = i64::MIN; // that has been decided
+                    let (id, version) = (prepared.key().id(), StoredVersion(prepared.version));
+                    let params: Vec<Param<'_>> = vec![
+                        Box::new(id),
+                        Box::new(version),
+                        Box::new(*field),
+                        Box::new(*by),
+                        Box::new(at_least),
+                        Box::new(now.as_micros()),
+                    ];
+                    updates.push(call(&part.table.single.increment, params));
+                }
+                Operation::Delete { .. } | Operation::Check { .. } => {}
             }
         }
         steps.extend(updates);
@@ -89,14 +99,21 @@ fn make_room<'a>(
     }
 }
 
-fn row_of<'a>(document: Document, columns: Vec<Option<Vec<u8>>>) -> Vec<Param<'a>> {
+/// The row of a new state, with the columns that follow from it.
+fn row_of<'a>(
+    part: &Part<'_>,
+    prepared: &'a Prepared,
+    body: &'a Body,
+    expires_at: Option<Timestamp>,
+) -> Vec<Param<'a>> {
+    let columns = prepared.after.iter().flat_map(|after| derived_values(&part.table, after));
     let mut params: Vec<Param<'a>> = vec![
-        Box::new(document.key.id().to_owned()),
-        Box::new(StoredVersion(document.version)),
-        Box::new(WrittenBody(document.body)),
-        Box::new(document.expires_at.map(Timestamp::as_micros)),
+        Box::new(prepared.key().id()),
+        Box::new(StoredVersion(prepared.version)),
+        Box::new(WrittenBody(body)),
+        Box::new(expires_at.map(Timestamp::as_micros)),
     ];
-    params.extend(columns.into_iter().map(|column| Box::new(column) as Param<'a>));
+    params.extend(columns.map(|column| Box::new(column) as Param<'a>));
     params
 }
 

@@ -20,6 +20,8 @@ mod locks;
 mod outcome;
 mod single;
 
+use std::borrow::Cow;
+
 use switchyard_database::retry::Backoff;
 use switchyard_database::{Batch, Error, Result, Version};
 
@@ -65,8 +67,9 @@ impl From<Error> for Setback {
 impl Postgres {
     pub(crate) async fn write(&self, batch: &Batch) -> Result<Vec<Version>> {
         let (mut contended, mut unavailable) = (1, 1);
+        let mut batch = Cow::Borrowed(batch);
         loop {
-            let fault = match self.attempt(batch).await {
+            let fault = match self.attempt(&batch).await {
                 Ok(()) => return Ok(batch.versions()),
                 Err(Setback::NotApplied(fault, trace)) => {
                     if let Some(trace) = trace {
@@ -74,12 +77,17 @@ impl Postgres {
                     }
                     fault
                 }
-                Err(Setback::Unknown(why, trace)) => match self.find_out(batch, &trace).await {
+                Err(Setback::Unknown(why, trace)) => match self.find_out(&batch, &trace).await {
                     Verdict::Applied => return Ok(batch.versions()),
                     Verdict::NotApplied => Fault::Lost(why),
                     Verdict::Unknown => return Err(Error::OutcomeUnknown(why)),
                 },
             };
+            if matches!(fault, Fault::Duplicate) {
+                // Under the locks of all that changes, only a value that stays can be another row's: that of a document
+                // which was stored while the attribute was not declared. Who holds it is decided with the rest then.
+                batch = Cow::Owned(batch.claiming_kept_values());
+            }
             let again = match &fault {
                 Fault::Final(_) => false,
                 Fault::Contended | Fault::Duplicate => {
