@@ -19,12 +19,14 @@ use crate::tables::{AttributeKind, IndexDefinition, IndexProjection, KeyAttribut
 
 /// Makes the table and each of its indexes, as far as they are missing, and waits until they can be used.
 pub(crate) async fn create_missing(db: &DynamoDb, table: &TableDefinition) -> Result<()> {
-    if describe(db, &table.name).await?.is_none() {
-        create_table(db, table).await?;
-    }
     // DynamoDB takes one change of indexes at a time, and another migration may be making its own.
     loop {
-        let present = index_names(&wait_until_active(db, &table.name).await?);
+        let Some(description) = settled(db, &table.name).await? else {
+            create_table(db, table).await?;
+            tokio::time::sleep(MOMENT).await;
+            continue;
+        };
+        let present = index_names(&description);
         let Some(missing) = table.indexes.iter().find(|index| !present.contains(&index.name)) else { break };
         create_index(db, table, missing).await?;
     }
@@ -33,8 +35,9 @@ pub(crate) async fn create_missing(db: &DynamoDb, table: &TableDefinition) -> Re
 
 /// Drops the indexes that `table` does not declare.
 pub(crate) async fn drop_undeclared_indexes(db: &DynamoDb, table: &TableDefinition) -> Result<()> {
-    loop {
-        let present = index_names(&wait_until_active(db, &table.name).await?);
+    // Whoever deletes a table meanwhile has its indexes dropped, too.
+    while let Some(description) = settled(db, &table.name).await? {
+        let present = index_names(&description);
         let is_declared = |name: &String| table.indexes.iter().any(|index| index.name == *name);
         let Some(undeclared) = present.into_iter().find(|name| !is_declared(name)) else { return Ok(()) };
         tracing::info!(table = table.name, index = undeclared, "dropping an index");
@@ -42,6 +45,7 @@ pub(crate) async fn drop_undeclared_indexes(db: &DynamoDb, table: &TableDefiniti
         let update = GlobalSecondaryIndexUpdate::builder().delete(drop.map_err(incomplete)?).build();
         update_indexes(db, table, Vec::new(), update).await?;
     }
+    Ok(())
 }
 
 async fn describe(db: &DynamoDb, table: &str) -> Result<Option<TableDescription>> {
@@ -158,15 +162,17 @@ where
 
 /// While DynamoDB changes as many tables as it changes at a time.
 const BUSY: Duration = Duration::from_secs(2);
+/// Before a table that is changing is looked at again, at first.
+const MOMENT: Duration = Duration::from_millis(20);
 
-/// Waits, however long it takes: an index on a large table is built for hours.
-async fn wait_until_active(db: &DynamoDb, table: &str) -> Result<TableDescription> {
-    let mut pause = Duration::from_millis(20);
+/// The table once nothing about it is changing, however long that takes: an index on a large table is built for hours.
+/// `None` where it is not there, or has been deleted meanwhile; and for a moment where it was just made.
+async fn settled(db: &DynamoDb, table: &str) -> Result<Option<TableDescription>> {
+    let mut pause = MOMENT;
     loop {
-        if let Some(description) = describe(db, table).await?
-            && is_active(&description)
-        {
-            return Ok(description);
+        match describe(db, table).await? {
+            Some(description) if !is_active(&description) => {}
+            description => return Ok(description),
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(5));
