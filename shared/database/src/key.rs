@@ -84,10 +84,12 @@ impl fmt::Display for Key {
 }
 
 /// A value of a unique attribute, encoded: what `lookup` looks for and what a guard protects.
+///
+/// Attributes of one name that are declared over other fields are others, and so are their values.
 #[derive(Clone)]
 pub struct UniqueKey {
     collection: &'static Collection,
-    attribute: &'static str,
+    attribute: &'static Unique,
     value: Vec<u8>,
 }
 
@@ -122,7 +124,7 @@ impl UniqueKey {
                 value.len()
             )));
         }
-        Ok(Self { collection, attribute: unique.name, value })
+        Ok(Self { collection, attribute: unique, value })
     }
 
     /// The collection.
@@ -132,7 +134,12 @@ impl UniqueKey {
 
     /// The attribute's declared name.
     pub fn attribute(&self) -> &'static str {
-        self.attribute
+        self.attribute.name
+    }
+
+    /// The fields that the attribute is declared over.
+    pub fn fields(&self) -> &'static [&'static str] {
+        self.attribute.fields
     }
 
     /// Whether `document`, live or not, holds the value.
@@ -145,8 +152,8 @@ impl UniqueKey {
         &self.value
     }
 
-    fn parts(&self) -> (&'static str, &'static str, &[u8]) {
-        (self.collection.name, self.attribute, &self.value)
+    fn parts(&self) -> (&'static str, &'static str, &'static [&'static str], &[u8]) {
+        (self.collection.name, self.attribute.name, self.attribute.fields, &self.value)
     }
 }
 
@@ -179,7 +186,7 @@ impl Hash for UniqueKey {
 /// Names the attribute only: its value may be personal.
 impl fmt::Debug for UniqueKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.collection.name, self.attribute)
+        write!(f, "{}.{}", self.collection.name, self.attribute.name)
     }
 }
 

@@ -53,13 +53,16 @@ pub(crate) fn is_sharded(index: &Index) -> bool {
 /// The shard that a document stands in: FNV-1a of its id, mixed by the end of MurmurHash3 because ids that differ in
 /// their last characters alone come out close together otherwise. It is stored, so it must never change.
 pub(crate) fn shard_of(id: &str, shards: u8) -> u8 {
-    let mut hash = id
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    let mut hash = fnv1a(id);
     hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     hash ^= hash >> 33;
     u8::try_from(hash % u64::from(shards.max(1))).unwrap_or(0)
+}
+
+fn fnv1a(text: &str) -> u64 {
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }
 
 /// The key of a document's item.
@@ -105,9 +108,13 @@ fn owned_text(item: &mut Item, name: &str) -> Option<String> {
 }
 
 /// The key of the guard that protects a unique value: a partition of its own.
+///
+/// The fields are part of it, in short: while an attribute is declared over others, the values of before stay guarded.
+/// It is stored, so it must never change.
 pub(crate) fn guard_key(guard: &UniqueKey) -> Item {
     let head = format!("guard\0{}\0{}\0", guard.collection().name, guard.attribute());
-    system_key([head.as_bytes(), guard.value()].concat(), vec![0])
+    let fields = fnv1a(&guard.fields().join("\0")).to_be_bytes();
+    system_key([head.as_bytes(), &fields, guard.value()].concat(), vec![0])
 }
 
 /// The guard that says that the document `owner` holds a value.

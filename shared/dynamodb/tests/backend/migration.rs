@@ -129,6 +129,18 @@ on_a_stage! {
         assert_eq!(stage.endpoint.requests("CreateTable").len(), 2);
     }
 
+    async fn a_table_that_is_being_deleted_is_made_anew_once_it_is_gone(stage) {
+        let deleting = || Step::Answer(200, json!({"Table": {"TableStatus": "DELETING"}}));
+        stage.endpoint.script("DescribeTable", [deleting(), deleting()]);
+        stage.db.migrate(&Schema::new([PLAIN]).unwrap()).await.unwrap();
+        assert_eq!(stage.endpoint.requests("CreateTable").len(), 2);
+        // It is gone when what is declared no more is looked for, too: of a table before and after it is made, and of both again.
+        let missing = Step::Answer(400, refusal("ResourceNotFoundException"));
+        stage.endpoint.script("DescribeTable", [Step::Pass, Step::Pass, missing, Step::Pass]);
+        stage.db.migrate(&Schema::new([PLAIN]).unwrap()).await.unwrap();
+        assert_eq!(stage.endpoint.requests("CreateTable").len(), 2);
+    }
+
     async fn the_tables_that_a_migration_makes_are_those_that_are_defined(stage) {
         let schema = Schema::new([FULL, EXPIRING]).unwrap();
         stage.direct.migrate(&schema).await.unwrap();
@@ -214,6 +226,35 @@ on_a_stage! {
             let holder = stage.direct.lookup(&unique).await.unwrap().unwrap();
             assert_eq!(holder.key.id(), in_order[place]);
         }
+    }
+
+    /// What one document holds under the new declaration another one may hold under the old one.
+    async fn a_unique_attribute_over_other_fields_takes_no_value_from_the_one_of_before(stage) {
+        const BY_EMAIL: &Collection = &PLAIN.uniques(&[Unique::new("code", &["email"])]);
+        const BY_NAME: &Collection = &PLAIN.uniques(&[Unique::new("code", &["name"])]);
+        stage.migrate(&[BY_EMAIL]).await.unwrap();
+        for (id, email, name) in [("a", "x", "y"), ("b", "z", "x"), ("c", "s", "s"), ("d", "1", "twice"), ("e", "2", "twice")] {
+            commit(&stage.direct, vec![create(BY_EMAIL, id, json!({"email": email, "name": name}))]).await.unwrap();
+        }
+        let expect_holders = async |collection, holders: &[(&str, Option<&str>)]| {
+            for (value, id) in holders {
+                let found = stage.direct.lookup(&UniqueKey::new(collection, "code", [*value]).unwrap()).await.unwrap();
+                assert_eq!(found.as_ref().map(|document| document.key.id()), *id, "{value}");
+            }
+        };
+        let refused = stage.migrate(&[BY_NAME]).await;
+        assert!(matches!(&refused, Err(Error::Invalid(reason)) if reason.starts_with("`code` of `people`")), "{refused:?}");
+        let of_before = [("x", Some("a")), ("z", Some("b")), ("s", Some("c")), ("1", Some("d")), ("2", Some("e"))];
+        expect_holders(BY_EMAIL, &of_before).await;
+        let taken = commit(&stage.direct, vec![create(BY_EMAIL, "f", json!({"email": "x"}))]).await;
+        assert_eq!(taken.unwrap_err().taken_attribute(), Some("code"));
+        let twice = stage.stored(BY_EMAIL, "e").await.unwrap();
+        commit(&stage.direct, vec![replace(&twice, json!({"email": "2", "name": "once"}))]).await.unwrap();
+        stage.migrate(&[BY_NAME]).await.unwrap();
+        let holders = [("x", Some("b")), ("y", Some("a")), ("s", Some("c")), ("twice", Some("d")), ("once", Some("e")), ("z", None)];
+        expect_holders(BY_NAME, &holders).await;
+        // Of before nothing is left, beside the record of the migration.
+        assert_eq!(stage.items("system").await.len(), 5 + 1);
     }
 
     async fn an_interrupted_migration_clears_nothing_away_before_everything_is_added(stage) {
