@@ -3,7 +3,7 @@ use switchyard_database::Stored;
 
 use super::{Accounts, Credential};
 use crate::audit::{Action, AuditEvent, Outcome};
-use crate::password::{Attempts, Reservation};
+use crate::password::{Attempts, Reservation, Turn};
 use crate::user::UserRecord;
 use crate::{AccountError, Context, EmailAddress, PasswordHash, Secret, UserId};
 
@@ -24,14 +24,14 @@ impl Accounts<'_> {
     /// password.
     ///
     /// The count of guesses is left as it is when the guess is right: the caller takes it back in the transaction that
-    /// makes use of it.
+    /// makes use of it. So that this is soon, the caller also gets the turn, for what else has to be hashed.
     pub(super) async fn guess(
         &self,
         context: &Context,
         email: &EmailAddress,
         password: &Secret,
         action: Action,
-    ) -> Result<RightGuess, AccountError> {
+    ) -> Result<(RightGuess, Turn), AccountError> {
         let attempts_id = self.0.attempts_id(email);
         // Before it queues, so that guessing at a locked account keeps nobody waiting; and counted after it has queued, so
         // that nobody is locked out who lost patience.
@@ -48,12 +48,13 @@ impl Accounts<'_> {
         let credential_id = user.as_ref().map_or_else(nobody, |user| user.id);
         let credential = self.0.db.collection::<Credential>().get(credential_id.as_str()).await?;
         let stored = credential.as_ref().map(|credential| &credential.password);
-        let verdict = self.0.hasher.verify(turn, password.expose(), stored).await?;
+        let (verdict, turn) = self.0.hasher.verify(turn, password.expose(), stored).await?;
         match (user, stored) {
             (Some(user), Some(verified)) if verdict.is_right => {
-                Ok(RightGuess { user, verified: verified.clone(), upgrade: verdict.upgrade })
+                Ok((RightGuess { user, verified: verified.clone(), upgrade: verdict.upgrade }, turn))
             }
             (user, _) => {
+                drop(turn);
                 let subject =
                     user.map_or_else(|| format!("address:{attempts_id}"), |user| user.id.to_string());
                 self.record_failure(context, &subject, credential_id, action, locks_until).await?;

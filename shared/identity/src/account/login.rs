@@ -40,7 +40,8 @@ impl Accounts<'_> {
         context: &Context,
         request: &LoginRequest,
     ) -> Result<LoginOutcome, AccountError> {
-        let guess = &self.guess(context, &request.email, &request.password, Action::SIGNED_IN).await?;
+        let (guess, _) = self.guess(context, &request.email, &request.password, Action::SIGNED_IN).await?;
+        let guess = &guess;
         if guess.user.disabled {
             return self.refuse_disabled(context, &request.email, guess).await;
         }

@@ -23,12 +23,12 @@ impl Accounts<'_> {
         let user = user.filter(|user| user.is_let_in()).ok_or(Refused::Unauthenticated)?;
         // First, because a guess counts until it is made use of, and nobody is locked out over a weak new password.
         self.require_strong(new, &user.email, &user.name).await?;
-        let guess = &self.guess(context, &user.email, current, Action::PASSWORD_CHANGED).await?;
+        let (guess, turn) = self.guess(context, &user.email, current, Action::PASSWORD_CHANGED).await?;
         if guess.user.id != principal.user_id {
             return Err(AccountError::InvalidCredentials); // the address passed to somebody else in this moment
         }
-        let hash = self.0.hasher.hash(new.expose()).await?;
-        let credential = &Credential::new(principal.user_id, hash, context.now);
+        let hash = self.0.hasher.hash(turn, new.expose()).await?;
+        let (guess, credential) = (&guess, &Credential::new(principal.user_id, hash, context.now));
         let attempts_id = &self.0.attempts_id(&user.email);
         self.0
             .transact(context, |work| async move {

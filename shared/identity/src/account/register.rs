@@ -67,7 +67,8 @@ impl Accounts<'_> {
         name: &PersonName,
     ) -> Result<PasswordHash, AccountError> {
         self.require_strong(password, email, name).await?;
-        Ok(self.0.hasher.hash(password.expose()).await?)
+        let turn = self.0.hasher.turn().await?;
+        Ok(self.0.hasher.hash(turn, password.expose()).await?)
     }
 
     /// Goes on when a new password is not easy to guess.

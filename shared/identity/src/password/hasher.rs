@@ -20,7 +20,7 @@ pub(crate) struct PasswordHasher {
     permits: Arc<Semaphore>,
 }
 
-/// The turn of one password.
+/// The turn of one caller. It comes back from what is done in it, for whoever has more to do before others may.
 #[derive(Debug)]
 pub(crate) struct Turn {
     _permit: OwnedSemaphorePermit,
@@ -31,11 +31,9 @@ impl Turn {
     async fn run<T: Send + 'static>(
         self,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, HasherStopped> {
-        let task = tokio::task::spawn_blocking(move || {
-            let _turn = self; // until the work is done, also when the caller has gone
-            work()
-        });
+    ) -> Result<(T, Self), HasherStopped> {
+        // The turn lasts until the work is done, also when the caller has gone.
+        let task = tokio::task::spawn_blocking(move || (work(), self));
         task.await.map_err(|_| HasherStopped)
     }
 }
@@ -60,9 +58,9 @@ impl PasswordHasher {
     }
 
     /// The hash to store of a new password.
-    pub(crate) async fn hash(&self, password: &str) -> Result<PasswordHash, HasherStopped> {
+    pub(crate) async fn hash(&self, turn: Turn, password: &str) -> Result<PasswordHash, HasherStopped> {
         let (this, password) = (self.clone(), password.to_owned());
-        self.run(move || this.hash_now(&password)).await
+        turn.run(move || this.hash_now(&password)).await.map(|(hash, _)| hash)
     }
 
     /// Waits until there is room for one more.
@@ -78,7 +76,7 @@ impl PasswordHasher {
         turn: Turn,
         password: &str,
         hash: Option<&PasswordHash>,
-    ) -> Result<Verdict, HasherStopped> {
+    ) -> Result<(Verdict, Turn), HasherStopped> {
         let (this, password, hash) = (self.clone(), password.to_owned(), hash.cloned());
         turn.run(move || this.verify_now(&password, hash.as_ref())).await
     }
@@ -88,7 +86,7 @@ impl PasswordHasher {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, HasherStopped> {
-        self.turn().await?.run(work).await
+        self.turn().await?.run(work).await.map(|(outcome, _)| outcome)
     }
 
     fn hash_now(&self, password: &str) -> PasswordHash {
@@ -146,6 +144,7 @@ impl PasswordHasher {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
     use switchyard_ambient::{ManualClock, SeededRandomness, Timestamp};
 
     use super::*;
@@ -163,13 +162,31 @@ mod tests {
         password: &str,
         hash: Option<&PasswordHash>,
     ) -> Result<Verdict, HasherStopped> {
-        hasher.verify(hasher.turn().await?, password, hash).await
+        hasher.verify(hasher.turn().await?, password, hash).await.map(|(verdict, _)| verdict)
+    }
+
+    async fn hash(hasher: &PasswordHasher, password: &str) -> PasswordHash {
+        hasher.hash(hasher.turn().await.unwrap(), password).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn who_has_a_turn_keeps_it_for_what_follows() {
+        let hasher = &hasher(NEW, 4);
+        let stored = hash(hasher, "correct horse").await;
+        let turns = [hasher.turn().await.unwrap(), hasher.turn().await.unwrap()];
+        let mut next = std::pin::pin!(hasher.turn());
+        let [turn, _other] = turns;
+        let (verdict, turn) = hasher.verify(turn, "correct horse", Some(&stored)).await.unwrap();
+        assert!(verdict.is_right);
+        assert!(next.as_mut().now_or_never().is_none());
+        hasher.hash(turn, "battery staple").await.unwrap();
+        assert!(next.now_or_never().is_some());
     }
 
     #[tokio::test]
     async fn a_password_is_right_and_another_is_wrong() {
         let hasher = hasher(NEW, 4);
-        let hash = hasher.hash("correct horse").await.unwrap();
+        let hash = hash(&hasher, "correct horse").await;
         let right = verify(&hasher, "correct horse", Some(&hash)).await.unwrap();
         assert_eq!(right, Verdict { is_right: true, upgrade: None });
         let wrong = verify(&hasher, "correct house", Some(&hash)).await.unwrap();
@@ -181,13 +198,13 @@ mod tests {
     #[tokio::test]
     async fn the_same_password_is_hashed_differently_each_time() {
         let hasher = hasher(NEW, 4);
-        assert_ne!(hasher.hash("correct horse").await.unwrap(), hasher.hash("correct horse").await.unwrap());
+        assert_ne!(hash(&hasher, "correct horse").await, hash(&hasher, "correct horse").await);
     }
 
     #[tokio::test]
     async fn long_passwords_that_differ_behind_72_bytes_do_not_match() {
         let hasher = hasher(NEW, 4);
-        let hash = hasher.hash(&format!("{}1", "x".repeat(100))).await.unwrap();
+        let hash = hash(&hasher, &format!("{}1", "x".repeat(100))).await;
         assert!(!verify(&hasher, &format!("{}2", "x".repeat(100)), Some(&hash)).await.unwrap().is_right);
     }
 
@@ -196,8 +213,8 @@ mod tests {
         let imported = bcrypt::hash_with_salt("correct horse", 4, [7; 16]).unwrap().to_string();
         let current = hasher(&format!("{NEW},{OLD}"), 5);
         for old in [
-            hasher(NEW, 4).hash("correct horse").await.unwrap(),
-            hasher(OLD, 5).hash("correct horse").await.unwrap(),
+            hash(&hasher(NEW, 4), "correct horse").await,
+            hash(&hasher(OLD, 5), "correct horse").await,
             PasswordHash::import(&imported).unwrap(),
         ] {
             assert_eq!(verify(&current, "wrong horse", Some(&old)).await.unwrap().upgrade, None);
@@ -211,7 +228,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_hash_of_a_pepper_that_was_dropped_matches_nothing() {
-        let hash = hasher(OLD, 4).hash("correct horse").await.unwrap();
+        let hash = hash(&hasher(OLD, 4), "correct horse").await;
         assert!(!verify(&hasher(NEW, 4), "correct horse", Some(&hash)).await.unwrap().is_right);
     }
 }

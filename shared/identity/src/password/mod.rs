@@ -7,5 +7,5 @@ mod strength;
 
 pub(crate) use attempts::{Attempts, Reservation};
 pub use hash::{InvalidPasswordHash, PasswordHash};
-pub(crate) use hasher::{HasherStopped, PasswordHasher};
+pub(crate) use hasher::{HasherStopped, PasswordHasher, Turn};
 pub(crate) use strength::weakness;
