@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use switchyard_ambient::{Ambient, ManualClock, SystemRandomness, Timestamp};
+use tokio::sync::Notify;
 
 use super::Memory;
 use crate::memory::{apply, state_of};
@@ -63,6 +64,8 @@ pub struct Mutant {
     memory: Memory,
     fault: Fault,
     remains: Arc<Mutex<Remains>>,
+    /// Told whenever a commit was decided.
+    decided: Arc<Notify>,
 }
 
 /// What faults leave lying about.
@@ -78,7 +81,7 @@ struct Remains {
 impl Mutant {
     /// An empty store with a fault.
     pub fn new(ambient: Ambient, fault: Fault) -> Self {
-        Self { memory: Memory::new(ambient), fault, remains: Arc::default() }
+        Self { memory: Memory::new(ambient), fault, remains: Arc::default(), decided: Arc::default() }
     }
 
     /// Another handle on the same store, with another clock.
@@ -87,6 +90,7 @@ impl Mutant {
             memory: self.memory.with_ambient(ambient),
             fault: self.fault,
             remains: Arc::clone(&self.remains),
+            decided: Arc::clone(&self.decided),
         }
     }
 
@@ -96,6 +100,13 @@ impl Mutant {
 
     fn with_remains<T>(&self, change: impl FnOnce(&mut Remains) -> T) -> T {
         change(&mut self.remains.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits until another commit was decided too, if there is one: however busy the machine is, they overlap.
+    async fn let_another_decide(&self) {
+        const IF_THERE_IS_ONE: Duration = Duration::from_millis(10);
+        self.decided.notify_waiters();
+        let _ = tokio::time::timeout(IF_THERE_IS_ONE, self.decided.notified()).await;
     }
 
     /// Reads from a copy that is made anew when it has become too old.
@@ -262,7 +273,7 @@ impl Database for Mutant {
         let now = self.memory.ambient.now();
         let state = state_of(batch, &self.memory.documents(), now)?;
         if self.has(Fault::DecidesWithoutLocks) {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            self.let_another_decide().await;
         }
         let (outcome, rest) = self.decide_and_apply(batch, state, now)?;
         for prepared in rest {
