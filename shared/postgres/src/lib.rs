@@ -27,6 +27,12 @@
 //! | `users_view` | for people and reports: the declared fields as columns, times as such; what has expired is not in it |
 //! | `switchyard$structures` | which of these columns and tables there are, and since when one is no longer declared |
 //!
+//! # Connections
+//!
+//! Whoever writes, lists or searches has a connection alone meanwhile. Those who read one document, by its id or a unique
+//! value, share one, up to eight of them, as long as it answers within a millisecond; and where all connections are in use,
+//! any number of them share those by which others read, unless somebody waits for one.
+//!
 //! # What a commit costs
 //!
 //! One operation on one document is one statement, and so one round trip; whatever else is two, the first to lock and

@@ -10,38 +10,35 @@ use switchyard_database::{Collection, Document, Error, Key, Result, UniqueKey, V
 use tokio_postgres::Row;
 
 use crate::Postgres;
-use crate::fault::{Fault, corrupt};
+use crate::fault::{Fault, Outcome, corrupt};
 use crate::session::Params;
 use crate::sql::{Sql, Step, call};
 use crate::values::{StoredBody, StoredVersion};
 
 impl Postgres {
-    /// The rows of a statement that may run twice; again when a connection fails.
+    /// The rows of a statement that may run twice.
     pub(crate) async fn rows(&self, sql: &Sql, params: Params<'_>) -> Result<Vec<Row>> {
-        let mut attempt = 1;
-        loop {
-            let outcome = match self.pool.session().await {
-                Ok(session) => session.query(sql, params).await.map_err(Fault::from),
-                Err(fault) => Err(fault),
-            };
-            match outcome {
-                Ok(rows) => return Ok(rows),
-                Err(fault) => self.pause_after(fault, attempt).await?,
-            }
-            attempt += 1;
-        }
+        self.repeated(|| async { Ok(self.pool.session().await?.query(sql, params).await?) }).await
     }
 
-    /// The same for several statements, sent together.
-    async fn replies<'a>(&self, steps: impl Fn() -> Vec<Step<'a>> + Send) -> Result<Vec<Vec<Row>>> {
+    /// The row of a statement that finds one at the most.
+    async fn row(&self, sql: &Sql, params: Params<'_>) -> Result<Option<Row>> {
+        let rows =
+            self.repeated(|| async { Ok(self.pool.reader().await?.query(sql, params).await?) }).await?;
+        Ok(rows.into_iter().next())
+    }
+
+    /// The rows of several statements, sent together.
+    async fn replies<'a>(&self, steps: impl Fn() -> Vec<Step<'a>> + Send + Sync) -> Result<Vec<Vec<Row>>> {
+        self.repeated(|| async { self.pool.session().await?.pipeline(steps()).await }).await
+    }
+
+    /// Reads, and does it again when a connection fails.
+    async fn repeated<T, F: Future<Output = Outcome<T>>>(&self, read: impl Fn() -> F) -> Result<T> {
         let mut attempt = 1;
         loop {
-            let outcome = match self.pool.session().await {
-                Ok(session) => session.pipeline(steps()).await,
-                Err(fault) => Err(fault),
-            };
-            match outcome {
-                Ok(replies) => return Ok(replies),
+            match read().await {
+                Ok(found) => return Ok(found),
                 Err(fault) => self.pause_after(fault, attempt).await?,
             }
             attempt += 1;
@@ -61,8 +58,8 @@ impl Postgres {
 
     pub(crate) async fn read_one(&self, key: &Key) -> Result<Option<Document>> {
         let table = self.tables.of(key.collection());
-        let rows = self.rows(&table.reads.get, &[&key.id()]).await?;
-        let document = rows.first().map(|row| document_of(key.clone(), row, 0)).transpose()?;
+        let row = self.row(&table.reads.get, &[&key.id()]).await?;
+        let document = row.map(|row| document_of(key.clone(), &row, 0)).transpose()?;
         Ok(self.live(document))
     }
 
@@ -98,8 +95,8 @@ impl Postgres {
         let sql = place
             .and_then(|place| table.reads.lookup.get(place))
             .ok_or_else(|| Error::Internal("a unique key names a declared attribute".to_owned()))?;
-        let rows = self.rows(sql, &[&unique.value()]).await?;
-        let document = rows.first().map(|row| stored_document(collection, row, 0)).transpose()?;
+        let row = self.row(sql, &[&unique.value()]).await?;
+        let document = row.map(|row| stored_document(collection, &row, 0)).transpose()?;
         // A program that does not declare the attribute writes the document and leaves its column as it was.
         Ok(self.live(document).filter(|document| unique.is_held_by(document)))
     }

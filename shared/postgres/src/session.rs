@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::task::Poll;
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::{join, maybe_done};
@@ -36,17 +37,23 @@ pub(crate) struct Session {
     /// `None` behind a proxy, where the process changes from transaction to transaction.
     pub(crate) backend: Option<Backend>,
     pub(crate) used_at: (Timestamp, Instant),
+    opened_at: Instant,
+    /// When the last reply came, in microseconds after it was opened.
+    answered_at: AtomicU64,
     is_in_transaction: AtomicBool,
     is_read_only: AtomicBool,
 }
 
 impl Session {
     pub(crate) fn new(client: Client, is_proxied: bool, now: Timestamp) -> Self {
+        let opened_at = Instant::now();
         Self {
             client,
             prepared: (!is_proxied).then(Mutex::default),
             backend: None,
-            used_at: (now, Instant::now()),
+            used_at: (now, opened_at),
+            opened_at,
+            answered_at: AtomicU64::new(0),
             is_in_transaction: AtomicBool::new(false),
             is_read_only: AtomicBool::new(false),
         }
@@ -84,7 +91,7 @@ impl Session {
                 self.preparing(sql, self.client.query_typed(&sql.text, &params)).await
             }
         };
-        self.note_refusal(answer)
+        self.note_answer(answer)
     }
 
     /// Runs a statement and returns the number of rows that it changed, or selected.
@@ -96,10 +103,19 @@ impl Session {
                 self.preparing(sql, self.client.execute_typed(&sql.text, &params)).await
             }
         };
-        self.note_refusal(answer)
+        self.note_answer(answer)
     }
 
-    fn note_refusal<T>(&self, answer: Result<T, Error>) -> Result<T, Error> {
+    /// How long ago the last reply came.
+    pub(crate) fn silence(&self) -> Duration {
+        self.opened_at
+            .elapsed()
+            .saturating_sub(Duration::from_micros(self.answered_at.load(Ordering::Relaxed)))
+    }
+
+    fn note_answer<T>(&self, answer: Result<T, Error>) -> Result<T, Error> {
+        let now = u64::try_from(self.opened_at.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.answered_at.store(now, Ordering::Relaxed);
         if answer.as_ref().is_err_and(|fault| fault.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)) {
             self.is_read_only.store(true, Ordering::Relaxed);
         }
