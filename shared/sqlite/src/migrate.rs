@@ -1,28 +1,42 @@
 //! Brings the stored tables to the declared collections.
 //!
-//! First the tables, columns and trees are made, in one transaction: from then on every commit keeps them up to date.
-//! Then the documents that were there before are entered, a few in each transaction, between the commits of others.
-//! How far that has come is stored with it, so that a migration that was cut short goes on where it was. At the end what
-//! is declared no more is dropped; SQLite writes a table anew to drop a column of it.
+//! A migration that is refused has taken nothing from the programs that ran before. So first what is new beside what they
+//! declare is made, in one transaction: from then on every commit keeps it up to date. Then the documents that were there
+//! before are entered, a few in each transaction, between the commits of others. How far that has come is stored with it,
+//! so that a migration that was cut short goes on where it was.
+//!
+//! What is declared otherwise under the same name takes the place of what was declared before: unique attributes in one
+//! transaction, since they may be refused, and then indexes and search, which may not. At the end what is declared no more
+//! is dropped; SQLite writes a table anew to drop a column of it.
 
-use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
+mod fill;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use switchyard_ambient::{Ambient, Timestamp};
-use switchyard_database::{Collection, Document, Error, Key, Projection, Result, Schema};
+use switchyard_database::{Collection, Error, Result, Schema};
 
 use crate::fault::Fault;
 use crate::layout::{self, Part, PartKind};
-use crate::statements::{Statements, bind_parts};
+use crate::view;
 use crate::writer::Writer;
-use crate::{rows, view};
 
-/// Documents, and bytes of them, that one transaction enters at the most, while everybody who writes waits.
-const DOCUMENTS_AT_ONCE: usize = 250;
-const BYTES_AT_ONCE: usize = 1024 * 1024;
+use fill::{fill_some, fill_step};
 
 /// Migrates.
 pub(crate) async fn migrate(writer: &Writer, ambient: &Ambient, schema: &Schema) -> Result<()> {
-    let collections = schema.collections().to_vec();
-    writer.run(move |connection| lay_out(connection, &collections)).await?;
+    let step = async |step: fn(&Connection, &[&'static Collection], Timestamp) -> Result<(), Fault>| {
+        let (collections, now) = (schema.collections().to_vec(), ambient.now());
+        writer.run(move |connection| step(connection, &collections, now)).await
+    };
+    step(|connection, collections, _| lay_out(connection, collections)).await?;
+    fill(writer, ambient, schema).await?;
+    step(replace_unique_attributes).await?;
+    step(|connection, collections, _| replace_indexes_and_search(connection, collections)).await?;
+    fill(writer, ambient, schema).await?;
+    step(|connection, collections, _| drop_undeclared(connection, collections)).await
+}
+
+async fn fill(writer: &Writer, ambient: &Ambient, schema: &Schema) -> Result<()> {
     for &collection in schema.collections() {
         loop {
             let now = ambient.now();
@@ -32,28 +46,75 @@ pub(crate) async fn migrate(writer: &Writer, ambient: &Ambient, schema: &Schema)
             }
         }
     }
-    // Last, so that a migration that is refused has taken nothing from the program that ran before.
-    let collections = schema.collections().to_vec();
-    writer.run(move |connection| drop_undeclared(connection, &collections)).await
+    Ok(())
 }
 
-/// Makes what is declared and not there.
+/// Makes what is declared and not there, but for what has the name of something else.
 pub(crate) fn lay_out(connection: &Connection, collections: &[&'static Collection]) -> Result<(), Fault> {
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     for collection in collections {
-        let name = collection.name;
         create_table(&transaction, collection)?;
-        let stored = layout::stored_parts(&transaction, name)?;
-        for part in layout::parts(collection).iter().filter(|part| !stored.contains(part)) {
-            let other = stored.iter().find(|other| (other.kind, &other.name) == (part.kind, &part.name));
-            if let Some(other) = other {
-                drop_part(&transaction, name, other)?;
+        for (part, before) in missing(&transaction, collection)? {
+            if before.is_none() {
+                add_part(&transaction, collection.name, &part)?;
             }
-            add_part(&transaction, name, part)?;
         }
         replace_view(&transaction, collection)?;
     }
     transaction.commit()?;
+    Ok(())
+}
+
+/// What is declared and not there, each with what is there under its name.
+fn missing(connection: &Connection, collection: &Collection) -> rusqlite::Result<Vec<(Part, Option<Part>)>> {
+    let stored = layout::stored_parts(connection, collection.name)?;
+    let missing = layout::parts(collection).into_iter().filter(|part| !stored.contains(part));
+    let with_before = missing.map(|part| {
+        let before = stored.iter().find(|other| (other.kind, &other.name) == (part.kind, &part.name));
+        (part, before.cloned())
+    });
+    Ok(with_before.collect())
+}
+
+/// Everybody who writes waits until all documents are entered.
+fn replace_unique_attributes(
+    connection: &Connection,
+    collections: &[&'static Collection],
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    for collection in collections {
+        replace(&transaction, collection, |kind| kind == PartKind::Unique)?;
+        while fill_step(&transaction, collection, now)? {}
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+fn replace_indexes_and_search(
+    connection: &Connection,
+    collections: &[&'static Collection],
+) -> Result<(), Fault> {
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    for collection in collections {
+        replace(&transaction, collection, |kind| kind != PartKind::Unique)?;
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Puts what is declared in the place of what was declared before.
+fn replace(
+    connection: &Connection,
+    collection: &Collection,
+    is_due: impl Fn(PartKind) -> bool,
+) -> Result<(), Fault> {
+    for (part, before) in missing(connection, collection)? {
+        if let Some(before) = before.filter(|_| is_due(part.kind)) {
+            drop_part(connection, collection.name, &before)?;
+            add_part(connection, collection.name, &part)?;
+        }
+    }
     Ok(())
 }
 
@@ -153,109 +214,6 @@ fn replace_view(connection: &Connection, collection: &Collection) -> Result<(), 
     )?;
     if changed > 0 {
         connection.execute_batch(&format!("DROP VIEW IF EXISTS {name}; {definition}"))?;
-    }
-    Ok(())
-}
-
-/// Enters some documents of a collection into what is not filled yet; whether there are more.
-fn fill_some(
-    connection: &Connection,
-    collection: &'static Collection,
-    now: Timestamp,
-) -> Result<bool, Fault> {
-    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-    let unfilled = unfilled(&transaction, collection)?;
-    let Some((_, filled_to)) = unfilled.iter().min_by_key(|(_, filled_to)| filled_to) else {
-        return Ok(false);
-    };
-    let documents = documents_after(&transaction, collection, filled_to)?;
-    for document in &documents {
-        enter(&transaction, collection, document)?;
-    }
-    for document in documents.iter().filter(|document| !document.is_expired(now)) {
-        check_unique(&transaction, collection, document, now)?;
-    }
-    let last = documents.last().map(|document| document.key.id());
-    for (part, _) in &unfilled {
-        layout::set_filled_to(&transaction, collection.name, part, last)?;
-    }
-    transaction.commit()?;
-    Ok(last.is_some())
-}
-
-/// What is declared and not filled, with the id up to which it is.
-fn unfilled(connection: &Connection, collection: &Collection) -> rusqlite::Result<Vec<(Part, String)>> {
-    let declared = layout::parts(collection);
-    let stored = layout::stored(connection, collection.name)?;
-    let unfilled = stored.into_iter().filter_map(|(part, filled_to)| Some((part, filled_to?)));
-    Ok(unfilled.filter(|(part, _)| declared.contains(part)).collect())
-}
-
-fn documents_after(
-    connection: &Connection,
-    collection: &'static Collection,
-    after: &str,
-) -> Result<Vec<Document>, Fault> {
-    let table = layout::table(collection.name);
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT id, version, doc, expires_at FROM {table} WHERE id > ?1 ORDER BY id"
-    ))?;
-    let mut rows = statement.query([after])?;
-    let (mut documents, mut bytes) = (Vec::new(), 0);
-    while documents.len() < DOCUMENTS_AT_ONCE
-        && bytes < BYTES_AT_ONCE
-        && let Some(row) = rows.next()?
-    {
-        let key = Key::new(collection, row.get::<_, String>(0)?)?;
-        bytes += row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?.len();
-        documents.push(rows::document(key, row, 1)?);
-    }
-    Ok(documents)
-}
-
-/// Stores what follows from a document beside it. Its version stays.
-fn enter(connection: &Connection, collection: &Collection, document: &Document) -> Result<(), Fault> {
-    let statements = Statements::new(collection.name, layout::parts(collection), Vec::new());
-    let projection = Projection::of(document);
-    let settings: Vec<_> = statements
-        .parts
-        .iter()
-        .zip(2..)
-        .map(|(part, place)| format!("{} = ?{place}", part.column()))
-        .collect();
-    let table = layout::table(collection.name);
-    let mut statement =
-        connection.prepare_cached(&format!("UPDATE {table} SET {} WHERE id = ?1", settings.join(", ")))?;
-    statement.raw_bind_parameter(1, document.key.id())?;
-    bind_parts(&mut statement, 2, &statements.parts, &projection)?;
-    statement.raw_execute()?;
-    for term in &projection.terms {
-        statements.insert_term(connection, term, document.key.id())?;
-    }
-    Ok(())
-}
-
-/// Fails where another live document holds one of the document's unique values.
-fn check_unique(
-    connection: &Connection,
-    collection: &Collection,
-    document: &Document,
-    now: Timestamp,
-) -> Result<(), Fault> {
-    for guard in Projection::of(document).guards {
-        let column = layout::unique_column(guard.attribute());
-        let (table, tree) = (layout::table(collection.name), layout::tree(collection.name, &column));
-        let other: Option<String> = connection
-            .prepare_cached(&format!(
-                "SELECT id FROM {table} INDEXED BY {tree} WHERE {column} = ?1 AND id <> ?2 \
-                 AND (expires_at IS NULL OR expires_at > ?3)"
-            ))?
-            .query_row((guard.value(), document.key.id(), now.as_micros()), |row| row.get(0))
-            .optional()?;
-        if let Some(other) = other {
-            let (attribute, id) = (guard.attribute(), document.key.id());
-            return Err(Error::not_unique(collection, attribute, &other, id).into());
-        }
     }
     Ok(())
 }

@@ -1,12 +1,14 @@
 use serde_json::json;
-use switchyard_database::{Batch, Cause, Field, Index, Operation, Query, Rejection, Unique, Version, paging};
+use switchyard_database::{
+    Batch, Cause, Field, Index, Key, Operation, Query, Rejection, Unique, Version, paging,
+};
 
 use super::*;
 use crate::commit::Work;
 use crate::pool::Pool;
 use crate::ranges::StoredRanges;
 use crate::statements::Tables;
-use crate::{group, open};
+use crate::{group, open, rows};
 
 const PLAIN: &Collection = &Collection::new("people").expiring();
 const FIELDS: &[Field] = &[Field::string("email"), Field::integer("age")];

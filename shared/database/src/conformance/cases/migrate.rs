@@ -229,14 +229,19 @@ pub async fn an_index_that_changes_is_filled_anew(store: Store) {
     store.expect_query(&of_city, &["002", "005", "008"]).await;
 }
 
+/// As [`UNIQUE`], over another field.
+const CHANGED: &Collection =
+    &Collection::new("people").fields(FIELDS).uniques(&[Unique::new("email", &["name"])]).expiring();
+
 pub async fn a_unique_attribute_that_changes_guards_its_new_values(store: Store) {
-    const CHANGED: &Collection =
-        &Collection::new("people").fields(FIELDS).uniques(&[Unique::new("email", &["name"])]).expiring();
     store.migrate(&[UNIQUE]).await;
     store.create(UNIQUE, "a", json!({"email": "1", "name": "x"})).await;
     store.create(UNIQUE, "b", json!({"email": "2", "name": "y"})).await;
+    // What one holds afterwards, another one held before.
+    store.create(UNIQUE, "e", json!({"email": "x", "name": "2"})).await;
     store.migrate(&[CHANGED]).await;
     assert_eq!(store.holder(CHANGED, "email", "x").await.as_deref(), Some("a"));
+    assert_eq!(store.holder(CHANGED, "email", "2").await.as_deref(), Some("e"));
     assert_eq!(store.holder(CHANGED, "email", "1").await, None);
     let taken = Cause::UniqueTaken { attribute: "email" };
     let same_name = create(CHANGED, "c", json!({"email": "3", "name": "y"}));
@@ -244,6 +249,34 @@ pub async fn a_unique_attribute_that_changes_guards_its_new_values(store: Store)
     // The values of before guard nothing any more.
     store.create(CHANGED, "d", json!({"email": "1", "name": "1"})).await;
     assert_eq!(store.holder(CHANGED, "email", "1").await.as_deref(), Some("d"));
+}
+
+pub async fn a_migration_that_is_refused_has_taken_nothing_from_what_was_declared_before(store: Store) {
+    const BEFORE: &Collection = &UNIQUE.indexes(BY_AGE).search(&["name"]);
+    const AFTER: &Collection = &CHANGED.indexes(&[Index::new("by_age").sort(&["email"])]).search(&["city"]);
+    store.migrate(&[BEFORE]).await;
+    let person =
+        |email: &str, name: &str, age: u8| json!({"email": email, "name": name, "age": age, "city": "c"});
+    store.create(BEFORE, "a", person("x", "twice", 3)).await;
+    store.create(BEFORE, "b", person("y", "x", 2)).await;
+    let double = store.create(BEFORE, "c", person("z", "twice", 1)).await;
+    let outcome = store.try_migrate(&[AFTER]).await;
+    assert!(matches!(outcome, Err(Error::Invalid(_))), "{outcome:?}");
+    for (value, holder) in [("x", "a"), ("y", "b"), ("z", "c")] {
+        assert_eq!(store.holder(BEFORE, "email", value).await.as_deref(), Some(holder));
+    }
+    store.expect_query(&Query::new(BEFORE, "by_age"), &["c", "b", "a"]).await;
+    store.expect_search(&Search::new(BEFORE, "twice"), &["a", "c"]).await;
+    let taken = Cause::UniqueTaken { attribute: "email" };
+    assert_eq!(store.rejection(vec![create(BEFORE, "d", person("x", "d", 4))]).await, (0, taken));
+    store.replace(&double, person("z", "once", 1)).await;
+    store.migrate(&[AFTER]).await;
+    for (value, holder) in [("twice", Some("a")), ("x", Some("b")), ("once", Some("c")), ("y", None)] {
+        assert_eq!(store.holder(AFTER, "email", value).await.as_deref(), holder);
+    }
+    store.expect_query(&Query::new(AFTER, "by_age"), &["a", "b", "c"]).await;
+    store.expect_search(&Search::new(AFTER, "twice"), &[]).await;
+    store.expect_search(&Search::new(AFTER, "c"), &["a", "b", "c"]).await;
 }
 
 /// What was written while something was not declared is in it when it is declared again.

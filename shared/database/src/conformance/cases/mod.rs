@@ -324,6 +324,7 @@ cases! { $
         everything_at_once_is_filled_from_what_is_stored
         an_index_that_changes_is_filled_anew
         a_unique_attribute_that_changes_guards_its_new_values
+        a_migration_that_is_refused_has_taken_nothing_from_what_was_declared_before
         a_lookup_finds_no_document_that_an_older_program_gave_another_value
         what_is_dropped_and_declared_again_is_complete
         a_collection_that_is_declared_no_more_keeps_its_documents
