@@ -84,8 +84,9 @@ fn replace_unique_attributes(
 ) -> Result<(), Fault> {
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     for collection in collections {
-        replace(&transaction, collection, |kind| kind == PartKind::Unique)?;
-        while fill_step(&transaction, collection, now)? {}
+        if replace(&transaction, collection, |kind| kind == PartKind::Unique)? {
+            while fill_step(&transaction, collection, now)? {}
+        }
     }
     transaction.commit()?;
     Ok(())
@@ -103,19 +104,21 @@ fn replace_indexes_and_search(
     Ok(())
 }
 
-/// Puts what is declared in the place of what was declared before.
+/// Puts what is declared in the place of what was declared before; whether there was anything to replace.
 fn replace(
     connection: &Connection,
     collection: &Collection,
     is_due: impl Fn(PartKind) -> bool,
-) -> Result<(), Fault> {
+) -> Result<bool, Fault> {
+    let mut replaced = false;
     for (part, before) in missing(connection, collection)? {
         if let Some(before) = before.filter(|_| is_due(part.kind)) {
             drop_part(connection, collection.name, &before)?;
             add_part(connection, collection.name, &part)?;
+            replaced = true;
         }
     }
-    Ok(())
+    Ok(replaced)
 }
 
 fn drop_undeclared(connection: &Connection, collections: &[&'static Collection]) -> Result<(), Fault> {
