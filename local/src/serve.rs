@@ -6,8 +6,9 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use switchyard_ambient::Ambient;
 use switchyard_database::Schema;
-use switchyard_identity::{Actor, Identity, LocalSecrets};
-use switchyard_identity_http::{AccessTokens, Program};
+use switchyard_identity::{Identity, LocalSecrets};
+use switchyard_kernel::Actor;
+use switchyard_program::Program;
 use switchyard_runtime::Environment;
 
 /// Where the server keeps what it makes for itself: the database, unless `DATABASE_URL` names another, and secrets.
@@ -38,7 +39,6 @@ pub(crate) async fn serve() -> anyhow::Result<()> {
     let Program { runtime, identity } = start().await?;
     let mut admin = make_admin(&identity).await.context("the first admin cannot be made")?;
     let router = switchyard_local::router(runtime.db(), runtime.metrics(), &identity);
-    let access_tokens = AccessTokens::new(identity, runtime.db().ambient().clone());
     let database = runtime.settings().database_url.backend();
     let greet = |address: std::net::SocketAddr| {
         let base = format!("http://{address}");
@@ -48,7 +48,7 @@ pub(crate) async fn serve() -> anyhow::Result<()> {
         println!("  Database  {database}");
         show(admin.take());
     };
-    let served = runtime.serve_greeting(router, Arc::new(access_tokens), greet).await;
+    let served = runtime.serve_greeting(router, Arc::new(identity), greet).await;
     // Where the server could not listen, the admin was made all the same, and is not made again.
     show(admin.take());
     Ok(served?)
@@ -85,6 +85,5 @@ pub(crate) async fn migrate() -> anyhow::Result<()> {
 
 /// All collections of the project.
 pub(crate) fn schema() -> anyhow::Result<Schema> {
-    let collections = switchyard_identity::COLLECTIONS.iter().copied().chain(switchyard_api::COLLECTIONS);
-    Ok(Schema::new(collections)?)
+    Ok(Schema::new(switchyard_program::collections())?)
 }

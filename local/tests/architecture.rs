@@ -1,4 +1,7 @@
-//! Holds the manifests to what `shared/README.md` says: which crate may use which.
+//! The directions between crates: which kind of crate may use which.
+//!
+//! A shared crate declares its kind in its manifest, as `kind` under `[package.metadata.switchyard]`. A package under
+//! `functions/` is a function.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -8,65 +11,123 @@ use std::process::Command;
 
 use serde_json::Value;
 
-type Uses = BTreeMap<String, BTreeSet<String>>;
-
 const PREFIX: &str = "switchyard-";
 
-/// The packages of the workspace, each with its folder and with those of them that it uses outside of tests.
-fn packages() -> Vec<(String, String, BTreeSet<String>)> {
+/// The kinds of crates, and the kinds that each may use. `shared/README.md` explains them.
+const DIRECTIONS: [(&str, &[&str]); 11] = [
+    ("foundation", &[]),
+    ("contract", &["foundation"]),
+    ("backend", &["foundation", "contract"]),
+    ("kernel", &["foundation", "contract"]),
+    ("service", &["foundation", "contract", "kernel", "service"]),
+    ("domain", &["foundation", "contract", "kernel", "service"]),
+    ("list", &["kernel", "service", "domain"]),
+    ("api", &["foundation", "contract", "kernel"]),
+    ("runtime", &["foundation", "contract", "kernel", "service", "api", "backend"]),
+    ("program", &["foundation", "contract", "kernel", "service", "domain", "list", "api", "runtime"]),
+    ("function", &["foundation", "contract", "kernel", "service", "domain", "api", "runtime", "program"]),
+];
+
+/// A package of the workspace.
+#[derive(Debug)]
+struct Package {
+    name: String,
+    /// The folder, relative to the workspace.
+    folder: String,
+    kind: Option<String>,
+    /// The packages of the workspace that it uses outside of tests.
+    uses: BTreeSet<String>,
+}
+
+fn packages() -> Vec<Package> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut metadata = Command::new(env!("CARGO"));
     metadata.args(["metadata", "--no-deps", "--offline", "--format-version", "1"]).current_dir(root);
     let answer: Value = serde_json::from_slice(&metadata.output().unwrap().stdout).unwrap();
     let own = |name: &Value| name.as_str().unwrap().strip_prefix(PREFIX).map(str::to_owned);
-    let packages = answer["packages"].as_array().unwrap().iter().map(|package| {
+    let package = |package: &Value| {
         let manifest = Path::new(package["manifest_path"].as_str().unwrap());
         let folder = manifest.parent().unwrap().strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+        let declared = package["metadata"]["switchyard"]["kind"].as_str().map(str::to_owned);
+        let kind = if folder.starts_with("functions/") { Some("function".to_owned()) } else { declared };
         let dependencies = package["dependencies"].as_array().unwrap().iter();
         let uses = dependencies.filter(|dependency| dependency["kind"].is_null());
         let uses = uses.filter_map(|dependency| own(&dependency["name"])).collect();
-        (own(&package["name"]).unwrap(), folder, uses)
-    });
-    packages.collect()
+        Package { name: own(&package["name"]).unwrap(), folder, kind, uses }
+    };
+    answer["packages"].as_array().unwrap().iter().map(package).collect()
 }
 
-/// The words in backquotes.
-fn quoted(text: &str) -> impl Iterator<Item = String> {
-    text.split('`').skip(1).step_by(2).map(str::to_owned)
+/// What goes against the directions.
+fn violations(packages: &[Package]) -> Vec<String> {
+    let kinds: BTreeMap<&str, &str> =
+        packages.iter().filter_map(|package| Some((&*package.name, package.kind.as_deref()?))).collect();
+    let mut violations = Vec::new();
+    for package in packages.iter().filter(|package| !package.folder.starts_with("local")) {
+        let Some(kind) = &package.kind else {
+            violations.push(format!("{} declares no kind", package.folder));
+            continue;
+        };
+        let Some((_, allowed)) = DIRECTIONS.iter().find(|(name, _)| name == kind) else {
+            violations.push(format!("{} is of the unknown kind {kind}", package.folder));
+            continue;
+        };
+        for used in &package.uses {
+            let used_kind = kinds.get(used.as_str()).copied().unwrap_or("none");
+            if !allowed.contains(&used_kind) {
+                violations.push(format!("{} ({kind}) uses {used} ({used_kind})", package.folder));
+            }
+        }
+    }
+    violations
 }
 
-/// The rows of the table, each of which begins with the name of a crate.
-fn table(text: &str) -> Uses {
+#[test]
+fn crates_use_only_the_kinds_that_theirs_may_use() {
+    let packages = packages();
+    let functions = packages.iter().filter(|package| package.kind.as_deref() == Some("function"));
+    assert!(functions.count() > 2, "the functions are found");
+    assert_eq!(violations(&packages), Vec::<String>::new());
+}
+
+#[test]
+fn a_domain_that_uses_another_domain_and_a_crate_without_a_kind_are_found() {
+    let package = |name: &str, folder: &str, kind: Option<&str>, uses: &[&str]| Package {
+        name: name.to_owned(),
+        folder: format!("{folder}/{name}"),
+        kind: kind.map(str::to_owned),
+        uses: uses.iter().map(|&used| used.to_owned()).collect(),
+    };
+    let packages = [
+        package("kernel", "shared", Some("kernel"), &[]),
+        package("identity", "shared", Some("domain"), &["kernel"]),
+        package("books", "shared", Some("domain"), &["kernel", "identity"]),
+        package("notes", "shared", None, &[]),
+        package("users", "functions", Some("function"), &["identity", "sqlite"]),
+        package("sqlite", "shared", Some("backend"), &[]),
+    ];
+    let expected = [
+        "shared/books (domain) uses identity (domain)",
+        "shared/notes declares no kind",
+        "functions/users (function) uses sqlite (backend)",
+    ];
+    assert_eq!(violations(&packages), expected);
+}
+
+/// The rows of the table of crates: a crate, and its kind.
+fn table(text: &str) -> BTreeMap<String, String> {
     let rows = text.lines().filter(|line| line.starts_with("| `"));
     let row = |row: &str| {
-        let cells: Vec<_> = row.split('|').collect();
-        (quoted(cells[1]).next().unwrap(), quoted(cells[3]).collect())
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        (cells[1].trim_matches('`').to_owned(), cells[2].to_owned())
     };
     rows.map(row).collect()
 }
 
 #[test]
-fn shared_crates_use_those_that_their_rows_name_and_no_others() {
-    let manifests: Uses = packages()
-        .into_iter()
-        .filter(|(_, folder, _)| folder.starts_with("shared/"))
-        .map(|(name, _, uses)| (name, uses))
-        .collect();
-    assert_eq!(table(include_str!("../../shared/README.md")), manifests);
-}
-
-#[test]
-fn route_groups_use_shared_crates_but_neither_each_other_nor_a_backend() {
-    let packages = packages();
-    let of = |room: &str| -> BTreeSet<String> {
-        let in_room = packages.iter().filter(|(_, folder, _)| folder.starts_with(room));
-        in_room.map(|(name, ..)| name.clone()).collect()
-    };
-    let allowed: BTreeSet<String> = of("shared/");
-    let backends = ["dynamodb", "postgres", "sqlite"].map(str::to_owned);
-    for (name, _, uses) in packages.iter().filter(|(_, folder, _)| folder.starts_with("functions/")) {
-        assert!(uses.is_subset(&allowed), "{name} uses {uses:?}");
-        assert!(uses.iter().all(|used| !backends.contains(used)), "{name} uses {uses:?}");
-    }
-    assert!(of("functions/").len() > 2, "the route groups are found");
+fn the_table_of_crates_lists_every_shared_crate_with_its_kind() {
+    let shared = packages().into_iter().filter(|package| package.folder.starts_with("shared/"));
+    let declared: BTreeMap<_, _> =
+        shared.map(|package| (package.name, package.kind.unwrap_or_default())).collect();
+    assert_eq!(table(include_str!("../../shared/README.md")), declared);
 }

@@ -2,9 +2,11 @@
 
 use axum::extract::State;
 use deserr::Deserr;
-use switchyard_api::{Faults, Json, MergePatch, NoContent, Tagged, operation_errors};
-use switchyard_identity::{EntityTag, Identity, Password, Secret, User, UserFields};
-use switchyard_identity_http::{Answer, IfUnchanged, SignedIn, password_named};
+use switchyard_api::{
+    ApiResult, Faults, IfMatch, Json, NoContent, Patch, SignedIn, Tagged, operation_errors,
+};
+use switchyard_identity::{Identity, Password, Secret, User, UserFields, codes as identity_codes};
+use switchyard_kernel::MergePatch;
 use utoipa::ToSchema;
 
 use crate::sign_in::into_custody;
@@ -15,12 +17,11 @@ use crate::sign_in::into_custody;
 pub(crate) async fn get_me(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
-) -> Answer<Tagged<EntityTag, User>> {
-    let me = identity.accounts().me(&context).await?;
-    Ok(Tagged(me.tag, me.value))
+) -> ApiResult<Tagged<User>> {
+    Ok(Tagged(identity.accounts().me(&context).await?))
 }
 
-operation_errors!(UpdateMeErrors: EmailTaken);
+operation_errors!(UpdateMeErrors: identity_codes::EMAIL_TAKEN);
 
 /// Changes one's own name and address.
 ///
@@ -31,13 +32,11 @@ operation_errors!(UpdateMeErrors: EmailTaken);
 pub(crate) async fn update_me(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
-    if_unchanged: IfUnchanged,
-    patch: MergePatch,
-) -> Answer<Tagged<EntityTag, User>> {
+    IfMatch(precondition): IfMatch,
+    Patch(patch): Patch,
+) -> ApiResult<Tagged<User>> {
     let accounts = identity.accounts();
-    let me =
-        accounts.edit_me(&context, if_unchanged.precondition(), |present| patch.apply_to(present)).await?;
-    Ok(Tagged(me.tag, me.value))
+    Ok(Tagged(accounts.edit_me(&context, &precondition, |present| patch.apply_to(present)).await?))
 }
 
 /// A change of one's password.
@@ -52,7 +51,7 @@ pub(crate) struct PasswordChange {
     new_password: Password,
 }
 
-operation_errors!(ChangePasswordErrors: InvalidCredentials, AccountLocked, WeakPassword);
+operation_errors!(ChangePasswordErrors: identity_codes::INVALID_CREDENTIALS, identity_codes::ACCOUNT_LOCKED, identity_codes::WEAK_PASSWORD);
 
 /// Changes one's own password.
 ///
@@ -64,9 +63,8 @@ pub(crate) async fn change_password(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
     Json(change): Json<PasswordChange>,
-) -> Answer<NoContent> {
+) -> ApiResult<NoContent> {
     let PasswordChange { current_password, new_password } = change;
-    let changed = identity.accounts().change_password(&context, &current_password, &new_password).await;
-    changed.map_err(password_named("new_password"))?;
+    identity.accounts().change_password(&context, &current_password, &new_password).await?;
     Ok(NoContent)
 }

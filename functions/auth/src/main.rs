@@ -1,6 +1,6 @@
 //! The function behind `/api/v1/auth` and `/.well-known/jwks.json`.
 
-use switchyard_identity_http::Program;
+use switchyard_program::Program;
 
 fn main() -> anyhow::Result<()> {
     switchyard_runtime::block_on(async {

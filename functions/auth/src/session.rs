@@ -3,9 +3,8 @@
 use axum::extract::State;
 use axum::response::IntoResponse;
 use deserr::Deserr;
-use switchyard_api::{ErrorCode, Faults, Json, NoContent, operation_errors};
-use switchyard_identity::{Identity, Secret};
-use switchyard_identity_http::{Answer, Anyone, SignedIn};
+use switchyard_api::{Anyone, ApiResult, Faults, Json, NoContent, SignedIn, operation_errors};
+use switchyard_identity::{Identity, Secret, codes as identity_codes};
 use utoipa::ToSchema;
 
 use crate::cookie::{RefreshCookie, SetRefreshCookie};
@@ -26,7 +25,7 @@ fn into_custody(text: Option<String>) -> Option<Secret> {
     text.map(Secret::new)
 }
 
-operation_errors!(RefreshErrors: RefreshTokenInvalid, RefreshTokenReused);
+operation_errors!(RefreshErrors: identity_codes::REFRESH_TOKEN_INVALID, identity_codes::REFRESH_TOKEN_REUSED);
 
 /// Gives new tokens for a refresh token.
 ///
@@ -44,9 +43,9 @@ pub(crate) async fn refresh(
     State(identity): State<Identity>,
     RefreshCookie(cookie): RefreshCookie,
     body: Option<Json<RefreshInput>>,
-) -> Answer<impl IntoResponse> {
+) -> ApiResult<impl IntoResponse> {
     let Json(input) = body.unwrap_or_default();
-    let token = input.refresh_token.or(cookie).ok_or(ErrorCode::RefreshTokenInvalid)?;
+    let token = input.refresh_token.or(cookie).ok_or(identity_codes::REFRESH_TOKEN_INVALID)?;
     let sign_in = identity.sessions().refresh(&context, token.expose()).await?;
     Ok((SetRefreshCookie::of(&sign_in.tokens), Json(SignInAnswer::from(sign_in))))
 }
@@ -59,7 +58,7 @@ pub(crate) async fn refresh(
 pub(crate) async fn logout(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
-) -> Answer<impl IntoResponse> {
+) -> ApiResult<impl IntoResponse> {
     identity.sessions().log_out(&context).await?;
     Ok((SetRefreshCookie::Removed, NoContent))
 }
@@ -72,7 +71,7 @@ pub(crate) async fn logout(
 pub(crate) async fn logout_all(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
-) -> Answer<impl IntoResponse> {
+) -> ApiResult<impl IntoResponse> {
     identity.sessions().log_out_everywhere(&context).await?;
     Ok((SetRefreshCookie::Removed, NoContent))
 }

@@ -4,12 +4,11 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use deserr::Deserr;
 use serde::Serialize;
-use switchyard_api::{Created, Faults, Json, operation_errors};
+use switchyard_api::{Anyone, ApiResult, Created, Faults, Json, operation_errors};
 use switchyard_identity::{
     DeviceName, EmailAddress, Identity, LoginOutcome, LoginRequest, Password, PersonName, Registration,
-    Secret, SignIn, User,
+    Secret, SignIn, User, codes as identity_codes,
 };
-use switchyard_identity_http::{Answer, Anyone};
 use utoipa::ToSchema;
 
 use crate::cookie::SetRefreshCookie;
@@ -81,7 +80,7 @@ impl From<SignIn> for SignInAnswer {
     }
 }
 
-operation_errors!(RegisterErrors: EmailTaken, WeakPassword);
+operation_errors!(RegisterErrors: identity_codes::EMAIL_TAKEN, identity_codes::WEAK_PASSWORD);
 
 /// Makes an account and signs its owner in.
 ///
@@ -96,14 +95,14 @@ pub(crate) async fn register(
     Anyone(context): Anyone,
     State(identity): State<Identity>,
     Json(RegisterInput { email, password, name, device_name }): Json<RegisterInput>,
-) -> Answer<impl IntoResponse> {
+) -> ApiResult<impl IntoResponse> {
     let registration = Registration { email, password, name, device_name };
     let sign_in = identity.accounts().register(&context, &registration).await?;
     let location = format!("/api/v1/users/{}", sign_in.user.id);
     Ok((SetRefreshCookie::of(&sign_in.tokens), Created::at(location, SignInAnswer::from(sign_in))))
 }
 
-operation_errors!(LoginErrors: InvalidCredentials, AccountLocked, AccountDisabled);
+operation_errors!(LoginErrors: identity_codes::INVALID_CREDENTIALS, identity_codes::ACCOUNT_LOCKED, identity_codes::ACCOUNT_DISABLED);
 
 /// Signs a user in.
 ///
@@ -118,7 +117,7 @@ pub(crate) async fn login(
     Anyone(context): Anyone,
     State(identity): State<Identity>,
     Json(LoginInput { email, password, device_name }): Json<LoginInput>,
-) -> Answer<impl IntoResponse> {
+) -> ApiResult<impl IntoResponse> {
     let request = LoginRequest { email, password, device_name };
     let LoginOutcome::SignedIn(sign_in) = identity.accounts().login(&context, &request).await?;
     Ok((SetRefreshCookie::of(&sign_in.tokens), Json(SignInAnswer::from(*sign_in))))

@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use serde::Serialize;
-use switchyard_api::{ApiError, ApiResult, ErrorCode, Json};
+use switchyard_api::{ApiError, ApiResult, Json, codes};
 use switchyard_database::Error;
 use utoipa::ToSchema;
 
@@ -68,7 +68,7 @@ async fn ping(system: &System) -> ApiResult<Duration> {
     let start = Instant::now();
     let answer = tokio::time::timeout(PATIENCE, system.db.backend().ping()).await;
     let away = |cause: Error| {
-        ApiError::new(ErrorCode::Unavailable)
+        ApiError::new(codes::UNAVAILABLE)
             .message("The database does not answer.")
             .retry_after(PATIENCE)
             .caused_by(cause)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use switchyard_api::NoAuthenticator;
+use switchyard_kernel::NoAuthenticator;
 use switchyard_runtime::{Environment, Runtime, Settings};
 
 fn main() -> anyhow::Result<()> {

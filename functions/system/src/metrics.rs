@@ -1,12 +1,12 @@
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
-use switchyard_api::{ApiError, ApiResult, OrNotFound as _, operation_errors};
+use switchyard_api::{ApiError, ApiResult, OrNotFound as _, codes, operation_errors};
 use switchyard_runtime::Metrics;
 
 use crate::System;
 
-operation_errors!(MetricsErrors: NotFound);
+operation_errors!(MetricsErrors: codes::NOT_FOUND);
 
 /// Tells what was measured since the process started, as Prometheus text (version 0.0.4). On Lambda metrics go out with
 /// the logs, and there is nothing here.

@@ -1,12 +1,11 @@
 //! Who did what, and whether anybody has tampered with the record of it.
 
 use axum::extract::State;
-use switchyard_api::{Json, NoFilter, Page, PageParams, Paged, Path, Query};
-use switchyard_identity::{AuditEntry, AuditVerification, Identity, UserId};
-use switchyard_identity_http::{Answer, SignedIn};
+use switchyard_api::{ApiResult, Json, Page, PageParams, Paged, Path, Query, SignedIn};
+use switchyard_identity::{Identity, UserId};
+use switchyard_kernel::{AuditEntry, AuditVerification};
 
 use crate::filter::{AuditPart, AuditQuery};
-use crate::page::{answer_page, page_and_filter};
 
 /// Lists what was done that concerns a user.
 ///
@@ -18,11 +17,9 @@ pub(crate) async fn list_audit_log_of_user(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
     Path(id): Path<UserId>,
-    paged: Paged<NoFilter>,
-) -> Answer<Page<AuditEntry>> {
-    let (page, NoFilter {}) = page_and_filter(paged);
-    let entries = identity.audit().list_of_user(&context, id, &page).await?;
-    Ok(answer_page(entries, &page))
+    Paged { page, .. }: Paged,
+) -> ApiResult<Json<Page<AuditEntry>>> {
+    Ok(Json(identity.kernel().audit_log().list_of_user(&context, id, &page).await?))
 }
 
 /// Lists what was done.
@@ -34,11 +31,9 @@ pub(crate) async fn list_audit_log_of_user(
 pub(crate) async fn list_audit_logs(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
-    paged: Paged<AuditQuery>,
-) -> Answer<Page<AuditEntry>> {
-    let (page, query) = page_and_filter(paged);
-    let entries = identity.audit().list(&context, &query.into(), &page).await?;
-    Ok(answer_page(entries, &page))
+    Paged { page, filter }: Paged<AuditQuery>,
+) -> ApiResult<Json<Page<AuditEntry>>> {
+    Ok(Json(identity.kernel().audit_log().list(&context, &filter.into(), &page).await?))
 }
 
 /// Verifies the audit log, part by part.
@@ -53,6 +48,6 @@ pub(crate) async fn verify_audit_logs(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
     Query(part): Query<AuditPart>,
-) -> Answer<Json<AuditVerification>> {
-    Ok(Json(identity.audit().verify(&context, &part.into()).await?))
+) -> ApiResult<Json<AuditVerification>> {
+    Ok(Json(identity.kernel().audit_log().verify(&context, &part.into()).await?))
 }

@@ -3,7 +3,8 @@
 use deserr::Deserr;
 use switchyard_ambient::{ParseTimestampError, Timestamp};
 use switchyard_api::Faults;
-use switchyard_identity::{AuditFilter, PageRequest, RoleName, UserFilter, UserStatus, is_searchable};
+use switchyard_identity::{RoleName, UserFilter, UserStatus, is_searchable};
+use switchyard_kernel::{AuditFilter, PageRequest};
 use utoipa::{IntoParams, ToSchema};
 
 /// Which users to list, and in which order.

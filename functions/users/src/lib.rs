@@ -3,7 +3,6 @@
 
 mod audit;
 mod filter;
-mod page;
 mod profile;
 mod roles;
 mod status;

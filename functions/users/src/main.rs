@@ -1,6 +1,6 @@
 //! The function behind `/api/v1/users`, `/api/v1/roles`, `/api/v1/permissions` and `/api/v1/audit-logs`.
 
-use switchyard_identity_http::Program;
+use switchyard_program::Program;
 
 fn main() -> anyhow::Result<()> {
     switchyard_runtime::block_on(async {

@@ -1,9 +1,9 @@
 //! What is known of a user beside their account.
 
 use axum::extract::State;
-use switchyard_api::{ApiError, Json, MergePatch, Path, Tagged, operation_errors};
-use switchyard_identity::{EntityTag, Identity, Profile, ProfileFields, UserId};
-use switchyard_identity_http::{Answer, IfUnchanged, SignedIn};
+use switchyard_api::{ApiResult, IfMatch, Json, Patch, Path, SignedIn, Tagged, codes, operation_errors};
+use switchyard_identity::{Identity, Profile, ProfileFields, UserId};
+use switchyard_kernel::MergePatch;
 
 /// Reads a user's profile.
 ///
@@ -16,12 +16,11 @@ pub(crate) async fn get_profile(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
     Path(id): Path<UserId>,
-) -> Answer<Tagged<EntityTag, Profile>> {
-    let profile = identity.users().profile(&context, id).await?;
-    Ok(Tagged(profile.tag, profile.value))
+) -> ApiResult<Tagged<Profile>> {
+    Ok(Tagged(identity.users().profile(&context, id).await?))
 }
 
-operation_errors!(ChangeProfileErrors: Forbidden);
+operation_errors!(ChangeProfileErrors: codes::FORBIDDEN);
 
 /// Replaces a user's profile.
 ///
@@ -33,12 +32,11 @@ pub(crate) async fn replace_profile(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
     Path(id): Path<UserId>,
-    if_unchanged: IfUnchanged,
+    IfMatch(precondition): IfMatch,
     Json(fields): Json<ProfileFields>,
-) -> Answer<Tagged<EntityTag, Profile>> {
-    let replace = |_: &ProfileFields| Ok::<_, ApiError>(fields.clone());
-    let profile = identity.users().edit_profile(&context, id, if_unchanged.precondition(), replace).await?;
-    Ok(Tagged(profile.tag, profile.value))
+) -> ApiResult<Tagged<Profile>> {
+    let replace = |_: &ProfileFields| Ok(fields.clone());
+    Ok(Tagged(identity.users().edit_profile(&context, id, &precondition, replace).await?))
 }
 
 /// Changes a user's profile.
@@ -52,10 +50,9 @@ pub(crate) async fn update_profile(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
     Path(id): Path<UserId>,
-    if_unchanged: IfUnchanged,
-    patch: MergePatch,
-) -> Answer<Tagged<EntityTag, Profile>> {
+    IfMatch(precondition): IfMatch,
+    Patch(patch): Patch,
+) -> ApiResult<Tagged<Profile>> {
     let apply = |present: &ProfileFields| patch.apply_to(present);
-    let profile = identity.users().edit_profile(&context, id, if_unchanged.precondition(), apply).await?;
-    Ok(Tagged(profile.tag, profile.value))
+    Ok(Tagged(identity.users().edit_profile(&context, id, &precondition, apply).await?))
 }

@@ -3,16 +3,15 @@
 use axum::extract::State;
 use deserr::Deserr;
 use switchyard_api::{
-    ApiError, Created, Faults, Json, MergePatch, NoContent, NoFilter, Page, PageParams, Paged, Path, Tagged,
-    operation_errors,
+    ApiResult, Created, Faults, IfMatch, Json, NoContent, Page, PageParams, Paged, Patch, Path, SignedIn,
+    Tagged, codes, operation_errors,
 };
 use switchyard_identity::{
-    EntityTag, Identity, Listed, Permission, PermissionInfo, Role, RoleDescription, RoleFields, RoleName,
+    Identity, PermissionInfo, PermissionName, Role, RoleDescription, RoleFields, RoleName,
+    codes as identity_codes,
 };
-use switchyard_identity_http::{Answer, IfUnchanged, SignedIn};
+use switchyard_kernel::MergePatch;
 use utoipa::ToSchema;
-
-use crate::page::{answer_page, page_and_filter};
 
 /// A role that is to be made.
 #[derive(Debug, Deserr, ToSchema)]
@@ -25,7 +24,7 @@ pub(crate) struct NewRole {
     #[schema(required = false)]
     description: RoleDescription,
     /// What it permits.
-    permissions: Vec<Permission>,
+    permissions: Vec<PermissionName>,
 }
 
 /// Lists the roles.
@@ -37,14 +36,12 @@ pub(crate) struct NewRole {
 pub(crate) async fn list_roles(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
-    paged: Paged<NoFilter>,
-) -> Answer<Page<Role>> {
-    let (page, NoFilter {}) = page_and_filter(paged);
-    let roles = identity.roles().list(&context, &page).await?;
-    Ok(answer_page(roles, &page))
+    Paged { page, .. }: Paged,
+) -> ApiResult<Json<Page<Role>>> {
+    Ok(Json(identity.roles().list(&context, &page).await?))
 }
 
-operation_errors!(CreateRoleErrors: RoleTaken);
+operation_errors!(CreateRoleErrors: identity_codes::ROLE_TAKEN);
 
 /// Makes a role.
 ///
@@ -55,9 +52,9 @@ pub(crate) async fn create_role(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
     Json(NewRole { name, description, permissions }): Json<NewRole>,
-) -> Answer<Created<Role>> {
+) -> ApiResult<Created<Role>> {
     let role = identity.roles().create(&context, &name, &RoleFields { description, permissions }).await?;
-    Ok(Created::at(format!("/api/v1/roles/{name}"), role.value).tagged(role.tag))
+    Ok(Created::tagged(format!("/api/v1/roles/{name}"), role))
 }
 
 /// Reads a role.
@@ -68,12 +65,11 @@ pub(crate) async fn get_role(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
     Path(name): Path<RoleName>,
-) -> Answer<Tagged<EntityTag, Role>> {
-    let role = identity.roles().get(&context, &name).await?;
-    Ok(Tagged(role.tag, role.value))
+) -> ApiResult<Tagged<Role>> {
+    Ok(Tagged(identity.roles().get(&context, &name).await?))
 }
 
-operation_errors!(UpdateRoleErrors: RoleProtected);
+operation_errors!(UpdateRoleErrors: identity_codes::ROLE_PROTECTED);
 
 /// Changes what a role is for and what it permits.
 ///
@@ -87,15 +83,14 @@ pub(crate) async fn update_role(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
     Path(name): Path<RoleName>,
-    if_unchanged: IfUnchanged,
-    patch: MergePatch,
-) -> Answer<Tagged<EntityTag, Role>> {
+    IfMatch(precondition): IfMatch,
+    Patch(patch): Patch,
+) -> ApiResult<Tagged<Role>> {
     let apply = |present: &RoleFields| patch.apply_to(present);
-    let role = identity.roles().edit(&context, &name, if_unchanged.precondition(), apply).await?;
-    Ok(Tagged(role.tag, role.value))
+    Ok(Tagged(identity.roles().edit(&context, &name, &precondition, apply).await?))
 }
 
-operation_errors!(DeleteRoleErrors: RoleInUse, RoleProtected, PreconditionFailed);
+operation_errors!(DeleteRoleErrors: identity_codes::ROLE_IN_USE, identity_codes::ROLE_PROTECTED, codes::PRECONDITION_FAILED);
 
 /// Deletes a role.
 ///
@@ -107,9 +102,9 @@ pub(crate) async fn delete_role(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
     Path(name): Path<RoleName>,
-    if_unchanged: IfUnchanged,
-) -> Answer<NoContent> {
-    identity.roles().delete(&context, &name, if_unchanged.precondition()).await?;
+    IfMatch(precondition): IfMatch,
+) -> ApiResult<NoContent> {
+    identity.roles().delete(&context, &name, &precondition).await?;
     Ok(NoContent)
 }
 
@@ -120,21 +115,7 @@ pub(crate) async fn delete_role(
 pub(crate) async fn list_permissions(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
-    paged: Paged<NoFilter>,
-) -> Answer<Page<PermissionInfo>> {
-    let (page, NoFilter {}) = page_and_filter(paged);
-    let all = identity.roles().permissions(&context).await?;
-    let rest = match page.cursor.as_deref() {
-        None => &all[..],
-        Some(cursor) => after(&all, cursor)?,
-    };
-    let items = rest[..rest.len().min(page.limit as usize)].to_vec();
-    let next = items.last().filter(|_| items.len() < rest.len()).map(|last| last.name.to_string());
-    Ok(answer_page(Listed { items, next }, &page))
-}
-
-/// The permissions that follow the one of this name, which ended a page.
-fn after<'a>(all: &'a [PermissionInfo], last: &str) -> Result<&'a [PermissionInfo], ApiError> {
-    let place = all.iter().position(|permission| permission.name.as_str() == last);
-    place.map(|place| &all[place + 1..]).ok_or_else(ApiError::bad_cursor)
+    Paged { page, .. }: Paged,
+) -> ApiResult<Json<Page<PermissionInfo>>> {
+    Ok(Json(identity.roles().permissions(&context, &page).await?))
 }

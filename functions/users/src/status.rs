@@ -1,9 +1,8 @@
 //! Who is let in.
 
 use axum::extract::State;
-use switchyard_api::{Path, Tagged, operation_errors};
-use switchyard_identity::{EntityTag, Identity, User, UserId};
-use switchyard_identity_http::{Answer, SignedIn};
+use switchyard_api::{ApiResult, Path, SignedIn, Tagged, operation_errors};
+use switchyard_identity::{Identity, User, UserId, codes as identity_codes};
 
 /// Restores a deleted user.
 ///
@@ -16,12 +15,11 @@ pub(crate) async fn restore_user(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
     Path(id): Path<UserId>,
-) -> Answer<Tagged<EntityTag, User>> {
-    let user = identity.users().restore(&context, id).await?;
-    Ok(Tagged(user.tag, user.value))
+) -> ApiResult<Tagged<User>> {
+    Ok(Tagged(identity.users().restore(&context, id).await?))
 }
 
-operation_errors!(DisableUserErrors: LastAdmin);
+operation_errors!(DisableUserErrors: identity_codes::LAST_ADMIN);
 
 /// Shuts a user out.
 ///
@@ -33,9 +31,8 @@ pub(crate) async fn disable_user(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
     Path(id): Path<UserId>,
-) -> Answer<Tagged<EntityTag, User>> {
-    let user = identity.users().disable(&context, id).await?;
-    Ok(Tagged(user.tag, user.value))
+) -> ApiResult<Tagged<User>> {
+    Ok(Tagged(identity.users().disable(&context, id).await?))
 }
 
 /// Lets a user in again.
@@ -48,9 +45,8 @@ pub(crate) async fn enable_user(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
     Path(id): Path<UserId>,
-) -> Answer<Tagged<EntityTag, User>> {
-    let user = identity.users().enable(&context, id).await?;
-    Ok(Tagged(user.tag, user.value))
+) -> ApiResult<Tagged<User>> {
+    Ok(Tagged(identity.users().enable(&context, id).await?))
 }
 
 /// Lifts a lock.
@@ -63,7 +59,6 @@ pub(crate) async fn unlock_user(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
     Path(id): Path<UserId>,
-) -> Answer<Tagged<EntityTag, User>> {
-    let user = identity.users().unlock(&context, id).await?;
-    Ok(Tagged(user.tag, user.value))
+) -> ApiResult<Tagged<User>> {
+    Ok(Tagged(identity.users().unlock(&context, id).await?))
 }

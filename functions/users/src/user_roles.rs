@@ -3,9 +3,8 @@
 use axum::extract::State;
 use deserr::Deserr;
 use serde::Serialize;
-use switchyard_api::{Faults, Json, Path, Tagged, operation_errors};
-use switchyard_identity::{EntityTag, Identity, RoleList, RoleName, UserId};
-use switchyard_identity_http::{Answer, IfUnchanged, SignedIn};
+use switchyard_api::{ApiResult, Faults, IfMatch, Json, Path, SignedIn, Tagged, codes, operation_errors};
+use switchyard_identity::{Identity, RoleList, RoleName, UserId, codes as identity_codes};
 use utoipa::ToSchema;
 
 /// The roles that a user is to have.
@@ -33,12 +32,12 @@ pub(crate) async fn get_user_roles(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
     Path(id): Path<UserId>,
-) -> Answer<Tagged<EntityTag, UserRoles>> {
+) -> ApiResult<Tagged<UserRoles>> {
     let roles = identity.users().roles(&context, id).await?;
-    Ok(Tagged(roles.tag, UserRoles { roles: roles.value }))
+    Ok(Tagged(roles.map(|roles| UserRoles { roles })))
 }
 
-operation_errors!(ReplaceUserRolesErrors: StepUpRequired, LastAdmin);
+operation_errors!(ReplaceUserRolesErrors: codes::STEP_UP_REQUIRED, identity_codes::LAST_ADMIN);
 
 /// Gives a user other roles.
 ///
@@ -51,9 +50,9 @@ pub(crate) async fn replace_user_roles(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
     Path(id): Path<UserId>,
-    if_unchanged: IfUnchanged,
+    IfMatch(precondition): IfMatch,
     Json(UserRolesInput { roles }): Json<UserRolesInput>,
-) -> Answer<Tagged<EntityTag, UserRoles>> {
-    let user = identity.users().set_roles(&context, id, &roles, if_unchanged.precondition()).await?;
-    Ok(Tagged(user.tag, UserRoles { roles: user.value.roles }))
+) -> ApiResult<Tagged<UserRoles>> {
+    let user = identity.users().set_roles(&context, id, &roles, &precondition).await?;
+    Ok(Tagged(user.map(|user| UserRoles { roles: user.roles })))
 }

@@ -2,13 +2,13 @@
 
 use axum::extract::State;
 use switchyard_api::{
-    ApiError, Created, Json, MergePatch, NoContent, Page, PageParams, Paged, Path, Tagged, operation_errors,
+    ApiResult, Created, IfMatch, Json, NoContent, Page, PageParams, Paged, Patch, Path, SignedIn, Tagged,
+    codes, operation_errors,
 };
-use switchyard_identity::{EntityTag, Identity, NewUser, User, UserFields, UserId, UserStats};
-use switchyard_identity_http::{Answer, IfUnchanged, SignedIn};
+use switchyard_identity::{Identity, NewUser, User, UserFields, UserId, UserStats, codes as identity_codes};
+use switchyard_kernel::MergePatch;
 
 use crate::filter::UserQuery;
-use crate::page::{answer_page, page_and_filter};
 
 /// Lists users.
 ///
@@ -19,14 +19,12 @@ use crate::page::{answer_page, page_and_filter};
 pub(crate) async fn list_users(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
-    paged: Paged<UserQuery>,
-) -> Answer<Page<User>> {
-    let (page, query) = page_and_filter(paged);
-    let users = identity.users().list(&context, &query.into(), &page).await?;
-    Ok(answer_page(users, &page))
+    Paged { page, filter }: Paged<UserQuery>,
+) -> ApiResult<Json<Page<User>>> {
+    Ok(Json(identity.users().list(&context, &filter.into(), &page).await?))
 }
 
-operation_errors!(CreateUserErrors: EmailTaken);
+operation_errors!(CreateUserErrors: identity_codes::EMAIL_TAKEN);
 
 /// Makes an account for somebody.
 ///
@@ -41,9 +39,9 @@ pub(crate) async fn create_user(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
     Json(new): Json<NewUser>,
-) -> Answer<Created<User>> {
+) -> ApiResult<Created<User>> {
     let user = identity.users().create(&context, &new).await?;
-    Ok(Created::at(format!("/api/v1/users/{}", user.value.id), user.value).tagged(user.tag))
+    Ok(Created::tagged(format!("/api/v1/users/{}", user.value.id), user))
 }
 
 /// Counts users.
@@ -54,7 +52,7 @@ pub(crate) async fn create_user(
 pub(crate) async fn get_user_stats(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
-) -> Answer<Json<UserStats>> {
+) -> ApiResult<Json<UserStats>> {
     Ok(Json(identity.users().stats(&context).await?))
 }
 
@@ -68,12 +66,11 @@ pub(crate) async fn get_user(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
     Path(id): Path<UserId>,
-) -> Answer<Tagged<EntityTag, User>> {
-    let user = identity.users().get(&context, id).await?;
-    Ok(Tagged(user.tag, user.value))
+) -> ApiResult<Tagged<User>> {
+    Ok(Tagged(identity.users().get(&context, id).await?))
 }
 
-operation_errors!(ChangeUserErrors: Forbidden, EmailTaken);
+operation_errors!(ChangeUserErrors: codes::FORBIDDEN, identity_codes::EMAIL_TAKEN);
 
 /// Replaces a user's name and address.
 ///
@@ -86,12 +83,11 @@ pub(crate) async fn replace_user(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
     Path(id): Path<UserId>,
-    if_unchanged: IfUnchanged,
+    IfMatch(precondition): IfMatch,
     Json(fields): Json<UserFields>,
-) -> Answer<Tagged<EntityTag, User>> {
-    let replace = |_: &UserFields| Ok::<_, ApiError>(fields.clone());
-    let user = identity.users().edit(&context, id, if_unchanged.precondition(), replace).await?;
-    Ok(Tagged(user.tag, user.value))
+) -> ApiResult<Tagged<User>> {
+    let replace = |_: &UserFields| Ok(fields.clone());
+    Ok(Tagged(identity.users().edit(&context, id, &precondition, replace).await?))
 }
 
 /// Changes a user's name or address.
@@ -106,15 +102,14 @@ pub(crate) async fn update_user(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
     Path(id): Path<UserId>,
-    if_unchanged: IfUnchanged,
-    patch: MergePatch,
-) -> Answer<Tagged<EntityTag, User>> {
+    IfMatch(precondition): IfMatch,
+    Patch(patch): Patch,
+) -> ApiResult<Tagged<User>> {
     let apply = |present: &UserFields| patch.apply_to(present);
-    let user = identity.users().edit(&context, id, if_unchanged.precondition(), apply).await?;
-    Ok(Tagged(user.tag, user.value))
+    Ok(Tagged(identity.users().edit(&context, id, &precondition, apply).await?))
 }
 
-operation_errors!(DeleteUserErrors: Forbidden, LastAdmin, PreconditionFailed);
+operation_errors!(DeleteUserErrors: codes::FORBIDDEN, identity_codes::LAST_ADMIN, codes::PRECONDITION_FAILED);
 
 /// Deletes a user.
 ///
@@ -127,8 +122,8 @@ pub(crate) async fn delete_user(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
     Path(id): Path<UserId>,
-    if_unchanged: IfUnchanged,
-) -> Answer<NoContent> {
-    identity.users().delete(&context, id, if_unchanged.precondition()).await?;
+    IfMatch(precondition): IfMatch,
+) -> ApiResult<NoContent> {
+    identity.users().delete(&context, id, &precondition).await?;
     Ok(NoContent)
 }

@@ -116,7 +116,7 @@ async fn all_faults_of_a_body_are_told_at_once() {
         answer.details(),
         json!({"roles[0]": "must be 1 to 40 of a-z, 0-9 and -, a letter first", "roles[1]": "must be a string"})
     );
-    let body = json!({"name": "2nd", "description": "x".repeat(201), "permissions": ["users:rule", 7]});
+    let body = json!({"name": "2nd", "description": "x".repeat(201), "permissions": ["users", 7]});
     let answer = app.post("/roles").by(&admin).json(body).await;
     assert_eq!(
         answer.details(),
@@ -127,6 +127,11 @@ async fn all_faults_of_a_body_are_told_at_once() {
             "permissions[1]": "must be a string",
         })
     );
+    // Whether a permission is declared is known only once the body is read.
+    let body = json!({"name": "support", "permissions": ["users:read", "users:rule"]});
+    let answer = app.post("/roles").by(&admin).json(body).await;
+    let unknown = json!({"permissions[1]": "must be the name of a permission, as in users:read"});
+    assert_eq!((answer.error(), answer.details()), ((400, "VALIDATION_ERROR".to_owned()), unknown));
     let path = format!("/users/{}/profile", admin.id);
     let body = json!({
         "phone": "1", "date_of_birth": "31.12.1990", "avatar_url": "x", "bio": "\u{7}", "locale": "english",

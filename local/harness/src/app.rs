@@ -12,12 +12,13 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, HeaderName, Method, Request, header};
 use serde_json::Value;
 use switchyard_ambient::{Ambient, ManualClock, SystemRandomness, Timestamp};
-use switchyard_api::{Api, ApiSettings, MergePatch, NoObserver, PeerAddress, RateLimit, serve_api};
+use switchyard_api::{Api, ApiSettings, NoObserver, PeerAddress, RateLimit, serve_api};
 use switchyard_database::Db;
 use switchyard_identity::{
-    Actor, FirstAdmin, Identity, LoginOutcome, LoginRequest, Registration, Secret, SignIn, UserId, testing,
+    FirstAdmin, Identity, LoginOutcome, LoginRequest, Registration, Secret, SignIn, testing,
 };
-use switchyard_identity_http::AccessTokens;
+use switchyard_kernel::{Actor, MergePatch, UserId};
+use switchyard_program::assemble;
 use tower::ServiceExt as _;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -82,10 +83,9 @@ impl App {
         let store = Store::migrated(backend).await.expect("the store can be made");
         let database = store.open(ambient.clone()).await.expect("the store can be opened");
         let db = Db::new(database, ambient.clone());
-        let identity = Identity::new(db.clone(), testing::settings());
+        let identity = assemble(db.clone(), testing::kernel_settings(), testing::settings());
         identity.install(ambient.now()).await.expect("the built-in roles can be stored");
-        let tokens = AccessTokens::new(identity.clone(), ambient);
-        let api = Api::new(db.clone(), Arc::new(tokens), settings, Arc::new(NoObserver));
+        let api = Api::new(db.clone(), Arc::new(identity.clone()), settings, Arc::new(NoObserver));
         let service = serve_api(router(&db, &identity), Arc::new(api));
         Self { identity, clock, db, service, _store: store }
     }

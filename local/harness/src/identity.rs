@@ -4,9 +4,9 @@ use std::sync::OnceLock;
 
 use switchyard_ambient::Ambient;
 use switchyard_database::Db;
-use switchyard_identity::{
-    Actor, FirstAdmin, Identity, IdentitySettings, LocalSecrets, LoginOutcome, LoginRequest, Secret,
-};
+use switchyard_identity::{FirstAdmin, IdentitySettings, LocalSecrets, LoginOutcome, LoginRequest, Secret};
+use switchyard_kernel::{Actor, KernelSettings};
+use switchyard_program::assemble;
 use switchyard_settings::Environment;
 
 use crate::app::PASSWORD;
@@ -34,9 +34,13 @@ pub fn identity_environment() -> Vec<(String, String)> {
 
 /// Makes an admin in a migrated store and signs them in.
 pub async fn access_token_of_admin(store: &Store) -> anyhow::Result<String> {
-    let settings = Environment::of(identity_environment()).read(IdentitySettings::read)?;
+    let (kernel, settings) = Environment::of(identity_environment()).read(|environment| {
+        let (kernel, identity) = (KernelSettings::read(environment), IdentitySettings::read(environment));
+        Some((kernel?, identity?))
+    })?;
     let ambient = Ambient::system();
-    let identity = Identity::new(Db::new(store.open(ambient.clone()).await?, ambient.clone()), settings);
+    let db = Db::new(store.open(ambient.clone()).await?, ambient.clone());
+    let identity = assemble(db, kernel, settings);
     identity.install(ambient.now()).await?;
     let context = identity.context("harness").by(Actor::System);
     let admin = FirstAdmin { email: EMAIL.parse()?, password: PASSWORD.parse()? };

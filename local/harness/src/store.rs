@@ -72,8 +72,8 @@ impl Store {
     /// A store with the tables of the whole project.
     pub async fn migrated(backend: Backend) -> anyhow::Result<Self> {
         let store = Self::fresh(backend).await?;
-        let collections = switchyard_identity::COLLECTIONS.iter().copied().chain(switchyard_api::COLLECTIONS);
-        store.open(Ambient::system()).await?.migrate(&Schema::new(collections)?).await?;
+        let schema = Schema::new(switchyard_program::collections())?;
+        store.open(Ambient::system()).await?.migrate(&schema).await?;
         Ok(store)
     }
 

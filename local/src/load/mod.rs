@@ -15,9 +15,9 @@ use anyhow::{Context as _, bail};
 use futures::StreamExt as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use switchyard_identity::{
-    Actor, Identity, ImportFault, Imported, InvalidRoleList, NewImportedUser, PasswordHash, RoleList,
-    RoleName,
+    Identity, ImportFault, Imported, InvalidRoleList, NewImportedUser, PasswordHash, RoleList, RoleName,
 };
+use switchyard_kernel::Actor;
 use tokio::sync::mpsc;
 
 pub(crate) use records::Format;

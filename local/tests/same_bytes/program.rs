@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use switchyard_ambient::Ambient;
-use switchyard_api::NoAuthenticator;
-use switchyard_identity_http::Program;
+use switchyard_kernel::NoAuthenticator;
+use switchyard_program::Program;
 use switchyard_runtime::{Environment, Runtime, Settings};
 
 use crate::steering;

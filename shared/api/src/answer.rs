@@ -1,47 +1,42 @@
-//! What goes out, beside plain [`Json`](crate::Json).
-
-use std::fmt::Display;
+//! Answers, beside plain [`Json`](crate::Json).
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use switchyard_kernel::{EntityTag, Versioned};
 
 use crate::{ApiError, Json};
 
-/// 200 with the resource and the version in which it was read, as its `ETag`.
-#[derive(Clone, Copy, Debug)]
-pub struct Tagged<V, T>(
-    /// The version.
-    pub V,
+/// 200 with a resource, and its tag as its `ETag`.
+#[derive(Clone, Debug)]
+pub struct Tagged<T>(
     /// The resource.
-    pub T,
+    pub Versioned<T>,
 );
 
-impl<V: Display, T: Serialize> IntoResponse for Tagged<V, T> {
+impl<T: Serialize> IntoResponse for Tagged<T> {
     fn into_response(self) -> Response {
-        with_tag(Json(self.1).into_response(), &self.0)
+        with_tag(Json(self.0.value).into_response(), &self.0.tag)
     }
 }
 
-/// 201 with the new resource, where it is, and its version if it has one.
+/// 201 with a new resource, its location, and its tag if it has one.
 #[derive(Clone, Debug)]
 pub struct Created<T> {
     location: String,
-    etag: Option<String>,
+    tag: Option<EntityTag>,
     body: T,
 }
 
 impl<T> Created<T> {
-    /// The new resource, at this path.
+    /// A new resource at this path.
     pub fn at(location: impl Into<String>, body: T) -> Self {
-        Self { location: location.into(), etag: None, body }
+        Self { location: location.into(), tag: None, body }
     }
 
-    /// Its version, as its `ETag`.
-    #[must_use]
-    pub fn tagged(mut self, version: impl Display) -> Self {
-        self.etag = Some(version.to_string());
-        self
+    /// A new resource at this path, with its tag as its `ETag`.
+    pub fn tagged(location: impl Into<String>, resource: Versioned<T>) -> Self {
+        Self { location: location.into(), tag: Some(resource.tag), body: resource.value }
     }
 }
 
@@ -50,10 +45,10 @@ impl<T: Serialize> IntoResponse for Created<T> {
         let mut response = (StatusCode::CREATED, Json(self.body)).into_response();
         match HeaderValue::try_from(self.location) {
             Ok(location) => response.headers_mut().insert(header::LOCATION, location),
-            Err(fault) => return ApiError::internal(fault).into_response(),
+            Err(error) => return ApiError::internal(error).into_response(),
         };
-        match self.etag {
-            Some(version) => with_tag(response, &version),
+        match self.tag {
+            Some(tag) => with_tag(response, &tag),
             None => response,
         }
     }
@@ -69,7 +64,7 @@ impl IntoResponse for Accepted {
     }
 }
 
-/// 204: done, and nothing to say.
+/// 204: the request succeeded, and there is no body.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoContent;
 
@@ -79,12 +74,12 @@ impl IntoResponse for NoContent {
     }
 }
 
-fn with_tag(mut response: Response, version: &dyn Display) -> Response {
-    match HeaderValue::try_from(format!("\"{version}\"")) {
+fn with_tag(mut response: Response, tag: &EntityTag) -> Response {
+    match HeaderValue::try_from(format!("\"{tag}\"")) {
         Ok(tag) => {
             response.headers_mut().insert(header::ETAG, tag);
             response
         }
-        Err(fault) => ApiError::internal(fault).into_response(),
+        Err(error) => ApiError::internal(error).into_response(),
     }
 }

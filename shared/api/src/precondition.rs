@@ -8,41 +8,28 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use crate::{ApiResult, ErrorCode};
+use switchyard_kernel::{EntityTag, Precondition};
 
-/// The `If-Match` of a PUT, PATCH or DELETE, for the handler to hold against the version that it is about to change.
-///
-/// Check it inside the transaction that makes the change; otherwise another writer can come between.
+use crate::{ApiResult, codes};
+
+/// The `If-Match` of a PUT, PATCH or DELETE, as the [`Precondition`] that the domain checks inside its transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct IfMatch(Option<Tags>);
+pub struct IfMatch(
+    /// The precondition; [`Precondition::None`] if the request has no `If-Match`.
+    pub Precondition,
+);
 
 impl IfMatch {
-    /// Accepts a request without the header, and one that names `version`.
+    /// Requires that the request has an `If-Match`.
     ///
     /// # Errors
     ///
-    /// 412 when it names only others.
-    pub fn check(&self, version: impl Display) -> ApiResult<()> {
-        match &self.0 {
-            Some(tags) if !tags.match_strongly(&version.to_string()) => {
-                Err(ErrorCode::PreconditionFailed.into())
-            }
-            _ => Ok(()),
+    /// 428 if it has none.
+    pub fn required(self) -> ApiResult<Precondition> {
+        match self.0 {
+            Precondition::None => Err(codes::PRECONDITION_REQUIRED.into()),
+            given => Ok(given),
         }
-    }
-
-    /// Accepts only a request that has the header.
-    ///
-    /// # Errors
-    ///
-    /// 428 when it does not.
-    pub fn require(&self) -> ApiResult<&Self> {
-        if self.0.is_some() { Ok(self) } else { Err(ErrorCode::PreconditionRequired.into()) }
-    }
-
-    /// Whether the request has the header.
-    pub fn is_given(&self) -> bool {
-        self.0.is_some()
     }
 }
 
@@ -50,25 +37,37 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
-        Ok(Self(Tags::of(&parts.headers, &header::IF_MATCH)))
+        Ok(Self(precondition_of(&parts.headers)))
     }
 }
 
-/// The `If-None-Match` of a PUT that is to create and never to replace: `*`. For GET the layers of
-/// [`serve_api`](crate::serve_api) see to it.
+/// A weak tag never matches (RFC 9110 §13.1.1 asks for the strong comparison).
+fn precondition_of(headers: &HeaderMap) -> Precondition {
+    match Tags::of(headers, &header::IF_MATCH) {
+        None => Precondition::None,
+        Some(Tags::Any) => Precondition::Exists,
+        Some(Tags::Listed(tags)) => {
+            let strong = tags.into_iter().filter(|tag| !tag.weak);
+            Precondition::Matches(strong.map(|tag| EntityTag::new(tag.opaque)).collect())
+        }
+    }
+}
+
+/// The `If-None-Match` of a PUT that may create a resource but not replace one: `*`. The layers of
+/// [`serve_api`](crate::serve_api) handle it for GET.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IfNoneMatch(Option<Tags>);
 
 impl IfNoneMatch {
-    /// Holds the header against what exists now.
+    /// Requires that the header does not exclude what exists now.
     ///
     /// # Errors
     ///
-    /// 412 when it excludes that.
+    /// 412 if it does.
     pub fn check(&self, present: Option<impl Display>) -> ApiResult<()> {
         match (&self.0, present) {
             (Some(tags), Some(version)) if tags.match_weakly(&format!("\"{version}\"")) => {
-                Err(ErrorCode::PreconditionFailed.into())
+                Err(codes::PRECONDITION_FAILED.into())
             }
             _ => Ok(()),
         }
@@ -96,7 +95,7 @@ struct Tag {
 }
 
 impl Tags {
-    /// The tags of a header, of all its lines. What is no entity tag matches nothing.
+    /// The tags of a header, from all its lines. Text that is not an entity tag matches nothing.
     fn of(headers: &HeaderMap, name: &HeaderName) -> Option<Self> {
         let mut lines = headers.get_all(name).iter().peekable();
         lines.peek()?;
@@ -108,13 +107,6 @@ impl Tags {
             read_list(line, &mut tags);
         }
         Some(Self::Listed(tags))
-    }
-
-    fn match_strongly(&self, opaque: &str) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Listed(tags) => tags.iter().any(|tag| !tag.weak && tag.opaque == opaque),
-        }
     }
 
     fn match_weakly(&self, etag: &str) -> bool {
@@ -138,7 +130,7 @@ impl Tag {
     }
 }
 
-/// A comma may stand inside of a tag, so the list is read tag by tag and not split.
+/// A tag may contain a comma, so the list is read tag by tag instead of split.
 fn read_list(line: &str, tags: &mut Vec<Tag>) {
     let mut rest = line;
     loop {
@@ -156,7 +148,7 @@ fn read_list(line: &str, tags: &mut Vec<Tag>) {
     }
 }
 
-/// What a client that reads has already.
+/// The tags that a reading client already has.
 pub(crate) struct Known(Option<Tags>);
 
 impl Known {
@@ -166,7 +158,7 @@ impl Known {
         Self(reads.then(|| Tags::of(headers, &header::IF_NONE_MATCH)).flatten())
     }
 
-    /// 304 in the place of a 200 whose `ETag` the client knows: what it has is still good.
+    /// 304 instead of a 200 whose `ETag` the client already has.
     pub(crate) fn spare(&self, response: Response) -> Response {
         let etag = response.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok());
         match (&self.0, etag) {
@@ -180,7 +172,7 @@ impl Known {
 
 fn not_modified(response: &Response) -> Response {
     let mut headers = response.headers().clone();
-    // RFC 9110 §15.4.5: the headers that the 200 would have had, without those that describe its body.
+    // RFC 9110 §15.4.5: the headers of the 200, without those that describe its body.
     for name in [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::CONTENT_ENCODING] {
         headers.remove(name);
     }
@@ -193,25 +185,24 @@ mod tests {
 
     use super::*;
 
-    fn if_match(lines: &[&'static str]) -> IfMatch {
+    fn if_match(lines: &[&'static str]) -> Precondition {
         let mut headers = HeaderMap::new();
         for line in lines {
             headers.append(header::IF_MATCH, HeaderValue::from_static(line));
         }
-        IfMatch(Tags::of(&headers, &header::IF_MATCH))
+        precondition_of(&headers)
     }
 
     fn permits(lines: &[&'static str], version: &str) -> bool {
-        if_match(lines).check(version).is_ok()
+        if_match(lines).check(&EntityTag::new(version)).is_ok()
     }
 
     #[test]
     fn without_the_header_any_version_is_accepted_unless_it_is_required() {
         assert!(permits(&[], "v1"));
-        assert_eq!(
-            if_match(&[]).require().map_err(|error| error.code()),
-            Err(ErrorCode::PreconditionRequired)
-        );
+        let required = |lines| IfMatch(if_match(lines)).required().map_err(|error| error.code());
+        assert_eq!(required(&[]), Err(codes::PRECONDITION_REQUIRED));
+        assert_eq!(required(&["*"]), Ok(Precondition::Exists));
     }
 
     #[test]

@@ -1,22 +1,29 @@
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use switchyard_ambient::Timestamp;
-use switchyard_database::{Cause, Collection, Db, Entity as _};
+use switchyard_database::{Collection, Entity as _};
+use switchyard_kernel::{Actor, AuthenticationError, Authenticator, Context, Kernel, Manifest, Principal};
 
 use crate::account::Credential;
-use crate::audit::{AuditRecord, Chain, foreign_key};
-use crate::core::Core;
+use crate::components::Components;
 use crate::password::Attempts;
-use crate::role::{Membership, RoleRecord, built_in_roles};
+use crate::role::{BUILT_IN, Membership, RoleAuthority, RoleRecord, install_built_in_roles};
 use crate::session::SessionRecord;
-use crate::user::{CensusShard, ProfileRecord, UserRecord};
+use crate::user::{ProfileRecord, UserCountsPart, UserRecord};
 use crate::{
-    Accounts, AuditLog, Context, IdentitySettings, InstallError, Jwks, Principal, Roles, Sessions,
-    TokenError, Users,
+    Accounts, IdentitySettings, InstallError, Jwks, Roles, Sessions, Users, actions, codes, permissions,
 };
 
-/// The collections of identity, to be declared with those of the rest of the program.
-pub const COLLECTIONS: &[&Collection] = &[
+/// What identity declares.
+pub const MANIFEST: Manifest = Manifest::new("identity")
+    .collections(COLLECTIONS)
+    .permissions(permissions::ALL)
+    .roles(BUILT_IN)
+    .codes(codes::ALL)
+    .actions(actions::ALL);
+
+const COLLECTIONS: &[&Collection] = &[
     UserRecord::COLLECTION,
     Credential::COLLECTION,
     ProfileRecord::COLLECTION,
@@ -24,56 +31,33 @@ pub const COLLECTIONS: &[&Collection] = &[
     Membership::COLLECTION,
     SessionRecord::COLLECTION,
     Attempts::COLLECTION,
-    CensusShard::COLLECTION,
-    AuditRecord::COLLECTION,
-    Chain::COLLECTION,
+    UserCountsPart::COLLECTION,
 ];
 
-/// Everything about identity, in one handle that costs nothing to clone.
+/// The services of identity. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Identity(Arc<Core>);
+pub struct Identity(Arc<Components>);
 
 impl Identity {
-    /// Identity on a database. Does no I/O.
-    pub fn new(db: Db, settings: IdentitySettings) -> Self {
-        Self(Core::new(db, settings))
+    /// Identity on a kernel. `authority` is the one that the kernel was created with. Does no I/O.
+    pub fn new(kernel: Kernel, authority: RoleAuthority, settings: IdentitySettings) -> Self {
+        Self(Components::new(kernel, authority, settings))
     }
 
-    /// Makes the built-in roles that there are not yet. Idempotent: part of setting up or migrating a database, after its
-    /// tables are there. Roles that were changed stay as they are.
+    /// Creates the built-in roles that are missing, and gives the others the permissions that were declared for them since
+    /// they were stored. Idempotent. Call it when a database is set up or upgraded, after its tables are migrated. What an
+    /// admin changed stays as it is.
     ///
     /// # Errors
     ///
-    /// [`InstallError::OtherSecrets`], before anything is written, where the audit log has entries under a key that the
-    /// settings lack: the secrets are those of another database.
+    /// [`InstallError::OtherSecrets`], before anything is written, if the audit log has entries under a key that the settings
+    /// lack: the secrets are those of another database.
     pub async fn install(&self, now: Timestamp) -> Result<(), InstallError> {
-        if let Some(key_id) = foreign_key(&self.0.db, &self.0.settings.audit_key).await? {
+        if let Some(key_id) = self.0.kernel.unknown_audit_key().await? {
             return Err(InstallError::OtherSecrets { key_id });
         }
-        let roles = self.0.db.collection::<RoleRecord>();
-        for role in built_in_roles(now) {
-            if roles.get(role.id()).await?.is_some() {
-                continue;
-            }
-            match roles.insert(&role).await {
-                Err(error) if error.is_rejection_for(Cause::AlreadyExists) => {}
-                result => drop(result?),
-            }
-        }
-        Ok(())
-    }
-
-    /// Who sends an access token, and what they may do. Reads the database at most once in half a minute for each role.
-    pub async fn authenticate(&self, access_token: &str, now: Timestamp) -> Result<Principal, TokenError> {
-        let claims = self.0.tokens.verify(access_token, now)?;
-        let permissions = self.0.permissions_of(&claims.roles, now).await?;
-        Ok(Principal {
-            user_id: claims.user_id,
-            session_id: claims.session_id,
-            roles: claims.roles,
-            permissions,
-            auth_time: claims.auth_time,
-        })
+        let context = Context::anonymous("install", now).by(Actor::System);
+        Ok(install_built_in_roles(&self.0.kernel, &context).await?)
     }
 
     /// The public keys with which others can verify access tokens.
@@ -86,33 +70,53 @@ impl Identity {
         &self.0.settings
     }
 
-    /// An anonymous context at the present time.
-    pub fn context(&self, request_id: impl Into<String>) -> Context {
-        Context::anonymous(request_id, self.0.db.ambient().now())
+    /// The kernel.
+    pub fn kernel(&self) -> &Kernel {
+        &self.0.kernel
     }
 
-    /// Registering, signing in, the password, the first admin.
+    /// An anonymous context at the current time.
+    pub fn context(&self, request_id: impl Into<String>) -> Context {
+        self.0.kernel.context(request_id)
+    }
+
+    /// Registration, sign-in, passwords, the first admin.
     pub fn accounts(&self) -> Accounts<'_> {
-        Accounts(&self.0)
+        Accounts { identity: &self.0 }
     }
 
     /// Refreshing and ending sessions.
     pub fn sessions(&self) -> Sessions<'_> {
-        Sessions(&self.0)
+        Sessions { identity: &self.0 }
     }
 
     /// Users, their profiles and roles.
     pub fn users(&self) -> Users<'_> {
-        Users(&self.0)
+        Users { identity: &self.0 }
     }
 
     /// Roles and what they permit.
     pub fn roles(&self) -> Roles<'_> {
-        Roles(&self.0)
+        Roles { identity: &self.0 }
     }
+}
 
-    /// The audit log.
-    pub fn audit(&self) -> AuditLog<'_> {
-        AuditLog(&self.0)
+/// Verifies the access tokens that identity issues. Reads the database at most once in 30 seconds for each role.
+#[async_trait]
+impl Authenticator for Identity {
+    async fn authenticate(
+        &self,
+        access_token: &str,
+        now: Timestamp,
+    ) -> Result<Principal, AuthenticationError> {
+        let claims = self.0.tokens.verify(access_token, now)?;
+        let permissions = self.0.authority.permissions_of(&claims.roles, now).await?;
+        Ok(Principal {
+            user_id: claims.user_id,
+            session_id: claims.session_id,
+            roles: claims.roles,
+            permissions,
+            auth_time: claims.auth_time,
+        })
     }
 }

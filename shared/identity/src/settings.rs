@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use switchyard_settings::{Environment, Lifetime};
 
-use crate::secret::KeyRing;
 use crate::token::SigningKeys;
 use crate::{EmailAddress, Password};
+use switchyard_kernel::KeyRing;
 
 /// What can be set about identity.
 ///
@@ -16,7 +16,6 @@ use crate::{EmailAddress, Password};
 /// |---|---|---|
 /// | `JWT_PRIVATE_KEY` | RSA keys in PEM: the first signs access tokens, all verify them | required |
 /// | `PASSWORD_PEPPER` | keys of the passwords' pre-hash, the current one first, separated by commas | required |
-/// | `AUDIT_KEY` | keys of the audit log's chains, likewise | required |
 /// | `TOKEN_ISSUER` | who issues access tokens: `iss` | `switchyard` |
 /// | `TOKEN_AUDIENCE` | whom they are for: `aud` | `switchyard` |
 /// | `ACCESS_TOKEN_TTL` | how long they are good, as in `15m` | `15m` |
@@ -30,8 +29,6 @@ pub struct IdentitySettings {
     pub signing_keys: SigningKeys,
     /// The keys of the passwords' pre-hash.
     pub password_pepper: KeyRing,
-    /// The keys of the audit log's chains.
-    pub audit_key: KeyRing,
     /// Who issues access tokens.
     pub token_issuer: String,
     /// Whom access tokens are for.
@@ -63,7 +60,6 @@ impl IdentitySettings {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let signing_keys = environment.required_with("JWT_PRIVATE_KEY", SigningKeys::from_pem);
         let password_pepper = environment.required_with("PASSWORD_PEPPER", KeyRing::parse);
-        let audit_key = environment.required_with("AUDIT_KEY", KeyRing::parse);
         let token_issuer = environment.or("TOKEN_ISSUER", "switchyard".to_owned());
         let token_audience = environment.or("TOKEN_AUDIENCE", "switchyard".to_owned());
         let access_token_ttl = environment.or("ACCESS_TOKEN_TTL", Lifetime::minutes(15));
@@ -74,7 +70,6 @@ impl IdentitySettings {
         Some(Self {
             signing_keys: signing_keys?,
             password_pepper: password_pepper?,
-            audit_key: audit_key?,
             token_issuer: token_issuer?,
             token_audience: token_audience?,
             access_token_ttl: access_token_ttl?.into(),
@@ -130,7 +125,6 @@ mod tests {
         let expected = "these settings are missing or malformed:\n\
             - JWT_PRIVATE_KEY is not set\n\
             - PASSWORD_PEPPER must hold keys of at least 32 characters each, separated by commas\n\
-            - AUDIT_KEY is not set\n\
             - ACCESS_TOKEN_TTL must be a time as in 90s, 15m, 24h or 30d\n\
             - BCRYPT_COST must be a whole number from 4 to 14\n\
             - ADMIN_EMAIL must be an e-mail address";
@@ -140,7 +134,7 @@ mod tests {
     #[test]
     fn what_is_not_set_has_the_documented_default() {
         let pem = SigningKeys::generate_pem().unwrap();
-        let required = [("JWT_PRIVATE_KEY", pem.as_str()), ("PASSWORD_PEPPER", KEY), ("AUDIT_KEY", KEY)];
+        let required = [("JWT_PRIVATE_KEY", pem.as_str()), ("PASSWORD_PEPPER", KEY)];
         let settings = read(&required).unwrap();
         assert_eq!(settings.access_token_ttl, Duration::from_secs(900));
         assert_eq!(settings.refresh_token_ttl, Duration::from_secs(2_592_000));

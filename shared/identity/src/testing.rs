@@ -2,13 +2,14 @@
 
 use std::sync::LazyLock;
 use std::time::Duration;
+use switchyard_kernel::{KernelSettings, KeyRing};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
 pub use crate::session::rewritten_refresh_token;
-use crate::{IdentitySettings, KeyRing, SigningKeys};
+use crate::{IdentitySettings, SigningKeys};
 
 /// Making a key takes longer than all that a test does with it, so there is one for each process.
 static KEYS: LazyLock<SigningKeys> = LazyLock::new(|| {
@@ -16,7 +17,7 @@ static KEYS: LazyLock<SigningKeys> = LazyLock::new(|| {
     SigningKeys::from_pem(&pem).expect("a key that was made can be read")
 });
 
-/// The key of the audit log in [`settings`].
+/// The key of the audit log in [`kernel_settings`].
 pub const AUDIT_KEY: &str = "audit key for tests and in no way secret";
 
 /// Settings for tests: the documented ones, except that hashing a password costs next to nothing.
@@ -25,11 +26,9 @@ pub const AUDIT_KEY: &str = "audit key for tests and in no way secret";
 ///
 /// When no key can be made.
 pub fn settings() -> IdentitySettings {
-    let ring = |text| KeyRing::parse(text).expect("the keys are long enough");
     IdentitySettings {
         signing_keys: KEYS.clone(),
         password_pepper: ring("pepper for tests and in no way secret"),
-        audit_key: ring(AUDIT_KEY),
         token_issuer: "switchyard".to_owned(),
         token_audience: "switchyard".to_owned(),
         access_token_ttl: Duration::from_secs(15 * 60),
@@ -38,6 +37,15 @@ pub fn settings() -> IdentitySettings {
         password_hash_threads: 4,
         first_admin: None,
     }
+}
+
+fn ring(text: &str) -> KeyRing {
+    KeyRing::parse(text).expect("the keys are long enough")
+}
+
+/// Settings of the kernel for tests.
+pub fn kernel_settings() -> KernelSettings {
+    KernelSettings { audit_keys: ring(AUDIT_KEY) }
 }
 
 /// A token with this header and these claims, whatever they are, signed with the key of [`settings`]: for tests of what a

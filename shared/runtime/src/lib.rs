@@ -1,22 +1,13 @@
 //! Settings, the database factory, logs and metrics; and what runs a router, as a Lambda function or as a server.
 //!
-//! The `main.rs` of a function needs no more than this, and less with `Program` of `switchyard-identity-http`:
+//! A program whose routes are all public needs no more than this. Programs with users are put together by
+//! `switchyard-program`.
 //!
 //! ```no_run
 //! use std::sync::Arc;
 //!
+//! use switchyard_kernel::NoAuthenticator;
 //! use switchyard_runtime::{Environment, Runtime, Settings};
-//! # use switchyard_api::*;
-//! # use switchyard_database::{Collection, Db};
-//! # use utoipa_axum::router::OpenApiRouter;
-//! # #[derive(Debug)] struct Tokens;
-//! # #[async_trait::async_trait]
-//! # impl Authenticator for Tokens {
-//! #     async fn authenticate(&self, _: &str) -> Result<Caller, AuthenticationError> { Err(AuthenticationError::Invalid) }
-//! # }
-//! # struct TokenSettings;
-//! # impl TokenSettings { fn read(_: &mut Environment) -> Option<Self> { Some(Self) } }
-//! # impl Tokens { fn new(_: TokenSettings) -> Self { Self } }
 //! # mod notes {
 //! #     pub const COLLECTIONS: [&switchyard_database::Collection; 0] = [];
 //! #     pub fn router(_: switchyard_database::Db) -> utoipa_axum::router::OpenApiRouter { Default::default() }
@@ -24,14 +15,11 @@
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     switchyard_runtime::block_on(async {
-//!         let (settings, tokens) = Environment::of_process().read(|environment| {
-//!             let (settings, tokens) = (Settings::read(environment), TokenSettings::read(environment));
-//!             Some((settings?, tokens?))
-//!         })?;
+//!         let settings = Environment::of_process().read(Settings::read)?;
 //!         let runtime = Runtime::start(settings).await?;
 //!         runtime.migrate(notes::COLLECTIONS).await?;
 //!         let router = notes::router(runtime.db().clone());
-//!         runtime.serve(router, Arc::new(Tokens::new(tokens))).await?;
+//!         runtime.serve(router, Arc::new(NoAuthenticator)).await?;
 //!         Ok(())
 //!     })
 //! }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use switchyard_ambient::{Ambient, SystemRandomness};
-use switchyard_api::{Api, Authenticator, COLLECTIONS, serve_api};
+use switchyard_api::{Api, COLLECTIONS, serve_api};
 use switchyard_database::{Collection, Database, Db, Schema};
+use switchyard_kernel::Authenticator;
 use tokio::net::TcpListener;
 use utoipa_axum::router::OpenApiRouter;
 

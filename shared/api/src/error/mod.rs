@@ -1,96 +1,82 @@
 //! The one error that handlers return, and the answer it becomes.
 
-mod code;
-mod database;
+pub mod codes;
 mod not_found;
 mod render;
+mod status;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
+use switchyard_kernel::{DomainError, ErrorCode, ErrorReport};
 
-use crate::Faults;
-
-pub use code::ErrorCode;
 pub use not_found::OrNotFound;
 pub(crate) use render::{envelope, render};
+pub(crate) use status::status_of;
 
 /// What a handler returns.
 pub type ApiResult<T> = Result<T, ApiError>;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// An error answer: a code, and what this case adds to it.
+/// An error answer.
+///
+/// Every error that implements [`DomainError`] becomes one through `?`: the errors of all domains, [`ErrorCode`], and
+/// [`Faults`](switchyard_kernel::Faults).
 ///
 /// ```
 /// use std::time::Duration;
-/// use switchyard_api::{ApiError, ErrorCode};
+/// use switchyard_api::{ApiError, codes};
 ///
-/// let plain: ApiError = ErrorCode::EmailTaken.into();
-/// let locked = ApiError::new(ErrorCode::AccountLocked).retry_after(Duration::from_secs(900));
-/// let weak = ApiError::new(ErrorCode::WeakPassword).detail("password", "is among the most common passwords");
-/// # let _ = (plain, locked, weak);
+/// let plain: ApiError = codes::CONFLICT.into();
+/// let limited = ApiError::new(codes::RATE_LIMITED).retry_after(Duration::from_secs(900));
+/// let invalid = ApiError::invalid("starts_at", "must be in the future");
+/// # let _ = (plain, limited, invalid);
 /// ```
-///
-/// A crate with errors of its own maps them in one place, `impl From<RegisterError> for ApiError`, so that handlers
-/// say `?`.
 #[derive(Clone)]
 pub struct ApiError(Box<Parts>);
 
-// Boxed, so that a `Result` of it stays small on the way up.
+// Boxed, so that a `Result` of it stays small.
 #[derive(Clone)]
 struct Parts {
-    code: ErrorCode,
-    message: Cow<'static, str>,
-    details: BTreeMap<String, String>,
+    report: ErrorReport,
     headers: HeaderMap,
-    cause: Option<Arc<Cause>>,
 }
 
 impl ApiError {
-    /// The error of this code, with its message.
+    /// The error of this code, with its default message.
     pub fn new(code: ErrorCode) -> Self {
-        Self(Box::new(Parts {
-            code,
-            message: Cow::Borrowed(code.message()),
-            details: BTreeMap::new(),
-            headers: HeaderMap::new(),
-            cause: None,
-        }))
+        ErrorReport::new(code).into()
     }
 
     /// A 500 whose cause is logged under the request's id and never shown.
     pub fn internal(cause: impl Into<Cause>) -> Self {
-        Self::new(ErrorCode::InternalError).caused_by(cause)
+        ErrorReport::internal(cause).into()
     }
 
     /// A 400 with one fault: the field's path and what is wrong with it, as in `must be in the future`.
     pub fn invalid(path: impl Into<String>, fault: impl Into<String>) -> Self {
-        Self::new(ErrorCode::ValidationError).detail(path, fault)
+        Self::new(codes::VALIDATION_ERROR).detail(path, fault)
     }
 
-    /// The 400 of a list that is given a cursor which it did not give out.
+    /// The 400 of a list that is given a cursor which it did not return.
     pub fn bad_cursor() -> Self {
-        Self::invalid("cursor", "is not a cursor of this list; start again without one")
+        switchyard_database::Error::BadCursor.into()
     }
 
-    /// Says something better than the code's own sentence. It is shown: put no secret into it.
+    /// Replaces the code's default message. It is shown to the client: it must not contain a secret.
     #[must_use]
-    pub fn message(mut self, message: impl Into<Cow<'static, str>>) -> Self {
-        self.0.message = message.into();
-        self
+    pub fn message(self, message: impl Into<Cow<'static, str>>) -> Self {
+        self.map(|report| report.message(message))
     }
 
     /// Adds an entry to `details`: a field's path and what is wrong with it.
     #[must_use]
-    pub fn detail(mut self, path: impl Into<String>, fault: impl Into<String>) -> Self {
-        self.0.details.insert(path.into(), fault.into());
-        self
+    pub fn detail(self, path: impl Into<String>, fault: impl Into<String>) -> Self {
+        self.map(|report| report.detail(path, fault))
     }
 
     /// Adds a header to the answer.
@@ -100,67 +86,56 @@ impl ApiError {
         self
     }
 
-    /// Says when to try again, in whole seconds, rounded up.
+    /// Sets `Retry-After`, in whole seconds, rounded up.
     #[must_use]
     pub fn retry_after(self, wait: Duration) -> Self {
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        self.header(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)))
+        self.map(|report| report.retry_after(wait))
     }
 
-    /// Keeps what caused the error, for the log only.
+    /// Keeps the cause of the error for the log.
     #[must_use]
-    pub fn caused_by(mut self, cause: impl Into<Cause>) -> Self {
-        self.0.cause = Some(Arc::new(cause.into()));
-        self
+    pub fn caused_by(self, cause: impl Into<Cause>) -> Self {
+        self.map(|report| report.caused_by(cause))
     }
 
     /// The error's code.
     pub fn code(&self) -> ErrorCode {
-        self.0.code
+        self.0.report.code
     }
 
-    /// What caused the error, if that is kept.
+    /// The cause of the error, if it is kept.
     pub fn cause(&self) -> Option<&(dyn std::error::Error + Send + Sync)> {
-        self.0.cause.as_deref().map(|cause| &**cause)
+        self.0.report.cause.as_deref()
+    }
+
+    fn map(mut self, change: impl FnOnce(ErrorReport) -> ErrorReport) -> Self {
+        self.0.report = change(self.0.report);
+        self
     }
 }
 
-impl From<ErrorCode> for ApiError {
-    fn from(code: ErrorCode) -> Self {
-        Self::new(code)
-    }
-}
-
-/// All faults at once, in a 400.
-impl From<Faults> for ApiError {
-    fn from(faults: Faults) -> Self {
-        let mut error = Self::new(ErrorCode::ValidationError);
-        error.0.details = faults.into_details();
-        error
+impl<E: DomainError> From<E> for ApiError {
+    fn from(error: E) -> Self {
+        Self(Box::new(Parts { report: error.into_report(), headers: HeaderMap::new() }))
     }
 }
 
 impl fmt::Debug for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ApiError")
-            .field("code", &self.0.code)
-            .field("message", &self.0.message)
-            .field("details", &self.0.details)
-            .field("cause", &self.0.cause)
-            .finish_non_exhaustive()
+        f.debug_tuple("ApiError").field(&self.0.report).finish()
     }
 }
 
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.0.code.as_str(), self.0.message)
+        write!(f, "{}: {}", self.code(), self.0.report.message)
     }
 }
 
-/// The body is written by the layers of [`serve_api`](crate::serve_api), which know the request's id.
+/// The layers of [`serve_api`](crate::serve_api) write the body, since they know the request's id.
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = self.0.code.status().into_response();
+        let mut response = status_of(self.code()).into_response();
         response.extensions_mut().insert(self);
         response
     }

@@ -5,7 +5,9 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde::Serialize;
 
-use super::{ApiError, ErrorCode};
+use switchyard_kernel::ErrorCode;
+
+use super::{ApiError, codes, status_of};
 
 /// The shape of every error answer.
 #[derive(Serialize)]
@@ -23,21 +25,15 @@ struct Inner<'a> {
 
 /// The body of an error answer.
 pub(crate) fn envelope<'a>(error: &'a ApiError, request_id: &'a str) -> Envelope<'a> {
-    let parts = &error.0;
-    Envelope {
-        error: Inner {
-            code: parts.code.as_str(),
-            message: &parts.message,
-            details: &parts.details,
-            request_id,
-        },
-    }
+    let report = &error.0.report;
+    let code = report.code.name();
+    Envelope { error: Inner { code, message: &report.message, details: &report.details, request_id } }
 }
 
-/// Writes the body of an error answer, and logs its cause: here, once, and nowhere else.
+/// Writes the body of an error answer and logs its cause. This is the only place where causes are logged.
 ///
-/// An error that another layer answered in its own words, such as the router's 405, gets ours, and keeps its headers.
-/// Answers that are no errors, or that already are rendered, pass unchanged.
+/// An error that another layer answered in its own form, such as the router's 405, gets the envelope and keeps its headers.
+/// Answers that are not errors, or that are already rendered, pass unchanged.
 pub(crate) fn render(mut response: Response, request_id: &str) -> Response {
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         log(&error);
@@ -49,7 +45,7 @@ pub(crate) fn render(mut response: Response, request_id: &str) -> Response {
     }
 }
 
-/// The error that an answer not made by [`ApiError`] means.
+/// The error for an answer that was not made from an [`ApiError`].
 fn foreign_error(response: &Response) -> Option<ApiError> {
     let is_json =
         response.headers().get(header::CONTENT_TYPE).is_some_and(|value| value == "application/json");
@@ -58,40 +54,44 @@ fn foreign_error(response: &Response) -> Option<ApiError> {
         return None;
     }
     let code = match status {
-        StatusCode::UNAUTHORIZED => ErrorCode::Unauthenticated,
-        StatusCode::FORBIDDEN => ErrorCode::Forbidden,
-        StatusCode::NOT_FOUND => ErrorCode::NotFound,
-        StatusCode::METHOD_NOT_ALLOWED => ErrorCode::MethodNotAllowed,
-        StatusCode::PAYLOAD_TOO_LARGE => ErrorCode::PayloadTooLarge,
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => ErrorCode::UnsupportedMediaType,
-        StatusCode::TOO_MANY_REQUESTS => ErrorCode::RateLimited,
-        StatusCode::SERVICE_UNAVAILABLE => ErrorCode::Unavailable,
-        status if status.is_client_error() => ErrorCode::ValidationError,
-        _ => ErrorCode::InternalError,
+        StatusCode::UNAUTHORIZED => codes::UNAUTHENTICATED,
+        StatusCode::FORBIDDEN => codes::FORBIDDEN,
+        StatusCode::NOT_FOUND => codes::NOT_FOUND,
+        StatusCode::METHOD_NOT_ALLOWED => codes::METHOD_NOT_ALLOWED,
+        StatusCode::PAYLOAD_TOO_LARGE => codes::PAYLOAD_TOO_LARGE,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => codes::UNSUPPORTED_MEDIA_TYPE,
+        StatusCode::TOO_MANY_REQUESTS => codes::RATE_LIMITED,
+        StatusCode::SERVICE_UNAVAILABLE => codes::UNAVAILABLE,
+        status if status.is_client_error() => codes::VALIDATION_ERROR,
+        _ => codes::INTERNAL_ERROR,
     };
     Some(ApiError::new(code))
 }
 
 fn write(headers: &HeaderMap, error: &ApiError, request_id: &str) -> Response {
-    let parts = &error.0;
+    let (code, status) = (error.code(), status_of(error.code()));
     // Strings in a struct always serialise.
     let body = serde_json::to_vec(&envelope(error, request_id)).unwrap_or_default();
     let mut response = Response::new(Body::from(body));
-    *response.status_mut() = parts.code.status();
+    *response.status_mut() = status;
     *response.headers_mut() = headers.clone();
     response.headers_mut().remove(header::CONTENT_LENGTH);
-    response.headers_mut().extend(parts.headers.clone());
+    response.headers_mut().extend(error.0.headers.clone());
+    if let Some(wait) = error.0.report.retry_after {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    }
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if parts.code.status() == StatusCode::UNAUTHORIZED {
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge(parts.code));
+    if status == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge(code));
     }
     response
 }
 
-/// RFC 6750 §3: a 401 says which scheme to use, and `invalid_token` when a token was sent that is not good any more.
+/// The `WWW-Authenticate` of a 401 (RFC 6750 §3): the scheme, and `invalid_token` if the token has expired.
 fn challenge(code: ErrorCode) -> HeaderValue {
     HeaderValue::from_static(match code {
-        ErrorCode::AccessTokenExpired => {
+        codes::ACCESS_TOKEN_EXPIRED => {
             r#"Bearer realm="switchyard", error="invalid_token", error_description="The access token expired""#
         }
         _ => r#"Bearer realm="switchyard""#,
@@ -99,9 +99,9 @@ fn challenge(code: ErrorCode) -> HeaderValue {
 }
 
 fn log(error: &ApiError) {
-    let code = error.code().as_str();
+    let code = error.code().name();
     match error.cause() {
-        Some(cause) if error.code().status().is_server_error() => {
+        Some(cause) if error.code().kind().is_server_error() => {
             tracing::error!(code, cause = %Chain(cause), "the request failed");
         }
         Some(cause) => tracing::info!(code, cause = %Chain(cause), "the request was refused"),
@@ -109,7 +109,7 @@ fn log(error: &ApiError) {
     }
 }
 
-/// An error with all that caused it, in one line.
+/// An error and its causes, in one line.
 struct Chain<'a>(&'a (dyn std::error::Error + Send + Sync));
 
 impl std::fmt::Display for Chain<'_> {

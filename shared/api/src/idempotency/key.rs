@@ -6,7 +6,7 @@ use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Required, Schema};
 
-use crate::{ApiError, ApiResult, ErrorCode};
+use crate::{ApiError, ApiResult, codes};
 
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -70,7 +70,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> ApiResult<Self> {
-        Self::of(&parts.headers)?.ok_or_else(|| ErrorCode::IdempotencyKeyRequired.into())
+        Self::of(&parts.headers)?.ok_or_else(|| codes::IDEMPOTENCY_KEY_REQUIRED.into())
     }
 }
 

@@ -25,11 +25,10 @@ use switchyard_database::{Cause, Db, Error, Stored};
 use tokio::time::{Instant, sleep_until};
 use tracing::Instrument;
 
-use crate::context::RequestId;
 use crate::error::render;
 use crate::input::read_body;
 use crate::stack::{answer_panic, answer_timeout};
-use crate::{ApiError, ApiResult, ErrorCode, cookie};
+use crate::{ApiError, ApiResult, codes, cookie};
 
 pub(crate) use key::IDEMPOTENCY_KEY;
 pub use key::IdempotencyKey;
@@ -63,7 +62,7 @@ pub(crate) struct Scope<'a> {
     /// The cookies that the route reads: part of the request as its body is. A browser's credentials are in them, so that
     /// nobody else is given its answer.
     pub(crate) cookies: &'a [String],
-    pub(crate) request_id: &'a RequestId,
+    pub(crate) request_id: &'a str,
     /// How long a request may take.
     pub(crate) timeout: Duration,
     /// When this one has taken so long.
@@ -86,7 +85,7 @@ pub(crate) async fn run_once(db: &Db, scope: Scope<'_>, request: Request, next: 
     let run = match begin(db, id, &secret, lease).await? {
         Begun::Answered(answer) => return Ok(replay(answer)),
         Begun::Running(record) => {
-            Run { db: db.clone(), record, secret, request_id: scope.request_id.clone(), deadline }
+            Run { db: db.clone(), record, secret, request_id: scope.request_id.to_owned(), deadline }
         }
     };
     let request = Request::from_parts(parts, Body::from(body));
@@ -120,7 +119,7 @@ async fn begin(db: &Db, id: String, secret: &Secret, lease: Duration) -> ApiResu
         }
         let Some(record) = records.get(&fresh.id).await? else { continue };
         if record.fingerprint != fresh.fingerprint {
-            return Err(ErrorCode::IdempotencyKeyReused.into());
+            return Err(codes::IDEMPOTENCY_KEY_REUSED.into());
         }
         if let Some(sealed) = &record.answer {
             let bytes = secret.open(&record.id, sealed).map_err(ApiError::internal)?;
@@ -137,7 +136,7 @@ async fn begin(db: &Db, id: String, secret: &Secret, lease: Duration) -> ApiResu
             Err(fault) => Err(fault.into()),
         };
     }
-    Err(ApiError::new(ErrorCode::IdempotencyInProgress).retry_after(Duration::from_secs(1)))
+    Err(ApiError::new(codes::IDEMPOTENCY_IN_PROGRESS).retry_after(Duration::from_secs(1)))
 }
 
 fn replay(answer: Answer) -> Response {
@@ -150,7 +149,7 @@ struct Run {
     db: Db,
     record: Stored<IdempotencyRecord>,
     secret: Secret,
-    request_id: RequestId,
+    request_id: String,
     deadline: Instant,
 }
 
@@ -169,7 +168,7 @@ impl Run {
             // The lease stays: what was on its way to the database may still take effect.
             None => return answer_timeout().into_response(),
         };
-        let (parts, body) = render(response, self.request_id.as_str()).into_parts();
+        let (parts, body) = render(response, &self.request_id).into_parts();
         let body = match to_bytes(body, usize::MAX).await {
             Ok(body) => body,
             Err(fault) => return ApiError::internal(fault).into_response(),

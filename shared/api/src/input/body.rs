@@ -2,7 +2,7 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
-use crate::{ApiError, ErrorCode};
+use crate::{ApiError, codes};
 
 /// How many bytes a request's body may have: 1 MiB.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
@@ -12,12 +12,12 @@ pub(crate) async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, 
     let declared =
         headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if declared.is_some_and(|length| length > MAX_BODY_BYTES as u64) {
-        return Err(ErrorCode::PayloadTooLarge.into()); // before a byte of it was read
+        return Err(codes::PAYLOAD_TOO_LARGE.into()); // before a byte of it was read
     }
     match Limited::new(body, MAX_BODY_BYTES).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(fault) if fault.downcast_ref::<LengthLimitError>().is_some() => {
-            Err(ErrorCode::PayloadTooLarge.into())
+            Err(codes::PAYLOAD_TOO_LARGE.into())
         }
         Err(fault) => Err(ApiError::invalid("body", "broke off before its end").caused_by(fault)),
     }

@@ -7,9 +7,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::body::{is_json, read_body};
-use super::faults::Faults;
 use super::json_text;
-use crate::{ApiError, ApiResult, ErrorCode};
+use crate::{ApiError, ApiResult, Faults, codes};
 
 /// A JSON body: of a request where `T` derives `Deserr`, of an answer where it derives `Serialize`.
 ///
@@ -85,7 +84,7 @@ fn parse(headers: &HeaderMap, bytes: &[u8], also: &[&str]) -> ApiResult<Value> {
         return Err(ApiError::invalid("body", "is required"));
     }
     if !is_json(headers, also) {
-        return Err(ErrorCode::UnsupportedMediaType.into());
+        return Err(codes::UNSUPPORTED_MEDIA_TYPE.into());
     }
     Ok(json_text::read(bytes)?)
 }

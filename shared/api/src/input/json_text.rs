@@ -3,8 +3,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use super::faults::{FaultKind, Faults};
-use super::path::FieldPath;
+use switchyard_kernel::{FaultKind, Faults, FieldPath};
 
 /// What is stored may nest 30 deep, so nothing deeper is of use.
 const MAX_DEPTH: usize = 32;

@@ -1,21 +1,18 @@
-//! What comes in: bodies, query strings, paths and cookies, read into types with all faults told at once.
+//! Input: bodies, query strings, paths and cookies, read into types, with all faults reported at once.
 
 mod body;
 mod cookies;
-mod faults;
 mod json;
 mod json_text;
-mod merge_patch;
-mod path;
+mod patch;
 mod path_parameters;
 mod query;
 mod text;
 
 pub use body::MAX_BODY_BYTES;
 pub use cookies::cookie;
-pub use faults::Faults;
 pub use json::Json;
-pub use merge_patch::MergePatch;
+pub use patch::Patch;
 pub use path_parameters::Path;
 pub use query::Query;
 

@@ -3,10 +3,9 @@ use axum::http::request::Parts;
 use deserr::Deserr;
 use serde_json::Value;
 
-use super::faults::Faults;
-use super::path::{FieldPath, Step};
 use super::text;
 use crate::{ApiError, ApiResult};
+use switchyard_kernel::{Faults, FieldPath, Step};
 
 /// The parameters of a path: a `T` where there is one, a tuple where there are several, in the order of the path.
 ///

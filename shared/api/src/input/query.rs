@@ -4,10 +4,9 @@ use deserr::Deserr;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
-use super::faults::{FaultKind, Faults};
-use super::path::FieldPath;
 use super::text;
 use crate::{ApiError, ApiResult};
+use switchyard_kernel::{FaultKind, Faults, FieldPath};
 
 /// The parameters of a query string, as a `T` that derives `Deserr`.
 ///

@@ -3,8 +3,7 @@
 use deserr::{Deserr, ValueKind};
 use serde_json::{Number, Value};
 
-use super::faults::{FaultKind, Faults};
-use super::path::{FieldPath, Step};
+use switchyard_kernel::{FaultKind, Faults, FieldPath, Step};
 
 /// Reads a `T` of a value whose leaves all are text.
 ///

@@ -8,7 +8,7 @@ use utoipa::openapi::schema::{AdditionalProperties, KnownFormat, Object, SchemaF
 use utoipa::openapi::{Ref, RefOr, Schema};
 
 use super::{JSON, SCHEMA_REFERENCE, Schemas, is_null};
-use crate::MergePatch;
+use switchyard_kernel::MergePatch;
 
 /// The database cannot keep U+0000, so no text has it.
 const TEXT: &str = r"^[^\u0000]*$";

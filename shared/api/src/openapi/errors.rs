@@ -7,9 +7,11 @@ use utoipa::openapi::example::{Example, ExampleBuilder};
 use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{Ref, RefOr, Response, ResponseBuilder, Schema};
 
+use switchyard_kernel::{ErrorCode, Manifest};
+
 use super::JSON;
-use crate::error::envelope;
-use crate::{ApiError, ErrorCode};
+use crate::ApiError;
+use crate::error::{codes, envelope, status_of};
 
 /// The name of the envelope's schema.
 pub(super) const SCHEMA: &str = "Error";
@@ -19,14 +21,16 @@ const EXAMPLE_REQUEST_ID: &str = "0190a5f4-6f0e-7cc4-8a5e-5d9c0b1f3f55";
 /// 404, 413, …) are added by [`complete`](crate::complete) and need not be named.
 ///
 /// ```
-/// switchyard_api::operation_errors!(RegisterErrors: EmailTaken, WeakPassword);
+/// use switchyard_api::{codes, operation_errors};
 ///
-/// #[utoipa::path(post, path = "/register", responses((status = 201), RegisterErrors))]
-/// async fn register() {}
+/// operation_errors!(RenameErrors: codes::CONFLICT, codes::STEP_UP_REQUIRED);
+///
+/// #[utoipa::path(post, path = "/rename", responses((status = 204), RenameErrors))]
+/// async fn rename() {}
 /// ```
 #[macro_export]
 macro_rules! operation_errors {
-    ($(#[$meta:meta])* $visibility:vis $name:ident: $($code:ident),+ $(,)?) => {
+    ($(#[$meta:meta])* $visibility:vis $name:ident: $($code:expr),+ $(,)?) => {
         $(#[$meta])*
         #[doc = "The error codes of an operation, beside those that follow from the conventions."]
         #[derive(Clone, Copy, Debug)]
@@ -37,7 +41,7 @@ macro_rules! operation_errors {
                 ::std::string::String,
                 ::utoipa::openapi::RefOr<::utoipa::openapi::Response>,
             > {
-                $crate::error_responses(&[$($crate::ErrorCode::$code),+])
+                $crate::error_responses(&[$($code),+])
             }
         }
     };
@@ -55,57 +59,63 @@ pub fn error_responses(codes: &[ErrorCode]) -> BTreeMap<String, RefOr<Response>>
 /// Adds a code to the answers of an operation, beside others of its status.
 pub(super) fn add(responses: &mut BTreeMap<String, RefOr<Response>>, code: ErrorCode) {
     let response = responses
-        .entry(code.status().as_u16().to_string())
+        .entry(status_of(code).as_u16().to_string())
         .or_insert_with(|| RefOr::T(ResponseBuilder::new().build()));
     let RefOr::T(response) = response else { return };
     let content = response.content.entry(JSON.to_owned()).or_insert_with(|| {
         RefOr::T(ContentBuilder::new().schema(Some(Ref::from_schema_name(SCHEMA))).build())
     });
     let RefOr::T(content) = content else { return };
-    if content.examples.contains_key(code.as_str()) {
+    if content.examples.contains_key(code.name()) {
         return;
     }
     let example = Ref::new(format!("#/components/examples/{}", example_name(code)));
-    content.examples.insert(code.as_str().to_owned(), RefOr::Ref(example));
+    content.examples.insert(code.name().to_owned(), RefOr::Ref(example));
     if !response.description.is_empty() {
         response.description.push_str("\n\n");
     }
-    response.description.push_str(&format!("`{}`: {}", code.as_str(), code.message()));
+    response.description.push_str(&format!("`{}`: {}", code.name(), code.message()));
+}
+
+/// Every code of the conventions and of `manifests`.
+fn all_codes(manifests: &[&Manifest]) -> impl Iterator<Item = ErrorCode> {
+    let of_domains = manifests.iter().flat_map(|manifest| manifest.codes);
+    switchyard_kernel::codes::ALL.iter().chain(codes::OWN).chain(of_domains).copied()
 }
 
 /// Every code's example, by name.
-pub(super) fn examples() -> impl Iterator<Item = (String, RefOr<Example>)> {
-    ErrorCode::ALL.iter().map(|&code| {
+pub(super) fn examples(manifests: &[&Manifest]) -> impl Iterator<Item = (String, RefOr<Example>)> {
+    all_codes(manifests).map(|code| {
         let example = ExampleBuilder::new().summary(code.message()).value(Some(example(code)));
         (example_name(code), RefOr::T(example.build()))
     })
 }
 
 fn example(code: ErrorCode) -> serde_json::Value {
-    let error = ApiError::new(code);
-    let error = match code {
-        ErrorCode::ValidationError => error.detail("email", "must be an e-mail address"),
-        ErrorCode::WeakPassword => error.detail("password", "is among the most common passwords"),
-        _ => error,
-    };
+    let mut error = ApiError::new(code);
+    if let Some((path, fault)) = code.example() {
+        error = error.detail(path, fault);
+    }
     serde_json::to_value(envelope(&error, EXAMPLE_REQUEST_ID)).unwrap_or_default()
 }
 
-/// A code's name on the wire is not enough: one code can have two statuses.
+/// The name of a code's example, as in `NOT_FOUND_404`. One name can be used with two statuses.
 fn example_name(code: ErrorCode) -> String {
-    format!("{code:?}")
+    format!("{}_{}", code.name(), status_of(code).as_u16())
 }
 
 /// The schema of the envelope.
-pub(super) fn schema() -> RefOr<Schema> {
+pub(super) fn schema(manifests: &[&Manifest]) -> RefOr<Schema> {
     let text =
         |description: &str| ObjectBuilder::new().schema_type(Type::String).description(Some(description));
-    let mut codes: Vec<_> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
+    let mut codes: Vec<_> = all_codes(manifests).map(ErrorCode::name).collect();
     codes.sort_unstable();
     codes.dedup();
     let details = ObjectBuilder::new()
         .schema_type(Type::Object)
-        .description(Some("What is wrong, by the path of the field, as in `items[0].quantity`."))
+        .description(Some(
+            "What is wrong with which field, by the path of the field, as in `items[0].quantity`.",
+        ))
         .additional_properties(Some(AdditionalProperties::RefOr(RefOr::T(Schema::Object(
             ObjectBuilder::new().schema_type(Type::String).build(),
         )))));

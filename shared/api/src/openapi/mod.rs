@@ -9,15 +9,16 @@ mod references;
 use std::collections::{BTreeMap, HashMap};
 
 use axum::http::StatusCode;
+use switchyard_kernel::{ErrorCode, Manifest};
 use utoipa::openapi::header::Header;
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn, PathItem};
 use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{OpenApi, Ref, RefOr, Required, Response, ResponseBuilder, Schema};
 
-use crate::caller::Authentication;
+use crate::authentication::Authentication;
 use crate::rate_limit::{CountedBy, is_limited_by_address};
-use crate::{ErrorCode, IdempotencyKey};
+use crate::{IdempotencyKey, codes};
 
 pub use errors::error_responses;
 
@@ -31,18 +32,19 @@ const JSON: &str = "application/json";
 /// permissions that it asks for in the list.
 pub const BEARER: &str = "bearer";
 
-/// Adds to every operation what follows from the conventions.
+/// Adds to every operation what follows from the conventions, and the codes and permissions that `manifests` declare.
 ///
 /// - signed-in callers: 401, and 403 where permissions are named; 429 with the rate limit's headers;
 /// - parameters or a body: 400; a body: 413, 415, and no unknown fields; a path with parameters: 404;
 /// - POST: `Idempotency-Key` with its 409 and 422;
 /// - an `ETag` on a 200 of GET: `If-None-Match` and 304; on another method's, or where 412 is listed: `If-Match`;
 /// - everywhere: 500, 503, `X-Request-Id`, and for each error code an example; each schema has one too.
-pub fn complete(mut document: OpenApi) -> OpenApi {
+pub fn complete(mut document: OpenApi, manifests: &[&Manifest]) -> OpenApi {
     let mut components = document.components.take().unwrap_or_default();
     references::refer(&mut components.schemas);
-    components.schemas.insert(errors::SCHEMA.to_owned(), errors::schema());
-    components.examples.extend(errors::examples());
+    components.schemas.insert(errors::SCHEMA.to_owned(), errors::schema(manifests));
+    list_permissions(&mut components.schemas, manifests);
+    components.examples.extend(errors::examples(manifests));
     components.headers.extend(headers::all());
     components.parameters.extend(headers::parameters());
     components.security_schemes.insert(BEARER.to_owned(), RefOr::T(bearer()));
@@ -58,7 +60,15 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
     document
 }
 
-/// What an operation declares that the layers go by.
+/// Lists the declared permissions in the schema of their names.
+fn list_permissions(schemas: &mut Schemas, manifests: &[&Manifest]) {
+    if let Some(RefOr::T(Schema::Object(names))) = schemas.get_mut("Permission") {
+        let declared = manifests.iter().flat_map(|manifest| manifest.permissions);
+        names.enum_values = Some(declared.map(|permission| permission.name().into()).collect());
+    }
+}
+
+/// What an operation declares that the layers act on.
 #[derive(Clone, Debug)]
 pub(crate) struct Declared {
     /// By what its callers are counted.
@@ -73,7 +83,7 @@ impl Declared {
     /// Whether the operation goes on with this caller, and does not only tell them to sign in.
     pub(crate) fn lets_in(&self, caller: &Authentication) -> bool {
         match caller {
-            Authentication::Caller(_) => true,
+            Authentication::User(_) => true,
             Authentication::Anonymous => !self.users_only,
             // Where no token is asked for, a bad one does not matter.
             Authentication::Refused(_) => !self.counted_by.user,
@@ -115,28 +125,28 @@ fn complete_operation(method: &str, operation: &mut Operation) {
     let in_path = places.contains(&ParameterIn::Path);
     let has_body = operation.request_body.is_some();
 
-    let mut codes = vec![ErrorCode::InternalError, ErrorCode::Unavailable];
+    let mut codes = vec![codes::INTERNAL_ERROR, codes::UNAVAILABLE];
     if method == "POST" {
         codes.extend(complete_idempotency(operation));
     }
     complete_preconditions(method, operation, &mut codes);
     if signed_in {
-        codes.extend([ErrorCode::Unauthenticated, ErrorCode::AccessTokenExpired]);
+        codes.extend([codes::UNAUTHENTICATED, codes::ACCESS_TOKEN_EXPIRED]);
     }
     if permissions.is_some_and(|permissions| !permissions.is_empty()) {
-        codes.push(ErrorCode::Forbidden);
+        codes.push(codes::FORBIDDEN);
     }
     if limited {
-        codes.push(ErrorCode::RateLimited);
+        codes.push(codes::RATE_LIMITED);
     }
     if has_body || !places.is_empty() {
-        codes.push(ErrorCode::ValidationError);
+        codes.push(codes::VALIDATION_ERROR);
     }
     if has_body {
-        codes.extend([ErrorCode::PayloadTooLarge, ErrorCode::UnsupportedMediaType]);
+        codes.extend([codes::PAYLOAD_TOO_LARGE, codes::UNSUPPORTED_MEDIA_TYPE]);
     }
     if in_path {
-        codes.push(ErrorCode::NotFound);
+        codes.push(codes::NOT_FOUND);
     }
     for code in codes {
         errors::add(&mut operation.responses.responses, code);
@@ -181,14 +191,14 @@ fn requirements(operation: &Operation) -> Vec<BTreeMap<String, Vec<String>>> {
 fn complete_idempotency(operation: &mut Operation) -> Vec<ErrorCode> {
     let own = parameters(operation).find(|parameter| parameter.name == "Idempotency-Key").cloned();
     let mut codes = vec![
-        ErrorCode::IdempotencyInProgress,
-        ErrorCode::IdempotencyKeyReused,
-        ErrorCode::ValidationError, // the key itself can be malformed
-        ErrorCode::PayloadTooLarge,
+        codes::IDEMPOTENCY_IN_PROGRESS,
+        codes::IDEMPOTENCY_KEY_REUSED,
+        codes::VALIDATION_ERROR, // the key itself can be malformed
+        codes::PAYLOAD_TOO_LARGE,
     ];
     match own {
         Some(parameter) if parameter.required == Required::True => {
-            codes.push(ErrorCode::IdempotencyKeyRequired);
+            codes.push(codes::IDEMPOTENCY_KEY_REQUIRED);
         }
         Some(_) => {}
         None => {
@@ -213,7 +223,7 @@ fn complete_preconditions(method: &str, operation: &mut Operation, codes: &mut V
     let guarded = operation.responses.responses.contains_key("412");
     if matches!(method, "PUT" | "PATCH" | "DELETE") && (tagged || guarded) {
         add_parameter(operation, "IfMatch", "If-Match");
-        codes.push(ErrorCode::PreconditionFailed);
+        codes.push(codes::PRECONDITION_FAILED);
     }
 }
 

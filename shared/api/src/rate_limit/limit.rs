@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use switchyard_ambient::Timestamp;
 
-use crate::{ApiError, ErrorCode};
+use crate::{ApiError, codes};
 
 /// How often somebody may ask: so many requests in each window of time, or without a limit. Written `100/15m` (with
 /// `s`, `m`, `h` or `d`) or `off`.
@@ -119,7 +119,7 @@ impl Verdict {
 
     /// The 429 of a request that was one too many.
     pub(crate) fn refusal(&self) -> ApiError {
-        ApiError::new(ErrorCode::RateLimited).retry_after(self.resets_in)
+        ApiError::new(codes::RATE_LIMITED).retry_after(self.resets_in)
     }
 
     /// Adds `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10).

@@ -19,7 +19,7 @@ use axum::http::HeaderMap;
 use utoipa::openapi::path::Operation;
 use utoipa_axum::router::UtoipaMethodRouter;
 
-use crate::caller::Authentication;
+use crate::authentication::Authentication;
 use crate::openapi::operations_mut;
 use crate::{Api, ApiResult};
 
@@ -84,8 +84,8 @@ pub(crate) async fn count(
             Err(fault) => return (verdicts, Err(fault.into())),
         }
     }
-    if let Some(caller) = caller.caller().filter(|_| by.user) {
-        match api.user_limiter.count(api.db(), &caller.user_id.to_string()).await {
+    if let Some(user) = caller.user().filter(|_| by.user) {
+        match api.user_limiter.count(api.db(), user.user_id.as_str()).await {
             Ok(verdict) => verdicts.extend(verdict),
             Err(fault) => tracing::warn!(cause = %fault, "a request could not be counted"),
         }

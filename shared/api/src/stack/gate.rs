@@ -7,18 +7,18 @@ use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
-use switchyard_ambient::Uuid;
+use switchyard_kernel::{Context, UserId};
 use tokio::time::{Instant, timeout_at};
 
 use super::Api;
-use crate::caller::Authentication;
-use crate::context::{RequestContext, extension};
+use crate::authentication::Authentication;
 use crate::error::render;
 use crate::idempotency::{Scope, is_keyed, run_once};
 use crate::openapi::{Declared, DeclaredOperations};
 use crate::precondition::Known;
 use crate::rate_limit;
-use crate::{ApiError, ApiResult, ErrorCode};
+use crate::request::extension;
+use crate::{ApiError, ApiResult, codes};
 
 #[derive(Clone)]
 pub(super) struct Gate {
@@ -28,11 +28,11 @@ pub(super) struct Gate {
 
 /// Who asked, for the log line of the request.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct AskedBy(pub(super) Uuid);
+pub(super) struct AskedBy(pub(super) UserId);
 
 /// The innermost layer: whatever happens in here becomes an answer.
 pub(super) async fn pass_gate(State(gate): State<Gate>, request: Request, next: Next) -> Response {
-    let context = match extension::<Arc<RequestContext>>(request.extensions()) {
+    let context = match extension::<Arc<Context>>(request.extensions()) {
         Ok(context) => context,
         Err(error) => return error.into_response(),
     };
@@ -44,24 +44,18 @@ pub(super) async fn pass_gate(State(gate): State<Gate>, request: Request, next: 
         Ok(Err(_panic)) => answer_panic().into_response(),
         Err(_elapsed) => answer_timeout().into_response(),
     };
-    known.spare(render(response, context.request_id.as_str()))
+    known.spare(render(response, &context.request_id))
 }
 
 impl Gate {
-    async fn pass(
-        &self,
-        context: &RequestContext,
-        deadline: Instant,
-        mut request: Request,
-        next: Next,
-    ) -> Response {
+    async fn pass(&self, context: &Context, deadline: Instant, mut request: Request, next: Next) -> Response {
         let api = &*self.api;
-        let caller = Authentication::of(request.headers(), &*api.authenticator).await;
-        let user_id = caller.caller().map(|caller| caller.user_id);
+        let caller = Authentication::of(request.headers(), &*api.authenticator, context.now).await;
+        let user_id = caller.user().map(|user| user.user_id);
         let route = request.extensions().get::<MatchedPath>().cloned();
         let declared = self.declared(route.as_ref(), request.method());
         let by = declared.map(|declared| declared.counted_by).unwrap_or_default();
-        let (verdicts, counted) = rate_limit::count(api, &caller, context.client_address, by).await;
+        let (verdicts, counted) = rate_limit::count(api, &caller, context.address, by).await;
 
         let keyed = request.method() == Method::POST && is_keyed(&request);
         // Who is only told to sign in, or that there is nothing, leaves nothing in the store.
@@ -102,12 +96,12 @@ impl Gate {
 /// The 500 of a handler that panicked. What it said and where, the program's panic hook has logged, inside the
 /// request's span.
 pub(crate) fn answer_panic() -> ApiError {
-    ErrorCode::InternalError.into()
+    codes::INTERNAL_ERROR.into()
 }
 
 /// The 503 of a request that took longer than it may.
 pub(crate) fn answer_timeout() -> ApiError {
-    ApiError::new(ErrorCode::Unavailable)
+    ApiError::new(codes::UNAVAILABLE)
         .message("The request took too long; it is not known whether it took effect.")
         .retry_after(Duration::from_secs(1))
 }

@@ -7,16 +7,16 @@ use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use crate::context::{RequestId, X_REQUEST_ID};
 use crate::idempotency::{IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED};
 use crate::rate_limit::{RATELIMIT, RATELIMIT_POLICY};
+use crate::request::{X_REQUEST_ID, header_of};
 use crate::settings::CorsOrigins;
 
 /// Smaller answers grow when they are compressed, or shrink by less than it costs.
 const WORTH_COMPRESSING: u64 = 1024;
 
 /// What every answer says, unless the handler said it otherwise.
-pub(super) fn add_standing_headers(response: &mut Response, id: &RequestId) {
+pub(super) fn add_standing_headers(response: &mut Response, request_id: &str) {
     let standing = [
         (header::CACHE_CONTROL, "no-store"),
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
@@ -28,7 +28,7 @@ pub(super) fn add_standing_headers(response: &mut Response, id: &RequestId) {
     for (name, value) in standing {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
-    headers.insert(X_REQUEST_ID, id.header_value());
+    headers.insert(X_REQUEST_ID, header_of(request_id));
 }
 
 pub(super) fn compression() -> CompressionLayer<impl Predicate> {

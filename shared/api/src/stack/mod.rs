@@ -11,12 +11,13 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use switchyard_ambient::Ambient;
 use switchyard_database::Db;
+use switchyard_kernel::Authenticator;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::observe::Observer;
 use crate::rate_limit::Limiter;
 use crate::settings::ApiSettings;
-use crate::{ApiError, Authenticator, ErrorCode, MAX_BODY_BYTES, openapi};
+use crate::{ApiError, MAX_BODY_BYTES, codes, openapi};
 
 pub(crate) use gate::{answer_panic, answer_timeout};
 
@@ -76,8 +77,8 @@ pub fn serve_api(router: OpenApiRouter, api: Arc<Api>) -> Router {
     let gate = Gate { api: Arc::clone(&api), declared };
     // The layer that is added last is the outermost.
     let router = router
-        .fallback(|| async { ApiError::new(ErrorCode::NotFound) })
-        .method_not_allowed_fallback(|| async { ApiError::new(ErrorCode::MethodNotAllowed) })
+        .fallback(|| async { ApiError::new(codes::NOT_FOUND) })
+        .method_not_allowed_fallback(|| async { ApiError::new(codes::METHOD_NOT_ALLOWED) })
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn_with_state(gate, pass_gate))
         .layer(compression())

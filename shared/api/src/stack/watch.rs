@@ -5,30 +5,30 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::Response;
-use switchyard_ambient::Uuid;
+use switchyard_kernel::UserId;
 use tracing::Instrument;
 
 use super::Api;
 use super::gate::AskedBy;
 use super::headers::add_standing_headers;
-use crate::context::{RequestContext, RequestId};
 use crate::error::render;
 use crate::observe::{Observer, Outcome, label};
+use crate::request::context_of;
 
 /// The outermost layer: gives the request its identity, and sees what becomes of it.
 pub(super) async fn watch(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
-    let context = RequestContext::of(request.headers(), request.extensions(), &api);
+    let context = context_of(request.headers(), request.extensions(), &api);
     let mut watched = Watched::start(&api, context.request_id.clone(), &request);
     let span = tracing::info_span!(
         "request",
-        request_id = watched.id.as_str(),
+        request_id = &*watched.id,
         method = watched.method,
         route = watched.route(),
     );
     request.extensions_mut().insert(Arc::new(context));
     request.extensions_mut().insert(api);
     async move {
-        let mut response = render(next.run(request).await, watched.id.as_str());
+        let mut response = render(next.run(request).await, &*watched.id);
         add_standing_headers(&mut response, &watched.id);
         watched.user_id = response.extensions().get::<AskedBy>().map(|asked| asked.0);
         watched.end(response.status());
@@ -41,17 +41,17 @@ pub(super) async fn watch(State(api): State<Arc<Api>>, mut request: Request, nex
 /// Sees a request to its end, also to the end of one whose client goes away.
 struct Watched {
     observer: Arc<dyn Observer>,
-    id: RequestId,
+    id: String,
     method: &'static str,
     route: Option<MatchedPath>,
     uri: Uri,
-    user_id: Option<Uuid>,
+    user_id: Option<UserId>,
     started: Instant,
     over: bool,
 }
 
 impl Watched {
-    fn start(api: &Api, id: RequestId, request: &Request) -> Self {
+    fn start(api: &Api, id: String, request: &Request) -> Self {
         api.observer.started();
         Self {
             observer: Arc::clone(&api.observer),
@@ -84,7 +84,7 @@ impl Watched {
         tracing::info!(
             target: "access",
             parent: None,
-            request_id = self.id.as_str(),
+            request_id = &*self.id,
             method = self.method,
             route = self.route(),
             path = self.uri.path(),

@@ -10,15 +10,13 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use serde_json::{Value, json};
 use switchyard_ambient::{Ambient, ManualClock, SeededRandomness, Timestamp, Uuid};
-use switchyard_api::{
-    Api, ApiSettings, AuthenticationError, Authenticator, COLLECTIONS, Caller, NoObserver, PeerAddress,
-    RateLimit, serve_api,
-};
+use switchyard_api::{Api, ApiSettings, COLLECTIONS, NoObserver, PeerAddress, RateLimit, serve_api};
 use switchyard_database::{Db, Entity, Schema};
+use switchyard_kernel::{AuthenticationError, Authenticator, Permission, Principal, RoleName};
 use switchyard_sqlite::Sqlite;
 use tower::ServiceExt;
 
-use crate::sample::{self, Note, Probe};
+use crate::sample::{self, NOTES_WRITE, Note, Probe, USERS_READ};
 
 /// When every test begins: 2023-11-14T22:13:20Z.
 pub(crate) const START: Timestamp = Timestamp::from_seconds(1_700_000_000);
@@ -86,17 +84,17 @@ struct Tokens;
 
 #[async_trait]
 impl Authenticator for Tokens {
-    async fn authenticate(&self, token: &str) -> Result<Caller, AuthenticationError> {
-        let caller = |user_id, permissions: &[&str], auth_time| Caller {
-            user_id,
-            session_id: Uuid::from_u128(1),
-            roles: vec!["customer".to_owned()],
-            permissions: permissions.iter().map(|&name| name.to_owned()).collect(),
+    async fn authenticate(&self, token: &str, _now: Timestamp) -> Result<Principal, AuthenticationError> {
+        let user = |user_id: Uuid, permissions: &[Permission], auth_time| Principal {
+            user_id: user_id.into(),
+            session_id: Uuid::from_u128(1).into(),
+            roles: vec![RoleName::built_in("customer")],
+            permissions: permissions.iter().copied().collect(),
             auth_time,
         };
         match token {
-            "ada" => Ok(caller(ADA, &["notes:write", "users:read"], START)),
-            "bob" => Ok(caller(BOB, &[], START - Duration::from_secs(3600))),
+            "ada" => Ok(user(ADA, &[NOTES_WRITE, USERS_READ], START)),
+            "bob" => Ok(user(BOB, &[], START - Duration::from_secs(3600))),
             "expired" => Err(AuthenticationError::Expired),
             _ => Err(AuthenticationError::Invalid),
         }

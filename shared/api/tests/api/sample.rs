@@ -1,6 +1,5 @@
 //! A route group like those of the functions, with one route for each thing to see.
 
-use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -11,13 +10,16 @@ use axum::response::{AppendHeaders, IntoResponse};
 use deserr::Deserr;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use switchyard_ambient::{Timestamp, Uuid};
+use switchyard_ambient::Timestamp;
 use switchyard_api::{
-    Accepted, ApiError, ApiResult, Caller, Created, ErrorCode, Faults, IdempotencyKey, IfMatch, IfNoneMatch,
-    Json, MaybeCaller, MergePatch, NoContent, OrNotFound, Page, PageParams, Paged, Path, RecentCaller,
-    RequestContext, Tagged, cookie, limited_by_address, operation_errors,
+    Accepted, ApiError, ApiResult, Created, Faults, IdempotencyKey, IfMatch, IfNoneMatch, Json,
+    MaybeSignedIn, NoContent, OrNotFound, Page, PageParams, Paged, Patch, Path, SignedIn, Tagged, codes,
+    cookie, limited_by_address, operation_errors,
 };
-use switchyard_database::{Collection, Db, Entity, Field, Index, Query};
+use switchyard_database::{Collection, Db, Entity, Field, Index, Query, Stored};
+use switchyard_kernel::{
+    EntityTag, ErrorCode, ErrorKind, Manifest, MergePatch, Permission, Precondition, UserId, Versioned,
+};
 use tokio::sync::Notify;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -107,30 +109,48 @@ struct NoteFilter {
     newest_first: bool,
 }
 
-type NoteAnswer = ApiResult<Tagged<String, Note>>;
+const INVALID_CREDENTIALS: ErrorCode =
+    ErrorCode::new("INVALID_CREDENTIALS", ErrorKind::Unauthenticated, "The password is wrong.");
+const ACCOUNT_LOCKED: ErrorCode =
+    ErrorCode::new("ACCOUNT_LOCKED", ErrorKind::Locked, "The account is locked.");
 
-fn tagged(version: impl Display, note: Note) -> Tagged<String, Note> {
-    Tagged(version.to_string(), note)
+/// What the sample declares.
+pub(crate) const MANIFEST: Manifest = Manifest::new("sample")
+    .codes(&[INVALID_CREDENTIALS, ACCOUNT_LOCKED])
+    .permissions(&[NOTES_WRITE, USERS_READ]);
+
+pub(crate) const NOTES_WRITE: Permission = Permission::new("notes:write", "Write notes.");
+pub(crate) const USERS_READ: Permission = Permission::new("users:read", "Read users.");
+
+type NoteAnswer = ApiResult<Tagged<Note>>;
+
+fn versioned(note: Stored<Note>) -> Versioned<Note> {
+    Versioned { tag: EntityTag::new(note.version()), value: note.into_value() }
+}
+
+fn tagged(note: Stored<Note>) -> Tagged<Note> {
+    Tagged(versioned(note))
 }
 
 /// Reads a note.
 #[utoipa::path(get, path = "/notes/{id}", tag = "notes", security(("bearer" = [])),
     params(("id" = String, Path, description = "The note's id.")),
     responses((status = 200, body = Note, headers(("ETag")))))]
-async fn get_note(_caller: Caller, State(sample): State<Sample>, Path(id): Path<String>) -> NoteAnswer {
+async fn get_note(_: SignedIn, State(sample): State<Sample>, Path(id): Path<String>) -> NoteAnswer {
     let note = sample.db.collection::<Note>().get(&id).await?.or_not_found()?;
-    Ok(tagged(note.version(), note.into_value()))
+    Ok(tagged(note))
 }
 
 /// Lists the notes.
 #[utoipa::path(get, path = "/notes", tag = "notes", security(("bearer" = [])),
     params(PageParams, NoteFilter), responses((status = 200, body = Page<Note>)))]
 async fn list_notes(
-    _caller: Caller,
+    _: SignedIn,
     State(sample): State<Sample>,
     paged: Paged<NoteFilter>,
-) -> ApiResult<Page<Note>> {
-    let mut query = Query::new(Note::COLLECTION, "by_creation").limit(paged.limit).after(paged.cursor);
+) -> ApiResult<Json<Page<Note>>> {
+    let mut query =
+        Query::new(Note::COLLECTION, "by_creation").limit(paged.page.limit).after(paged.page.cursor.clone());
     if paged.filter.newest_first {
         query = query.descending();
     }
@@ -138,22 +158,22 @@ async fn list_notes(
         query = query.filter(switchyard_database::Filter::one_of("color", [color]));
     }
     let page = sample.db.collection::<Note>().query(&query).await?;
-    Ok(Page::of(page, paged.limit, Note::clone))
+    Ok(Json(Page::of(page, &paged.page, Note::clone)))
 }
 
 /// Writes a note.
 #[utoipa::path(post, path = "/notes", tag = "notes", security(("bearer" = ["notes:write"])),
     responses((status = 201, body = Note)))]
 async fn create_note(
-    caller: Caller,
+    SignedIn(context): SignedIn,
     State(sample): State<Sample>,
     Json(input): Json<NoteInput>,
 ) -> ApiResult<Created<Note>> {
-    caller.require("notes:write")?;
+    context.require(NOTES_WRITE)?;
     let ambient = sample.db.ambient();
     let note = input.into_note(&ambient.uuid_v7().to_string(), ambient.now());
     let stored = sample.db.collection().insert(&note).await?;
-    Ok(Created::at(format!("/notes/{}", note.id), note).tagged(stored.version()))
+    Ok(Created::tagged(format!("/notes/{}", note.id), versioned(stored)))
 }
 
 /// Writes a note in the place of what is there.
@@ -161,7 +181,7 @@ async fn create_note(
     params(("id" = String, Path, description = "The note's id.")),
     responses((status = 200, body = Note, headers(("ETag")))))]
 async fn replace_note(
-    _caller: Caller,
+    _: SignedIn,
     State(sample): State<Sample>,
     Path(id): Path<String>,
     if_match: IfMatch,
@@ -173,15 +193,17 @@ async fn replace_note(
     if_none_match.check(present.as_ref().map(|note| note.version()))?;
     let stored = match present {
         None => {
-            if_match.check("absent")?;
+            if if_match.0 != Precondition::None {
+                return Err(codes::PRECONDITION_FAILED.into());
+            }
             notes.insert(&input.into_note(&id, sample.db.ambient().now())).await?
         }
         Some(note) => {
-            if_match.check(note.version())?;
+            if_match.0.check(&EntityTag::new(note.version()))?;
             notes.replace(&note, &input.into_note(&id, note.created_at)).await?
         }
     };
-    Ok(tagged(stored.version(), stored.into_value()))
+    Ok(tagged(stored))
 }
 
 /// Changes a note.
@@ -190,40 +212,40 @@ async fn replace_note(
     request_body(content = NoteInput, content_type = MergePatch::MEDIA_TYPE),
     responses((status = 200, body = Note, headers(("ETag")))))]
 async fn update_note(
-    _caller: Caller,
+    _: SignedIn,
     State(sample): State<Sample>,
     Path(id): Path<String>,
     if_match: IfMatch,
-    patch: MergePatch,
+    Patch(patch): Patch,
 ) -> NoteAnswer {
     let (id, if_match, patch) = (&id, &if_match, &patch);
     let stored = sample
         .db
         .transact(|tx| async move {
             let note = tx.get::<Note>(id).await?.or_not_found()?;
-            if_match.check(note.version())?;
+            if_match.0.check(&EntityTag::new(note.version()))?;
             let input = patch.apply_to(&NoteInput::of(&note))?;
             ApiResult::Ok(tx.replace(&note, &input.into_note(id, note.created_at))?)
         })
         .await?;
-    Ok(tagged(stored.version(), stored.into_value()))
+    Ok(tagged(stored))
 }
 
-operation_errors!(DeleteErrors: PreconditionFailed, PreconditionRequired);
+operation_errors!(DeleteErrors: codes::PRECONDITION_FAILED, codes::PRECONDITION_REQUIRED);
 
 /// Throws a note away. Asks for `If-Match`.
 #[utoipa::path(delete, path = "/notes/{id}", tag = "notes", security(("bearer" = [])),
     params(("id" = String, Path, description = "The note's id.")),
     responses((status = 204), DeleteErrors))]
 async fn delete_note(
-    _caller: Caller,
+    _: SignedIn,
     State(sample): State<Sample>,
     Path(id): Path<String>,
     if_match: IfMatch,
 ) -> ApiResult<NoContent> {
     let notes = sample.db.collection::<Note>();
     let note = notes.get(&id).await?.or_not_found()?;
-    if_match.require()?.check(note.version())?;
+    if_match.required()?.check(&EntityTag::new(note.version()))?;
     notes.delete(&note).await?;
     Ok(NoContent)
 }
@@ -235,7 +257,7 @@ struct Credentials {
     password: String,
 }
 
-operation_errors!(LoginErrors: InvalidCredentials, AccountLocked);
+operation_errors!(LoginErrors: INVALID_CREDENTIALS, ACCOUNT_LOCKED);
 
 /// Signs in.
 #[utoipa::path(post, path = "/login", tag = "auth", responses((status = 200, body = Value), LoginErrors))]
@@ -244,14 +266,14 @@ async fn login(
     Json(credentials): Json<Credentials>,
 ) -> ApiResult<impl IntoResponse> {
     match credentials.password.as_str() {
-        "locked" => Err(ApiError::new(ErrorCode::AccountLocked).retry_after(Duration::from_secs(900))),
+        "locked" => Err(ApiError::new(ACCOUNT_LOCKED).retry_after(Duration::from_secs(900))),
         "secret" => {
             let number = sample.probe.payments.fetch_add(1, Ordering::SeqCst) + 1;
             let cookies = [(header::SET_COOKIE, "refresh=r-token"), (header::SET_COOKIE, "theme=dark")];
             let token = format!("token {number} of {}", credentials.email);
             Ok((AppendHeaders(cookies), Json(json!({ "access_token": token }))))
         }
-        _ => Err(ErrorCode::InvalidCredentials.into()),
+        _ => Err(INVALID_CREDENTIALS.into()),
     }
 }
 
@@ -275,7 +297,7 @@ struct Payment {
     params(IdempotencyKey, ("account" = String, Path, description = "Whose account.")),
     responses((status = 201, body = Value)))]
 async fn pay(
-    caller: Caller,
+    SignedIn(context): SignedIn,
     _key: IdempotencyKey,
     State(sample): State<Sample>,
     Path(account): Path<String>,
@@ -283,10 +305,10 @@ async fn pay(
 ) -> ApiResult<Created<Value>> {
     let number = sample.probe.payments.fetch_add(1, Ordering::SeqCst) + 1;
     match payment.amount_minor {
-        0 => Err(ErrorCode::Conflict.into()),
+        0 => Err(codes::CONFLICT.into()),
         13 => panic!("an unlucky amount"),
         500 => Err(ApiError::internal("the acquirer is on fire")),
-        429 => Err(ErrorCode::RateLimited.into()),
+        429 => Err(codes::RATE_LIMITED.into()),
         1_000_000 => {
             let body = json!({ "receipt": "x".repeat(300_000) });
             Ok(Created::at("/payments/1", body))
@@ -296,7 +318,7 @@ async fn pay(
                 sample.probe.begun.notify_one();
                 sample.probe.go_on.notified().await;
             }
-            let body = json!({ "number": number, "account": account, "payer": caller.user_id.to_string() });
+            let body = json!({ "number": number, "account": account, "payer": context.principal()?.user_id });
             Ok(Created::at(format!("/payments/{number}"), body))
         }
     }
@@ -305,41 +327,31 @@ async fn pay(
 /// Says who asks.
 #[utoipa::path(get, path = "/whoami", tag = "auth", security((), ("bearer" = [])),
     responses((status = 200, body = Value)))]
-async fn whoami(MaybeCaller(caller): MaybeCaller, context: RequestContext) -> Json<Value> {
+async fn whoami(MaybeSignedIn(context): MaybeSignedIn) -> Json<Value> {
     Json(json!({
-        "user_id": caller.map(|caller| caller.user_id.to_string()),
-        "address": context.client_address,
+        "user_id": context.principal().ok().map(|user| user.user_id),
+        "address": context.address,
         "user_agent": context.user_agent,
-        "request_id": context.request_id.as_str(),
+        "request_id": context.request_id,
     }))
 }
 
 /// Reads a user, who is one's own or whom one may read.
 #[utoipa::path(get, path = "/users/{id}", tag = "users", security(("bearer" = [])),
     params(("id" = String, Path, description = "The user's id.")), responses((status = 200, body = Value)))]
-async fn get_user(caller: Caller, Path(id): Path<UserId>) -> ApiResult<Json<Value>> {
-    caller.require_owner_or(id.0, "users:read")?;
-    Ok(Json(json!({ "id": id.0.to_string() })))
+async fn get_user(SignedIn(context): SignedIn, Path(id): Path<UserId>) -> ApiResult<Json<Value>> {
+    context.require_owner_or(id, USERS_READ)?;
+    Ok(Json(json!({ "id": id })))
 }
 
-/// An id as domains have them.
-#[derive(Debug, Deserr)]
-#[deserr(try_from(String) = UserId::parse -> &'static str)]
-struct UserId(Uuid);
-
-impl UserId {
-    fn parse(text: String) -> Result<Self, &'static str> {
-        text.parse().map(Self).map_err(|_| "must be a UUID")
-    }
-}
-
-operation_errors!(EraseErrors: StepUpRequired);
+operation_errors!(EraseErrors: codes::STEP_UP_REQUIRED);
 
 /// Does what asks for a fresh sign-in.
 #[utoipa::path(post, path = "/erase", tag = "users", security(("bearer" = [])),
     responses((status = 202), EraseErrors))]
-async fn erase(_caller: RecentCaller) -> Accepted {
-    Accepted
+async fn erase(SignedIn(context): SignedIn) -> ApiResult<Accepted> {
+    context.require_step_up()?;
+    Ok(Accepted)
 }
 
 /// Fails in the way that it is asked to.

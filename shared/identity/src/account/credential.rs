@@ -1,8 +1,9 @@
 use serde::{Deserialize, Serialize};
 use switchyard_ambient::Timestamp;
 use switchyard_database::{Collection, Entity, Field};
+use switchyard_kernel::UserId;
 
-use crate::{PasswordHash, UserId};
+use crate::PasswordHash;
 
 /// What a user proves with who they are. Apart from the user, so that it is read only to be verified.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,11 +1,12 @@
+use crate::actions::{self, user_event};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use switchyard_kernel::{CommonError, Context, RoleName, UserId};
 
 use super::{Accounts, Credential};
-use crate::audit::{Action, AuditEvent};
 use crate::role::ADMIN;
 use crate::user::{AdminCount, UserRecord, default_roles, is_email_taken};
-use crate::{AccountError, Context, EmailAddress, FirstAdmin, PersonName, RoleName, Secret, UserId};
+use crate::{AccountError, EmailAddress, FirstAdmin, PersonName, Secret};
 
 /// What came of making the first admin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,25 +34,25 @@ impl Accounts<'_> {
         }
         let name = PersonName::try_from("Administrator".to_owned()).map_err(internal)?;
         let hash = self.hash_if_strong(&admin.password, &admin.email, &name).await?;
-        let id = UserId::from(self.0.db.ambient().uuid_v7());
+        let id = UserId::from(self.identity.kernel.ambient().uuid_v7());
         let roles = [vec![RoleName::built_in(ADMIN)], default_roles()].concat();
         let user = &UserRecord::new(id, admin.email.clone(), name, roles, true, context.now);
         let credential = &Credential::new(id, hash, context.now);
         let result = self
-            .0
-            .transact(context, |work| async move {
-                if AdminCount::read(&work.tx).await? > 0 {
+            .identity
+            .transact(context, |tx| async move {
+                if AdminCount::read(&tx).await? > 0 {
                     return Ok(FirstAdminOutcome::AlreadyThere);
                 }
-                work.insert_user(user)?;
-                work.tx.insert(credential)?;
-                work.record(AuditEvent::of_user(Action::USER_CREATED, id).detail("roles", ADMIN));
+                tx.insert_user(user)?;
+                tx.insert(credential)?;
+                tx.record(user_event(actions::USER_CREATED, id).detail("roles", ADMIN));
                 Ok::<_, AccountError>(FirstAdminOutcome::Created(id))
             })
             .await;
         match result {
             // Of two processes with one address the second may learn of the address before it learns of the admin.
-            Err(AccountError::Database(error)) if is_email_taken(&error) => {
+            Err(AccountError::Common(error)) if is_email_taken(&error) => {
                 if self.has_admin().await? {
                     Ok(FirstAdminOutcome::AlreadyThere)
                 } else {
@@ -69,7 +70,7 @@ impl Accounts<'_> {
         context: &Context,
         email: &EmailAddress,
     ) -> Result<Option<(UserId, Secret)>, AccountError> {
-        let password = URL_SAFE_NO_PAD.encode(self.0.db.ambient().bytes::<15>());
+        let password = URL_SAFE_NO_PAD.encode(self.identity.kernel.ambient().bytes::<15>());
         let admin = FirstAdmin { email: email.clone(), password: password.parse().map_err(internal)? };
         Ok(match self.ensure_first_admin(context, &admin).await? {
             FirstAdminOutcome::Created(id) => Some((id, Secret::new(password))),
@@ -78,10 +79,10 @@ impl Accounts<'_> {
     }
 
     async fn has_admin(&self) -> Result<bool, AccountError> {
-        Ok(self.0.db.transact(|tx| async move { AdminCount::read(&tx).await }).await? > 0)
+        Ok(self.identity.db().transact(|tx| async move { AdminCount::read(&tx).await }).await? > 0)
     }
 }
 
 fn internal(fault: impl std::fmt::Display) -> AccountError {
-    AccountError::Internal(fault.to_string())
+    CommonError::Internal(fault.to_string()).into()
 }

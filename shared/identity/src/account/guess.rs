@@ -1,11 +1,13 @@
+use crate::actions;
 use switchyard_ambient::{Timestamp, Uuid};
 use switchyard_database::Stored;
+use switchyard_kernel::{Action, AuditEvent, Context, Outcome, UserId};
 
 use super::{Accounts, Credential};
-use crate::audit::{Action, AuditEvent, Outcome};
 use crate::password::{Attempts, Reservation, Turn};
 use crate::user::UserRecord;
-use crate::{AccountError, Context, EmailAddress, PasswordHash, Secret, UserId};
+use crate::user_changes::UserChanges;
+use crate::{AccountError, EmailAddress, PasswordHash, Secret};
 
 /// A password that was verified.
 pub(super) struct RightGuess {
@@ -32,23 +34,23 @@ impl Accounts<'_> {
         password: &Secret,
         action: Action,
     ) -> Result<(RightGuess, Turn), AccountError> {
-        let attempts_id = self.0.attempts_id(email);
+        let attempts_id = self.identity.attempts_id(email);
         // Before it queues, so that guessing at a locked account keeps nobody waiting; and counted after it has queued, so
         // that nobody is locked out who lost patience.
-        if let Some(retry_after) = Attempts::lock(&self.0.db, &attempts_id, context.now).await? {
+        if let Some(retry_after) = Attempts::lock(&self.identity.db(), &attempts_id, context.now).await? {
             return Err(AccountError::AccountLocked { retry_after });
         }
-        let turn = self.0.hasher.turn().await?;
-        let locks_until = match Attempts::reserve(&self.0.db, &attempts_id, context.now).await? {
+        let turn = self.identity.hasher.turn().await?;
+        let locks_until = match Attempts::reserve(&self.identity.db(), &attempts_id, context.now).await? {
             Reservation::Granted { locks_until } => locks_until,
             Reservation::Locked { retry_after } => return Err(AccountError::AccountLocked { retry_after }),
         };
-        let user = self.0.db.collection::<UserRecord>().lookup("email", email.key()).await?;
+        let user = self.identity.db().collection::<UserRecord>().lookup("email", email.key()).await?;
         let user = user.filter(|user| !user.deleted);
         let credential_id = user.as_ref().map_or_else(nobody, |user| user.id);
-        let credential = self.0.db.collection::<Credential>().get(credential_id.as_str()).await?;
+        let credential = self.identity.db().collection::<Credential>().get(credential_id.as_str()).await?;
         let stored = credential.as_ref().map(|credential| &credential.password);
-        let (verdict, turn) = self.0.hasher.verify(turn, password.expose(), stored).await?;
+        let (verdict, turn) = self.identity.hasher.verify(turn, password.expose(), stored).await?;
         match (user, stored) {
             (Some(user), Some(verified)) if verdict.is_right => {
                 Ok((RightGuess { user, verified: verified.clone(), upgrade: verdict.upgrade }, turn))
@@ -72,14 +74,14 @@ impl Accounts<'_> {
         action: Action,
         locked_until: Option<Timestamp>,
     ) -> Result<(), AccountError> {
-        self.0
-            .transact(context, |work| async move {
-                work.record(AuditEvent::new(action).subject(subject).outcome(Outcome::Failure));
+        self.identity
+            .transact(context, |tx| async move {
+                tx.record(AuditEvent::new(action).subject(subject).outcome(Outcome::Failure));
                 if locked_until.is_some() {
-                    work.record(AuditEvent::new(Action::ACCOUNT_LOCKED).subject(subject));
-                    if let Some(user) = work.tx.get::<UserRecord>(user_id.as_str()).await? {
+                    tx.record(AuditEvent::new(actions::ACCOUNT_LOCKED).subject(subject));
+                    if let Some(user) = tx.get::<UserRecord>(user_id.as_str()).await? {
                         let changed = UserRecord { locked_until, ..(*user).clone() };
-                        work.replace_user(&user, &changed).await?;
+                        tx.replace_user(&user, &changed).await?;
                     }
                 }
                 Ok::<_, AccountError>(())
@@ -90,11 +92,11 @@ impl Accounts<'_> {
     /// The stored hash, as part of a transaction, if it still is the one that a guess was held against. Otherwise the
     /// password was changed since, and the guess counts for nothing.
     pub(super) async fn still_verified(
-        work: &crate::work::Work,
+        tx: &UserChanges,
         id: UserId,
         verified: &PasswordHash,
     ) -> Result<Stored<Credential>, AccountError> {
-        let credential = work.tx.get::<Credential>(id.as_str()).await?;
+        let credential = tx.get::<Credential>(id.as_str()).await?;
         credential
             .filter(|credential| credential.password == *verified)
             .ok_or(AccountError::InvalidCredentials)

@@ -1,13 +1,14 @@
+use crate::actions::{self, user_event};
 use switchyard_database::Stored;
+use switchyard_kernel::{Context, Outcome, rfc3339};
 
 use super::Accounts;
 use super::guess::RightGuess;
-use crate::audit::{Action, AuditEvent, Outcome};
 use crate::password::Attempts;
 use crate::session::NewSession;
 use crate::user::UserRecord;
-use crate::work::Work;
-use crate::{AccountError, Context, DeviceName, EmailAddress, Secret, SignIn, rfc3339};
+use crate::user_changes::UserChanges;
+use crate::{AccountError, DeviceName, EmailAddress, Secret, SignIn};
 
 /// Somebody who wants to sign in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,51 +41,51 @@ impl Accounts<'_> {
         context: &Context,
         request: &LoginRequest,
     ) -> Result<LoginOutcome, AccountError> {
-        let (guess, _) = self.guess(context, &request.email, &request.password, Action::SIGNED_IN).await?;
+        let (guess, _) = self.guess(context, &request.email, &request.password, actions::SIGNED_IN).await?;
         let guess = &guess;
         if guess.user.disabled {
             return self.refuse_disabled(context, &request.email, guess).await;
         }
-        let session = &NewSession::new(self.0, request.device_name.clone());
-        let attempts_id = &self.0.attempts_id(&request.email);
+        let session = &NewSession::new(self.identity, request.device_name.clone());
+        let attempts_id = &self.identity.attempts_id(&request.email);
         let user = self
-            .0
-            .transact(context, |work| async move {
-                let user = self.signed_in(&work, context, guess).await?;
-                Attempts::forget(&work.tx, attempts_id).await?;
-                work.tx.insert(&session.record(self.0, context, &user))?;
-                let event = AuditEvent::of_user(Action::SIGNED_IN, user.id);
-                work.record(event.resource(format_args!("sessions/{}", session.id())));
+            .identity
+            .transact(context, |tx| async move {
+                let user = self.signed_in(&tx, context, guess).await?;
+                Attempts::forget(&tx, attempts_id).await?;
+                tx.insert(&session.record(self.identity, context, &user))?;
+                let event = user_event(actions::SIGNED_IN, user.id);
+                tx.record(event.resource(format_args!("sessions/{}", session.id())));
                 Ok::<_, AccountError>(user)
             })
             .await?;
-        let sign_in = session.sign_in(self.0, context, &user).map_err(AccountError::Internal)?;
+        let sign_in = session.sign_in(self.identity, context, &user)?;
         Ok(LoginOutcome::SignedIn(Box::new(sign_in)))
     }
 
     /// Marks the user as signed in, if what was verified is still so.
     async fn signed_in(
         &self,
-        work: &Work,
+        tx: &UserChanges,
         context: &Context,
         guess: &RightGuess,
     ) -> Result<Stored<UserRecord>, AccountError> {
         let id = guess.user.id;
-        let user = work.tx.get::<UserRecord>(id.as_str()).await?.filter(|user| !user.deleted);
+        let user = tx.get::<UserRecord>(id.as_str()).await?.filter(|user| !user.deleted);
         let user = user.ok_or(AccountError::InvalidCredentials)?;
         if user.disabled {
             return Err(AccountError::AccountDisabled);
         }
-        let credential = Self::still_verified(work, id, &guess.verified).await?;
+        let credential = Self::still_verified(tx, id, &guess.verified).await?;
         if let Some(upgrade) = &guess.upgrade {
-            work.tx.replace(&credential, &credential.rehashed(upgrade.clone()))?;
+            tx.replace(&credential, &credential.rehashed(upgrade.clone()))?;
         }
         let changed = UserRecord {
             last_login_at: Some(rfc3339::to_millisecond(context.now)),
             locked_until: None,
             ..(*user).clone()
         };
-        Ok(work.replace_user(&user, &changed).await?)
+        Ok(tx.replace_user(&user, &changed).await?)
     }
 
     async fn refuse_disabled(
@@ -93,12 +94,12 @@ impl Accounts<'_> {
         email: &EmailAddress,
         guess: &RightGuess,
     ) -> Result<LoginOutcome, AccountError> {
-        let attempts_id = &self.0.attempts_id(email);
-        self.0
-            .transact(context, |work| async move {
-                Attempts::forget(&work.tx, attempts_id).await?;
-                let event = AuditEvent::of_user(Action::SIGNED_IN, guess.user.id).outcome(Outcome::Denied);
-                work.record(event.detail("reason", "disabled"));
+        let attempts_id = &self.identity.attempts_id(email);
+        self.identity
+            .transact(context, |tx| async move {
+                Attempts::forget(&tx, attempts_id).await?;
+                let event = user_event(actions::SIGNED_IN, guess.user.id).outcome(Outcome::Denied);
+                tx.record(event.detail("reason", "disabled"));
                 Ok::<_, AccountError>(())
             })
             .await?;

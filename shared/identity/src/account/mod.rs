@@ -13,13 +13,15 @@ pub use first_admin::FirstAdminOutcome;
 pub use login::{LoginOutcome, LoginRequest};
 pub use register::Registration;
 
-use crate::core::Core;
+use crate::components::Components;
 
 /// Accounts, as their owners see them.
 #[derive(Clone, Copy, Debug)]
-pub struct Accounts<'a>(pub(crate) &'a Core);
+pub struct Accounts<'a> {
+    pub(crate) identity: &'a Components,
+}
 
-impl From<crate::password::HasherStopped> for crate::AccountError {
+impl From<crate::password::HasherStopped> for switchyard_kernel::CommonError {
     fn from(stopped: crate::password::HasherStopped) -> Self {
         Self::Internal(stopped.to_string())
     }

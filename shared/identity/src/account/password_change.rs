@@ -1,9 +1,10 @@
 use super::{Accounts, Credential};
-use crate::audit::{Action, AuditEvent};
+use crate::actions::{self, user_event};
 use crate::password::Attempts;
 use crate::session::SessionRecord;
 use crate::user::UserRecord;
-use crate::{AccountError, Context, Password, Refused, Secret};
+use crate::{AccountError, Password, Secret};
+use switchyard_kernel::{Context, Refused};
 
 impl Accounts<'_> {
     /// Changes the caller's password and ends all of their other sessions.
@@ -19,33 +20,33 @@ impl Accounts<'_> {
         new: &Password,
     ) -> Result<(), AccountError> {
         let principal = context.principal()?;
-        let user = self.0.db.collection::<UserRecord>().get(principal.user_id.as_str()).await?;
-        let user = user.filter(|user| user.is_let_in()).ok_or(Refused::Unauthenticated)?;
+        let user = self.identity.db().collection::<UserRecord>().get(principal.user_id.as_str()).await?;
+        let user = user.filter(|user| user.is_active()).ok_or(Refused::Unauthenticated)?;
         // First, because a guess counts until it is made use of, and nobody is locked out over a weak new password.
-        self.require_strong(new, &user.email, &user.name).await?;
-        let (guess, turn) = self.guess(context, &user.email, current, Action::PASSWORD_CHANGED).await?;
+        self.require_strong("new_password", new, &user.email, &user.name).await?;
+        let (guess, turn) = self.guess(context, &user.email, current, actions::PASSWORD_CHANGED).await?;
         if guess.user.id != principal.user_id {
             return Err(AccountError::InvalidCredentials); // the address passed to somebody else in this moment
         }
-        let hash = self.0.hasher.hash(turn, new.expose()).await?;
+        let hash = self.identity.hasher.hash(turn, new.expose()).await?;
         let (guess, credential) = (&guess, &Credential::new(principal.user_id, hash, context.now));
-        let attempts_id = &self.0.attempts_id(&user.email);
-        self.0
-            .transact(context, |work| async move {
-                let user = work.tx.get::<UserRecord>(principal.user_id.as_str()).await?;
-                let user = user.filter(|user| user.is_let_in()).ok_or(Refused::Unauthenticated)?;
-                let stored = Self::still_verified(&work, user.id, &guess.verified).await?;
-                work.tx.replace(&stored, credential)?;
-                Attempts::forget(&work.tx, attempts_id).await?;
+        let attempts_id = &self.identity.attempts_id(&user.email);
+        self.identity
+            .transact(context, |tx| async move {
+                let user = tx.get::<UserRecord>(principal.user_id.as_str()).await?;
+                let user = user.filter(|user| user.is_active()).ok_or(Refused::Unauthenticated)?;
+                let stored = Self::still_verified(&tx, user.id, &guess.verified).await?;
+                tx.replace(&stored, credential)?;
+                Attempts::forget(&tx, attempts_id).await?;
                 let session_epoch = user.session_epoch + 1;
                 // The session in which the password is changed goes on.
-                let session = work.tx.get::<SessionRecord>(principal.session_id.as_str()).await?;
+                let session = tx.get::<SessionRecord>(principal.session_id.as_str()).await?;
                 if let Some(session) = session.filter(|session| session.epoch == user.session_epoch) {
-                    work.tx.replace(&session, &session.continued_in(session_epoch))?;
+                    tx.replace(&session, &session.continued_in(session_epoch))?;
                 }
                 let changed = UserRecord { session_epoch, locked_until: None, ..(*user).clone() };
-                work.replace_user(&user, &changed).await?;
-                work.record(AuditEvent::of_user(Action::PASSWORD_CHANGED, user.id));
+                tx.replace_user(&user, &changed).await?;
+                tx.record(user_event(actions::PASSWORD_CHANGED, user.id));
                 Ok::<_, AccountError>(())
             })
             .await

@@ -1,12 +1,10 @@
 use super::{Accounts, Credential};
-use crate::audit::{Action, AuditEvent};
+use crate::actions::{self, user_event};
 use crate::password::weakness;
 use crate::session::NewSession;
 use crate::user::{UserRecord, default_roles, is_email_taken};
-use crate::{
-    AccountError, Context, DeviceName, EmailAddress, Password, PasswordHash, PersonName, SignIn, UserId,
-    rfc3339,
-};
+use crate::{AccountError, DeviceName, EmailAddress, Password, PasswordHash, PersonName, SignIn};
+use switchyard_kernel::{Context, UserId, rfc3339};
 
 /// Somebody who makes an account for themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,24 +35,24 @@ impl Accounts<'_> {
         // The unique attribute decides, and only after the password was hashed: whoever asks which addresses are taken pays
         // for each of them, and does not learn it from how long that takes.
         let hash = self.hash_if_strong(password, email, name).await?;
-        let id = UserId::from(self.0.db.ambient().uuid_v7());
+        let id = UserId::from(self.identity.kernel.ambient().uuid_v7());
         let mut user = UserRecord::new(id, email.clone(), name.clone(), default_roles(), true, context.now);
         user.last_login_at = Some(rfc3339::to_millisecond(context.now));
         let (user, credential) = (&user, &Credential::new(id, hash, context.now));
-        let session = &NewSession::new(self.0, device_name.clone());
+        let session = &NewSession::new(self.identity, device_name.clone());
         let result = self
-            .0
-            .transact(context, |work| async move {
-                let user = work.insert_user(user)?;
-                work.tx.insert(credential)?;
-                work.tx.insert(&session.record(self.0, context, &user))?;
-                work.record(AuditEvent::of_user(Action::ACCOUNT_REGISTERED, id));
+            .identity
+            .transact(context, |tx| async move {
+                let user = tx.insert_user(user)?;
+                tx.insert(credential)?;
+                tx.insert(&session.record(self.identity, context, &user))?;
+                tx.record(user_event(actions::ACCOUNT_REGISTERED, id));
                 Ok::<_, AccountError>(user)
             })
             .await;
         match result {
-            Ok(user) => session.sign_in(self.0, context, &user).map_err(AccountError::Internal),
-            Err(AccountError::Database(error)) if is_email_taken(&error) => Err(AccountError::EmailTaken),
+            Ok(user) => Ok(session.sign_in(self.identity, context, &user)?),
+            Err(AccountError::Common(error)) if is_email_taken(&error) => Err(AccountError::EmailTaken),
             Err(error) => Err(error),
         }
     }
@@ -66,22 +64,23 @@ impl Accounts<'_> {
         email: &EmailAddress,
         name: &PersonName,
     ) -> Result<PasswordHash, AccountError> {
-        self.require_strong(password, email, name).await?;
-        let turn = self.0.hasher.turn().await?;
-        Ok(self.0.hasher.hash(turn, password.expose()).await?)
+        self.require_strong("password", password, email, name).await?;
+        let turn = self.identity.hasher.turn().await?;
+        Ok(self.identity.hasher.hash(turn, password.expose()).await?)
     }
 
-    /// Goes on when a new password is not easy to guess.
+    /// Requires that a new password, from the field `field`, is not easy to guess.
     pub(super) async fn require_strong(
         &self,
+        field: &'static str,
         password: &Password,
         email: &EmailAddress,
         name: &PersonName,
     ) -> Result<(), AccountError> {
         let judged = (password.clone(), email.clone(), name.clone());
-        let found = self.0.hasher.run(move || weakness(&judged.0, &judged.1, &judged.2)).await?;
+        let found = self.identity.hasher.run(move || weakness(&judged.0, &judged.1, &judged.2)).await?;
         match found {
-            Some(reason) => Err(AccountError::WeakPassword { reason: reason.to_owned() }),
+            Some(reason) => Err(AccountError::WeakPassword { field, reason: reason.to_owned() }),
             None => Ok(()),
         }
     }

@@ -7,7 +7,7 @@ use switchyard_ambient::Ambient;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::hash::{PasswordHash, Scheme, cost_of};
-use crate::secret::KeyRing;
+use switchyard_kernel::KeyRing;
 
 /// Hashes and verifies passwords off the async threads, a bounded number at a time.
 #[derive(Clone, Debug)]
@@ -70,7 +70,7 @@ impl PasswordHasher {
     }
 
     /// Holds a password against the hash of an account. Without a hash, because there is no such account or it has no
-    /// password, the answer is no, after the same work.
+    /// password, the answer is no, after the same tx.
     pub(crate) async fn verify(
         &self,
         turn: Turn,

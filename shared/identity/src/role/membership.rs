@@ -1,9 +1,9 @@
 use serde::{Deserialize, Serialize};
 use switchyard_ambient::Timestamp;
 use switchyard_database::{Collection, Entity, Field, Index};
+use switchyard_kernel::{RoleName, UserId};
 
 use crate::user::UserRecord;
-use crate::{RoleName, UserId};
 
 /// That a user has a role: a document of its own, because an index cannot reach into the list of a user's roles, and the
 /// one admin among a million users must be found without looking at the others.

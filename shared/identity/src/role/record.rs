@@ -1,20 +1,28 @@
+use std::collections::BTreeSet;
+
 use deserr::Deserr;
 use serde::{Deserialize, Serialize};
 use switchyard_ambient::Timestamp;
 use switchyard_database::{Collection, Entity, Field, Index};
+use switchyard_kernel::value::has_controls;
+use switchyard_kernel::{BuiltInRole, Kernel, RoleName, rfc3339, text_value};
 use utoipa::ToSchema;
 
-use crate::value::{has_controls, text_value};
-use crate::{Permission, Permissions, RoleName, rfc3339};
+use super::is_built_in;
 
-/// A role as it is stored.
+/// A stored role.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct RoleRecord {
     pub(crate) name: RoleName,
     pub(crate) description: RoleDescription,
-    pub(crate) permissions: Permissions,
-    /// How many users have the role who are not deleted; counted only for roles that can be deleted. It stands in the
-    /// role itself so that giving a role to somebody and deleting it cannot both succeed.
+    /// The names of its permissions. The role `admin` permits everything whatever is stored here.
+    pub(crate) permissions: BTreeSet<String>,
+    /// The permissions that a built-in role was given because they are declared for it, whether or not an admin removed them
+    /// since. `None` in roles that were stored before this was recorded.
+    #[serde(default)]
+    pub(crate) offered: Option<BTreeSet<String>>,
+    /// The number of users with the role who are not deleted; kept only for roles that can be deleted. It is part of the
+    /// role, so that giving the role to a user and deleting it cannot both succeed.
     pub(crate) members: i64,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
@@ -31,64 +39,83 @@ impl Entity for RoleRecord {
     }
 }
 
-/// The role whose holders may do everything.
+/// The role whose users may do everything.
 pub(crate) const ADMIN: &str = "admin";
 /// The role of new users.
 pub(crate) const CUSTOMER: &str = "customer";
 
-/// The roles that other domains rely on. They are never deleted; what they permit can be changed, except for `admin`.
-const BUILT_IN: [(&str, &str, &[Permission]); 7] = [
-    (CUSTOMER, "Buys things.", &[]),
-    ("patient", "Sees doctors.", &[]),
-    ("doctor", "Sees patients.", &[]),
-    ("merchant", "Looks after the catalogue.", &[Permission::ProductsWrite]),
-    ("fulfilment", "Packs and ships orders.", &[]),
-    ("finance", "Looks after payments.", &[]),
-    (ADMIN, "May do everything.", Permission::ALL),
-];
-
-/// Whether a role is one that is never deleted.
-pub(crate) fn is_built_in(name: &RoleName) -> bool {
-    BUILT_IN.iter().any(|(built_in, ..)| name.as_str() == *built_in)
-}
-
-/// The roles that there are from the beginning.
-pub(crate) fn built_in_roles(now: Timestamp) -> Vec<RoleRecord> {
-    let now = rfc3339::to_millisecond(now);
-    BUILT_IN
-        .iter()
-        .map(|(name, description, permissions)| RoleRecord {
-            name: RoleName::built_in(name),
-            description: RoleDescription((*description).to_owned()),
-            permissions: permissions.iter().copied().collect(),
+impl RoleRecord {
+    /// A built-in role that is stored for the first time.
+    pub(crate) fn built_in(role: &BuiltInRole, permissions: BTreeSet<String>, now: Timestamp) -> Self {
+        Self {
+            name: RoleName::built_in(role.name),
+            description: RoleDescription(role.description.to_owned()),
+            offered: Some(permissions.clone()),
+            permissions,
             members: 0,
             created_at: now,
             updated_at: now,
-        })
-        .collect()
-}
-
-impl RoleRecord {
-    /// What the role permits. `admin` permits everything, also what was added after its document was written.
-    pub(crate) fn effective_permissions(&self) -> Permissions {
-        if self.name.as_str() == ADMIN { Permissions::all() } else { self.permissions }
+        }
     }
 
-    pub(crate) fn fields(&self) -> RoleFields {
+    /// Whether the stored role was given every permission that `role` declares.
+    pub(crate) fn was_offered(&self, role: &BuiltInRole) -> bool {
+        let Some(offered) = &self.offered else { return false };
+        role.permissions.iter().all(|permission| offered.contains(permission.name()))
+    }
+
+    /// The part of the role that an admin can change.
+    pub(crate) fn fields(&self, kernel: &Kernel) -> RoleFields {
+        let is_admin = self.name.as_str() == ADMIN;
+        let permits = |name: &str| is_admin || self.permissions.contains(name);
+        let declared = kernel.permissions().filter(|permission| permits(permission.name()));
         RoleFields {
             description: self.description.clone(),
-            permissions: self.effective_permissions().iter().collect(),
+            permissions: declared.map(|permission| PermissionName(permission.name().to_owned())).collect(),
         }
     }
 }
 
-/// What a role is for: at most 200 characters, no control characters.
+/// The name of a permission, as in `users:read`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(transparent)]
+#[schema(as = Permission, value_type = String)]
+pub struct PermissionName(String);
+
+/// The text is not the name of a permission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be the name of a permission, as in users:read")]
+pub struct InvalidPermissionName;
+
+impl TryFrom<String> for PermissionName {
+    type Error = InvalidPermissionName;
+
+    /// Accepts two words of `a`–`z` and `-` with a colon between them. Whether a permission of this name is declared is
+    /// checked when a role is created or changed.
+    fn try_from(text: String) -> Result<Self, InvalidPermissionName> {
+        let is_word = |word: &str| {
+            (1..=40).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+        };
+        let fits = text.split_once(':').is_some_and(|(resource, verb)| is_word(resource) && is_word(verb));
+        if fits { Ok(Self(text)) } else { Err(InvalidPermissionName) }
+    }
+}
+
+text_value!(PermissionName, InvalidPermissionName);
+
+impl From<switchyard_kernel::Permission> for PermissionName {
+    fn from(permission: switchyard_kernel::Permission) -> Self {
+        Self(permission.name().to_owned())
+    }
+}
+
+/// The description of a role: at most 200 characters, none of them a control character.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 #[schema(value_type = String, max_length = 200, pattern = r"^[^\u0000-\u001F\u007F-\u009F]*$", example = "Answers letters.")]
 pub struct RoleDescription(String);
 
-/// The text cannot describe a role.
+/// The text cannot be the description of a role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must have at most 200 characters, none of them a control character")]
 pub struct InvalidRoleDescription;
@@ -104,7 +131,7 @@ impl TryFrom<String> for RoleDescription {
 
 text_value!(RoleDescription, InvalidRoleDescription);
 
-/// What can be said about a role, and changed.
+/// The part of a role that can be changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr, ToSchema)]
 #[deserr(deny_unknown_fields)]
 pub struct RoleFields {
@@ -113,7 +140,7 @@ pub struct RoleFields {
     #[schema(required = false)]
     pub description: RoleDescription,
     /// What it permits.
-    pub permissions: Vec<Permission>,
+    pub permissions: Vec<PermissionName>,
 }
 
 /// A role.
@@ -124,10 +151,10 @@ pub struct Role {
     /// What it is for.
     pub description: RoleDescription,
     /// What it permits.
-    pub permissions: Vec<Permission>,
-    /// Whether it is one of those that are never deleted.
+    pub permissions: Vec<PermissionName>,
+    /// Whether it is built in. Built-in roles are never deleted.
     pub built_in: bool,
-    /// When it was made.
+    /// When it was created.
     #[serde(serialize_with = "rfc3339::serialize")]
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
@@ -137,14 +164,14 @@ pub struct Role {
     pub updated_at: Timestamp,
 }
 
-impl From<&RoleRecord> for Role {
-    fn from(record: &RoleRecord) -> Self {
-        let RoleFields { description, permissions } = record.fields();
+impl Role {
+    pub(crate) fn of(record: &RoleRecord, kernel: &Kernel) -> Self {
+        let RoleFields { description, permissions } = record.fields(kernel);
         Self {
             name: record.name.clone(),
             description,
             permissions,
-            built_in: is_built_in(&record.name),
+            built_in: is_built_in(kernel, &record.name),
             created_at: record.created_at,
             updated_at: record.updated_at,
         }

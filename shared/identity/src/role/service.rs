@@ -1,178 +1,204 @@
 use ring::digest::{SHA256, digest};
 use serde::Serialize;
-use switchyard_database::{Cause, Entity as _, Query, Stored};
+use switchyard_database::{Cause, Entity as _, Error as DatabaseError, Query, Stored};
+use switchyard_kernel::{
+    CommonError, Context, EntityTag, Faults, Page, PageRequest, Permission, Permissions, Precondition,
+    Refused, RoleName, Versioned, hex, rfc3339,
+};
 use utoipa::ToSchema;
 
-use super::record::ADMIN;
+use super::record::{ADMIN, InvalidPermissionName, PermissionName};
 use super::{Role, RoleFields, RoleRecord, is_built_in};
-use crate::audit::{Action, AuditEvent};
-use crate::core::Core;
-use crate::secret::hex;
-use crate::{
-    Context, EditError, EntityTag, Listed, PageRequest, Permission, Permissions, Precondition, Refused,
-    RoleError, RoleName, Tagged, rfc3339,
-};
+use crate::actions::{self, role_event};
+use crate::components::Components;
+use crate::{RoleError, permissions};
 
 /// A permission, and what it is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PermissionInfo {
     /// Its name.
     #[schema(example = "users:read")]
-    pub name: Permission,
+    pub name: PermissionName,
     /// What it permits.
     pub description: &'static str,
 }
 
 /// Roles and what they permit.
 ///
-/// Who changes a role must have every permission that it has before and afterwards: nobody makes themselves, or a friend,
-/// mightier than they are.
+/// To change a role, the caller needs every permission that the role has before and afterwards. So users cannot give
+/// themselves or anyone else more permissions than they have.
 #[derive(Clone, Copy, Debug)]
-pub struct Roles<'a>(pub(crate) &'a Core);
+pub struct Roles<'a> {
+    pub(crate) identity: &'a Components,
+}
 
 impl Roles<'_> {
-    /// Every permission there is. Needs `roles:read`.
-    pub async fn permissions(&self, context: &Context) -> Result<Vec<PermissionInfo>, RoleError> {
-        self.0.require(context, Permission::RolesRead, "permissions").await?;
-        let info = |&name: &Permission| PermissionInfo { name, description: name.description() };
-        Ok(Permission::ALL.iter().map(info).collect())
+    /// The permissions that are declared, in the order of declaration. Requires `roles:read`.
+    pub async fn permissions(
+        &self,
+        context: &Context,
+        request: &PageRequest,
+    ) -> Result<Page<PermissionInfo>, RoleError> {
+        self.identity.kernel.require(context, permissions::ROLES_READ, "permissions").await?;
+        let mut rest: Vec<_> = self.identity.kernel.permissions().collect();
+        if let Some(cursor) = &request.cursor {
+            // The cursor is the name of the last permission of the previous page.
+            let last = rest.iter().position(|permission| permission.name() == cursor);
+            rest.drain(..=last.ok_or(DatabaseError::BadCursor)?);
+        }
+        let limit = request.limit as usize;
+        let next = (rest.len() > limit).then(|| rest[limit - 1].name().to_owned());
+        let info = |permission: Permission| PermissionInfo {
+            name: permission.into(),
+            description: permission.description(),
+        };
+        Ok(Page::new(rest.into_iter().take(limit).map(info).collect(), request, next))
     }
 
-    /// The roles, by name. Needs `roles:read`.
-    pub async fn list(&self, context: &Context, page: &PageRequest) -> Result<Listed<Role>, RoleError> {
-        self.0.require(context, Permission::RolesRead, "roles").await?;
+    /// The roles, by name. Requires `roles:read`.
+    pub async fn list(&self, context: &Context, request: &PageRequest) -> Result<Page<Role>, RoleError> {
+        self.identity.kernel.require(context, permissions::ROLES_READ, "roles").await?;
         let query =
-            Query::new(RoleRecord::COLLECTION, "by_name").limit(page.limit).after(page.cursor.clone());
-        let page = self.0.db.collection::<RoleRecord>().query(&query).await?;
-        Ok(Listed { items: page.items.iter().map(|record| Role::from(&**record)).collect(), next: page.next })
+            Query::new(RoleRecord::COLLECTION, "by_name").limit(request.limit).after(request.cursor.clone());
+        let page = self.identity.db().collection::<RoleRecord>().query(&query).await?;
+        Ok(Page::of(page, request, |record| Role::of(record, &self.identity.kernel)))
     }
 
-    /// A role. Needs `roles:read`.
-    pub async fn get(&self, context: &Context, name: &RoleName) -> Result<Tagged<Role>, RoleError> {
-        self.0.require(context, Permission::RolesRead, &resource(name)).await?;
-        let record = self.0.db.collection::<RoleRecord>().get(name.as_str()).await?;
-        Ok(tagged(&record.ok_or(Refused::NotFound)?))
+    /// A role. Requires `roles:read`.
+    pub async fn get(&self, context: &Context, name: &RoleName) -> Result<Versioned<Role>, RoleError> {
+        self.identity.kernel.require(context, permissions::ROLES_READ, &resource(name)).await?;
+        let record = self.identity.db().collection::<RoleRecord>().get(name.as_str()).await?;
+        Ok(self.versioned(&record.ok_or(Refused::NotFound)?))
     }
 
-    /// Makes a role. Needs `roles:write` and what the role is to permit.
+    /// Creates a role. Requires `roles:write` and every permission of the role.
     pub async fn create(
         &self,
         context: &Context,
         name: &RoleName,
         fields: &RoleFields,
-    ) -> Result<Tagged<Role>, RoleError> {
-        let context = &self.require_create(context, name, fields).await?;
+    ) -> Result<Versioned<Role>, RoleError> {
+        let context = &self.require_write(context, name).await?;
+        self.require_declared(fields)?;
+        let covers = context.permissions().covers(&set(fields));
+        let verdict = if covers { Ok(()) } else { Err(Refused::Forbidden) };
+        self.identity.kernel.check(context, verdict, &resource(name)).await?;
         let now = rfc3339::to_millisecond(context.now);
-        let record = RoleRecord {
+        let record = &RoleRecord {
             name: name.clone(),
             description: fields.description.clone(),
-            permissions: fields.permissions.iter().copied().collect(),
+            permissions: names(fields).collect(),
+            offered: Some(Default::default()),
             members: 0,
             created_at: now,
             updated_at: now,
         };
-        let record = &record;
         let created = self
-            .0
-            .transact(context, |work| async move {
-                let created = work.tx.insert(record)?;
-                let event = AuditEvent::of_role(Action::ROLE_CREATED, &record.name);
-                work.record(event.detail("permissions", names(record.permissions)));
+            .identity
+            .transact(context, |tx| async move {
+                let created = tx.insert(record)?;
+                let event = role_event(actions::ROLE_CREATED, &record.name);
+                tx.record(event.detail("permissions", text(fields)));
                 Ok::<_, RoleError>(created)
             })
             .await
             .map_err(|error| match error {
-                RoleError::Database(error) if error.is_rejection_for(Cause::AlreadyExists) => {
+                RoleError::Common(CommonError::Database(error))
+                    if error.is_rejection_for(Cause::AlreadyExists) =>
+                {
                     RoleError::RoleTaken
                 }
                 other => other,
             })?;
-        self.0.roles.forget(name);
-        Ok(tagged(&created))
+        self.identity.authority.forget(name);
+        Ok(self.versioned(&created))
     }
 
-    /// Changes what a role is for and what it permits, to what `edit` makes of it. Needs `roles:write` and what the role
-    /// permits before and afterwards.
-    pub async fn edit<E>(
+    /// Changes the description and the permissions of a role to what `edit` returns. Requires `roles:write` and every
+    /// permission that the role has before and afterwards.
+    pub async fn edit(
         &self,
         context: &Context,
         name: &RoleName,
-        precondition: Precondition<'_>,
-        edit: impl Fn(&RoleFields) -> Result<RoleFields, E>,
-    ) -> Result<Tagged<Role>, EditError<RoleError, E>> {
-        let context = &self.0.require_still(context, Permission::RolesWrite, &resource(name)).await?;
-        let edit = &edit;
-        let result = self
-            .0
-            .transact(context, |work| async move {
-                let stored = work.tx.get::<RoleRecord>(name.as_str()).await?;
-                let stored = stored.ok_or(RoleError::Refused(Refused::NotFound))?;
-                check(precondition.holds(&tag_of(&stored)), RoleError::PreconditionFailed)?;
+        precondition: &Precondition,
+        edit: impl Fn(&RoleFields) -> Result<RoleFields, Faults>,
+    ) -> Result<Versioned<Role>, RoleError> {
+        let context = &self.require_write(context, name).await?;
+        let (edit, kernel) = (&edit, &self.identity.kernel);
+        let changed = self
+            .identity
+            .transact(context, |tx| async move {
+                let stored = tx.get::<RoleRecord>(name.as_str()).await?.ok_or(Refused::NotFound)?;
+                precondition.check(&self.versioned(&stored).tag)?;
                 check(name.as_str() != ADMIN, RoleError::RoleProtected)?;
-                let before = stored.fields();
-                let after = edit(&before).map_err(EditError::Edit)?;
-                let permissions: Permissions = after.permissions.iter().copied().collect();
-                let touched = stored.permissions.union(permissions);
-                check(context.permissions().covers(touched), RoleError::Refused(Refused::Forbidden))?;
+                let before = stored.fields(kernel);
+                let after = edit(&before)?;
+                self.require_declared(&after)?;
+                if !context.permissions().covers(&set(&before).union(set(&after))) {
+                    return Err(tx.deny(resource(name)).into());
+                }
                 let record = RoleRecord {
-                    description: after.description,
-                    permissions,
+                    description: after.description.clone(),
+                    permissions: names(&after).collect(),
                     updated_at: rfc3339::to_millisecond(context.now),
                     ..(*stored).clone()
                 };
-                let event = AuditEvent::of_role(Action::ROLE_CHANGED, name)
-                    .detail("permissions_before", names(stored.permissions))
-                    .detail("permissions", names(permissions));
-                work.record(event);
-                Ok::<_, EditError<RoleError, E>>(work.tx.replace(&stored, &record)?)
+                let event = role_event(actions::ROLE_CHANGED, name)
+                    .detail("permissions_before", text(&before))
+                    .detail("permissions", text(&after));
+                tx.record(event);
+                Ok::<_, RoleError>(tx.replace(&stored, &record)?)
             })
-            .await;
-        let changed = self.0.note(context, &resource(name), result).await?;
-        self.0.roles.forget(name);
-        Ok(tagged(&changed))
+            .await?;
+        self.identity.authority.forget(name);
+        Ok(self.versioned(&changed))
     }
 
-    /// Deletes a role that nobody has. Needs `roles:write` and what the role permits.
+    /// Deletes a role that no user has. Requires `roles:write` and every permission of the role.
     pub async fn delete(
         &self,
         context: &Context,
         name: &RoleName,
-        precondition: Precondition<'_>,
+        precondition: &Precondition,
     ) -> Result<(), RoleError> {
-        let context = &self.0.require_still(context, Permission::RolesWrite, &resource(name)).await?;
-        let result = self
-            .0
-            .transact(context, |work| async move {
-                let stored = work.tx.get::<RoleRecord>(name.as_str()).await?.ok_or(Refused::NotFound)?;
-                check(precondition.holds(&tag_of(&stored)), RoleError::PreconditionFailed)?;
-                check(!is_built_in(name), RoleError::RoleProtected)?;
-                check(
-                    context.permissions().covers(stored.permissions),
-                    RoleError::Refused(Refused::Forbidden),
-                )?;
+        let context = &self.require_write(context, name).await?;
+        let kernel = &self.identity.kernel;
+        self.identity
+            .transact(context, |tx| async move {
+                let stored = tx.get::<RoleRecord>(name.as_str()).await?.ok_or(Refused::NotFound)?;
+                precondition.check(&self.versioned(&stored).tag)?;
+                check(!is_built_in(kernel, name), RoleError::RoleProtected)?;
+                if !context.permissions().covers(&self.identity.authority.permissions_in(&stored)) {
+                    return Err(tx.deny(resource(name)).into());
+                }
                 check(stored.members == 0, RoleError::RoleInUse)?;
-                work.tx.delete(&stored)?;
-                work.record(AuditEvent::of_role(Action::ROLE_DELETED, name));
+                tx.delete(&stored)?;
+                tx.record(role_event(actions::ROLE_DELETED, name));
                 Ok::<_, RoleError>(())
             })
-            .await;
-        self.0.note(context, &resource(name), result).await?;
-        self.0.roles.forget(name);
+            .await?;
+        self.identity.authority.forget(name);
         Ok(())
     }
 
-    async fn require_create(
-        &self,
-        context: &Context,
-        name: &RoleName,
-        fields: &RoleFields,
-    ) -> Result<Context, RoleError> {
-        let context = self.0.require_still(context, Permission::RolesWrite, &resource(name)).await?;
-        let permissions = fields.permissions.iter().copied().collect();
-        let verdict =
-            if context.permissions().covers(permissions) { Ok(()) } else { Err(Refused::Forbidden) };
-        self.0.judge(&context, verdict, &resource(name)).await?;
-        Ok(context)
+    async fn require_write(&self, context: &Context, name: &RoleName) -> Result<Context, RoleError> {
+        Ok(self.identity.kernel.require_current(context, permissions::ROLES_WRITE, &resource(name)).await?)
+    }
+
+    /// Requires that every permission of a role is declared.
+    fn require_declared(&self, fields: &RoleFields) -> Result<(), Faults> {
+        let mut faults = Faults::new();
+        for (place, name) in fields.permissions.iter().enumerate() {
+            if !self.identity.kernel.permissions().any(|declared| declared.name() == name.as_str()) {
+                faults.add(&format!("permissions[{place}]"), InvalidPermissionName);
+            }
+        }
+        faults.or(())
+    }
+
+    fn versioned(&self, record: &Stored<RoleRecord>) -> Versioned<Role> {
+        let role = Role::of(record, &self.identity.kernel);
+        Versioned { tag: tag_of(&role), value: role }
     }
 }
 
@@ -184,17 +210,22 @@ fn resource(name: &RoleName) -> String {
     format!("roles/{name}")
 }
 
-fn names(permissions: Permissions) -> String {
-    permissions.iter().map(Permission::as_str).collect::<Vec<_>>().join(" ")
+fn names(fields: &RoleFields) -> impl Iterator<Item = String> {
+    fields.permissions.iter().map(|permission| permission.as_str().to_owned())
 }
 
-/// The tag of what is shown of a role. The document's version will not do: it changes whenever somebody is given the role,
-/// because the users who have it are counted in it.
-fn tag_of(record: &RoleRecord) -> EntityTag {
-    let shown = serde_json::to_vec(&Role::from(record)).unwrap_or_default(); // plain fields always serialise
-    EntityTag(hex(&digest(&SHA256, &shown).as_ref()[..16]))
+fn set(fields: &RoleFields) -> Permissions {
+    Permissions::from_names(names(fields))
 }
 
-fn tagged(record: &Stored<RoleRecord>) -> Tagged<Role> {
-    Tagged { value: Role::from(&**record), tag: tag_of(record) }
+/// The permissions, for the audit log.
+fn text(fields: &RoleFields) -> String {
+    names(fields).collect::<Vec<_>>().join(" ")
+}
+
+/// The tag of the visible part of a role. The document's version cannot serve as the tag: it changes whenever a user is
+/// given the role, because the role counts its users.
+fn tag_of(role: &Role) -> EntityTag {
+    let visible = serde_json::to_vec(role).unwrap_or_default(); // plain fields always serialise
+    EntityTag::new(hex(&digest(&SHA256, &visible).as_ref()[..16]))
 }

@@ -1,8 +1,9 @@
 use serde::{Deserialize, Serialize};
 use switchyard_ambient::Timestamp;
 use switchyard_database::{Collection, Entity, Field, Index};
+use switchyard_kernel::{SessionId, UserId};
 
-use crate::{DeviceName, SessionId, UserId};
+use crate::DeviceName;
 
 /// A session as it is stored: a sign-in, and the refresh token that continues it.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -3,9 +3,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
 use subtle::ConstantTimeEq as _;
 use switchyard_ambient::{Ambient, Uuid};
+use switchyard_kernel::SessionId;
 
-use crate::secret::hex;
-use crate::{Secret, SessionId};
+use crate::Secret;
+use switchyard_kernel::hex;
 
 const ID_BYTES: usize = 16;
 const FAMILY_BYTES: usize = 16;

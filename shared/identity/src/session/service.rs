@@ -1,18 +1,21 @@
+use crate::actions::{self, user_event};
 use switchyard_database::Stored;
+use switchyard_kernel::{Context, Outcome, Refused, UserId};
 
 use super::SessionRecord;
 use super::refresh_token::{RefreshToken, is_same_hash};
 use super::sign_in::issue;
-use crate::audit::{Action, AuditEvent, Outcome};
-use crate::core::Core;
+use crate::components::Components;
 use crate::user::UserRecord;
-use crate::value::user_agent_text;
-use crate::work::Work;
-use crate::{Context, Refused, SessionError, SignIn, UserId};
+use crate::user_changes::UserChanges;
+use crate::{SessionError, SignIn};
+use switchyard_kernel::value::user_agent_text;
 
 /// Sessions: how a user who has signed in stays so, and ceases to be.
 #[derive(Clone, Copy, Debug)]
-pub struct Sessions<'a>(pub(crate) &'a Core);
+pub struct Sessions<'a> {
+    pub(crate) identity: &'a Components,
+}
 
 /// What came of a refresh; both are committed.
 enum Refreshed {
@@ -34,15 +37,15 @@ impl Sessions<'_> {
     /// everything else that is not the latest token of a session of a user who is let in.
     pub async fn refresh(&self, context: &Context, refresh_token: &str) -> Result<SignIn, SessionError> {
         let token = &RefreshToken::parse(refresh_token).ok_or(SessionError::RefreshTokenInvalid)?;
-        let next = &token.next(self.0.db.ambient());
+        let next = &token.next(self.identity.kernel.ambient());
         let refreshed = self
-            .0
-            .transact(context, |work| async move { self.rotate(&work, context, token, next).await })
+            .identity
+            .transact(context, |tx| async move { self.rotate(&tx, context, token, next).await })
             .await?;
         match refreshed {
             Refreshed::Continued(continued) => {
                 let (user, session) = *continued;
-                issue(self.0, context, &user, &session, next).map_err(SessionError::Internal)
+                Ok(issue(self.identity, context, &user, &session, next)?)
             }
             Refreshed::Reused => Err(SessionError::RefreshTokenReused),
         }
@@ -50,25 +53,25 @@ impl Sessions<'_> {
 
     async fn rotate(
         &self,
-        work: &Work,
+        tx: &UserChanges,
         context: &Context,
         token: &RefreshToken,
         next: &RefreshToken,
     ) -> Result<Refreshed, SessionError> {
-        let session = work.tx.get::<SessionRecord>(token.session_id.as_str()).await?;
+        let session = tx.get::<SessionRecord>(token.session_id.as_str()).await?;
         let session = session
             .filter(|session| is_same_hash(&session.family_hash, &token.family_hash()))
             .ok_or(SessionError::RefreshTokenInvalid)?;
         if !is_same_hash(&session.secret_hash, &token.secret_hash()) {
-            self.end_family(work, &session, context)?;
+            self.end_family(tx, &session, context)?;
             return Ok(Refreshed::Reused);
         }
         // Not part of the transaction: a refresh that overlaps with what shuts the user out may come before it, and the
         // session alone makes one plain conditional write.
-        let user = self.0.db.collection::<UserRecord>().get(session.user_id.as_str()).await?;
+        let user = self.identity.db().collection::<UserRecord>().get(session.user_id.as_str()).await?;
         let user = user
             .filter(|user| {
-                user.is_let_in() && user.session_epoch == session.epoch && session.reused_at.is_none()
+                user.is_active() && user.session_epoch == session.epoch && session.reused_at.is_none()
             })
             .ok_or(SessionError::RefreshTokenInvalid)?;
         let rotated = SessionRecord {
@@ -80,16 +83,16 @@ impl Sessions<'_> {
                 .or_else(|| session.user_agent.clone()),
             ip: context.address.map(|address| address.to_string()).or_else(|| session.ip.clone()),
             last_used_at: context.now,
-            expires_at: context.now + self.0.settings.refresh_token_ttl,
+            expires_at: context.now + self.identity.settings.refresh_token_ttl,
             ..(*session).clone()
         };
-        work.tx.replace(&session, &rotated)?;
+        tx.replace(&session, &rotated)?;
         Ok(Refreshed::Continued(Box::new((user.into_value(), rotated))))
     }
 
     fn end_family(
         &self,
-        work: &Work,
+        tx: &UserChanges,
         session: &Stored<SessionRecord>,
         context: &Context,
     ) -> Result<(), SessionError> {
@@ -97,22 +100,22 @@ impl Sessions<'_> {
             return Ok(()); // ended and recorded when it first came a second time
         }
         let ended = SessionRecord { reused_at: Some(context.now), ..(**session).clone() };
-        work.tx.replace(session, &ended)?;
-        let event = AuditEvent::of_user(Action::REFRESH_TOKEN_REUSED, session.user_id);
-        work.record(event.resource(format_args!("sessions/{}", session.id)).outcome(Outcome::Denied));
+        tx.replace(session, &ended)?;
+        let event = user_event(actions::REFRESH_TOKEN_REUSED, session.user_id);
+        tx.record(event.resource(format_args!("sessions/{}", session.id)).outcome(Outcome::Denied));
         Ok(())
     }
 
     /// Ends the session that the caller's access token belongs to. The token itself stays good until it expires.
     pub async fn log_out(&self, context: &Context) -> Result<(), SessionError> {
         let principal = context.principal()?;
-        self.0
-            .transact(context, |work| async move {
-                let session = work.tx.get::<SessionRecord>(principal.session_id.as_str()).await?;
+        self.identity
+            .transact(context, |tx| async move {
+                let session = tx.get::<SessionRecord>(principal.session_id.as_str()).await?;
                 if let Some(session) = session.filter(|session| session.user_id == principal.user_id) {
-                    work.tx.delete(&session)?;
-                    let event = AuditEvent::of_user(Action::SIGNED_OUT, principal.user_id);
-                    work.record(event.resource(format_args!("sessions/{}", principal.session_id)));
+                    tx.delete(&session)?;
+                    let event = user_event(actions::SIGNED_OUT, principal.user_id);
+                    tx.record(event.resource(format_args!("sessions/{}", principal.session_id)));
                 }
                 Ok::<_, SessionError>(())
             })
@@ -122,10 +125,10 @@ impl Sessions<'_> {
     /// Ends all sessions of the caller, this one too.
     pub async fn log_out_everywhere(&self, context: &Context) -> Result<(), SessionError> {
         let user_id = context.principal()?.user_id;
-        self.0
-            .transact(context, |work| async move {
-                end_all(&work, user_id).await?;
-                work.record(AuditEvent::of_user(Action::SIGNED_OUT_EVERYWHERE, user_id));
+        self.identity
+            .transact(context, |tx| async move {
+                end_all(&tx, user_id).await?;
+                tx.record(user_event(actions::SIGNED_OUT_EVERYWHERE, user_id));
                 Ok::<_, SessionError>(())
             })
             .await
@@ -133,10 +136,10 @@ impl Sessions<'_> {
 }
 
 /// Ends all sessions of a user, as part of a transaction.
-async fn end_all(work: &Work, id: UserId) -> Result<(), SessionError> {
-    let user = work.tx.get::<UserRecord>(id.as_str()).await?;
+async fn end_all(tx: &UserChanges, id: UserId) -> Result<(), SessionError> {
+    let user = tx.get::<UserRecord>(id.as_str()).await?;
     let user = user.filter(|user| !user.deleted).ok_or(Refused::Unauthenticated)?;
     let changed = UserRecord { session_epoch: user.session_epoch + 1, ..(*user).clone() };
-    work.replace_user(&user, &changed).await?;
+    tx.replace_user(&user, &changed).await?;
     Ok(())
 }

@@ -1,12 +1,13 @@
 use std::time::Duration;
+use switchyard_kernel::{CommonError, Context, SessionId};
 
 use super::SessionRecord;
 use super::refresh_token::RefreshToken;
-use crate::core::Core;
+use crate::components::Components;
 use crate::token::AccessClaims;
 use crate::user::UserRecord;
-use crate::value::user_agent_text;
-use crate::{Context, DeviceName, Secret, SessionId, User};
+use crate::{DeviceName, Secret, User};
+use switchyard_kernel::value::user_agent_text;
 
 /// A user who is signed in, and the tokens that say so.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,8 +43,8 @@ pub(crate) struct NewSession {
 }
 
 impl NewSession {
-    pub(crate) fn new(core: &Core, device_name: Option<DeviceName>) -> Self {
-        let ambient = core.db.ambient();
+    pub(crate) fn new(identity: &Components, device_name: Option<DeviceName>) -> Self {
+        let ambient = identity.kernel.ambient();
         let id = SessionId::from(ambient.uuid_v7());
         Self { id, token: RefreshToken::first(id, ambient), device_name }
     }
@@ -53,7 +54,12 @@ impl NewSession {
     }
 
     /// What to store of the session of `user`, who has just proved who they are.
-    pub(crate) fn record(&self, core: &Core, context: &Context, user: &UserRecord) -> SessionRecord {
+    pub(crate) fn record(
+        &self,
+        identity: &Components,
+        context: &Context,
+        user: &UserRecord,
+    ) -> SessionRecord {
         SessionRecord {
             id: self.id,
             user_id: user.id,
@@ -67,47 +73,47 @@ impl NewSession {
             created_at: context.now,
             last_used_at: context.now,
             auth_time: context.now,
-            expires_at: context.now + core.settings.refresh_token_ttl,
+            expires_at: context.now + identity.settings.refresh_token_ttl,
         }
     }
 
     /// The tokens of the session, once it is stored.
     pub(crate) fn sign_in(
         &self,
-        core: &Core,
+        identity: &Components,
         context: &Context,
         user: &UserRecord,
-    ) -> Result<SignIn, String> {
-        let session = self.record(core, context, user);
-        issue(core, context, user, &session, &self.token)
+    ) -> Result<SignIn, CommonError> {
+        let session = self.record(identity, context, user);
+        issue(identity, context, user, &session, &self.token)
     }
 }
 
 /// Tokens for a session in the state `session`, whose latest refresh token is `token`.
 pub(super) fn issue(
-    core: &Core,
+    identity: &Components,
     context: &Context,
     user: &UserRecord,
     session: &SessionRecord,
     token: &RefreshToken,
-) -> Result<SignIn, String> {
+) -> Result<SignIn, CommonError> {
     let claims = AccessClaims {
         user_id: user.id,
         session_id: session.id,
         roles: user.roles.clone(),
         auth_time: session.auth_time,
     };
-    let access_token = core
+    let access_token = identity
         .tokens
-        .issue(&claims, core.db.ambient().uuid_v7(), context.now)
-        .ok_or_else(|| "an access token could not be signed".to_owned())?;
+        .issue(&claims, identity.kernel.ambient().uuid_v7(), context.now)
+        .ok_or_else(|| CommonError::Internal("an access token could not be signed".to_owned()))?;
     Ok(SignIn {
         user: User::of(user, context.now),
         tokens: Tokens {
             access_token: Secret::new(access_token),
-            expires_in: core.settings.access_token_ttl,
+            expires_in: identity.settings.access_token_ttl,
             refresh_token: token.to_secret(),
-            refresh_expires_in: core.settings.refresh_token_ttl,
+            refresh_expires_in: identity.settings.refresh_token_ttl,
             session_id: session.id,
             device_name: session.device_name.clone(),
         },

@@ -1,4 +1,5 @@
 use std::time::Duration;
+use switchyard_kernel::{RoleName, SessionId, UserId};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -6,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use switchyard_ambient::{Timestamp, Uuid};
 
 use super::SigningKeys;
-use crate::{RoleName, SessionId, TokenError, UserId};
+use switchyard_kernel::AuthenticationError;
 
 /// The type of an access token (RFC 9068 §2.1): no other token that these keys may sign one day passes for one.
 const TYPE: &str = "at+jwt";
@@ -83,13 +84,13 @@ impl TokenIssuer {
     ///
     /// Algorithm, type, issuer and audience must be exactly ours (RFC 8725 §3), and the time is measured on our own
     /// clock, which set it, so no leeway is given: a token is good while `now < exp`.
-    pub(crate) fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, TokenError> {
-        let claims = self.read(token).ok_or(TokenError::Invalid)?;
+    pub(crate) fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, AuthenticationError> {
+        let claims = self.read(token).ok_or(AuthenticationError::Invalid)?;
         if claims.iss != self.issuer || claims.aud != self.audience {
-            return Err(TokenError::Invalid);
+            return Err(AuthenticationError::Invalid);
         }
         if now.as_seconds() >= claims.exp {
-            return Err(TokenError::Expired);
+            return Err(AuthenticationError::Expired);
         }
         Ok(AccessClaims {
             user_id: claims.sub,
@@ -194,7 +195,7 @@ mod tests {
     fn a_token_ends_at_its_second_without_leeway() {
         let verify = |seconds| issuer().verify(&token(), Timestamp::from_seconds(seconds)).err();
         assert_eq!(verify(1_700_000_899), None);
-        assert_eq!(verify(1_700_000_900), Some(TokenError::Expired));
+        assert_eq!(verify(1_700_000_900), Some(AuthenticationError::Expired));
     }
 
     #[test]
@@ -212,7 +213,7 @@ mod tests {
             |_, claims| drop(claims.as_object_mut().unwrap().remove("exp")),
         ];
         for change in refused {
-            assert_eq!(issuer().verify(&forged(change), NOW), Err(TokenError::Invalid));
+            assert_eq!(issuer().verify(&forged(change), NOW), Err(AuthenticationError::Invalid));
         }
     }
 
@@ -225,7 +226,7 @@ mod tests {
         for bad in
             [spliced.as_str(), message, &format!("{message}."), "", ".", "..", "a.b.c", &"a".repeat(20_000)]
         {
-            assert_eq!(issuer().verify(bad, NOW), Err(TokenError::Invalid), "{bad}");
+            assert_eq!(issuer().verify(bad, NOW), Err(AuthenticationError::Invalid), "{bad}");
         }
     }
 }

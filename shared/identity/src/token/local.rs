@@ -6,7 +6,7 @@ use switchyard_ambient::Ambient;
 
 use super::SigningKeys;
 use crate::Secret;
-use crate::secret::hex;
+use switchyard_kernel::hex;
 
 /// The secrets of a server on one machine, made on its first start and kept in files that only their owner can read.
 ///

@@ -1,11 +1,10 @@
 use serde::{Deserialize, Serialize};
 use switchyard_database::{Collection, Entity, Error, Transaction};
 
-use super::CensusShard;
-use crate::work::WorkFault;
+use super::UserCountsPart;
 
-/// How many admins can sign in. One document for all of them: two admins who demote each other at once both change it, so
-/// one of them comes second and finds that nobody would be left.
+/// The number of admins who can sign in. There is one document for all of them: two admins who demote each other at the
+/// same time both change it, so the second one finds that no admin would be left.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct AdminCount {
     id: String,
@@ -13,7 +12,7 @@ pub(crate) struct AdminCount {
 }
 
 impl Entity for AdminCount {
-    const COLLECTION: &'static Collection = CensusShard::COLLECTION;
+    const COLLECTION: &'static Collection = UserCountsPart::COLLECTION;
 
     fn id(&self) -> &str {
         &self.id
@@ -23,23 +22,23 @@ impl Entity for AdminCount {
 const ID: &str = "admins";
 
 impl AdminCount {
-    /// How many there are.
+    /// The number of admins.
     pub(crate) async fn read(tx: &Transaction) -> Result<i64, Error> {
         Ok(tx.get::<Self>(ID).await?.map_or(0, |count| count.admins))
     }
 
-    /// Changes the count, unless it would come down to nobody.
-    pub(crate) async fn change(tx: &Transaction, by: i64) -> Result<(), WorkFault> {
+    /// Changes the count. Returns `false`, and changes nothing, if no admin would be left.
+    pub(crate) async fn change(tx: &Transaction, by: i64) -> Result<bool, Error> {
         let stored = tx.get::<Self>(ID).await?;
         let admins = stored.as_ref().map_or(0, |count| count.admins) + by;
         if by < 0 && admins < 1 {
-            return Err(WorkFault::LastAdmin);
+            return Ok(false);
         }
         let count = Self { id: ID.to_owned(), admins };
         match &stored {
             Some(stored) => tx.replace(stored, &count)?,
             None => tx.insert(&count)?,
         };
-        Ok(())
+        Ok(true)
     }
 }

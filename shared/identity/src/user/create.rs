@@ -1,12 +1,14 @@
+use crate::actions::{self, user_event};
+use crate::permissions;
 use deserr::Deserr;
+use switchyard_kernel::{Context, UserId, Versioned};
 use utoipa::ToSchema;
 
 use super::change::is_email_taken;
-use super::record::tagged;
-use super::roles::{default_roles, require_grantable};
+use super::record::versioned;
+use super::roles::default_roles;
 use super::{RoleList, User, UserRecord, Users};
-use crate::audit::{Action, AuditEvent};
-use crate::{Context, EmailAddress, Permission, PersonName, Tagged, UserError, UserId};
+use crate::{EmailAddress, PersonName, UserError};
 
 /// Somebody for whom an admin makes an account.
 #[derive(Clone, Debug, PartialEq, Eq, Deserr, ToSchema)]
@@ -24,25 +26,26 @@ pub struct NewUser {
 impl Users<'_> {
     /// Makes an account without a password: nobody can sign in to it until its owner has chosen one. Needs `users:write`,
     /// and for other roles than `customer` `roles:write` and every permission that they give.
-    pub async fn create(&self, context: &Context, new: &NewUser) -> Result<Tagged<User>, UserError> {
-        let context = &self.0.require_still(context, Permission::UsersWrite, "users").await?;
-        let id = UserId::from(self.0.db.ambient().uuid_v7());
+    pub async fn create(&self, context: &Context, new: &NewUser) -> Result<Versioned<User>, UserError> {
+        let context =
+            &self.identity.kernel.require_current(context, permissions::USERS_WRITE, "users").await?;
+        let id = UserId::from(self.identity.kernel.ambient().uuid_v7());
         let roles = new.roles.as_ref().map_or_else(default_roles, |roles| roles.names().to_vec());
         let user = UserRecord::new(id, new.email.clone(), new.name.clone(), roles, false, context.now);
         let user = &user;
         let result = self
-            .0
-            .transact(context, |work| async move {
+            .identity
+            .transact(context, |tx| async move {
                 if new.roles.is_some() {
-                    require_grantable(&work, self.0, context, &user.roles, &default_roles()).await?;
+                    self.require_grantable(&tx, context, "users", &user.roles, &default_roles()).await?;
                 }
-                work.record(AuditEvent::of_user(Action::USER_CREATED, id).detail("roles", roles_text(user)));
-                Ok::<_, UserError>(work.insert_user(user)?)
+                tx.record(user_event(actions::USER_CREATED, id).detail("roles", roles_text(user)));
+                Ok::<_, UserError>(tx.insert_user(user)?)
             })
             .await;
-        match self.0.note(context, "users", result).await {
-            Ok(user) => Ok(tagged(&user, context.now)),
-            Err(UserError::Database(error)) if is_email_taken(&error) => Err(UserError::EmailTaken),
+        match result {
+            Ok(user) => Ok(versioned(&user, context.now)),
+            Err(UserError::Common(error)) if is_email_taken(&error) => Err(UserError::EmailTaken),
             Err(error) => Err(error),
         }
     }

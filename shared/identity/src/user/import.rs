@@ -1,4 +1,7 @@
+use crate::actions::{self, user_event};
+use crate::permissions;
 use std::collections::HashSet;
+use switchyard_kernel::{Context, RoleName, UserId, rfc3339};
 
 use serde_json::Value;
 use switchyard_ambient::Timestamp;
@@ -9,11 +12,8 @@ use super::create::roles_text;
 use super::roles::default_roles;
 use super::{RoleList, UserRecord, Users};
 use crate::account::Credential;
-use crate::audit::{Action, AuditEvent};
 use crate::role::{ADMIN, RoleRecord, is_built_in};
-use crate::{
-    Context, EmailAddress, PasswordHash, Permission, PersonName, RoleName, UserError, UserId, rfc3339,
-};
+use crate::{EmailAddress, PasswordHash, PersonName, UserError};
 
 /// An account that is taken over from another system.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,8 +69,9 @@ impl Users<'_> {
         context: &Context,
         users: &[NewImportedUser],
     ) -> Result<Vec<Result<Imported, ImportFault>>, UserError> {
-        let context = &self.0.require_still(context, Permission::UsersWrite, "users").await?;
-        self.0.require(context, Permission::RolesWrite, "users").await?;
+        let context =
+            &self.identity.kernel.require_current(context, permissions::USERS_WRITE, "users").await?;
+        self.identity.kernel.require(context, permissions::ROLES_WRITE, "users").await?;
         let grantable = self.grantable_roles(context, users).await?;
         let mut results = Vec::with_capacity(users.len());
         let mut rest = users;
@@ -92,9 +93,15 @@ impl Users<'_> {
         let names: Vec<RoleName> = named.collect::<HashSet<_>>().into_iter().cloned().collect();
         let mut grantable: HashSet<RoleName> = default_roles().into_iter().collect();
         for names in names.chunks(limits::MAX_KEYS) {
-            let records =
-                self.0.db.collection::<RoleRecord>().get_many(names.iter().map(RoleName::as_str)).await?;
-            let fits = |record: &RoleRecord| context.permissions().covers(record.effective_permissions());
+            let records = self
+                .identity
+                .db()
+                .collection::<RoleRecord>()
+                .get_many(names.iter().map(RoleName::as_str))
+                .await?;
+            let fits = |record: &RoleRecord| {
+                context.permissions().covers(&self.identity.authority.permissions_in(record))
+            };
             let records = records.into_iter().flatten().filter(|record| fits(record));
             grantable.extend(records.map(|record| record.name.clone()));
         }
@@ -115,7 +122,8 @@ impl Users<'_> {
             let incoming = self.incoming(context, user, grantable);
             if let Ok(incoming) = &incoming {
                 // The members of a role that can be deleted are counted in the role: an item for all users who get it.
-                let counted = incoming.record.roles.iter().filter(|role| !is_built_in(role));
+                let counted =
+                    incoming.record.roles.iter().filter(|role| !is_built_in(&self.identity.kernel, role));
                 let before = roles.len();
                 roles.extend(counted.cloned());
                 items += incoming.items + roles.len() - before;
@@ -142,7 +150,7 @@ impl Users<'_> {
         if let Some(role) = roles.iter().find(|role| !grantable.contains(*role)) {
             return Err(ImportFault::Role(role.clone()));
         }
-        let id = UserId::from(self.0.db.ambient().uuid_v7());
+        let id = UserId::from(self.identity.kernel.ambient().uuid_v7());
         let mut record = UserRecord::new(
             id,
             user.email.clone(),
@@ -180,7 +188,7 @@ impl Users<'_> {
             }
         }
         let outcome = match self.import_all(context, &incoming).await {
-            Err(UserError::Database(error)) if is_email_taken(&error) => {
+            Err(UserError::Common(error)) if is_email_taken(&error) => {
                 self.import_missing(context, &mut incoming).await
             }
             outcome => outcome,
@@ -205,13 +213,13 @@ impl Users<'_> {
             let mut taken = HashSet::new();
             for (place, user) in incoming.iter() {
                 let key = user.record.email.key();
-                if self.0.db.collection::<UserRecord>().lookup("email", key).await?.is_some() {
+                if self.identity.db().collection::<UserRecord>().lookup("email", key).await?.is_some() {
                     taken.insert(*place);
                 }
             }
             incoming.retain(|(place, _)| !taken.contains(place));
             match self.import_all(context, incoming).await {
-                Err(UserError::Database(error)) if is_email_taken(&error) => {}
+                Err(UserError::Common(error)) if is_email_taken(&error) => {}
                 outcome => return outcome,
             }
         }
@@ -221,15 +229,15 @@ impl Users<'_> {
         if users.is_empty() {
             return Ok(());
         }
-        self.0
-            .transact(context, |work| async move {
+        self.identity
+            .transact(context, |tx| async move {
                 for (_, user) in users {
-                    work.insert_user(&user.record)?;
+                    tx.insert_user(&user.record)?;
                     if let Some(credential) = &user.credential {
-                        work.tx.insert(credential)?;
+                        tx.insert(credential)?;
                     }
-                    let event = AuditEvent::of_user(Action::USER_IMPORTED, user.record.id);
-                    work.record(event.detail("roles", roles_text(&user.record)));
+                    let event = user_event(actions::USER_IMPORTED, user.record.id);
+                    tx.record(event.detail("roles", roles_text(&user.record)));
                 }
                 Ok::<_, UserError>(())
             })

@@ -1,11 +1,13 @@
+use crate::permissions;
 use std::ops::Bound;
+use switchyard_kernel::{Context, Page, PageRequest, RoleName};
 
 use switchyard_ambient::Timestamp;
 use switchyard_database::{Entity as _, Error, Filter, Query, Scalar, Search, Stored, terms};
 
 use super::{User, UserRecord, UserStatus, Users};
+use crate::UserError;
 use crate::role::Membership;
-use crate::{Context, Listed, PageRequest, Permission, RoleName, UserError};
 
 /// Whether a search may ask for these words: no more than 16 different ones.
 pub fn is_searchable(words: &str) -> bool {
@@ -42,8 +44,8 @@ impl Users<'_> {
         context: &Context,
         filter: &UserFilter,
         page: &PageRequest,
-    ) -> Result<Listed<User>, UserError> {
-        self.0.require(context, Permission::UsersRead, "users").await?;
+    ) -> Result<Page<User>, UserError> {
+        self.identity.kernel.require(context, permissions::USERS_READ, "users").await?;
         let mut users = Vec::new();
         let mut cursor = page.cursor.clone();
         let wanted = page.limit as usize;
@@ -62,7 +64,7 @@ impl Users<'_> {
                 break;
             }
         }
-        Ok(Listed { items: users, next: cursor })
+        Ok(Page::new(users, page, cursor))
     }
 
     /// The next users along the way that meets the fewest who do not fit.
@@ -72,7 +74,7 @@ impl Users<'_> {
         limit: u32,
         cursor: Option<String>,
     ) -> Result<(Vec<Stored<UserRecord>>, Option<String>), Error> {
-        let users = self.0.db.collection::<UserRecord>();
+        let users = self.identity.db().collection::<UserRecord>();
         if let Some(words) = &filter.q {
             let page = users.search(&search(filter, words, limit).after(cursor)).await?;
             return Ok((page.items, page.next));
@@ -80,8 +82,8 @@ impl Users<'_> {
         if let Some(role) = &filter.role {
             let query = Query::new(Membership::COLLECTION, "by_role").partition([role.as_str()]);
             let page = self
-                .0
-                .db
+                .identity
+                .db()
                 .collection::<Membership>()
                 .query(&range(query, filter, limit).after(cursor))
                 .await?;

@@ -1,8 +1,8 @@
 //! Users: who has an account, in which state, with which roles.
 
 mod admin_count;
-mod census;
 mod change;
+mod counts;
 mod create;
 mod import;
 mod list;
@@ -16,8 +16,8 @@ mod status;
 mod view;
 
 pub(crate) use admin_count::AdminCount;
-pub(crate) use census::{Census, CensusShard};
 pub(crate) use change::is_email_taken;
+pub(crate) use counts::{UserCounts, UserCountsPart};
 pub use create::NewUser;
 pub use import::{ImportFault, Imported, NewImportedUser};
 pub use list::{UserFilter, is_searchable};

@@ -2,12 +2,10 @@ use deserr::Deserr;
 use serde::{Deserialize, Serialize};
 use switchyard_ambient::Timestamp;
 use switchyard_database::{Collection, Entity, Field};
+use switchyard_kernel::{UserId, rfc3339};
 use utoipa::ToSchema;
 
-use crate::{
-    Bio, CountryCode, DateOfBirth, LocaleTag, PhoneNumber, PostalLine, TimeZoneName, UserId, WebAddress,
-    rfc3339,
-};
+use crate::{Bio, CountryCode, DateOfBirth, LocaleTag, PhoneNumber, PostalLine, TimeZoneName, WebAddress};
 
 /// A profile as it is stored; there is none until something is said in it.
 #[derive(Clone, Debug, Serialize, Deserialize)]

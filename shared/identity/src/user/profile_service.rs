@@ -1,45 +1,42 @@
+use crate::actions::{self, user_event};
 use switchyard_ambient::Timestamp;
 use switchyard_database::{Stored, Version};
+use switchyard_kernel::{Context, EntityTag, Faults, Precondition, UserId, Versioned, rfc3339};
 
-use super::service::resource;
 use super::{Profile, ProfileFields, ProfileRecord, UserRecord, Users};
-use crate::audit::{Action, AuditEvent};
-use crate::{Context, DateOfBirth, EditError, EntityTag, Precondition, Tagged, UserError, UserId, rfc3339};
+use crate::{DateOfBirth, UserError};
 
 impl Users<'_> {
     /// A user's profile; an empty one when nothing was ever said in it. For the user, and for who has `users:read`.
-    pub async fn profile(&self, context: &Context, id: UserId) -> Result<Tagged<Profile>, UserError> {
+    pub async fn profile(&self, context: &Context, id: UserId) -> Result<Versioned<Profile>, UserError> {
         let user = self.require_visible(context, id).await?;
-        let stored = self.0.db.collection::<ProfileRecord>().get(id.as_str()).await?;
+        let stored = self.identity.db().collection::<ProfileRecord>().get(id.as_str()).await?;
         let tag = tag_of(stored.as_ref());
-        Ok(Tagged { value: stored.map_or_else(|| empty(&user), Stored::into_value).into(), tag })
+        Ok(Versioned { value: stored.map_or_else(|| empty(&user), Stored::into_value).into(), tag })
     }
 
-    /// Changes a profile to what `edit` makes of it: a constant for a PUT, a patch applied for a PATCH. For the user, and
-    /// for who has `users:write`.
-    pub async fn edit_profile<E>(
+    /// Changes a profile to what `edit` returns: a constant for a PUT, a patch applied for a PATCH. Requires the user
+    /// themselves, or `users:write` and every permission that the user has.
+    pub async fn edit_profile(
         &self,
         context: &Context,
         id: UserId,
-        precondition: Precondition<'_>,
-        edit: impl Fn(&ProfileFields) -> Result<ProfileFields, E>,
-    ) -> Result<Tagged<Profile>, EditError<UserError, E>> {
+        precondition: &Precondition,
+        edit: impl Fn(&ProfileFields) -> Result<ProfileFields, Faults>,
+    ) -> Result<Versioned<Profile>, UserError> {
         let context = &self.require_write(context, id, true).await?;
         let edit = &edit;
-        let result = self
-            .0
-            .transact(context, |work| async move {
-                let user: Stored<UserRecord> =
-                    self.subject::<EditError<UserError, E>>(&work, context, id, Precondition::NONE).await?;
-                let stored = work.tx.get::<ProfileRecord>(id.as_str()).await?;
-                if !precondition.holds(&tag_of(stored.as_ref())) {
-                    return Err(UserError::PreconditionFailed.into());
-                }
+        let (record, tag) = self
+            .identity
+            .transact(context, |tx| async move {
+                let user = self.load_for_change(&tx, context, id, &Precondition::None).await?;
+                let stored = tx.get::<ProfileRecord>(id.as_str()).await?;
+                precondition.check(&tag_of(stored.as_ref()))?;
                 let before =
                     stored.as_deref().map_or_else(ProfileFields::default, |record| record.fields.clone());
-                let fields = edit(&before).map_err(EditError::Edit)?;
+                let fields = edit(&before)?;
                 if fields.date_of_birth.as_ref().is_some_and(|date| lies_ahead(date, context.now)) {
-                    return Err(UserError::BornInFuture.into());
+                    return Err(UserError::BornInFuture);
                 }
                 if fields == before {
                     let unchanged = stored.as_deref().cloned().unwrap_or_else(|| empty(&user));
@@ -48,27 +45,26 @@ impl Users<'_> {
                 let updated_at = rfc3339::to_millisecond(context.now);
                 let record = ProfileRecord { user_id: id, fields, updated_at };
                 let written = match &stored {
-                    Some(stored) => work.tx.replace(stored, &record)?,
-                    None => work.tx.insert(&record)?,
+                    Some(stored) => tx.replace(stored, &record)?,
+                    None => tx.insert(&record)?,
                 };
-                work.record(AuditEvent::of_user(Action::PROFILE_CHANGED, id));
-                Ok::<_, EditError<UserError, E>>((record, tag_of(Some(&written))))
+                tx.record(user_event(actions::PROFILE_CHANGED, id));
+                Ok::<_, UserError>((record, tag_of(Some(&written))))
             })
-            .await;
-        let (record, tag) = self.0.note(context, &resource(id), result).await?;
-        Ok(Tagged { value: record.into(), tag })
+            .await?;
+        Ok(Versioned { value: record.into(), tag })
     }
 }
 
 fn tag_of(stored: Option<&Stored<ProfileRecord>>) -> EntityTag {
-    EntityTag(stored.map_or(Version::NONE, Stored::version).to_string())
+    EntityTag::new(stored.map_or(Version::NONE, Stored::version))
 }
 
 fn empty(user: &UserRecord) -> ProfileRecord {
     ProfileRecord { user_id: user.id, fields: ProfileFields::default(), updated_at: user.created_at }
 }
 
-/// Whether it is not yet that day anywhere on earth.
+/// Whether that day has not begun anywhere on earth.
 fn lies_ahead(date: &DateOfBirth, now: Timestamp) -> bool {
     const EARLIEST_OFFSET: std::time::Duration = std::time::Duration::from_secs(14 * 60 * 60);
     date.as_str() > &(now + EARLIEST_OFFSET).to_string()[..10]

@@ -1,9 +1,10 @@
 use serde::{Deserialize, Serialize};
 use switchyard_ambient::Timestamp;
 use switchyard_database::{Collection, Entity, Field, Index, Stored, Unique};
+use switchyard_kernel::{EntityTag, RoleName, UserId, Versioned, rfc3339};
 
 use crate::role::ADMIN;
-use crate::{EmailAddress, EntityTag, PersonName, RoleName, Tagged, User, UserId, UserStatus, rfc3339};
+use crate::{EmailAddress, PersonName, User, UserStatus};
 
 /// A user as they are stored. The password lies elsewhere, so that no read of a user can leak it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -116,14 +117,14 @@ impl UserRecord {
         self
     }
 
-    /// Whether the user may sign in and stay signed in.
-    pub(crate) fn is_let_in(&self) -> bool {
+    /// Whether the user may sign in and stay signed in: neither deleted nor disabled.
+    pub(crate) fn is_active(&self) -> bool {
         !self.deleted && !self.disabled
     }
 
     /// Whether the user is an admin who can sign in. Those alone count when the last one is looked for.
     pub(crate) fn is_effective_admin(&self) -> bool {
-        self.is_let_in() && self.password_set && self.roles.iter().any(|role| role.as_str() == ADMIN)
+        self.is_active() && self.password_set && self.roles.iter().any(|role| role.as_str() == ADMIN)
     }
 
     /// The roles in which the user is counted: all, until they are deleted.
@@ -143,16 +144,16 @@ impl UserRecord {
     }
 }
 
-/// The tag of a user's state: the version, and that a lock is on, which passes without a new version.
+/// The tag of a user's state: the version, and whether the user is locked. A lock ends without a new version.
 pub(crate) fn tag_of(user: &Stored<UserRecord>, now: Timestamp) -> EntityTag {
     let version = user.version();
     match user.status(now) {
-        UserStatus::Locked => EntityTag(format!("{version}-locked")),
-        UserStatus::Active | UserStatus::Disabled => EntityTag(version.to_string()),
+        UserStatus::Locked => EntityTag::new(format_args!("{version}-locked")),
+        UserStatus::Active | UserStatus::Disabled => EntityTag::new(version),
     }
 }
 
-/// The user as they are shown.
-pub(crate) fn tagged(user: &Stored<UserRecord>, now: Timestamp) -> Tagged<User> {
-    Tagged { value: User::of(user, now), tag: tag_of(user, now) }
+/// The user as the API shows them.
+pub(crate) fn versioned(user: &Stored<UserRecord>, now: Timestamp) -> Versioned<User> {
+    Versioned { value: User::of(user, now), tag: tag_of(user, now) }
 }

@@ -1,17 +1,18 @@
+use crate::actions::{self, user_event};
+use crate::permissions;
 use deserr::{DeserializeError, Deserr, ErrorKind, IntoValue, ValuePointerRef, take_cf_content};
 use serde::Serialize;
 use switchyard_database::Stored;
+use switchyard_kernel::{Context, Permissions, Precondition, RoleName, UserId, Versioned};
 use utoipa::ToSchema;
 
 use super::create::roles_text;
-use super::record::tagged;
+use super::record::versioned;
 use super::service::resource;
 use super::{User, UserRecord, Users};
-use crate::audit::{Action, AuditEvent};
-use crate::core::Core;
+use crate::UserError;
 use crate::role::{CUSTOMER, RoleRecord};
-use crate::work::Work;
-use crate::{Context, Permission, Permissions, Precondition, Refused, RoleName, Tagged, UserError, UserId};
+use crate::user_changes::UserChanges;
 
 /// The roles of a user: 1 to 20 different ones, the first of them the one that is shown as `role`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -60,9 +61,9 @@ pub(crate) fn default_roles() -> Vec<RoleName> {
 
 impl Users<'_> {
     /// A user's roles. For the user, and for who has `users:read`.
-    pub async fn roles(&self, context: &Context, id: UserId) -> Result<Tagged<Vec<RoleName>>, UserError> {
-        let Tagged { value, tag } = self.get(context, id).await?;
-        Ok(Tagged { value: value.roles, tag })
+    pub async fn roles(&self, context: &Context, id: UserId) -> Result<Versioned<Vec<RoleName>>, UserError> {
+        let Versioned { value, tag } = self.get(context, id).await?;
+        Ok(Versioned { value: value.roles, tag })
     }
 
     /// Gives a user other roles. Needs `roles:write`, a step-up, every permission that the user has, and every permission
@@ -72,57 +73,61 @@ impl Users<'_> {
         context: &Context,
         id: UserId,
         roles: &RoleList,
-        precondition: Precondition<'_>,
-    ) -> Result<Tagged<User>, UserError> {
-        let context = &self.0.require_still(context, Permission::RolesWrite, &resource(id)).await?;
+        precondition: &Precondition,
+    ) -> Result<Versioned<User>, UserError> {
+        let context =
+            &self.identity.kernel.require_current(context, permissions::ROLES_WRITE, &resource(id)).await?;
         context.require_step_up()?;
         let result = self
-            .0
-            .transact(context, |work| async move {
-                let user: Stored<UserRecord> =
-                    self.subject::<UserError>(&work, context, id, precondition).await?;
+            .identity
+            .transact(context, |tx| async move {
+                let user: Stored<UserRecord> = self.load_for_change(&tx, context, id, precondition).await?;
                 if user.roles == roles.0 {
                     return Ok::<_, UserError>(user);
                 }
-                require_grantable(&work, self.0, context, &roles.0, &user.roles).await?;
+                self.require_grantable(&tx, context, &resource(id), &roles.0, &user.roles).await?;
                 let changed = UserRecord { roles: roles.0.clone(), ..(*user).clone() };
-                let event = AuditEvent::of_user(Action::USER_ROLES_CHANGED, id)
+                let event = user_event(actions::USER_ROLES_CHANGED, id)
                     .detail("roles_before", roles_text(&user))
                     .detail("roles", roles_text(&changed));
-                work.record(event);
-                Ok(work.replace_user(&user, &changed.touched(context.now)).await?)
+                tx.record(event);
+                Ok(tx.replace_user(&user, &changed.touched(context.now)).await?)
             })
             .await;
-        let user = self.0.note(context, &resource(id), result).await?;
-        Ok(tagged(&user, context.now))
+        let user = result?;
+        Ok(versioned(&user, context.now))
     }
 }
 
-/// Goes on when roles can be changed from `before` to `after`: those that come exist, and the actor may give them and has
-/// every permission of those that come or go.
-pub(crate) async fn require_grantable(
-    work: &Work,
-    core: &Core,
-    context: &Context,
-    after: &[RoleName],
-    before: &[RoleName],
-) -> Result<(), UserError> {
-    let mut unknown = Vec::new();
-    let mut touched = Permissions::NONE;
-    for role in after.iter().filter(|role| !before.contains(role)) {
-        match work.tx.get::<RoleRecord>(role.as_str()).await? {
-            Some(record) => touched = touched.union(record.effective_permissions()),
-            None => unknown.push(role.clone()),
+impl Users<'_> {
+    /// Requires that the actor may change a user's roles from `before` to `after`: the added roles exist, and the actor has
+    /// `roles:write` and every permission of the roles that are added or removed.
+    pub(crate) async fn require_grantable(
+        &self,
+        tx: &UserChanges,
+        context: &Context,
+        resource: &str,
+        after: &[RoleName],
+        before: &[RoleName],
+    ) -> Result<(), UserError> {
+        let authority = &self.identity.authority;
+        let mut unknown = Vec::new();
+        let mut touched = Permissions::NONE;
+        for role in after.iter().filter(|role| !before.contains(role)) {
+            match tx.get::<RoleRecord>(role.as_str()).await? {
+                Some(record) => touched = touched.union(authority.permissions_in(&record)),
+                None => unknown.push(role.clone()),
+            }
         }
+        if !unknown.is_empty() {
+            return Err(UserError::UnknownRoles(unknown));
+        }
+        let removed: Vec<_> = before.iter().filter(|role| !after.contains(role)).cloned().collect();
+        touched = touched.union(authority.permissions_of(&removed, context.now).await?);
+        let changes = after.iter().any(|role| !before.contains(role)) || !removed.is_empty();
+        if changes && !(context.may(permissions::ROLES_WRITE) && context.permissions().covers(&touched)) {
+            return Err(tx.deny(resource).into());
+        }
+        Ok(())
     }
-    if !unknown.is_empty() {
-        return Err(UserError::UnknownRoles(unknown));
-    }
-    let going: Vec<_> = before.iter().filter(|role| !after.contains(role)).cloned().collect();
-    touched = touched.union(core.permissions_of(&going, context.now).await?);
-    let changes = after.iter().any(|role| !before.contains(role)) || !going.is_empty();
-    if changes && !(context.may(Permission::RolesWrite) && context.permissions().covers(touched)) {
-        return Err(Refused::Forbidden.into());
-    }
-    Ok(())
 }

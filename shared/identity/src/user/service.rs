@@ -1,86 +1,91 @@
-use switchyard_database::{Error as DatabaseError, Stored};
+use crate::permissions;
+use switchyard_database::Stored;
+use switchyard_kernel::{Context, Precondition, Refused, UserId, Versioned};
 
 use super::UserRecord;
-use super::record::{tag_of, tagged};
-use crate::core::Core;
-use crate::work::Work;
-use crate::{Context, Permission, Precondition, Refused, Tagged, User, UserError, UserId};
+use super::record::{tag_of, versioned};
+use crate::components::Components;
+use crate::user_changes::UserChanges;
+use crate::{User, UserError};
 
-/// Users, as admins see them, and everybody themselves.
+/// Users: their own view, and that of admins.
 ///
-/// Who acts on another user must have every permission that this user has: otherwise somebody who may write users could
+/// To act on another user, the caller needs every permission that this user has. Otherwise someone with `users:write` could
 /// change an admin's address and have a new password sent to it.
 #[derive(Clone, Copy, Debug)]
-pub struct Users<'a>(pub(crate) &'a Core);
+pub struct Users<'a> {
+    pub(crate) identity: &'a Components,
+}
 
 impl Users<'_> {
-    /// A user. For the user, and for who has `users:read`.
-    pub async fn get(&self, context: &Context, id: UserId) -> Result<Tagged<User>, UserError> {
-        Ok(tagged(&self.require_visible(context, id).await?, context.now))
+    /// A user. Requires the user themselves, or `users:read`.
+    pub async fn get(&self, context: &Context, id: UserId) -> Result<Versioned<User>, UserError> {
+        Ok(versioned(&self.require_visible(context, id).await?, context.now))
     }
 
-    /// Goes on for those who may see a user's things: the user, and who has `users:read`. The user must exist.
+    /// A user, for someone who may see them. Requires the user themselves, or `users:read`.
     pub(crate) async fn require_visible(
         &self,
         context: &Context,
         id: UserId,
     ) -> Result<Stored<UserRecord>, UserError> {
-        self.0.require_self_or(context, id, Permission::UsersRead).await?;
-        let user = self.0.db.collection::<UserRecord>().get(id.as_str()).await?;
+        let kernel = &self.identity.kernel;
+        kernel.require_owner_or(context, id, permissions::USERS_READ, &resource(id)).await?;
+        let user = self.identity.db().collection::<UserRecord>().get(id.as_str()).await?;
         Ok(user.filter(|user| !user.deleted).ok_or(Refused::NotFound)?)
     }
 
-    /// Goes on for those who may act on the user `id`: the user where `themselves` is set, and who still has `users:write`.
-    /// The answer is the context in which to go on.
+    /// Requires that the actor may change the user `id`: with `users:write` now, or as the user themselves if
+    /// `by_themselves`. Returns the context with the actor's current permissions.
     pub(crate) async fn require_write(
         &self,
         context: &Context,
         id: UserId,
-        themselves: bool,
+        by_themselves: bool,
     ) -> Result<Context, UserError> {
-        if themselves && context.is_user(id) {
+        if by_themselves && context.is_user(id) {
             return Ok(context.clone());
         }
-        let context = self.0.at_present(context).await?;
-        let verdict = match context.require(Permission::UsersWrite) {
-            // Who may not see users learns nothing of this one.
-            Err(Refused::Forbidden) if !context.may(Permission::UsersRead) && themselves => {
+        let context = self.identity.kernel.with_current_permissions(context).await?;
+        let verdict = match context.require(permissions::USERS_WRITE) {
+            // Someone who may not see users does not learn whether this one exists.
+            Err(Refused::Forbidden) if !context.may(permissions::USERS_READ) && by_themselves => {
                 Err(Refused::NotFound)
             }
             verdict => verdict,
         };
-        self.0.judge(&context, verdict, &resource(id)).await?;
+        self.identity.kernel.check(&context, verdict, &resource(id)).await?;
         Ok(context)
     }
 
-    /// The user `id`, to be changed: not deleted, in the state that the change is meant for, and with no permission that
-    /// the actor lacks.
-    pub(crate) async fn subject<E>(
+    /// Loads the user `id` for a change. Requires that the user is not deleted, is in the state that the change applies to,
+    /// and has no permission that the actor lacks.
+    pub(crate) async fn load_for_change(
         &self,
-        work: &Work,
+        tx: &UserChanges,
         context: &Context,
         id: UserId,
-        precondition: Precondition<'_>,
-    ) -> Result<Stored<UserRecord>, E>
-    where
-        E: From<DatabaseError> + From<UserError>,
-    {
-        let user = work.tx.get::<UserRecord>(id.as_str()).await?;
-        let user = user.filter(|user| !user.deleted).ok_or(UserError::Refused(Refused::NotFound))?;
-        self.require_rank(context, &user).await?;
-        if !precondition.holds(&tag_of(&user, context.now)) {
-            return Err(UserError::PreconditionFailed.into());
-        }
+        precondition: &Precondition,
+    ) -> Result<Stored<UserRecord>, UserError> {
+        let user = tx.get::<UserRecord>(id.as_str()).await?;
+        let user = user.filter(|user| !user.deleted).ok_or(Refused::NotFound)?;
+        self.require_covers(tx, context, &user).await?;
+        precondition.check(&tag_of(&user, context.now))?;
         Ok(user)
     }
 
-    /// Goes on for the user and for actors with every permission that the user has.
-    pub(crate) async fn require_rank(&self, context: &Context, user: &UserRecord) -> Result<(), UserError> {
+    /// Requires that the actor is the user, or has every permission that the user has.
+    pub(crate) async fn require_covers(
+        &self,
+        tx: &UserChanges,
+        context: &Context,
+        user: &UserRecord,
+    ) -> Result<(), UserError> {
         if context.is_user(user.id) {
             return Ok(());
         }
-        let theirs = self.0.permissions_of(&user.roles, context.now).await?;
-        if context.permissions().covers(theirs) { Ok(()) } else { Err(Refused::Forbidden.into()) }
+        let theirs = self.identity.authority.permissions_of(&user.roles, context.now).await?;
+        if context.permissions().covers(&theirs) { Ok(()) } else { Err(tx.deny(resource(user.id)).into()) }
     }
 }
 

@@ -1,11 +1,13 @@
+use crate::permissions;
 use std::collections::BTreeMap;
+use switchyard_kernel::Context;
 
 use serde::Serialize;
 use switchyard_database::{Entity as _, Filter, Query, limits};
 use utoipa::ToSchema;
 
-use super::{CensusShard, UserRecord, Users};
-use crate::{Context, Permission, UserError};
+use super::{UserCountsPart, UserRecord, Users};
+use crate::UserError;
 
 /// How many users there are; deleted ones do not count.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -33,17 +35,17 @@ impl Users<'_> {
     /// Counts are kept as users change and added up here, which costs the same for a thousand users and for a million.
     /// Only those who are locked out at the moment are counted one by one: a lock ends without anybody writing it down.
     pub async fn stats(&self, context: &Context) -> Result<UserStats, UserError> {
-        self.0.require(context, Permission::UsersRead, "users/stats").await?;
-        let census = CensusShard::total(&self.0.db, context.now).await?;
-        let locked = self.count_locked(context).await?.min(census.enabled);
+        self.identity.kernel.require(context, permissions::USERS_READ, "users/stats").await?;
+        let counts = UserCountsPart::total(&self.identity.db(), context.now).await?;
+        let locked = self.count_locked(context).await?.min(counts.enabled);
         Ok(UserStats {
-            total: census.enabled + census.disabled,
-            active: census.enabled - locked,
-            disabled: census.disabled,
+            total: counts.enabled + counts.disabled,
+            active: counts.enabled - locked,
+            disabled: counts.disabled,
             locked,
-            registered_last_7_days: census.registered_on_last(7, context.now),
-            registered_last_30_days: census.registered_on_last(30, context.now),
-            by_role: census.by_role,
+            registered_last_7_days: counts.registered_on_last(7, context.now),
+            registered_last_30_days: counts.registered_on_last(30, context.now),
+            by_role: counts.by_role,
         })
     }
 
@@ -56,7 +58,7 @@ impl Users<'_> {
                 .filter(Filter::equals("mark", "locked"))
                 .limit(limits::MAX_PAGE)
                 .after(cursor);
-            let page = self.0.db.collection::<UserRecord>().query(&query).await?;
+            let page = self.identity.db().collection::<UserRecord>().query(&query).await?;
             locked += i64::try_from(page.items.len()).unwrap_or(0);
             cursor = page.next;
             if cursor.is_none() {

@@ -1,10 +1,11 @@
 use deserr::Deserr;
 use serde::Serialize;
 use switchyard_ambient::Timestamp;
+use switchyard_kernel::{RoleName, UserId, rfc3339};
 use utoipa::ToSchema;
 
 use super::UserRecord;
-use crate::{EmailAddress, PersonName, RoleName, UserId, rfc3339};
+use crate::{EmailAddress, PersonName};
 
 /// The state of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -36,7 +37,7 @@ impl TryFrom<String> for UserStatus {
     }
 }
 
-crate::value::read_with_deserr!(UserStatus);
+switchyard_kernel::read_with_deserr!(UserStatus);
 
 /// A user, as they are shown.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]

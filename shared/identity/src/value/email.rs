@@ -2,7 +2,8 @@ use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization as _;
 use utoipa::ToSchema;
 
-use super::{has_controls, text_value};
+use switchyard_kernel::text_value;
+use switchyard_kernel::value::has_controls;
 
 /// An e-mail address, kept as it was written.
 ///

@@ -2,7 +2,7 @@ use std::fmt;
 
 use utoipa::ToSchema;
 
-use super::read_with_deserr;
+use switchyard_kernel::read_with_deserr;
 
 /// A password that somebody chose: 8 to 128 characters, any characters. Never shown, never stored.
 ///

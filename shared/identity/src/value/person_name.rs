@@ -1,7 +1,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{has_controls, text_value};
+use switchyard_kernel::text_value;
+use switchyard_kernel::value::has_controls;
 
 /// What a person wants to be called: 1 to 100 characters, something visible among them, no control characters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

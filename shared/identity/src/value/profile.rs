@@ -1,7 +1,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{has_controls, text_value};
+use switchyard_kernel::text_value;
+use switchyard_kernel::value::has_controls;
 
 /// Why a text is not a value of a profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

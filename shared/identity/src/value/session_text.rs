@@ -1,7 +1,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{has_controls, text_value};
+use switchyard_kernel::text_value;
+use switchyard_kernel::value::has_controls;
 
 /// What a client calls the device that signs in: 1 to 100 characters, no control characters.
 ///
@@ -32,20 +33,3 @@ impl TryFrom<String> for DeviceName {
 }
 
 text_value!(DeviceName, InvalidDeviceName);
-
-/// What is kept of a `User-Agent`: its first 256 characters, control characters left out. A client may send anything
-/// there, and a request is not refused for it.
-pub(crate) fn user_agent_text(header: &str) -> String {
-    header.chars().filter(|c| !c.is_control()).take(256).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_user_agent_is_cut_not_refused() {
-        assert_eq!(user_agent_text("curl/8\u{0}.1\n"), "curl/8.1");
-        assert_eq!(user_agent_text(&"ü".repeat(300)).chars().count(), 256);
-    }
-}

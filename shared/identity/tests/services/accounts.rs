@@ -5,10 +5,10 @@ use std::time::Duration;
 use crate::world::{ADMIN_PASSWORD, PASSWORD, World, login, registration};
 use futures::future::join_all;
 use switchyard_identity::{
-    AccountError, AuditFilter, FirstAdmin, FirstAdminOutcome, IdentitySettings, NewImportedUser,
-    PasswordHash, Precondition, Refused, Secret, SessionError, UserError, UserFields, UserFilter, UserStatus,
-    testing,
+    AccountError, FirstAdmin, FirstAdminOutcome, IdentitySettings, NewImportedUser, PasswordHash, Secret,
+    SessionError, UserError, UserFields, UserFilter, UserStatus, testing,
 };
+use switchyard_kernel::{AuditFilter, Precondition, Refused};
 
 on_every_backend! {
     of_a_hundred_registrations_of_one_address_one_succeeds,
@@ -91,7 +91,7 @@ async fn registering_makes_a_customer_who_is_signed_in() {
 async fn an_address_is_taken_in_whatever_case_and_after_its_user_was_deleted() {
     let world = World::new().await;
     let (id, context) = world.customer("ada@example.com").await;
-    world.identity.users().delete(&context, id, Precondition::NONE).await.unwrap();
+    world.identity.users().delete(&context, id, &Precondition::None).await.unwrap();
     let again = world.identity.accounts().register(&world.anyone(), &registration("ADA@example.com")).await;
     assert_eq!(again, Err(AccountError::EmailTaken));
 }
@@ -105,7 +105,7 @@ async fn a_password_that_is_easy_to_guess_is_refused_with_the_reason() {
     };
     let reason = "must not be one of the most common passwords".to_owned();
     let refused = world.identity.accounts().register(&world.anyone(), &weak).await;
-    assert_eq!(refused, Err(AccountError::WeakPassword { reason }));
+    assert_eq!(refused, Err(AccountError::WeakPassword { field: "password", reason }));
 }
 
 #[tokio::test]
@@ -196,10 +196,10 @@ async fn an_admin_lifts_a_lock() {
         world.log_in("ada@example.com", "wrong").await.unwrap_err();
     }
     let locked = UserFilter { status: Some(UserStatus::Locked), ..UserFilter::default() };
-    let page = switchyard_identity::PageRequest::first(10);
+    let page = switchyard_kernel::PageRequest::first(10);
     world.listings_catch_up().await;
     let listed = world.identity.users().list(&admin, &locked, &page).await.unwrap();
-    assert_eq!(listed.items.iter().map(|user| user.id).collect::<Vec<_>>(), [id]);
+    assert_eq!(listed.data.iter().map(|user| user.id).collect::<Vec<_>>(), [id]);
     assert_eq!(world.identity.users().stats(&admin).await.unwrap().locked, 1);
     let unlocked = world.identity.users().unlock(&admin, id).await.unwrap();
     assert_eq!(unlocked.value.status, UserStatus::Active);
@@ -225,7 +225,7 @@ async fn that_an_account_is_disabled_is_told_only_after_the_right_password() {
 async fn an_account_that_is_deleted_or_has_no_password_is_like_none() {
     let world = World::new().await;
     let (id, context) = world.customer("ada@example.com").await;
-    world.identity.users().delete(&context, id, Precondition::NONE).await.unwrap();
+    world.identity.users().delete(&context, id, &Precondition::None).await.unwrap();
     assert_eq!(world.log_in("ada@example.com", PASSWORD).await, Err(AccountError::InvalidCredentials));
     let invited = switchyard_identity::NewUser {
         email: "eve@example.com".parse().unwrap(),
@@ -341,10 +341,8 @@ async fn guesses_stay_counted_when_the_address_changes() {
     let (accounts, users) = (world.identity.accounts(), world.identity.users());
     let guess = async |password: &str| accounts.change_password(&context, &Secret::new(password), &new).await;
     let move_to = async |address: &str| {
-        let edit = |fields: &UserFields| {
-            Ok::<_, UserError>(UserFields { email: address.parse().unwrap(), ..fields.clone() })
-        };
-        users.edit(&context, id, Precondition::NONE, edit).await.unwrap();
+        let edit = |fields: &UserFields| Ok(UserFields { email: address.parse().unwrap(), ..fields.clone() });
+        users.edit(&context, id, &Precondition::None, edit).await.unwrap();
     };
     for address in ["two@example.com", "locked@example.com"] {
         assert_eq!(guess("wrong").await, Err(AccountError::InvalidCredentials));
@@ -369,7 +367,7 @@ async fn nobody_unlocks_themselves() {
     let (id, admin) = world.admin().await;
     let users = world.identity.users();
     let refused = users.unlock(&admin, id).await;
-    assert_eq!(refused.err(), Some(UserError::Refused(Refused::Forbidden)));
+    assert_eq!(refused.err(), Some(Refused::Forbidden.into()));
     assert_eq!(world.denials_of(id).await, 1);
     assert!(users.unlock(&world.system(), id).await.is_ok());
 }
@@ -423,30 +421,28 @@ async fn a_user_changes_their_own_name_and_address() {
     let (_, context) = world.customer("ada@example.com").await;
     let accounts = world.identity.accounts();
     let me = accounts.me(&context).await.unwrap();
-    let rename = |fields: &UserFields| {
-        Ok::<_, UserError>(UserFields { name: "Ada King".parse().unwrap(), ..fields.clone() })
-    };
-    let read = me.tag.as_str().to_owned();
-    let is_read = move |tag: &str| tag == read;
-    let unchanged = Precondition::new(&is_read);
+    let rename = |fields: &UserFields| Ok(UserFields { name: "Ada King".parse().unwrap(), ..fields.clone() });
+    let unchanged = &Precondition::Matches(vec![me.tag.clone()]);
     let changed = accounts.edit_me(&context, unchanged, rename).await.unwrap();
     assert_eq!(changed.value.name.as_str(), "Ada King");
     assert_ne!(changed.tag, me.tag);
     let late = accounts.edit_me(&context, unchanged, rename).await;
-    assert_eq!(late, Err(UserError::PreconditionFailed.into()));
-    let take = |fields: &UserFields| {
-        Ok::<_, UserError>(UserFields { email: "EVE@example.com".parse().unwrap(), ..fields.clone() })
-    };
-    assert_eq!(accounts.edit_me(&context, Precondition::NONE, take).await, Err(UserError::EmailTaken.into()));
+    assert_eq!(late, Err(Refused::PreconditionFailed.into()));
+    let take =
+        |fields: &UserFields| Ok(UserFields { email: "EVE@example.com".parse().unwrap(), ..fields.clone() });
+    assert_eq!(
+        accounts.edit_me(&context, &Precondition::None, take).await,
+        Err(UserError::EmailTaken.into())
+    );
 }
 
 #[tokio::test]
 async fn nobody_and_who_was_deleted_have_no_account() {
     let world = World::new().await;
     let (id, context) = world.customer("ada@example.com").await;
-    world.identity.users().delete(&world.system(), id, Precondition::NONE).await.unwrap();
+    world.identity.users().delete(&world.system(), id, &Precondition::None).await.unwrap();
     for context in [context, world.anyone()] {
         let refused = world.identity.accounts().me(&context).await;
-        assert_eq!(refused, Err(UserError::Refused(Refused::Unauthenticated)));
+        assert_eq!(refused, Err(Refused::Unauthenticated.into()));
     }
 }

@@ -4,11 +4,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::future::join_all;
 use switchyard_database::{Document, Error, Key, Operation, Scan};
-use switchyard_identity::{
-    Action, AuditBreak, AuditError, AuditEvent, AuditFilter, AuditVerification, BreakReason, Context,
-    IdentitySettings, InstallError, KeyRing, Outcome, PageRequest, Precondition, Refused, UserFields,
-    testing,
+use switchyard_identity::{InstallError, UserFields, testing};
+use switchyard_kernel::{
+    Action, AuditBreak, AuditEvent, AuditFilter, AuditVerification, BreakReason, CommonError, Context,
+    KernelSettings, KeyRing, Outcome, PageRequest, Precondition, Refused,
 };
+use switchyard_program::assemble;
 
 use crate::world::{World, collection};
 
@@ -27,7 +28,7 @@ async fn verify(world: &World) -> AuditVerification {
 async fn verify_in_parts_of(limit: u32, world: &World) -> AuditVerification {
     let (mut entries, mut request) = (0, PageRequest::first(limit));
     loop {
-        let part = world.identity.audit().verify(&world.system(), &request).await.unwrap();
+        let part = world.identity.kernel().audit_log().verify(&world.system(), &request).await.unwrap();
         assert!(part.entries <= limit.into());
         entries += part.entries;
         match part.next_cursor {
@@ -58,14 +59,7 @@ async fn write(world: &World, count: usize) {
     for _ in 0..count.div_ceil(40) {
         let records = (0..40).map(|n| async move {
             let event = AuditEvent::new(Action::new("test.done")).subject("s").detail("n", n);
-            world
-                .db
-                .transact(|tx| {
-                    let event = event.clone();
-                    async move { world.identity.audit().record(&tx, &world.system(), &[event]).await }
-                })
-                .await
-                .unwrap();
+            world.identity.kernel().record(&world.system(), &[event]).await.unwrap();
         });
         join_all(records).await;
     }
@@ -200,7 +194,7 @@ async fn entries_that_are_written_between_two_parts_break_nothing() {
     let world = World::new().await;
     write(&world, 80).await;
     let (mut entries, mut request) = (0, PageRequest::first(20));
-    let audit = world.identity.audit();
+    let audit = world.identity.kernel().audit_log();
     for _ in 0..4 {
         let part = audit.verify(&world.system(), &request).await.unwrap();
         entries += part.entries;
@@ -219,8 +213,14 @@ async fn a_cursor_that_no_part_has_ended_with_is_refused() {
     let world = World::new().await;
     write(&world, 40).await;
     let one = PageRequest::first(1);
-    let list = world.identity.audit().list(&world.system(), &AuditFilter::default(), &one).await.unwrap();
-    let of_list = list.next.unwrap();
+    let list = world
+        .identity
+        .kernel()
+        .audit_log()
+        .list(&world.system(), &AuditFilter::default(), &one)
+        .await
+        .unwrap();
+    let of_list = list.pagination.next_cursor.unwrap();
     let made_up = [
         r#"{"Entry":{"chain":64,"sequence":1,"gap":null}}"#,
         r#"{"Entry":{"chain":0,"sequence":0,"gap":null}}"#,
@@ -231,13 +231,19 @@ async fn a_cursor_that_no_part_has_ended_with_is_refused() {
     let made_up = made_up.map(|text| URL_SAFE_NO_PAD.encode(text));
     for cursor in made_up.into_iter().chain([of_list, String::new(), "%".to_owned()]) {
         let request = PageRequest::after(10, cursor.clone());
-        let outcome = world.identity.audit().verify(&world.system(), &request).await;
-        assert_eq!(outcome, Err(AuditError::Database(Error::BadCursor)), "{cursor}");
+        let outcome = world.identity.kernel().audit_log().verify(&world.system(), &request).await;
+        assert_eq!(outcome, Err(Error::BadCursor.into()), "{cursor}");
     }
-    // Behind the end of a chain, as where the end was set back, it goes on with the next.
+    // Beyond the end of a chain, as if the end was set back, it continues with the next.
     let far =
         URL_SAFE_NO_PAD.encode(format!(r#"{{"Entry":{{"chain":0,"sequence":{},"gap":null}}}}"#, i64::MAX));
-    let rest = world.identity.audit().verify(&world.system(), &PageRequest::after(1000, far)).await.unwrap();
+    let rest = world
+        .identity
+        .kernel()
+        .audit_log()
+        .verify(&world.system(), &PageRequest::after(1000, far))
+        .await
+        .unwrap();
     assert_eq!((rest.valid, rest.next_cursor), (true, None));
 }
 
@@ -251,7 +257,7 @@ async fn entries_expire_after_six_years_without_breaking_a_chain() {
     world.days_pass(3 * 365 + 3);
     assert_eq!(verify(&world).await, whole(200));
     let all = PageRequest::first(u32::MAX);
-    assert_eq!(world.identity.audit().verify(&asked_before, &all).await, Ok(whole(200)));
+    assert_eq!(world.identity.kernel().audit_log().verify(&asked_before, &all).await, Ok(whole(200)));
     world.days_pass(3 * 365);
     assert_eq!(verify(&world).await, whole(0));
 }
@@ -282,12 +288,10 @@ async fn entries_are_found_by_actor_subject_action_and_time_the_latest_first() {
     let (ada, adas) = world.customer("ada@example.com").await;
     let (eve, _) = world.customer("eve@example.com").await;
     world.minutes_pass(10);
-    let rename = |fields: &UserFields| {
-        Ok::<_, switchyard_identity::UserError>(UserFields { name: "N".parse().unwrap(), ..fields.clone() })
-    };
+    let rename = |fields: &UserFields| Ok(UserFields { name: "N".parse().unwrap(), ..fields.clone() });
     let context = Context { now: world.now(), ..adas };
-    world.identity.accounts().edit_me(&context, Precondition::NONE, rename).await.unwrap();
-    world.identity.users().delete(&world.system(), eve, Precondition::NONE).await.unwrap();
+    world.identity.accounts().edit_me(&context, &Precondition::None, rename).await.unwrap();
+    world.identity.users().delete(&world.system(), eve, &Precondition::None).await.unwrap();
     let actions = |filter: AuditFilter| {
         let world = &world;
         async move { world.entries(&filter).await.into_iter().map(|entry| entry.action).collect::<Vec<_>>() }
@@ -309,10 +313,16 @@ async fn entries_are_found_by_actor_subject_action_and_time_the_latest_first() {
         ["account.registered"]
     );
     world.listings_catch_up().await;
-    let page = world.identity.audit().list(&world.system(), &none(), &PageRequest::first(3)).await.unwrap();
-    let rest = PageRequest::after(3, page.next.unwrap());
-    let rest = world.identity.audit().list(&world.system(), &none(), &rest).await.unwrap();
-    assert_eq!((page.items.len(), rest.items.len(), rest.next), (3, 1, None));
+    let page = world
+        .identity
+        .kernel()
+        .audit_log()
+        .list(&world.system(), &none(), &PageRequest::first(3))
+        .await
+        .unwrap();
+    let rest = PageRequest::after(3, page.pagination.next_cursor.unwrap());
+    let rest = world.identity.kernel().audit_log().list(&world.system(), &none(), &rest).await.unwrap();
+    assert_eq!((page.data.len(), rest.data.len(), rest.next_cursor()), (3, 1, None));
 }
 
 #[tokio::test]
@@ -320,12 +330,12 @@ async fn users_read_what_concerns_them_and_nothing_else() {
     let world = World::new().await;
     let (ada, adas) = world.customer("ada@example.com").await;
     let (eve, _) = world.customer("eve@example.com").await;
-    let (audit, page) = (world.identity.audit(), PageRequest::first(10));
+    let (audit, page) = (world.identity.kernel().audit_log(), PageRequest::first(10));
     world.listings_catch_up().await;
-    assert_eq!(audit.list_of_user(&adas, ada, &page).await.unwrap().items.len(), 1);
-    let not_found = AuditError::Refused(Refused::NotFound);
+    assert_eq!(audit.list_of_user(&adas, ada, &page).await.unwrap().data.len(), 1);
+    let not_found = CommonError::from(Refused::NotFound);
     assert_eq!(audit.list_of_user(&adas, eve, &page).await.err(), Some(not_found));
-    let forbidden = || Some(AuditError::Refused(Refused::Forbidden));
+    let forbidden = || Some(CommonError::from(Refused::Forbidden));
     assert_eq!(audit.list(&adas, &AuditFilter::default(), &page).await.err(), forbidden());
     assert_eq!(audit.verify(&adas, &page).await.err(), forbidden());
 }
@@ -338,16 +348,13 @@ async fn users_are_not_told_from_where_somebody_else_has_changed_their_account()
     let event = || AuditEvent::new(Action::new("test.done")).subject(ada);
     for context in [&adas, &admins, &world.anyone()] {
         let context = Context { user_agent: Some("curl".to_owned()), ..context.clone() };
-        let recorded = world.db.transact(|tx| {
-            let (world, context) = (&world, &context);
-            async move { world.identity.audit().record(&tx, context, &[event()]).await }
-        });
-        recorded.await.unwrap();
+        world.identity.kernel().record(&context, &[event()]).await.unwrap();
     }
     world.listings_catch_up().await;
     let told = async |context: &Context| {
         let page = PageRequest::first(10);
-        let entries = world.identity.audit().list_of_user(context, ada, &page).await.unwrap().items;
+        let entries =
+            world.identity.kernel().audit_log().list_of_user(context, ada, &page).await.unwrap().data;
         let done = entries.into_iter().filter(|entry| entry.action == "test.done");
         let mut told: Vec<_> = done.map(|entry| (entry.actor, entry.address, entry.user_agent)).collect();
         told.sort();
@@ -368,18 +375,16 @@ async fn users_are_not_told_from_where_somebody_else_has_changed_their_account()
 #[tokio::test]
 async fn what_a_transaction_records_is_not_there_when_it_fails() {
     let world = World::new().await;
-    let failed: Result<(), switchyard_database::Error> = world
-        .db
-        .transact(|tx| {
-            let world = &world;
-            async move {
-                let event = AuditEvent::new(Action::new("test.done"));
-                world.identity.audit().record(&tx, &world.system(), &[event]).await?;
-                Err(switchyard_database::Error::Contended)
-            }
+    let context = world.system();
+    let failed: Result<(), CommonError> = world
+        .identity
+        .kernel()
+        .transact(&context, |tx| async move {
+            tx.record(AuditEvent::new(Action::new("test.done")));
+            Err(Refused::NotFound.into())
         })
         .await;
-    assert!(failed.is_err());
+    assert_eq!(failed, Err(Refused::NotFound.into()));
     assert_eq!(world.entries(&AuditFilter::default()).await, []);
 }
 
@@ -388,8 +393,8 @@ async fn a_program_with_the_secrets_of_another_database_is_told_at_its_start() {
     let world = World::new().await;
     world.register("ada@example.com").await;
     let with = |audit_key: &str| {
-        let audit_key = KeyRing::parse(audit_key).unwrap();
-        world.again_with(IdentitySettings { audit_key, ..testing::settings() })
+        let settings = KernelSettings { audit_keys: KeyRing::parse(audit_key).unwrap() };
+        assemble(world.db.clone(), settings, testing::settings())
     };
     let (own, other) = (testing::AUDIT_KEY, "another audit key that is no secret");
     let fault = with(other).install(world.now()).await.unwrap_err();

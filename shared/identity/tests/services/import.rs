@@ -92,7 +92,7 @@ async fn faulty_accounts_are_named_and_the_others_imported() {
     let deleted = world
         .identity
         .roles()
-        .delete(&world.system(), &"support".parse().unwrap(), switchyard_identity::Precondition::NONE)
+        .delete(&world.system(), &"support".parse().unwrap(), &switchyard_kernel::Precondition::None)
         .await;
     assert_eq!(deleted, Err(switchyard_identity::RoleError::RoleInUse));
 }
@@ -111,9 +111,9 @@ async fn an_imported_account_keeps_its_date_and_its_password() {
     assert!(user.email_verified);
     let stats = world.identity.users().stats(&world.system()).await.unwrap();
     assert_eq!((stats.total, stats.registered_last_30_days), (1, 0));
-    let page = switchyard_identity::PageRequest::first(10);
+    let page = switchyard_kernel::PageRequest::first(10);
     let filter = UserFilter { created_to: Some(user.created_at), ..UserFilter::default() };
     world.listings_catch_up().await;
     let listed = world.identity.users().list(&world.system(), &filter, &page).await.unwrap();
-    assert_eq!(listed.items, [user]);
+    assert_eq!(listed.data, [user]);
 }

@@ -3,8 +3,11 @@
 use crate::world::{ADMIN_PASSWORD, World};
 use futures::future::{join, join_all};
 use switchyard_identity::{
-    Actor, Context, FirstAdmin, NewUser, PageRequest, Permission, Permissions, Precondition, Principal,
-    Refused, RoleError, RoleFields, RoleList, RoleName, UserError, UserId,
+    FirstAdmin, NewUser, PermissionName, RoleError, RoleFields, RoleList, UserError, permissions,
+};
+use switchyard_kernel::{
+    AUDIT_READ, Actor, Authenticator as _, Context, PageRequest, Permission, Permissions, Precondition,
+    Principal, Refused, RoleName, UserId,
 };
 
 on_every_backend! {
@@ -21,7 +24,8 @@ fn roles(names: &[&str]) -> RoleList {
 }
 
 fn fields(permissions: &[Permission]) -> RoleFields {
-    RoleFields { description: "Helps.".parse().unwrap(), permissions: permissions.to_vec() }
+    let permissions = permissions.iter().map(|&permission| permission.into()).collect();
+    RoleFields { description: "Helps.".parse().unwrap(), permissions }
 }
 
 async fn user(world: &World, email: &str, names: &[&str]) -> UserId {
@@ -47,28 +51,28 @@ async fn of_two_admins_who_demote_each_other_at_once_one_stays(world: World) {
     user(&world, "invited@example.com", &["admin"]).await;
     let (two, as_two) = world.customer("two@example.com").await;
     let users = world.identity.users();
-    users.set_roles(&as_one, two, &roles(&["admin"]), Precondition::NONE).await.unwrap();
+    users.set_roles(&as_one, two, &roles(&["admin"]), &Precondition::None).await.unwrap();
     let as_two = as_two.clone().by(match as_two.actor {
-        Actor::User(principal) => Actor::User(Principal { permissions: Permissions::all(), ..principal }),
+        Actor::User(principal) => Actor::User(Principal { permissions: Permissions::EVERY, ..principal }),
         other => other,
     });
     let customer = roles(&["customer"]);
     // Who is demoted first may not demote any more; who demotes for others may, and finds the last one.
-    let too_late = [UserError::LastAdmin, UserError::Refused(Refused::Forbidden)];
+    let too_late = [UserError::LastAdmin, Refused::Forbidden.into()];
     let last_admin = [UserError::LastAdmin];
     let system = world.system();
     for (first, second, expected) in
         [(&as_one, &as_two, &too_late[..]), (&system, &system, &last_admin)].repeat(5)
     {
         let (first, second) = join(
-            users.set_roles(first, two, &customer, Precondition::NONE),
-            users.set_roles(second, one, &customer, Precondition::NONE),
+            users.set_roles(first, two, &customer, &Precondition::None),
+            users.set_roles(second, one, &customer, &Precondition::None),
         )
         .await;
         let refused: Vec<_> = [first.err(), second.err()].into_iter().flatten().collect();
         assert!(matches!(&refused[..], [one] if expected.contains(one)), "{refused:?}");
         for id in [one, two] {
-            users.set_roles(&world.system(), id, &roles(&["admin"]), Precondition::NONE).await.unwrap();
+            users.set_roles(&world.system(), id, &roles(&["admin"]), &Precondition::None).await.unwrap();
         }
     }
     let removals = join_all([one, two].map(|id| {
@@ -82,7 +86,7 @@ async fn of_two_admins_who_demote_each_other_at_once_one_stays(world: World) {
         "{removals:?}"
     );
     let left = if removals[0].is_some() { one } else { two };
-    let deleted = users.delete(&world.system(), left, Precondition::NONE).await;
+    let deleted = users.delete(&world.system(), left, &Precondition::None).await;
     assert_eq!(deleted.err(), Some(UserError::LastAdmin));
 }
 
@@ -101,10 +105,10 @@ async fn a_role_is_not_deleted_while_it_is_given(world: World) {
         let list = RoleList::try_from(vec![name.clone()]).unwrap();
         let given = join_all(ids.iter().map(|id| {
             let (identity, list) = (world.identity.clone(), list.clone());
-            async move { identity.users().set_roles(context, *id, &list, Precondition::NONE).await.err() }
+            async move { identity.users().set_roles(context, *id, &list, &Precondition::None).await.err() }
         }));
         let roles = world.identity.roles();
-        let deletion = roles.delete(context, &name, Precondition::NONE);
+        let deletion = roles.delete(context, &name, &Precondition::None);
         let (given, deleted) = join(given, deletion).await;
         let granted = given.iter().filter(|error| error.is_none()).count();
         let unknown = Some(UserError::UnknownRoles(vec![name.clone()]));
@@ -121,12 +125,14 @@ async fn the_built_in_roles_are_there_and_listed_by_name() {
     world.identity.install(world.now()).await.unwrap();
     world.listings_catch_up().await;
     let listed = world.identity.roles().list(&world.system(), &PageRequest::first(100)).await.unwrap();
-    let names: Vec<_> = listed.items.iter().map(|role| role.name.as_str()).collect();
+    let names: Vec<_> = listed.data.iter().map(|role| role.name.as_str()).collect();
     assert_eq!(names, ["admin", "customer", "doctor", "finance", "fulfilment", "merchant", "patient"]);
-    assert!(listed.items.iter().all(|role| role.built_in));
-    assert_eq!(listed.items[0].permissions, Permission::ALL);
-    let permissions = world.identity.roles().permissions(&world.system()).await.unwrap();
-    assert_eq!(permissions.iter().map(|info| info.name).collect::<Vec<_>>(), Permission::ALL);
+    assert!(listed.data.iter().all(|role| role.built_in));
+    let all: Vec<PermissionName> = permissions::ALL.iter().map(|&permission| permission.into()).collect();
+    assert_eq!(listed.data[0].permissions, all);
+    let permissions =
+        world.identity.roles().permissions(&world.system(), &PageRequest::first(100)).await.unwrap();
+    assert_eq!(permissions.data.into_iter().map(|info| info.name).collect::<Vec<_>>(), all);
 }
 
 #[tokio::test]
@@ -134,15 +140,15 @@ async fn admin_is_never_changed_and_built_in_roles_are_never_deleted() {
     let world = World::new().await;
     let service = world.identity.roles();
     let context = &world.system();
-    let edit = |_: &RoleFields| Ok::<_, RoleError>(fields(&[Permission::UsersRead]));
-    let refused = service.edit(context, &role("admin"), Precondition::NONE, edit).await;
+    let edit = |_: &RoleFields| Ok(fields(&[permissions::USERS_READ]));
+    let refused = service.edit(context, &role("admin"), &Precondition::None, edit).await;
     assert_eq!(refused.err(), Some(RoleError::RoleProtected.into()));
     for name in ["admin", "customer", "doctor"] {
-        let refused = service.delete(context, &role(name), Precondition::NONE).await;
+        let refused = service.delete(context, &role(name), &Precondition::None).await;
         assert_eq!(refused, Err(RoleError::RoleProtected));
     }
-    let changed = service.edit(context, &role("doctor"), Precondition::NONE, edit).await.unwrap();
-    assert_eq!(changed.value.permissions, [Permission::UsersRead]);
+    let changed = service.edit(context, &role("doctor"), &Precondition::None, edit).await.unwrap();
+    assert_eq!(changed.value.permissions, [permissions::USERS_READ.into()]);
     world.identity.install(world.now()).await.unwrap();
     assert_eq!(
         service.get(context, &role("doctor")).await.unwrap(),
@@ -159,18 +165,18 @@ async fn a_role_in_use_is_not_deleted_until_its_users_have_lost_it() {
     let context = &world.system();
     let (service, users) = (world.identity.roles(), world.identity.users());
     let name = role("support");
-    service.create(context, &name, &fields(&[Permission::UsersRead])).await.unwrap();
+    service.create(context, &name, &fields(&[permissions::USERS_READ])).await.unwrap();
     let one = user(&world, "one@example.com", &["support"]).await;
     let two = user(&world, "two@example.com", &["support", "customer"]).await;
-    users.set_roles(context, one, &roles(&["customer"]), Precondition::NONE).await.unwrap();
-    assert_eq!(service.delete(context, &name, Precondition::NONE).await, Err(RoleError::RoleInUse));
+    users.set_roles(context, one, &roles(&["customer"]), &Precondition::None).await.unwrap();
+    assert_eq!(service.delete(context, &name, &Precondition::None).await, Err(RoleError::RoleInUse));
     // A deleted user does not stand in the way, and comes back without the role.
-    users.delete(context, two, Precondition::NONE).await.unwrap();
-    service.delete(context, &name, Precondition::NONE).await.unwrap();
-    assert_eq!(service.get(context, &name).await.err(), Some(RoleError::Refused(Refused::NotFound)));
+    users.delete(context, two, &Precondition::None).await.unwrap();
+    service.delete(context, &name, &Precondition::None).await.unwrap();
+    assert_eq!(service.get(context, &name).await.err(), Some(Refused::NotFound.into()));
     assert_eq!(users.restore(context, two).await.unwrap().value.roles, [role("customer")]);
     let unknown =
-        users.set_roles(context, one, &roles(&["support", "nonesuch", "doctor"]), Precondition::NONE).await;
+        users.set_roles(context, one, &roles(&["support", "nonesuch", "doctor"]), &Precondition::None).await;
     let missing = vec![role("support"), role("nonesuch")];
     assert_eq!(unknown.err(), Some(UserError::UnknownRoles(missing)));
 }
@@ -187,9 +193,9 @@ async fn a_change_of_a_role_takes_effect_at_once_here_and_within_half_a_minute_e
         async move { identity.authenticate(token, now).await.unwrap().permissions }
     };
     assert_eq!(permissions(elsewhere.clone()).await, Permissions::NONE);
-    let edit = |_: &RoleFields| Ok::<_, RoleError>(fields(&[Permission::UsersRead]));
-    world.identity.roles().edit(&admin, &role("customer"), Precondition::NONE, edit).await.unwrap();
-    let read = Permissions::from_iter([Permission::UsersRead]);
+    let edit = |_: &RoleFields| Ok(fields(&[permissions::USERS_READ]));
+    world.identity.roles().edit(&admin, &role("customer"), &Precondition::None, edit).await.unwrap();
+    let read = Permissions::from_iter([permissions::USERS_READ]);
     assert_eq!(permissions(world.identity.clone()).await, read);
     assert_eq!(permissions(elsewhere.clone()).await, Permissions::NONE);
     world.clock.advance(std::time::Duration::from_secs(30));
@@ -201,15 +207,15 @@ async fn nobody_makes_themselves_or_others_mightier_than_they_are() {
     let world = World::new().await;
     let (admin_id, _) = world.admin().await;
     let (users, service) = (world.identity.users(), world.identity.roles());
-    let helping = [Permission::UsersRead, Permission::UsersWrite, Permission::RolesWrite];
+    let helping = [permissions::USERS_READ, permissions::USERS_WRITE, permissions::ROLES_WRITE];
     service.create(&world.system(), &role("helper"), &fields(&helping)).await.unwrap();
     let helper_id = user(&world, "helper@example.com", &["helper"]).await;
     let ada = user(&world, "ada@example.com", &["customer"]).await;
     let helper = with(&world, helper_id, &helping);
-    let forbidden = || Some(UserError::Refused(Refused::Forbidden));
+    let forbidden = || Some(Refused::Forbidden.into());
 
     let set = |id, names: &'static [&'static str]| {
-        users.set_roles(&helper, id, Box::leak(Box::new(roles(names))), Precondition::NONE)
+        users.set_roles(&helper, id, Box::leak(Box::new(roles(names))), &Precondition::None)
     };
     assert_eq!(set(helper_id, &["admin"]).await.err(), forbidden());
     assert_eq!(
@@ -220,9 +226,8 @@ async fn nobody_makes_themselves_or_others_mightier_than_they_are() {
     assert_eq!(set(ada, &["doctor"]).await.err(), None);
     assert_eq!(set(admin_id, &["customer"]).await.err(), forbidden());
     assert_eq!(users.disable(&helper, admin_id).await.err(), forbidden());
-    assert_eq!(users.delete(&helper, admin_id, Precondition::NONE).await.err(), forbidden());
-    let edited =
-        users.edit(&helper, admin_id, Precondition::NONE, |fields| Ok::<_, UserError>(fields.clone())).await;
+    assert_eq!(users.delete(&helper, admin_id, &Precondition::None).await.err(), forbidden());
+    let edited = users.edit(&helper, admin_id, &Precondition::None, |fields| Ok(fields.clone())).await;
     assert_eq!(edited.err(), forbidden().map(Into::into));
     let admin = NewUser {
         email: "x@example.com".parse().unwrap(),
@@ -231,13 +236,10 @@ async fn nobody_makes_themselves_or_others_mightier_than_they_are() {
     };
     assert_eq!(users.create(&helper, &admin).await.err(), forbidden());
 
-    let refused = || Some(RoleError::Refused(Refused::Forbidden));
-    assert_eq!(
-        service.create(&helper, &role("spy"), &fields(&[Permission::AuditRead])).await.err(),
-        refused()
-    );
-    let edit = |_: &RoleFields| Ok::<_, RoleError>(fields(&[Permission::AuditRead]));
-    let edited = service.edit(&helper, &role("customer"), Precondition::NONE, edit).await;
+    let refused = || Some(Refused::Forbidden.into());
+    assert_eq!(service.create(&helper, &role("spy"), &fields(&[AUDIT_READ])).await.err(), refused());
+    let edit = |_: &RoleFields| Ok(fields(&[AUDIT_READ]));
+    let edited = service.edit(&helper, &role("customer"), &Precondition::None, edit).await;
     assert_eq!(edited.err(), refused().map(Into::into));
     assert_eq!(world.denials_of(helper_id).await, 9, "every attempt is recorded");
 }
@@ -251,43 +253,47 @@ async fn an_admin_who_was_shut_out_or_demoted_neither_undoes_that_nor_makes_anot
     let support = role("support");
     service.create(&root, &support, &fields(&[])).await.unwrap();
     let ada = user(&world, "ada@example.com", &["customer"]).await;
-    let forbidden = Some(UserError::Refused(Refused::Forbidden));
+    let forbidden = Some(Refused::Forbidden.into());
     for (n, way) in ["disabled", "deleted", "demoted"].into_iter().enumerate() {
         let (id, _) = world.customer(&format!("former{n}@example.com")).await;
-        users.set_roles(&root, id, &roles(&["admin"]), Precondition::NONE).await.unwrap();
-        let former = with(&world, id, &Permissions::all().iter().collect::<Vec<_>>());
+        users.set_roles(&root, id, &roles(&["admin"]), &Precondition::None).await.unwrap();
+        let former = with(&world, id, permissions::ALL);
         users.disable(&former, ada).await.unwrap();
         users.enable(&former, ada).await.unwrap();
         match way {
             "disabled" => drop(users.disable(&root, id).await.unwrap()),
-            "deleted" => users.delete(&root, id, Precondition::NONE).await.unwrap(),
-            _ => drop(users.set_roles(&root, id, &roles(&["customer"]), Precondition::NONE).await.unwrap()),
+            "deleted" => users.delete(&root, id, &Precondition::None).await.unwrap(),
+            _ => drop(users.set_roles(&root, id, &roles(&["customer"]), &Precondition::None).await.unwrap()),
         }
         for id in [id, ada] {
             assert_eq!(users.enable(&former, id).await.err(), forbidden, "{way}");
             assert_eq!(users.restore(&former, id).await.err(), forbidden, "{way}");
             assert_eq!(users.unlock(&former, id).await.err(), forbidden, "{way}");
-            let raised = users.set_roles(&former, id, &roles(&["admin"]), Precondition::NONE).await;
+            let raised = users.set_roles(&former, id, &roles(&["admin"]), &Precondition::None).await;
             assert_eq!(raised.err(), forbidden, "{way}");
         }
         assert_eq!(users.disable(&former, ada).await.err(), forbidden, "{way}");
         // As to everybody who may not see users.
-        let hidden = UserError::Refused(Refused::NotFound);
-        assert_eq!(users.delete(&former, ada, Precondition::NONE).await.err(), Some(hidden.clone()), "{way}");
-        let edited = users.edit(&former, ada, Precondition::NONE, |it| Ok::<_, UserError>(it.clone())).await;
-        assert_eq!(edited.err(), Some(hidden.into()), "{way}");
+        let hidden = UserError::from(Refused::NotFound);
+        assert_eq!(
+            users.delete(&former, ada, &Precondition::None).await.err(),
+            Some(hidden.clone()),
+            "{way}"
+        );
+        let edited = users.edit(&former, ada, &Precondition::None, |it| Ok(it.clone())).await;
+        assert_eq!(edited.err(), Some(hidden), "{way}");
         let confederate = NewUser {
             email: "x@example.com".parse().unwrap(),
             name: "X".parse().unwrap(),
             roles: Some(roles(&["admin"])),
         };
         assert_eq!(users.create(&former, &confederate).await.err(), forbidden, "{way}");
-        let refused = Some(RoleError::Refused(Refused::Forbidden));
+        let refused = Some(Refused::Forbidden.into());
         assert_eq!(service.create(&former, &role("spy"), &fields(&[])).await.err(), refused, "{way}");
-        let edit = |_: &RoleFields| Ok::<_, RoleError>(fields(&[Permission::AuditRead]));
-        let edited = service.edit(&former, &support, Precondition::NONE, edit).await;
-        assert_eq!(edited.err(), refused.clone().map(Into::into), "{way}");
-        assert_eq!(service.delete(&former, &support, Precondition::NONE).await.err(), refused, "{way}");
+        let edit = |_: &RoleFields| Ok(fields(&[AUDIT_READ]));
+        let edited = service.edit(&former, &support, &Precondition::None, edit).await;
+        assert_eq!(edited.err(), refused, "{way}");
+        assert_eq!(service.delete(&former, &support, &Precondition::None).await.err(), refused, "{way}");
         assert_eq!(world.denials_of(id).await, 15, "{way}: every attempt is recorded");
     }
 }
@@ -298,8 +304,8 @@ async fn giving_roles_needs_a_fresh_proof() {
     let (id, admin) = world.admin().await;
     world.minutes_pass(6);
     let later = Context { now: world.now(), ..admin };
-    let refused = world.identity.users().set_roles(&later, id, &roles(&["admin"]), Precondition::NONE).await;
-    assert_eq!(refused.err(), Some(UserError::Refused(Refused::StepUpRequired)));
+    let refused = world.identity.users().set_roles(&later, id, &roles(&["admin"]), &Precondition::None).await;
+    assert_eq!(refused.err(), Some(Refused::StepUpRequired.into()));
 }
 
 #[tokio::test]

@@ -3,9 +3,9 @@
 use crate::world::World;
 use futures::future::join_all;
 use switchyard_identity::{
-    Context, EditError, NewUser, PageRequest, Precondition, ProfileFields, Refused, RoleList, User,
-    UserError, UserFields, UserFilter, UserId, UserStatus,
+    NewUser, ProfileFields, RoleList, User, UserError, UserFields, UserFilter, UserStatus,
 };
+use switchyard_kernel::{Context, EntityTag, Faults, PageRequest, Precondition, Refused, UserId};
 
 on_every_backend! {
     the_statistics_follow_every_change,
@@ -29,13 +29,13 @@ async fn all(world: &World, context: &Context, filter: &UserFilter, limit: u32) 
     world.listings_catch_up().await;
     loop {
         let listed = world.identity.users().list(context, filter, &page).await.unwrap();
-        assert!(listed.items.len() <= limit as usize);
+        assert!(listed.data.len() <= limit as usize);
         assert!(
-            listed.next.is_none() || listed.items.len() == limit as usize,
+            listed.pagination.next_cursor.is_none() || listed.data.len() == limit as usize,
             "pages are full until the last"
         );
-        found.extend(listed.items.iter().map(local_part));
-        match listed.next {
+        found.extend(listed.data.iter().map(local_part));
+        match listed.pagination.next_cursor {
             Some(next) => page = PageRequest::after(limit, next),
             None => return found,
         }
@@ -62,13 +62,13 @@ async fn the_statistics_follow_every_change(world: World) {
     .await;
     users.disable(context, ids[0]).await.unwrap();
     users.disable(context, ids[0]).await.unwrap();
-    users.delete(context, ids[1], Precondition::NONE).await.unwrap();
+    users.delete(context, ids[1], &Precondition::None).await.unwrap();
     users.disable(context, ids[2]).await.unwrap();
-    users.delete(context, ids[2], Precondition::NONE).await.unwrap();
-    users.delete(context, ids[3], Precondition::NONE).await.unwrap();
+    users.delete(context, ids[2], &Precondition::None).await.unwrap();
+    users.delete(context, ids[3], &Precondition::None).await.unwrap();
     users.restore(context, ids[3]).await.unwrap();
     let roles = RoleList::try_from(vec!["patient".parse().unwrap()]).unwrap();
-    users.set_roles(context, ids[4], &roles, Precondition::NONE).await.unwrap();
+    users.set_roles(context, ids[4], &roles, &Precondition::None).await.unwrap();
     let stats = users.stats(context).await.unwrap();
     assert_eq!((stats.total, stats.active, stats.disabled, stats.locked), (20, 19, 1, 0));
     let by_role = [("customer", 2), ("doctor", 17), ("patient", 18)].map(|(role, n)| (role.to_owned(), n));
@@ -91,9 +91,9 @@ async fn lists_are_filtered_sorted_and_paged(world: World) {
         world.listings_catch_up().await;
         let listed =
             world.identity.users().list(context, &UserFilter::default(), &PageRequest::first(100)).await;
-        listed.unwrap().items.iter().map(|user| user.created_at).collect()
+        listed.unwrap().data.iter().map(|user| user.created_at).collect()
     };
-    world.identity.users().delete(context, ids[2], Precondition::NONE).await.unwrap();
+    world.identity.users().delete(context, ids[2], &Precondition::None).await.unwrap();
     world.identity.users().disable(context, ids[4]).await.unwrap();
     world.identity.users().disable(context, ids[5]).await.unwrap();
     let none = UserFilter::default;
@@ -145,14 +145,14 @@ async fn lists_are_filtered_sorted_and_paged(world: World) {
 async fn a_list_marks_deleted_users_and_refuses_a_strange_cursor() {
     let world = World::new().await;
     let id = create(&world, "ada@example.com", "Ada", &[]).await;
-    world.identity.users().delete(&world.system(), id, Precondition::NONE).await.unwrap();
+    world.identity.users().delete(&world.system(), id, &Precondition::None).await.unwrap();
     let filter = UserFilter { include_deleted: true, ..UserFilter::default() };
     world.listings_catch_up().await;
     let listed = world.identity.users().list(&world.system(), &filter, &PageRequest::first(5)).await.unwrap();
-    assert_eq!(listed.items[0].deleted_at, Some(world.now()));
+    assert_eq!(listed.data[0].deleted_at, Some(world.now()));
     let page = PageRequest::after(5, "nonsense");
     let refused = world.identity.users().list(&world.system(), &filter, &page).await;
-    assert_eq!(refused, Err(UserError::Database(switchyard_database::Error::BadCursor)));
+    assert_eq!(refused, Err(switchyard_database::Error::BadCursor.into()));
 }
 
 #[tokio::test]
@@ -164,19 +164,19 @@ async fn users_see_themselves_and_not_each_other() {
     let users = world.identity.users();
     assert_eq!(users.get(&adas, ada).await.unwrap().value.id, ada);
     assert_eq!(users.get(&admin, ada).await.unwrap().value.id, ada);
-    let not_found = || Some(UserError::Refused(Refused::NotFound));
+    let not_found = || Some(Refused::NotFound.into());
     assert_eq!(users.get(&adas, eve).await.err(), not_found());
     assert_eq!(users.roles(&adas, admin_id).await.err(), not_found());
     assert_eq!(users.profile(&adas, eve).await.err(), not_found());
-    assert_eq!(users.delete(&adas, eve, Precondition::NONE).await.err(), not_found());
-    let forbidden = || Some(UserError::Refused(Refused::Forbidden));
+    assert_eq!(users.delete(&adas, eve, &Precondition::None).await.err(), not_found());
+    let forbidden = || Some(Refused::Forbidden.into());
     let page = PageRequest::first(5);
     assert_eq!(users.list(&adas, &UserFilter::default(), &page).await.err(), forbidden());
     assert_eq!(users.stats(&adas).await.err(), forbidden());
     assert_eq!(users.create(&adas, &new_user("x@example.com", "X", &[])).await.err(), forbidden());
     assert_eq!(users.disable(&adas, ada).await.err(), forbidden());
     let nobody = users.get(&world.anyone(), ada).await.err();
-    assert_eq!(nobody, Some(UserError::Refused(Refused::Unauthenticated)));
+    assert_eq!(nobody, Some(Refused::Unauthenticated.into()));
     assert_eq!(world.denials_of(ada).await, 8);
 }
 
@@ -187,10 +187,10 @@ async fn a_deleted_user_is_gone_until_restored() {
     let (id, context) = world.customer("ada@example.com").await;
     let users = world.identity.users();
     users.disable(&admin, id).await.unwrap();
-    users.delete(&context, id, Precondition::NONE).await.unwrap();
-    assert_eq!(users.get(&admin, id).await.err(), Some(UserError::Refused(Refused::NotFound)));
-    let again = users.delete(&admin, id, Precondition::NONE).await;
-    assert_eq!(again, Err(UserError::Refused(Refused::NotFound)));
+    users.delete(&context, id, &Precondition::None).await.unwrap();
+    assert_eq!(users.get(&admin, id).await.err(), Some(Refused::NotFound.into()));
+    let again = users.delete(&admin, id, &Precondition::None).await;
+    assert_eq!(again, Err(Refused::NotFound.into()));
     let restored = users.restore(&admin, id).await.unwrap();
     assert_eq!(restored.value.status, UserStatus::Disabled);
     assert_eq!(restored.value.deleted_at, None);
@@ -221,10 +221,10 @@ async fn a_new_address_counts_as_not_verified() {
     let users = world.identity.users();
     assert!(users.get(&world.system(), id).await.unwrap().value.email_verified);
     let put = |email: &str| UserFields { email: email.parse().unwrap(), name: "Ada King".parse().unwrap() };
-    let put = |email: &'static str| move |_: &UserFields| Ok::<_, UserError>(put(email));
-    let same = users.edit(&world.system(), id, Precondition::NONE, put("ada@example.com")).await.unwrap();
+    let put = |email: &'static str| move |_: &UserFields| Ok(put(email));
+    let same = users.edit(&world.system(), id, &Precondition::None, put("ada@example.com")).await.unwrap();
     assert!(same.value.email_verified);
-    let other = users.edit(&world.system(), id, Precondition::NONE, put("ada@example.org")).await.unwrap();
+    let other = users.edit(&world.system(), id, &Precondition::None, put("ada@example.org")).await.unwrap();
     assert!(!other.value.email_verified);
     assert!(users.create(&world.system(), &new_user("ADA@example.com", "New", &[])).await.is_ok());
 }
@@ -234,15 +234,14 @@ async fn a_change_for_another_state_is_refused() {
     let world = World::new().await;
     let id = create(&world, "ada@example.com", "Ada", &[]).await;
     let users = world.identity.users();
-    let never = |_: &str| false;
-    let stale = Precondition::new(&never);
-    let failed = Some(UserError::PreconditionFailed);
+    let stale = &Precondition::Matches(vec![EntityTag::new("stale")]);
+    let failed = Some(UserError::from(Refused::PreconditionFailed));
     assert_eq!(users.delete(&world.system(), id, stale).await.err(), failed);
     let roles = RoleList::try_from(vec!["doctor".parse().unwrap()]).unwrap();
     assert_eq!(users.set_roles(&world.system(), id, &roles, stale).await.err(), failed);
-    let edit = |fields: &ProfileFields| Ok::<_, UserError>(fields.clone());
+    let edit = |fields: &ProfileFields| Ok(fields.clone());
     let edited = users.edit_profile(&world.system(), id, stale, edit).await;
-    assert_eq!(edited.err(), failed.map(EditError::Service));
+    assert_eq!(edited.err(), failed);
 }
 
 #[tokio::test]
@@ -254,28 +253,26 @@ async fn a_profile_is_empty_at_first_and_then_what_was_set() {
     assert_eq!((empty.value.phone.clone(), empty.value.updated_at), (None, world.now()));
     world.minutes_pass(1);
     let context = Context { now: world.now(), ..context };
-    let empty_tag = empty.tag.as_str().to_owned();
-    let is_empty = move |tag: &str| tag == empty_tag;
+    let is_empty = &Precondition::Matches(vec![empty.tag.clone()]);
     let set = |date: &'static str| {
         move |fields: &ProfileFields| {
-            Ok::<_, UserError>(ProfileFields {
+            Ok(ProfileFields {
                 phone: Some("+4915112345678".parse().unwrap()),
                 date_of_birth: Some(date.parse().unwrap()),
                 ..fields.clone()
             })
         }
     };
-    let profile =
-        users.edit_profile(&context, id, Precondition::new(&is_empty), set("1990-12-31")).await.unwrap();
+    let profile = users.edit_profile(&context, id, is_empty, set("1990-12-31")).await.unwrap();
     assert_eq!(profile.value.phone.as_ref().map(|phone| phone.as_str()), Some("+4915112345678"));
     assert_eq!(profile.value.updated_at, world.now());
     assert_eq!(users.profile(&context, id).await.unwrap(), profile);
-    let late = users.edit_profile(&context, id, Precondition::new(&is_empty), set("1990-12-31")).await;
-    assert_eq!(late.err(), Some(UserError::PreconditionFailed.into()));
-    let unborn = users.edit_profile(&context, id, Precondition::NONE, set("2033-03-02")).await;
+    let late = users.edit_profile(&context, id, is_empty, set("1990-12-31")).await;
+    assert_eq!(late.err(), Some(Refused::PreconditionFailed.into()));
+    let unborn = users.edit_profile(&context, id, &Precondition::None, set("2033-03-02")).await;
     assert_eq!(unborn.err(), Some(UserError::BornInFuture.into()));
     let context = Context { now: "2033-03-01T10:00:00Z".parse().unwrap(), ..context };
-    let born = users.edit_profile(&context, id, Precondition::NONE, set("2033-03-02")).await;
+    let born = users.edit_profile(&context, id, &Precondition::None, set("2033-03-02")).await;
     assert_eq!(born.err(), None, "it is that day already where days begin first");
 }
 
@@ -283,7 +280,9 @@ async fn a_profile_is_empty_at_first_and_then_what_was_set() {
 async fn an_edit_that_is_refused_by_its_own_function_changes_nothing() {
     let world = World::new().await;
     let id = create(&world, "ada@example.com", "Ada", &[]).await;
+    let mut faults = Faults::new();
+    faults.add("name", "is not acceptable");
     let refused =
-        world.identity.users().edit(&world.system(), id, Precondition::NONE, |_| Err("no such field")).await;
-    assert_eq!(refused.err(), Some(EditError::Edit("no such field")));
+        world.identity.users().edit(&world.system(), id, &Precondition::None, |_| Err(faults.clone())).await;
+    assert_eq!(refused.err(), Some(faults.into()));
 }

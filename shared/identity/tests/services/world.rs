@@ -6,9 +6,10 @@ use switchyard_ambient::{Ambient, ManualClock, SystemRandomness, Timestamp};
 use switchyard_database::{Collection, Db, Document, Key, Operation, Schema};
 use switchyard_harness::store::{Backend, Store};
 use switchyard_identity::{
-    Actor, AuditEntry, AuditFilter, COLLECTIONS, Context, FirstAdmin, Identity, IdentitySettings,
-    LoginOutcome, LoginRequest, PageRequest, Registration, Secret, SignIn, UserId, testing,
+    FirstAdmin, Identity, IdentitySettings, LoginOutcome, LoginRequest, Registration, Secret, SignIn, testing,
 };
+use switchyard_kernel::{Actor, AuditEntry, AuditFilter, Authenticator as _, Context, PageRequest, UserId};
+use switchyard_program::assemble;
 
 pub(crate) const PASSWORD: &str = "moss lantern crooked tuba";
 pub(crate) const ADMIN_PASSWORD: &str = "nine violet anchors hum";
@@ -33,7 +34,7 @@ impl World {
         let (db, store) = match backend {
             Backend::Sqlite => {
                 let db = Db::new(crate::database(ambient.clone()), ambient);
-                db.backend().migrate(&Schema::new(COLLECTIONS.iter().copied()).unwrap()).await.unwrap();
+                db.backend().migrate(&Schema::new(switchyard_program::collections()).unwrap()).await.unwrap();
                 (db, None)
             }
             Backend::Postgres | Backend::DynamoDb => {
@@ -41,14 +42,14 @@ impl World {
                 (Db::new(store.open(ambient.clone()).await.unwrap(), ambient), Some(store))
             }
         };
-        let identity = Identity::new(db.clone(), testing::settings());
+        let identity = assemble(db.clone(), testing::kernel_settings(), testing::settings());
         identity.install(clock_now(&clock)).await.unwrap();
         Self { identity, db, clock, _store: store }
     }
 
     /// Another process on the same store, with other settings.
     pub(crate) fn again_with(&self, settings: IdentitySettings) -> Identity {
-        Identity::new(self.db.clone(), settings)
+        assemble(self.db.clone(), testing::kernel_settings(), settings)
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -129,7 +130,13 @@ impl World {
 
     pub(crate) async fn entries(&self, filter: &AuditFilter) -> Vec<AuditEntry> {
         self.listings_catch_up().await;
-        self.identity.audit().list(&self.system(), filter, &PageRequest::first(1000)).await.unwrap().items
+        self.identity
+            .kernel()
+            .audit_log()
+            .list(&self.system(), filter, &PageRequest::first(1000))
+            .await
+            .unwrap()
+            .data
     }
 
     /// How often a user tried what they may not do.
@@ -141,7 +148,13 @@ impl World {
 
     /// Whether the audit log is as it was written.
     pub(crate) async fn audit_is_intact(&self) -> bool {
-        self.identity.audit().verify(&self.system(), &PageRequest::first(u32::MAX)).await.unwrap().valid
+        self.identity
+            .kernel()
+            .audit_log()
+            .verify(&self.system(), &PageRequest::first(u32::MAX))
+            .await
+            .unwrap()
+            .valid
     }
 
     pub(crate) async fn document(&self, collection: &str, id: &str) -> Document {
@@ -160,7 +173,7 @@ fn clock_now(clock: &ManualClock) -> Timestamp {
 }
 
 pub(crate) fn collection(name: &str) -> &'static Collection {
-    COLLECTIONS.iter().find(|collection| collection.name == name).unwrap()
+    switchyard_program::collections().find(|collection| collection.name == name).unwrap()
 }
 
 pub(crate) fn registration(email: &str) -> Registration {

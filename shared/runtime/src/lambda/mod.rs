@@ -4,7 +4,7 @@ mod event;
 
 use axum::Router;
 use lambda_http::aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
-use lambda_http::lambda_runtime::{self, LambdaEvent};
+use lambda_runtime::LambdaEvent;
 use switchyard_settings::Environment;
 use tower::{ServiceExt, service_fn};
 

@@ -1,0 +1,117 @@
+//! Who sends a request: the extractors for an operation's context.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use switchyard_ambient::Timestamp;
+use switchyard_kernel::{Actor, Authenticator, Context, Principal};
+
+use crate::request::extension;
+use crate::{ApiError, ApiResult, codes};
+
+/// The context of a request by a signed-in user; any other request is refused with 401. Make it a handler's first
+/// argument, so that a stranger is told to sign in, and not what is wrong with the body.
+#[derive(Clone, Debug)]
+pub struct SignedIn(
+    /// The context.
+    pub Context,
+);
+
+impl<S: Send + Sync> FromRequestParts<S> for SignedIn {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<Self> {
+        let MaybeSignedIn(context) = MaybeSignedIn::from_request_parts(parts, state).await?;
+        context.principal()?;
+        Ok(Self(context))
+    }
+}
+
+/// The context of a request by anyone. If the request has a token, it is ignored: a client that signs in or renews a token
+/// may well send one that has expired.
+#[derive(Clone, Debug)]
+pub struct Anyone(
+    /// The context.
+    pub Context,
+);
+
+impl<S: Send + Sync> FromRequestParts<S> for Anyone {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> ApiResult<Self> {
+        let context: Arc<Context> = extension(&parts.extensions)?;
+        Ok(Self(Context::clone(&context)))
+    }
+}
+
+/// The context of a request by a signed-in user or by someone who sends no token. An invalid token is refused with 401, so
+/// that the client renews it.
+#[derive(Clone, Debug)]
+pub struct MaybeSignedIn(
+    /// The context.
+    pub Context,
+);
+
+impl<S: Send + Sync> FromRequestParts<S> for MaybeSignedIn {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<Self> {
+        let Anyone(context) = Anyone::from_request_parts(parts, state).await?;
+        match extension::<Authentication>(&parts.extensions)? {
+            Authentication::Anonymous => Ok(Self(context)),
+            Authentication::User(user) => Ok(Self(context.by(Actor::User(Arc::unwrap_or_clone(user))))),
+            Authentication::Refused(error) => Err(error),
+        }
+    }
+}
+
+/// The result of checking a request's token. It is checked once, before the handler; whether a bad token matters is up to
+/// the route.
+#[derive(Clone, Debug)]
+pub(crate) enum Authentication {
+    Anonymous,
+    User(Arc<Principal>),
+    Refused(ApiError),
+}
+
+impl Authentication {
+    pub(crate) async fn of(headers: &HeaderMap, authenticator: &dyn Authenticator, now: Timestamp) -> Self {
+        let Some(authorization) = headers.get(header::AUTHORIZATION) else { return Self::Anonymous };
+        let Some(token) = authorization.to_str().ok().and_then(bearer) else {
+            return Self::Refused(codes::UNAUTHENTICATED.into());
+        };
+        match authenticator.authenticate(token, now).await {
+            Ok(user) => Self::User(Arc::new(user)),
+            Err(error) => Self::Refused(error.into()),
+        }
+    }
+
+    pub(crate) fn user(&self) -> Option<&Principal> {
+        match self {
+            Self::User(user) => Some(user),
+            Self::Anonymous | Self::Refused(_) => None,
+        }
+    }
+}
+
+/// The token of `Authorization: Bearer …` (RFC 6750 §2.1). The scheme is not case-sensitive.
+fn bearer(authorization: &str) -> Option<&str> {
+    let (scheme, token) = authorization.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim()).filter(|token| !token.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_comes_with_its_scheme() {
+        assert_eq!(bearer("Bearer abc"), Some("abc"));
+        assert_eq!(bearer("bearer  abc"), Some("abc"));
+        assert_eq!(bearer("Basic abc"), None);
+        assert_eq!(bearer("Bearer "), None);
+        assert_eq!(bearer("abc"), None);
+    }
+}

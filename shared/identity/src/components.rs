@@ -1,0 +1,85 @@
+use std::sync::Arc;
+
+use switchyard_database::{Db, Error as DatabaseError};
+use switchyard_kernel::{Context, Kernel, hex};
+
+use crate::password::PasswordHasher;
+use crate::role::RoleAuthority;
+use crate::token::TokenIssuer;
+use crate::user_changes::UserChanges;
+use crate::{AccountError, EmailAddress, IdentitySettings, RoleError, SessionError, UserError};
+
+/// What the services of identity are built from.
+#[derive(Debug)]
+pub(crate) struct Components {
+    pub(crate) kernel: Kernel,
+    pub(crate) authority: RoleAuthority,
+    pub(crate) settings: IdentitySettings,
+    pub(crate) tokens: TokenIssuer,
+    pub(crate) hasher: PasswordHasher,
+}
+
+impl Components {
+    pub(crate) fn new(kernel: Kernel, authority: RoleAuthority, settings: IdentitySettings) -> Arc<Self> {
+        let tokens = TokenIssuer {
+            keys: settings.signing_keys.clone(),
+            issuer: settings.token_issuer.clone(),
+            audience: settings.token_audience.clone(),
+            ttl: settings.access_token_ttl,
+        };
+        let hasher = PasswordHasher::new(
+            settings.password_pepper.clone(),
+            settings.bcrypt_cost,
+            settings.password_hash_threads,
+            kernel.ambient().clone(),
+        );
+        Arc::new(Self { kernel, authority, settings, tokens, hasher })
+    }
+
+    pub(crate) fn db(&self) -> &Db {
+        self.kernel.db()
+    }
+
+    /// Runs `closure` as a transaction. What follows from the changes of users is written in the same one: counts,
+    /// memberships, the guard of the last admin, audit entries.
+    pub(crate) async fn transact<T, E, F, C>(&self, context: &Context, closure: C) -> Result<T, E>
+    where
+        E: ServiceError,
+        F: Future<Output = Result<T, E>>,
+        C: Fn(UserChanges) -> F,
+    {
+        let closure = &closure;
+        self.kernel
+            .transact(context, |tx| async move {
+                let changes = UserChanges::new(tx, self.kernel.clone(), context.now);
+                let value = closure(changes.clone()).await?;
+                changes.finish::<E>().await?;
+                Ok(value)
+            })
+            .await
+    }
+
+    /// The id under which the guesses at the password of an address are counted.
+    pub(crate) fn attempts_id(&self, email: &EmailAddress) -> String {
+        let message = format!("sign-in attempts at {}", email.key());
+        hex(self.settings.password_pepper.current_code(message.as_bytes()).as_ref())
+    }
+}
+
+/// The error of a service that changes users.
+pub(crate) trait ServiceError: From<DatabaseError> {
+    /// The error of a change that would leave no admin who can sign in.
+    fn last_admin() -> Self {
+        DatabaseError::Internal("an operation that takes no admin away took the last one".to_owned()).into()
+    }
+}
+
+impl ServiceError for AccountError {}
+impl ServiceError for SessionError {}
+impl ServiceError for RoleError {}
+
+impl ServiceError for UserError {
+    fn last_admin() -> Self {
+        Self::LastAdmin
+    }
+}

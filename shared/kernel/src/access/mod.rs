@@ -1,0 +1,12 @@
+//! Who may do what: permissions, the users who have them, and the guard that checks them.
+
+mod authenticator;
+mod authority;
+mod guard;
+mod permission;
+
+pub use authenticator::{AuthenticationError, Authenticator, NoAuthenticator};
+pub use authority::Authority;
+pub use permission::{Permission, Permissions};
+
+pub(crate) use guard::denial;

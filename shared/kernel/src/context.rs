@@ -1,0 +1,188 @@
+//! Who asks for an operation, from where and when: what every service decides on and records.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use switchyard_ambient::Timestamp;
+
+use crate::{Permission, Permissions, Refused, RoleName, SessionId, UserId};
+
+/// How recently a user must have authenticated for an operation that requires a step-up.
+pub const STEP_UP_WINDOW: Duration = Duration::from_secs(5 * 60);
+
+/// The context of one operation.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Who asks for it.
+    pub actor: Actor,
+    /// The id of the request, for the audit log.
+    pub request_id: String,
+    /// The client's address.
+    pub address: Option<IpAddr>,
+    /// The client's `User-Agent`.
+    pub user_agent: Option<String>,
+    /// When the request came in.
+    pub now: Timestamp,
+}
+
+/// Who asks for an operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// Someone who is not signed in.
+    Anonymous,
+    /// A signed-in user.
+    User(Principal),
+    /// The program itself, at its start or from its command line. Everything is permitted.
+    System,
+}
+
+/// A signed-in user, as described by their access token and their roles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// The user.
+    pub user_id: UserId,
+    /// The session that the token was issued to.
+    pub session_id: SessionId,
+    /// The user's roles.
+    pub roles: Vec<RoleName>,
+    /// What the roles permit.
+    pub permissions: Permissions,
+    /// When the user last authenticated.
+    pub auth_time: Timestamp,
+}
+
+impl Context {
+    /// The context of an anonymous request.
+    pub fn anonymous(request_id: impl Into<String>, now: Timestamp) -> Self {
+        Self { actor: Actor::Anonymous, request_id: request_id.into(), address: None, user_agent: None, now }
+    }
+
+    /// The context of an operation of the program itself.
+    pub fn system(request_id: impl Into<String>, now: Timestamp) -> Self {
+        Self { actor: Actor::System, ..Self::anonymous(request_id, now) }
+    }
+
+    /// The same request, made by `actor`.
+    #[must_use]
+    pub fn by(mut self, actor: Actor) -> Self {
+        self.actor = actor;
+        self
+    }
+
+    /// The signed-in user.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Unauthenticated`] if the actor is not a user.
+    pub fn principal(&self) -> Result<&Principal, Refused> {
+        match &self.actor {
+            Actor::User(principal) => Ok(principal),
+            Actor::Anonymous | Actor::System => Err(Refused::Unauthenticated),
+        }
+    }
+
+    /// What the actor may do.
+    pub fn permissions(&self) -> &Permissions {
+        static NONE: Permissions = Permissions::NONE;
+        static EVERY: Permissions = Permissions::EVERY;
+        match &self.actor {
+            Actor::Anonymous => &NONE,
+            Actor::User(principal) => &principal.permissions,
+            Actor::System => &EVERY,
+        }
+    }
+
+    /// Whether the actor has `permission`.
+    pub fn may(&self, permission: Permission) -> bool {
+        self.permissions().contains(permission)
+    }
+
+    /// Whether the actor is this user.
+    pub fn is_user(&self, id: UserId) -> bool {
+        matches!(&self.actor, Actor::User(principal) if principal.user_id == id)
+    }
+
+    /// Requires `permission`.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Unauthenticated`] for an anonymous actor, [`Refused::Forbidden`] for a user without the permission.
+    pub fn require(&self, permission: Permission) -> Result<(), Refused> {
+        if self.may(permission) {
+            Ok(())
+        } else if self.actor == Actor::Anonymous {
+            Err(Refused::Unauthenticated)
+        } else {
+            Err(Refused::Forbidden)
+        }
+    }
+
+    /// Requires the user `owner`, or `permission`.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Unauthenticated`] for an anonymous actor. [`Refused::NotFound`] for another user without the permission,
+    /// who may not learn whether the resource exists.
+    pub fn require_owner_or(&self, owner: UserId, permission: Permission) -> Result<(), Refused> {
+        if self.is_user(owner) {
+            return Ok(());
+        }
+        self.require(permission).map_err(|refused| match refused {
+            Refused::Forbidden => Refused::NotFound,
+            other => other,
+        })
+    }
+
+    /// Requires that the user authenticated within [`STEP_UP_WINDOW`].
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::StepUpRequired`] if that was longer ago.
+    pub fn require_step_up(&self) -> Result<(), Refused> {
+        match &self.actor {
+            Actor::System => Ok(()),
+            Actor::Anonymous => Err(Refused::Unauthenticated),
+            Actor::User(principal) if self.now.since(principal.auth_time) <= STEP_UP_WINDOW => Ok(()),
+            Actor::User(_) => Err(Refused::StepUpRequired),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use switchyard_ambient::Uuid;
+
+    use super::*;
+
+    const READ: Permission = Permission::new("notes:read", "Read notes.");
+    const NOW: Timestamp = Timestamp::from_seconds(1_300);
+
+    fn user(permissions: &[Permission]) -> Context {
+        Context::anonymous("r", NOW).by(Actor::User(Principal {
+            user_id: Uuid::from_u128(1).into(),
+            session_id: Uuid::from_u128(2).into(),
+            roles: Vec::new(),
+            permissions: permissions.iter().copied().collect(),
+            auth_time: Timestamp::from_seconds(1_000),
+        }))
+    }
+
+    #[test]
+    fn a_stranger_does_not_learn_that_a_resource_exists() {
+        let other = UserId::from(Uuid::from_u128(9));
+        let require = |context: Context, id| context.require_owner_or(id, READ);
+        assert_eq!(require(user(&[]), other), Err(Refused::NotFound));
+        assert_eq!(require(user(&[READ]), other), Ok(()));
+        assert_eq!(require(user(&[]), Uuid::from_u128(1).into()), Ok(()));
+        assert_eq!(require(Context::anonymous("r", NOW), other), Err(Refused::Unauthenticated));
+        assert_eq!(require(Context::system("r", NOW), other), Ok(()));
+    }
+
+    #[test]
+    fn a_step_up_lasts_five_minutes() {
+        let mut context = user(&[]);
+        assert_eq!(context.require_step_up(), Ok(()));
+        context.now = NOW + Duration::from_micros(1);
+        assert_eq!(context.require_step_up(), Err(Refused::StepUpRequired));
+    }
+}

@@ -1,0 +1,189 @@
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use switchyard_ambient::Ambient;
+use switchyard_database::{Collection, Db, Error as DatabaseError, Transaction};
+use switchyard_settings::Environment;
+
+use crate::access::denial;
+use crate::audit::{append, unknown_key};
+use crate::{AuditEvent, AuditLog, Authority, BuiltInRole, Context, KeyRing, Manifests, Permission, Refused};
+
+/// The settings of the kernel.
+///
+/// | setting | meaning | default |
+/// |---|---|---|
+/// | `AUDIT_KEY` | keys of the audit log's chains, the current one first, separated by commas | required |
+#[derive(Clone, Debug)]
+pub struct KernelSettings {
+    /// The keys of the audit log's chains.
+    pub audit_keys: KeyRing,
+}
+
+impl KernelSettings {
+    /// Reads the settings; `None` if one is missing or malformed, which `environment` has recorded then.
+    pub fn read(environment: &mut Environment) -> Option<Self> {
+        Some(Self { audit_keys: environment.required_with("AUDIT_KEY", KeyRing::parse)? })
+    }
+}
+
+/// What every domain stands on: the database, the audit log, the permission checks, and what all domains declare. Cheap to
+/// clone.
+#[derive(Clone, Debug)]
+pub struct Kernel(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    db: Db,
+    settings: KernelSettings,
+    manifests: Manifests,
+    authority: Arc<dyn Authority>,
+}
+
+impl Kernel {
+    /// A kernel on a database, for a program made of `manifests`. `authority` answers what users may do now. Does no I/O.
+    pub fn new(
+        db: Db,
+        settings: KernelSettings,
+        manifests: Manifests,
+        authority: Arc<dyn Authority>,
+    ) -> Self {
+        Self(Arc::new(Inner { db, settings, manifests, authority }))
+    }
+
+    /// The database.
+    pub fn db(&self) -> &Db {
+        &self.0.db
+    }
+
+    /// The clock and the randomness.
+    pub fn ambient(&self) -> &Ambient {
+        self.db().ambient()
+    }
+
+    /// An anonymous context at the current time.
+    pub fn context(&self, request_id: impl Into<String>) -> Context {
+        Context::anonymous(request_id, self.ambient().now())
+    }
+
+    /// Every collection that is declared.
+    pub fn collections(&self) -> impl Iterator<Item = &'static Collection> {
+        self.0.manifests.iter().flat_map(|manifest| manifest.collections).copied()
+    }
+
+    /// Every permission that is declared, in the order of declaration.
+    pub fn permissions(&self) -> impl Iterator<Item = Permission> {
+        self.0.manifests.iter().flat_map(|manifest| manifest.permissions).copied()
+    }
+
+    /// Every built-in role that is declared.
+    pub fn built_in_roles(&self) -> impl Iterator<Item = &'static BuiltInRole> {
+        self.0.manifests.iter().flat_map(|manifest| manifest.roles)
+    }
+
+    /// The audit log.
+    pub fn audit_log(&self) -> AuditLog<'_> {
+        AuditLog::new(self)
+    }
+
+    pub(crate) fn authority(&self) -> &dyn Authority {
+        &*self.0.authority
+    }
+
+    pub(crate) fn audit_keys(&self) -> &KeyRing {
+        &self.0.settings.audit_keys
+    }
+
+    /// The id of a key that the audit log was written with and that the settings lack. A program with the wrong keys can
+    /// neither verify the log nor continue its chains.
+    pub async fn unknown_audit_key(&self) -> Result<Option<String>, DatabaseError> {
+        unknown_key(self.db(), self.audit_keys()).await
+    }
+
+    /// Whether the user is active: see [`Authority::is_user_active`].
+    pub async fn is_user_active(&self, tx: &Transaction, user: crate::UserId) -> Result<bool, DatabaseError> {
+        self.authority().is_user_active(tx, user).await
+    }
+
+    /// Runs `closure` as a transaction, and writes the events that it recorded to the audit log in the same transaction.
+    ///
+    /// As with [`Db::transact`], the closure runs again if what it read has changed. If it fails after
+    /// [`AuditedTransaction::deny`], the denial is recorded in a transaction of its own.
+    pub async fn transact<T, E, F, C>(&self, context: &Context, closure: C) -> Result<T, E>
+    where
+        E: From<DatabaseError>,
+        F: Future<Output = Result<T, E>>,
+        C: Fn(AuditedTransaction) -> F,
+    {
+        let (closure, denied) = (&closure, &Denied::default());
+        let result = self
+            .db()
+            .transact(|tx| async move {
+                denied.list().clear();
+                let tx = AuditedTransaction { tx, events: Arc::default(), denied: denied.clone() };
+                let value = closure(tx.clone()).await?;
+                let events = std::mem::take(&mut *tx.events());
+                append(&tx, self.audit_keys(), self.ambient(), context, &events).await?;
+                Ok::<_, E>(value)
+            })
+            .await;
+        let denials: Vec<_> = denied.list().iter().map(|resource| denial(resource)).collect();
+        if result.is_err() && !denials.is_empty() {
+            self.record(context, &denials).await?;
+        }
+        result
+    }
+
+    /// Records events that change no other document.
+    pub async fn record(&self, context: &Context, events: &[AuditEvent]) -> Result<(), DatabaseError> {
+        self.db()
+            .transact(
+                |tx| async move { append(&tx, self.audit_keys(), self.ambient(), context, events).await },
+            )
+            .await
+    }
+}
+
+/// The resources to which a transaction denied access.
+#[derive(Clone, Debug, Default)]
+struct Denied(Arc<Mutex<Vec<String>>>);
+
+impl Denied {
+    fn list(&self) -> MutexGuard<'_, Vec<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A transaction whose events are written to the audit log when it commits. Dereferences to the database's [`Transaction`].
+#[derive(Clone, Debug)]
+pub struct AuditedTransaction {
+    tx: Transaction,
+    events: Arc<Mutex<Vec<AuditEvent>>>,
+    denied: Denied,
+}
+
+impl AuditedTransaction {
+    /// Records an event, which is written if the transaction commits.
+    pub fn record(&self, event: AuditEvent) {
+        self.events().push(event);
+    }
+
+    /// Denies access to `resource`: the closure has to fail with what this returns, and the denial is recorded then.
+    #[must_use]
+    pub fn deny(&self, resource: impl Into<String>) -> Refused {
+        self.denied.list().push(resource.into());
+        Refused::Forbidden
+    }
+
+    fn events(&self) -> MutexGuard<'_, Vec<AuditEvent>> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Deref for AuditedTransaction {
+    type Target = Transaction;
+
+    fn deref(&self) -> &Transaction {
+        &self.tx
+    }
+}

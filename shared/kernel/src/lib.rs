@@ -1,0 +1,47 @@
+//! What every domain is made of, with no HTTP in it and no accounts.
+//!
+//! - [`Context`]: who asks for an operation, from where and when. Every service takes one.
+//! - [`Kernel`]: the database, transactions that write the audit log ([`Kernel::transact`]), and permission checks that
+//!   record refused attempts ([`Kernel::require`] and its siblings).
+//! - [`Permission`], [`Action`], [`ErrorCode`]: constants that each domain declares for itself and lists in its
+//!   [`Manifest`].
+//! - [`DomainError`]: how a domain's error becomes an answer. [`CommonError`] holds the errors that all domains share.
+//! - [`id_type!`], [`text_value!`]: types for ids and validated text.
+//! - [`Faults`], [`MergePatch`], [`Precondition`], [`Versioned`], [`Page`]: edits and lists.
+//!
+//! What a domain needs to know about users goes through traits that the domain of users implements: [`Authenticator`] and
+//! [`Authority`].
+
+mod access;
+mod audit;
+mod change;
+mod context;
+mod error;
+mod kernel;
+mod key_ring;
+mod manifest;
+mod page;
+pub mod value;
+
+pub use access::{AuthenticationError, Authenticator, Authority, NoAuthenticator, Permission, Permissions};
+pub use audit::{
+    AUDIT_READ, Action, AuditBreak, AuditEntry, AuditEvent, AuditFilter, AuditLog, AuditVerification,
+    BreakReason, CHAINS, Outcome, actions,
+};
+pub use change::{EntityTag, Fault, FaultKind, Faults, FieldPath, MergePatch, Precondition, Step, Versioned};
+pub use context::{Actor, Context, Principal, STEP_UP_WINDOW};
+pub use error::{CommonError, DomainError, ErrorCause, ErrorCode, ErrorKind, ErrorReport, Refused, codes};
+pub use kernel::{AuditedTransaction, Kernel, KernelSettings};
+pub use key_ring::{KeyRing, KeyRingError, hex};
+pub use manifest::{BuiltInRole, Manifest, Manifests};
+pub use page::{Page, PageRequest, Pagination};
+pub use value::{InvalidRoleName, ParseIdError, RoleName, SessionId, UserId, rfc3339};
+
+#[doc(hidden)]
+pub use {deserr, serde, utoipa};
+
+/// What the kernel itself declares. `audit:read` is listed by the domain that lists permissions first.
+pub const MANIFEST: Manifest = Manifest::new("kernel")
+    .collections(audit::COLLECTIONS)
+    .codes(codes::ALL)
+    .actions(&[actions::ACCESS_DENIED]);

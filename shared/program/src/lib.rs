@@ -1,0 +1,21 @@
+//! Puts a program together: settings, database, kernel, identity. This is the only place that does so: the functions, the
+//! local server and the tests all call it.
+//!
+//! The `main` of a function adds its router:
+//!
+//! ```no_run
+//! # fn router(_: switchyard_identity::Identity) -> utoipa_axum::router::OpenApiRouter { Default::default() }
+//! use switchyard_program::Program;
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     switchyard_runtime::block_on(async {
+//!         let program = Program::start().await?;
+//!         let router = router(program.identity.clone());
+//!         Ok(program.serve(router).await?)
+//!     })
+//! }
+//! ```
+
+mod program;
+
+pub use program::{Program, StartError, assemble, collections};

@@ -1,0 +1,97 @@
+use std::sync::Arc;
+
+use switchyard_ambient::Ambient;
+use switchyard_database::{Collection, Db};
+use switchyard_identity::{AccountError, Identity, IdentitySettings, InstallError, RoleAuthority};
+use switchyard_kernel::{Actor, Kernel, KernelSettings};
+use switchyard_runtime::{Environment, Platform, Runtime, RuntimeError, Settings, SettingsError};
+use utoipa_axum::router::OpenApiRouter;
+
+/// Every collection that a program stores: those of all domains and those of the API's conventions.
+pub fn collections() -> impl Iterator<Item = &'static Collection> {
+    let of_domains = switchyard_domains::ALL.iter().flat_map(|manifest| manifest.collections);
+    of_domains.copied().chain(switchyard_api::COLLECTIONS)
+}
+
+/// Kernel and identity on a database. Does no I/O.
+pub fn assemble(db: Db, kernel: KernelSettings, identity: IdentitySettings) -> Identity {
+    let authority = RoleAuthority::new(db.clone(), switchyard_domains::ALL);
+    let kernel = Kernel::new(db, kernel, switchyard_domains::ALL, Arc::new(authority.clone()));
+    Identity::new(kernel, authority, identity)
+}
+
+/// A program whose routes are for users. Its `main` starts it, creates its router, and serves that.
+#[derive(Debug)]
+pub struct Program {
+    /// Settings, logs, metrics, the database.
+    pub runtime: Runtime,
+    /// Accounts, sessions and roles. [`Identity::kernel`] is what other domains stand on.
+    pub identity: Identity,
+}
+
+/// Why a program cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The settings are missing or malformed.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The database or the server cannot be used.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// Identity cannot be set up on the database.
+    #[error(transparent)]
+    Install(#[from] InstallError),
+    /// The first admin cannot be created.
+    #[error("the first admin cannot be created")]
+    FirstAdmin(#[source] AccountError),
+}
+
+impl Program {
+    /// Reads the settings from the environment and opens the database. A server also brings the database to what this
+    /// version declares. On Lambda the deployment does that, once and not at every start.
+    pub async fn start() -> Result<Self, StartError> {
+        Self::start_with(Environment::of_process(), Ambient::system()).await
+    }
+
+    /// Like [`start`](Self::start), with settings from `environment`, and with the clock and randomness of `ambient`, which a
+    /// test that replays requests controls.
+    pub async fn start_with(environment: Environment, ambient: Ambient) -> Result<Self, StartError> {
+        let (settings, kernel, identity) = environment.read(|environment| {
+            let settings = Settings::read(environment);
+            let kernel = KernelSettings::read(environment);
+            let identity = IdentitySettings::read(environment);
+            Some((settings?, kernel?, identity?))
+        })?;
+        let runtime = Runtime::start_with(settings, ambient).await?;
+        let identity = assemble(runtime.db().clone(), kernel, identity);
+        let program = Self { runtime, identity };
+        if program.runtime.settings().platform == Platform::Server {
+            program.prepare().await?;
+        }
+        Ok(program)
+    }
+
+    async fn prepare(&self) -> Result<(), StartError> {
+        self.runtime.migrate(self.identity.kernel().collections()).await?;
+        Ok(self.identity.install(self.identity.context("start").now).await?)
+    }
+
+    /// Creates the first admin, if the settings name one and there is none. Only a server does so.
+    ///
+    /// This is a step of its own, for the programs that hash passwords anyway: the code that estimates the strength of the
+    /// admin's password is an eighth of a function.
+    pub async fn with_first_admin(self) -> Result<Self, StartError> {
+        let admin = self.identity.settings().first_admin.as_ref();
+        if let Some(admin) = admin.filter(|_| self.runtime.settings().platform == Platform::Server) {
+            let context = self.identity.context("start").by(Actor::System);
+            let accounts = self.identity.accounts();
+            accounts.ensure_first_admin(&context, admin).await.map_err(StartError::FirstAdmin)?;
+        }
+        Ok(self)
+    }
+
+    /// Answers requests until the program is told to end.
+    pub async fn serve(self, router: OpenApiRouter) -> Result<(), RuntimeError> {
+        self.runtime.serve(router, Arc::new(self.identity)).await
+    }
+}
