@@ -7,33 +7,33 @@ use crate::document::canonicalize;
 use crate::limits::{ITEM_OVERHEAD_BYTES, MAX_BATCH_BYTES, MAX_BATCH_ITEMS};
 use crate::{Body, Document, Error, Key, Projection, Result, UniqueKey, Version};
 
-/// One change, or one condition, of a batch.
+/// One change or one condition in a batch.
 #[derive(Clone, Debug)]
 pub enum Operation {
-    /// Stores a document that must not exist.
+    /// Stores a document, which must not exist yet.
     Create {
         /// Its key.
         key: Key,
         /// Its content.
         body: Body,
-        /// When it ceases to be; only in a collection that is declared `expiring`.
+        /// When it expires; only allowed if the collection is declared `expiring`.
         expires_at: Option<Timestamp>,
     },
-    /// Stores new content for a document that must still be in the state `previous`.
+    /// Stores new content for a document, which must still be in the state `previous`.
     Replace {
-        /// The state that was read: its index entries, guards and terms are known without reading them again.
+        /// The state that was read. Its index entries, guards and terms are derived from it without another read.
         previous: Document,
         /// The new content.
         body: Body,
-        /// When it ceases to be.
+        /// When it expires.
         expires_at: Option<Timestamp>,
     },
-    /// Removes a document that must still be in the state `previous`.
+    /// Removes a document, which must still be in the state `previous`.
     Delete {
         /// The state that was read.
         previous: Document,
     },
-    /// Adds to a counter of a document that must exist.
+    /// Adds to a counter of a document, which must exist.
     Increment {
         /// The document.
         key: Key,
@@ -41,20 +41,20 @@ pub enum Operation {
         field: &'static str,
         /// What to add; negative to subtract.
         by: i64,
-        /// The batch is rejected when the result is less.
+        /// The batch is rejected if the result is less than this.
         at_least: Option<i64>,
     },
-    /// Changes nothing; the batch is rejected when the document is not as expected.
+    /// Changes nothing. The batch is rejected if the document is not as expected.
     Check {
         /// The document.
         key: Key,
-        /// What it is expected to be.
+        /// The expected state.
         expect: Expect,
     },
 }
 
 impl Operation {
-    /// The document that the operation is about.
+    /// The key of the operation's document.
     pub fn key(&self) -> &Key {
         match self {
             Self::Create { key, .. } | Self::Increment { key, .. } | Self::Check { key, .. } => key,
@@ -70,12 +70,12 @@ pub enum Expect {
     Absent,
     /// It exists.
     Exists,
-    /// It exists in this version.
+    /// It exists and has this version.
     Version(Version),
 }
 
-/// Operations that are applied all or not at all: checked against every limit, with versions fixed, ready to commit
-/// and to be tried again. Cheap to clone, for a backend that hands it to another thread.
+/// Operations that are applied atomically. Their limits are checked and their versions are assigned, so that a
+/// batch can be committed and retried as it is. Cheap to clone, for backends that pass it to another thread.
 #[derive(Clone, Debug)]
 pub struct Batch {
     prepared: Arc<[Prepared]>,
@@ -83,27 +83,27 @@ pub struct Batch {
     term_changes: Arc<[TermChange]>,
 }
 
-/// An operation with what follows from it.
+/// An operation with everything derived from it.
 #[derive(Clone, Debug)]
 pub struct Prepared {
     /// The operation; its body is in canonical form.
     pub operation: Operation,
-    /// The version the document gets, [`Version::NONE`] for `Delete` and `Check`.
+    /// The new version of the document; [`Version::NONE`] for `Delete` and `Check`.
     pub version: Version,
-    /// What is stored beside the previous state; of `Replace` and `Delete`.
+    /// The projection of the previous state; for `Replace` and `Delete`.
     pub before: Option<Projection>,
-    /// What is to be stored beside the new state; of `Create` and `Replace`.
+    /// The projection of the new state; for `Create` and `Replace`.
     pub after: Option<Projection>,
 }
 
 impl Prepared {
-    /// The document that the operation is about.
+    /// The key of the operation's document.
     pub fn key(&self) -> &Key {
         self.operation.key()
     }
 
-    /// The state that the operation leaves behind; `None` for a `Delete` and a `Check`. An `Increment` needs the
-    /// present state.
+    /// The document after the operation; `None` for `Delete` and `Check`. An `Increment` needs the current
+    /// document.
     pub fn outcome(&self, current: Option<&Document>) -> Option<Document> {
         let (body, expires_at) = match &self.operation {
             Operation::Create { body, expires_at, .. } | Operation::Replace { body, expires_at, .. } => {
@@ -122,14 +122,15 @@ impl Prepared {
     }
 }
 
-/// A guard of a unique value that a batch writes: one physical item, also when the value moves between documents.
+/// A guard of a unique value that a batch changes. It is one physical item, even if the value moves between
+/// documents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GuardChange {
     /// The value.
     pub guard: UniqueKey,
-    /// The operation whose document held the value before, if one of this batch did.
+    /// The operation whose document held the value before the batch, if there is one.
     pub released_by: Option<usize>,
-    /// The operation whose document holds the value afterwards, if one does.
+    /// The operation whose document holds the value after the batch, if there is one.
     pub claimed_by: Option<usize>,
 }
 
@@ -140,25 +141,25 @@ pub struct TermChange {
     pub operation: usize,
     /// The term.
     pub term: String,
-    /// Whether the document has the term afterwards.
+    /// Whether the document has the term after the batch.
     pub present: bool,
 }
 
 impl Batch {
-    /// Checks the operations and fixes the versions of what they write.
+    /// Checks the operations and assigns the versions of the documents that they write. Does no I/O.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] and [`Error::Limit`], before any I/O: no operation, two operations on one document, two
-    /// documents that would hold one unique value, content or indexed values that break a limit, more than
-    /// [`MAX_BATCH_ITEMS`] physical items or [`MAX_BATCH_BYTES`].
+    /// Fails with [`Error::Invalid`] or [`Error::Limit`] if there is no operation, two operations have the same
+    /// document, two documents would hold the same unique value, content or indexed values exceed a limit, or the
+    /// batch has more than [`MAX_BATCH_ITEMS`] physical items or [`MAX_BATCH_BYTES`].
     pub fn new(operations: Vec<Operation>, ambient: &Ambient) -> Result<Self> {
         Self::with_versions(
             operations.into_iter().map(|operation| (operation, Version::new(ambient))).collect(),
         )
     }
 
-    /// As [`Batch::new`], with the version that each operation's document gets, if it gets one.
+    /// Like [`Batch::new`], but with a given version for each operation; `Delete` and `Check` ignore theirs.
     pub(crate) fn with_versions(operations: Vec<(Operation, Version)>) -> Result<Self> {
         if operations.is_empty() {
             return Err(Error::Invalid("a batch needs at least one operation".to_owned()));
@@ -186,8 +187,8 @@ impl Batch {
         bytes += term_changes.iter().map(|change| change.term.len()).sum::<usize>();
         if items > MAX_BATCH_ITEMS || bytes > MAX_BATCH_BYTES {
             return Err(Error::Limit(format!(
-                "the batch makes {items} items of {bytes} bytes, at most {MAX_BATCH_ITEMS} of {MAX_BATCH_BYTES} are \
-                 possible; documents, unique values that change and search terms that change count as items"
+                "the batch has {items} items and {bytes} bytes; at most {MAX_BATCH_ITEMS} items and {MAX_BATCH_BYTES} \
+                 bytes are allowed; documents, changed unique values and changed search terms count as items"
             )));
         }
         Ok(Self {
@@ -197,8 +198,9 @@ impl Batch {
         })
     }
 
-    /// The same batch, which also claims the unique values that stay with their documents: for a backend that finds such
-    /// a value with another document, as one may be that was stored before the attribute was declared.
+    /// The same batch, but it also claims the unique values that its documents keep. A backend uses it if it finds
+    /// that another document holds such a value, which is possible if that value was stored before the attribute
+    /// was declared.
     pub fn claiming_kept_values(&self) -> Self {
         let mut changes = self.guard_changes.to_vec();
         let is_changed = |guard: &UniqueKey| self.guard_changes.iter().any(|change| change.guard == *guard);
@@ -219,12 +221,12 @@ impl Batch {
         &self.prepared
     }
 
-    /// Whether the batch changes nothing: all of its operations are checks.
+    /// Whether all operations are checks, so that the batch changes nothing.
     pub fn only_checks(&self) -> bool {
         self.prepared.iter().all(|prepared| matches!(prepared.operation, Operation::Check { .. }))
     }
 
-    /// The guards that the batch writes, ordered by value.
+    /// The guards that the batch changes, ordered by value.
     pub fn guard_changes(&self) -> &[GuardChange] {
         &self.guard_changes
     }
@@ -234,7 +236,7 @@ impl Batch {
         &self.term_changes
     }
 
-    /// What `commit` returns: the version of each operation's document.
+    /// The version of each operation's document, which `commit` returns.
     pub fn versions(&self) -> Vec<Version> {
         self.prepared.iter().map(|prepared| prepared.version).collect()
     }
@@ -281,7 +283,8 @@ fn check_declared(operation: &Operation) -> Result<()> {
     }
 }
 
-/// A value that stays with its document needs no write, unless the moment at which it is freed changes.
+/// The guards that have to be written. A value that stays with its document needs no write, unless the document's
+/// expiry time changes.
 fn guard_changes(prepared: &[Prepared]) -> Result<Vec<GuardChange>> {
     let mut changes: BTreeMap<&UniqueKey, GuardChange> = BTreeMap::new();
     for (place, operation) in prepared.iter().enumerate() {
@@ -289,7 +292,7 @@ fn guard_changes(prepared: &[Prepared]) -> Result<Vec<GuardChange>> {
             let change = change_of(&mut changes, guard);
             if change.claimed_by.replace(place).is_some() {
                 return Err(Error::Invalid(format!(
-                    "two documents of the batch would hold one value of `{}`",
+                    "two documents of the batch would hold the same value of `{}`",
                     guard.attribute()
                 )));
             }
@@ -334,7 +337,7 @@ fn term_changes(prepared: &[Prepared]) -> Vec<TermChange> {
     changes
 }
 
-/// Guards and terms carry the moment at which their document ceases to be.
+/// Whether the document's expiry time changes: its guards and terms store it too, so they have to be rewritten.
 fn expiry_changes(prepared: &Prepared) -> bool {
     match (&prepared.before, &prepared.after) {
         (Some(before), Some(after)) => before.expires_at != after.expires_at,

@@ -1,21 +1,21 @@
-/// What a declared field holds. A document whose field holds something else is refused; a missing field or `null` is
-/// not a fault.
+/// The kind of value that a declared field holds. A document with a value of another kind is refused; a missing
+/// field and `null` are allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FieldKind {
     /// Text.
     String,
     /// A whole number in i64.
     Integer,
-    /// A moment, as whole microseconds since 1970 in i64.
+    /// A time, as whole microseconds since 1970 in i64.
     Time,
     /// `true` or `false`.
     Boolean,
-    /// Anything. Only named so that people and reports see it as a column.
+    /// Any value. Such a field is only declared to be visible as a column to people and reports.
     Json,
 }
 
 impl FieldKind {
-    /// What its values are in JSON, for messages.
+    /// What the field's values are in JSON, for messages.
     pub(crate) fn described(self) -> &'static str {
         match self {
             Self::String => "a string",
@@ -31,7 +31,7 @@ impl FieldKind {
 pub struct Field {
     /// The field's name in the document.
     pub name: &'static str,
-    /// What it holds.
+    /// The kind of value that it holds.
     pub kind: FieldKind,
 }
 
@@ -46,7 +46,7 @@ impl Field {
         Self { name, kind: FieldKind::Integer }
     }
 
-    /// A field that holds a moment.
+    /// A field that holds a time.
     pub const fn time(name: &'static str) -> Self {
         Self { name, kind: FieldKind::Time }
     }
@@ -56,69 +56,71 @@ impl Field {
         Self { name, kind: FieldKind::Boolean }
     }
 
-    /// A field that holds anything; it cannot be indexed.
+    /// A field that holds any value; it cannot be indexed.
     pub const fn json(name: &'static str) -> Self {
         Self { name, kind: FieldKind::Json }
     }
 }
 
-/// A way to list documents: those whose partition fields equal the given values, ordered by the sort fields and then
-/// the id. A document that lacks one of the fields is not in the index.
+/// An index, which lists the documents whose partition fields equal given values, ordered by the sort fields and
+/// then by id. A document that lacks one of the fields, or has `null` in it, is not in the index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Index {
     /// The index's name, unique in its collection.
     pub name: &'static str,
-    /// The fields that a query fixes. None: the whole collection in order.
+    /// The fields for which a query gives values. If there are none, the index lists the whole collection.
     pub partition: &'static [&'static str],
     /// The fields that order the documents of a partition.
     pub sort: &'static [&'static str],
-    /// Over how many partitions DynamoDB spreads an index without partition fields, so that none is hot.
+    /// The number of DynamoDB partitions over which an index without partition fields is spread, so that none is
+    /// hot.
     pub shards: u8,
 }
 
 impl Index {
-    /// An index of this name; give it a partition, a sort or both.
+    /// An index with this name. It needs partition fields, sort fields or both.
     pub const fn new(name: &'static str) -> Self {
         Self { name, partition: &[], sort: &[], shards: 4 }
     }
 
-    /// The fields that a query fixes.
+    /// Sets the fields for which a query gives values.
     pub const fn partition(mut self, fields: &'static [&'static str]) -> Self {
         self.partition = fields;
         self
     }
 
-    /// The fields that order the documents.
+    /// Sets the fields that order the documents of a partition.
     pub const fn sort(mut self, fields: &'static [&'static str]) -> Self {
         self.sort = fields;
         self
     }
 
-    /// Over how many DynamoDB partitions an index without partition fields is spread (1 to 16, 4 unless told).
+    /// Sets the number of DynamoDB partitions over which an index without partition fields is spread (1 to 16, by
+    /// default 4).
     pub const fn shards(mut self, shards: u8) -> Self {
         self.shards = shards;
         self
     }
 }
 
-/// A value, or a combination of values, that at most one document of the collection holds. A document that lacks one
-/// of the fields, or has `null` there, is not constrained.
+/// A unique attribute: a value, or a combination of values, that at most one document of the collection holds. A
+/// document that lacks one of the fields, or has `null` in it, is not constrained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Unique {
-    /// The attribute's name, unique in its collection; rejections carry it.
+    /// The attribute's name, unique in its collection; rejections contain it.
     pub name: &'static str,
-    /// The fields whose values make it up.
+    /// The fields whose values it consists of.
     pub fields: &'static [&'static str],
 }
 
 impl Unique {
-    /// A unique attribute made of these fields.
+    /// A unique attribute that consists of these fields.
     pub const fn new(name: &'static str, fields: &'static [&'static str]) -> Self {
         Self { name, fields }
     }
 }
 
-/// The declaration of a collection: the one source for tables, columns, indexes and permissions on every backend.
+/// The declaration of a collection, from which every backend derives tables, columns, indexes and permissions.
 ///
 /// ```
 /// use switchyard_database::{Collection, Field, Index, Unique};
@@ -132,7 +134,7 @@ impl Unique {
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Collection {
-    /// The name, also of the table.
+    /// The name, which is also the name of the table.
     pub name: &'static str,
     /// The declared fields.
     pub fields: &'static [Field],
@@ -140,11 +142,12 @@ pub struct Collection {
     pub indexes: &'static [Index],
     /// The unique attributes.
     pub uniques: &'static [Unique],
-    /// The fields whose words `search` finds, in the order in which they fill the cap on terms.
+    /// The fields whose words `search` finds. Their words are kept in this order, up to
+    /// [`MAX_TERMS`](crate::limits::MAX_TERMS).
     pub search: &'static [&'static str],
-    /// The fields that `Increment` may change: every document has them, as integers.
+    /// The fields that `Increment` may change. Every document must have them, as integers.
     pub counters: &'static [&'static str],
-    /// Whether documents may carry a time at which they cease to be.
+    /// Whether documents may have an expiry time.
     pub expiring: bool,
 }
 
@@ -172,7 +175,7 @@ impl Collection {
         self
     }
 
-    /// Declares the string fields that `search` looks into.
+    /// Declares the string fields whose words `search` finds.
     pub const fn search(mut self, fields: &'static [&'static str]) -> Self {
         self.search = fields;
         self
@@ -190,13 +193,14 @@ impl Collection {
         self
     }
 
-    /// The declared field of this name.
+    /// The declared field with this name.
     pub fn field(&self, name: &str) -> Option<&'static Field> {
         self.fields.iter().find(|field| field.name == name)
     }
 
-    /// These fields with what they are declared to hold, as text. A backend that keeps it beside what it made of the fields
-    /// knows by it when a later declaration wants that made anew, so its form never changes.
+    /// These fields with their declared kinds, as text. A backend stores this text with each structure that it
+    /// creates from the fields. When the text changes, it knows that the structure has to be recreated. The format
+    /// must therefore never change.
     pub fn definition_of(&self, names: &[&str]) -> String {
         let definitions = names.iter().map(|name| match self.field(name) {
             Some(field) => format!("{name:?} {:?}", field.kind),
@@ -205,18 +209,18 @@ impl Collection {
         definitions.collect::<Vec<_>>().join(", ")
     }
 
-    /// The declared index of this name.
+    /// The declared index with this name.
     pub fn index(&self, name: &str) -> Option<&'static Index> {
         self.indexes.iter().find(|index| index.name == name)
     }
 
-    /// The declared unique attribute of this name.
+    /// The declared unique attribute with this name.
     pub fn unique(&self, name: &str) -> Option<&'static Unique> {
         self.uniques.iter().find(|unique| unique.name == name)
     }
 }
 
-/// Collections are told apart by their names.
+/// Two collections are equal if their names are.
 impl PartialEq for Collection {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
@@ -229,9 +233,9 @@ impl Eq for Collection {}
 mod tests {
     use super::*;
 
-    /// Backends have stored definitions in this form: in another one, all that they made would be made anew.
+    /// Backends have stored definitions in this format. If it changed, they would recreate everything.
     #[test]
-    fn a_definition_has_the_form_in_which_backends_keep_it() {
+    fn a_definition_has_the_format_in_which_backends_have_stored_it() {
         const FIELDS: &[Field] = &[
             Field::string("text"),
             Field::integer("number"),

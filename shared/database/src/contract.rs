@@ -4,76 +4,80 @@ use async_trait::async_trait;
 
 use crate::{Batch, Document, Key, Page, Query, Result, Scan, Schema, Search, UniqueKey, Version};
 
-/// A document store. What each method promises holds on every backend in the same way; the conformance suite pins it.
+/// A document store. Every backend keeps the promises of each method in the same way; the conformance suite tests
+/// this.
 ///
 /// Use it through [`Db`](crate::Db), which adds types and transactions.
 #[async_trait]
 pub trait Database: Debug + Send + Sync + 'static {
-    /// Brings the stored tables to the declared collections.
+    /// Changes the stored tables to match the declared collections.
     ///
-    /// - **Behaviour**: idempotent. An index, unique attribute or search field that is new is filled from the stored
-    ///   documents, whose versions stay. Documents are never dropped; a table that is no longer declared stays. Can be
-    ///   interrupted and called again.
-    /// - **Errors**: [`Invalid`](crate::Error::Invalid) where a new unique attribute finds a value twice: what was declared
-    ///   before goes on. [`Contended`](crate::Error::Contended) where others migrate or write at the same time; call again.
+    /// - **Behaviour**: idempotent. New indexes, unique attributes and search fields are filled from the stored
+    ///   documents, whose versions stay the same. Documents are never dropped, and neither is a table that is no
+    ///   longer declared. Can be interrupted and called again.
+    /// - **Errors**: [`Invalid`](crate::Error::Invalid) if two documents have the same value of a new unique
+    ///   attribute; the previous declarations stay in force. [`Contended`](crate::Error::Contended) if others
+    ///   migrate or write at the same time; call again.
     async fn migrate(&self, schema: &Schema) -> Result<()>;
 
     /// Reads one document.
     ///
-    /// - **Consistency**: linearizable: sees every commit that finished before the call.
+    /// - **Consistency**: linearizable: sees every commit that completed before the call.
     async fn get(&self, key: &Key) -> Result<Option<Document>>;
 
     /// Reads up to [`MAX_KEYS`](crate::limits::MAX_KEYS) documents.
     ///
-    /// - **Behaviour**: the answer has the length and the order of `keys`; what is absent is `None`, a key that is given
-    ///   twice is answered twice.
-    /// - **Consistency**: each document as by `get`; not one snapshot.
+    /// - **Behaviour**: the result has the length and the order of `keys`. An absent document is `None`. If a key
+    ///   is given twice, its document is returned twice.
+    /// - **Consistency**: each document is read as by `get`; together they are not one snapshot.
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Document>>>;
 
     /// Reads the document that holds a value of a unique attribute.
     ///
-    /// - **Behaviour**: asks the database as often for a value that nobody holds, so that the time of an answer does not
-    ///   tell which values are held.
+    /// - **Behaviour**: makes the same number of database calls if no document holds the value, so that the
+    ///   response time does not reveal which values are held.
     /// - **Consistency**: linearizable.
     async fn lookup(&self, unique: &UniqueKey) -> Result<Option<Document>>;
 
     /// Lists documents along an index.
     ///
-    /// - **Behaviour**: ordered by (sort values, id), both reversed when descending. A page holds exactly `limit`
-    ///   documents unless the result ends; with filters it may hold fewer once
-    ///   [`MAX_EXAMINED`](crate::limits::MAX_EXAMINED) were examined. `next` is `None` exactly when the result has
-    ///   ended.
-    /// - **Errors**: [`BadCursor`](crate::Error::BadCursor) for a cursor that is altered or belongs to another query.
-    /// - **Consistency**: may lag behind writes; the documents carry the versions that they were seen in.
+    /// - **Behaviour**: ordered by (sort values, id), both reversed if the query is descending. A page has exactly
+    ///   `limit` documents unless the result ends. With filters it may have fewer once
+    ///   [`MAX_EXAMINED`](crate::limits::MAX_EXAMINED) entries have been examined. `next` is `None` exactly if the
+    ///   result has ended.
+    /// - **Errors**: [`BadCursor`](crate::Error::BadCursor) for a cursor that was altered or belongs to another
+    ///   query.
+    /// - **Consistency**: may lag behind writes. Each document carries the version in which it was read.
     async fn query(&self, query: &Query) -> Result<Page>;
 
     /// Finds documents by their words.
     ///
-    /// - **Behaviour**, **errors** and **consistency**: as of `query`; see [`Search`] for what is found, and in which
-    ///   order.
+    /// - **Behaviour**, **errors** and **consistency**: as for `query`; see [`Search`] for what is found and in
+    ///   which order.
     async fn search(&self, search: &Search) -> Result<Page>;
 
     /// Reads a whole collection.
     ///
-    /// - **Behaviour**: every document that is there throughout comes exactly once, in no particular order. For export,
-    ///   copy and backfill, never for a request.
+    /// - **Behaviour**: every document that exists during the whole scan is returned exactly once, in no
+    ///   particular order. For export, copying and backfills, never for a request.
     async fn scan(&self, scan: &Scan) -> Result<Page>;
 
-    /// Applies a batch, all or nothing, and answers with the version of each operation's document
-    /// ([`Version::NONE`] for `Delete` and `Check`).
+    /// Applies a batch atomically, and returns the version of each operation's document ([`Version::NONE`] for
+    /// `Delete` and `Check`).
     ///
     /// - **Consistency**: strictly serializable on the keys that the batch names, absent ones included.
-    /// - **Errors**: [`Rejected`](crate::Error::Rejected) with the lowest operation that does not fit first; after
-    ///   [`OutcomeUnknown`](crate::Error::OutcomeUnknown) the batch was applied whole or not at all; after every other
-    ///   error it was not applied.
-    /// - **Cancellation**: the batch was applied whole or not at all.
+    /// - **Errors**: [`Rejected`](crate::Error::Rejected) if operations conflict with the stored state; the
+    ///   rejection of the lowest one comes first. After [`OutcomeUnknown`](crate::Error::OutcomeUnknown) the batch
+    ///   was applied completely or not at all. After any other error it was not applied.
+    /// - **Cancellation**: the batch was applied completely or not at all.
     async fn commit(&self, batch: &Batch) -> Result<Vec<Version>>;
 
-    /// Removes up to `at_most` documents that have expired, with what is stored beside them, and answers how many.
+    /// Removes up to `at_most` expired documents with their index entries, guards and terms, and returns the
+    /// number of removed documents.
     ///
-    /// - **Behaviour**: changes nothing that a read could see. A document that was written again meanwhile stays.
+    /// - **Behaviour**: changes nothing that a read can see. A document that is written again meanwhile stays.
     async fn sweep_expired(&self, at_most: u32) -> Result<u64>;
 
-    /// Asks whether the database answers.
+    /// Checks that the database responds.
     async fn ping(&self) -> Result<()>;
 }

@@ -1,8 +1,9 @@
-//! Cursors: a position, bound to the query that it belongs to.
+//! Cursors: positions bound to their query.
 //!
-//! A cursor is base64url of the position and sixteen bytes of SHA-256 over the query and the position. It needs no
-//! state and survives the deletion of the document it stands on. The digest keeps altered and borrowed cursors out; it
-//! is no signature: whoever makes one up reads a page of their own query from another place in it, and nothing outside.
+//! A cursor is the base64url of the position followed by sixteen bytes of SHA-256 over the query and the position.
+//! It needs no state on the server, and stays valid if the document at its position is deleted. The digest detects
+//! altered cursors and cursors of other queries. It is not a signature: with a forged cursor, a caller reads a
+//! page of their own query from another position, and nothing outside of the query.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,14 +12,14 @@ use sha2::{Digest as _, Sha256};
 use crate::{Error, Result};
 
 const DIGEST_BYTES: usize = 16;
-/// A cursor holds at most a sort key, well under this.
+/// More than enough for a cursor, which holds at most a sort key.
 const MAX_CURSOR_BYTES: usize = 4096;
 
-/// What a cursor is bound to.
+/// A digest of the query that a cursor is bound to.
 pub(crate) struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// The fingerprint of a query, described in full by `parts`.
+    /// The fingerprint of the query that `parts` describe completely.
     pub(crate) fn new<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut hash = Sha256::new();
         for part in parts {
@@ -28,12 +29,16 @@ impl Fingerprint {
         Self(hash.finalize().into())
     }
 
-    /// The cursor that stands on `position`.
+    /// Returns the cursor for `position`.
     pub(crate) fn seal(&self, position: &[u8]) -> String {
         URL_SAFE_NO_PAD.encode([position, &self.digest(position)].concat())
     }
 
-    /// The position that `cursor` stands on.
+    /// Returns the position of `cursor`.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`Error::BadCursor`] if the cursor was altered or belongs to another query.
     pub(crate) fn open(&self, cursor: &str) -> Result<Vec<u8>> {
         if cursor.len() > MAX_CURSOR_BYTES {
             return Err(Error::BadCursor);

@@ -9,7 +9,7 @@ use crate::{
     transaction,
 };
 
-/// A database with types and transactions on top: what programs use. Cheap to clone.
+/// A [`Database`] with types and transactions, which programs use. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Db {
     backend: Arc<dyn Database>,
@@ -17,12 +17,12 @@ pub struct Db {
 }
 
 impl Db {
-    /// A handle on `backend`, which takes versions and time from `ambient`.
+    /// Creates a handle to `backend` that uses the clock and the randomness of `ambient`.
     pub fn new(backend: Arc<dyn Database>, ambient: Ambient) -> Self {
         Self { backend, ambient }
     }
 
-    /// The database itself.
+    /// The backend.
     pub fn backend(&self) -> &dyn Database {
         &*self.backend
     }
@@ -37,13 +37,15 @@ impl Db {
         Documents { db: self, entity: PhantomData }
     }
 
-    /// Runs `closure` as a transaction: what it read through [`Transaction`] is still so when what it wrote is
-    /// committed, all or nothing. When it is not, `closure` runs again, so it must have no other effects.
+    /// Runs `closure` as a transaction. Its writes are committed atomically, and only if everything it read
+    /// through [`Transaction`] is unchanged. Otherwise `closure` runs again, so it must have no other side
+    /// effects.
     ///
     /// # Errors
     ///
-    /// What `closure` returns ends the transaction at once, nothing written. [`Error::Contended`] when it lost against
-    /// other writers time after time; other errors as of [`Database::commit`].
+    /// An error that `closure` returns ends the transaction at once, and nothing is written. Fails with
+    /// [`Error::Contended`] if the transaction conflicted with other writers in every attempt, and with the errors
+    /// of [`Database::commit`].
     pub async fn transact<T, E, F, C>(&self, closure: C) -> Result<T, E>
     where
         E: From<Error>,
@@ -53,18 +55,18 @@ impl Db {
         transaction::run(self, closure).await
     }
 
-    /// Applies operations, all or nothing.
+    /// Applies operations atomically.
     pub async fn commit(&self, operations: Vec<Operation>) -> Result<Vec<crate::Version>> {
         self.backend.commit(&Batch::new(operations, &self.ambient)?).await
     }
 }
 
-/// A page of typed documents, and where the next one begins.
+/// A page of typed documents, and the cursor of the next page.
 #[derive(Clone, Debug)]
 pub struct TypedPage<T> {
     /// The documents, in order.
     pub items: Vec<Stored<T>>,
-    /// What to pass to continue; `None` exactly when there is nothing more.
+    /// The cursor to continue with; `None` exactly if there are no more documents.
     pub next: Option<String>,
 }
 
@@ -76,12 +78,12 @@ pub struct Documents<'a, T> {
 }
 
 impl<T: Entity> Documents<'_, T> {
-    /// The document `id`.
+    /// Returns the document `id`, or `None` if it is absent.
     pub async fn get(&self, id: &str) -> Result<Option<Stored<T>>> {
         self.db.backend.get(&key_of::<T>(id)?).await?.map(Stored::new).transpose()
     }
 
-    /// The documents `ids`, in that order, `None` where one is absent.
+    /// Returns the documents `ids`, in that order, with `None` for each one that is absent.
     pub async fn get_many(
         &self,
         ids: impl IntoIterator<Item = impl AsRef<str>>,
@@ -91,28 +93,29 @@ impl<T: Entity> Documents<'_, T> {
         documents.into_iter().map(|document| document.map(Stored::new).transpose()).collect()
     }
 
-    /// The document that holds `value` as its unique `attribute`.
+    /// Returns the document that holds `value` as its unique `attribute`.
     pub async fn lookup(&self, attribute: &str, value: impl Into<Scalar>) -> Result<Option<Stored<T>>> {
         let unique = UniqueKey::new(T::COLLECTION, attribute, [value])?;
         self.db.backend.lookup(&unique).await?.map(Stored::new).transpose()
     }
 
-    /// Stores a value that must not exist yet.
+    /// Stores a new document. No document with its id may exist yet.
     pub async fn insert(&self, value: &T) -> Result<Stored<T>> {
         self.db.transact(|tx| async move { tx.insert(value) }).await
     }
 
-    /// Stores `value` in the place of `previous`, which must still be what is stored.
+    /// Stores `value` instead of `previous`, which must still be the stored state.
     pub async fn replace(&self, previous: &Stored<T>, value: &T) -> Result<Stored<T>> {
         self.db.transact(|tx| async move { tx.replace(previous, value) }).await
     }
 
-    /// Removes `previous`, which must still be what is stored.
+    /// Removes `previous`, which must still be the stored state.
     pub async fn delete(&self, previous: &Stored<T>) -> Result<()> {
         self.db.transact(|tx| async move { tx.delete(previous) }).await
     }
 
-    /// Changes the document `id` by `change`, which runs again when another writer came first. `None`: it is absent.
+    /// Changes the document `id` with `change`, which runs again if another writer was faster. Returns `None` if
+    /// the document is absent.
     pub async fn update(&self, id: &str, change: impl Fn(&mut T)) -> Result<Option<Stored<T>>> {
         let change = &change;
         self.db

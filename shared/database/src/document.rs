@@ -12,34 +12,35 @@ pub type Body = Map<String, Value>;
 pub struct Document {
     /// Its collection and id.
     pub key: Key,
-    /// The version of this state of it.
+    /// The version of this state.
     pub version: Version,
     /// Its content, in canonical form.
     pub body: Body,
-    /// From this moment on it is absent.
+    /// The time from which on the document is absent.
     pub expires_at: Option<Timestamp>,
 }
 
 impl Document {
-    /// The document that a backend read. Brings numbers back into canonical form, which databases may write in another
-    /// way (`1e2` as `100`).
+    /// Creates a document from what a backend read. Restores the canonical form of numbers, which databases may
+    /// write differently (`1e2` as `100`).
     pub fn from_stored(key: Key, version: Version, mut body: Body, expires_at: Option<Timestamp>) -> Self {
         body.values_mut().for_each(restore);
         Self { key, version, body, expires_at }
     }
 
-    /// Whether it has ceased to be.
+    /// Whether the document has expired.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         is_expired(self.expires_at, now)
     }
 }
 
-/// Whether a document that expires at `expires_at` has ceased to be.
+/// Whether a document that expires at `expires_at` has expired.
 pub fn is_expired(expires_at: Option<Timestamp>, now: Timestamp) -> bool {
     expires_at.is_some_and(|expires_at| expires_at <= now)
 }
 
-/// A whole number that left i64 as a fraction may come back as digits: `1e19` is written `10000000000000000000`.
+/// Restores the canonical form of all numbers in `value`. A whole number outside of i64 is stored as a float, but
+/// a database may return it as digits: `1e19` as `10000000000000000000`.
 fn restore(value: &mut Value) {
     match value {
         Value::Number(number) => {
@@ -55,8 +56,8 @@ fn restore(value: &mut Value) {
     }
 }
 
-/// Checks a body against the limits and its collection's fields, and brings its numbers into canonical form. Answers
-/// with its bytes by DynamoDB's accounting.
+/// Checks a body against the limits and its collection's fields, and brings its numbers into canonical form.
+/// Returns its size in bytes by DynamoDB's accounting.
 pub(crate) fn canonicalize(key: &Key, body: &mut Body) -> Result<usize> {
     let mut bytes = 0;
     for (name, value) in body.iter_mut() {
@@ -65,7 +66,7 @@ pub(crate) fn canonicalize(key: &Key, body: &mut Body) -> Result<usize> {
     }
     if bytes > MAX_DOCUMENT_BYTES {
         return Err(Error::Limit(format!(
-            "{key} takes {bytes} bytes, at most {MAX_DOCUMENT_BYTES} are possible"
+            "{key} has {bytes} bytes; at most {MAX_DOCUMENT_BYTES} are allowed"
         )));
     }
     check_fields(key, body)?;
@@ -94,7 +95,7 @@ fn check_fields(key: &Key, body: &Body) -> Result<()> {
     Ok(())
 }
 
-/// A fault inside a body, and on the way out where it is.
+/// A fault inside a body. Its path is completed while the fault is returned through the levels of the body.
 struct Fault {
     path: String,
     error: fn(String) -> Error,
@@ -119,14 +120,15 @@ impl Fault {
         (self.error)(format!("`{name}{}` {}", self.path, self.message))
     }
 
-    /// Of the body itself.
+    /// The error for a fault of the body itself.
     fn of(self, key: &Key) -> Error {
         (self.error)(format!("{key} {}", self.message))
     }
 }
 
-/// Returns the size by DynamoDB's accounting: a name and a string count their UTF-8 bytes, a number about half its
-/// digits, a list or an object three bytes and one for each element.
+/// Brings the numbers in `value` into canonical form. Returns the size by DynamoDB's accounting: the UTF-8 bytes
+/// of a name or a string, about half the digits of a number, and for a list or an object three bytes and one for
+/// each element.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html>
 fn canonicalize_value(value: &mut Value, depth: usize) -> Result<usize, Fault> {
     match value {
@@ -135,7 +137,7 @@ fn canonicalize_value(value: &mut Value, depth: usize) -> Result<usize, Fault> {
         Value::String(text) if text.contains('\0') => Err(Fault::invalid("must not contain U+0000")),
         Value::String(text) => Ok(text.len()),
         Value::Array(_) | Value::Object(_) if depth > MAX_DEPTH => {
-            Err(Fault::limit(format!("is nested too deep: at most {MAX_DEPTH} levels are possible")))
+            Err(Fault::limit(format!("is nested too deeply; at most {MAX_DEPTH} levels are allowed")))
         }
         Value::Array(items) => {
             let mut bytes = 3 + items.len();
@@ -165,19 +167,19 @@ fn check_name(name: &str) -> Result<(), Fault> {
     if name.len() > MAX_FIELD_NAME_BYTES {
         let bytes = name.len();
         return Err(Fault::limit(format!(
-            "has a field whose name takes {bytes} bytes, at most {MAX_FIELD_NAME_BYTES} are possible"
+            "has a field whose name has {bytes} bytes; at most {MAX_FIELD_NAME_BYTES} are allowed"
         )));
     }
     Ok(())
 }
 
-/// DynamoDB's range for numbers, narrower than f64's.
+/// DynamoDB's range of numbers, which is narrower than that of f64.
 const FLOAT_MAGNITUDES: std::ops::Range<f64> = 1e-130..1e126;
 
 fn canonicalize_number(number: &mut Number) -> Result<usize, Fault> {
     if number.is_u64() && number.as_i64().is_none() {
         return Err(Fault::invalid(format!(
-            "is {number}, which is not in the range of a 64-bit signed integer"
+            "is {number}, which is outside the range of a 64-bit signed integer"
         )));
     }
     if number.is_f64() {
@@ -186,7 +188,7 @@ fn canonicalize_number(number: &mut Number) -> Result<usize, Fault> {
         let magnitude = number.as_f64().unwrap_or(0.0).abs();
         if magnitude != 0.0 && !FLOAT_MAGNITUDES.contains(&magnitude) {
             return Err(Fault::invalid(format!(
-                "is {number}; magnitudes from 1e-130 up to 1e126 are possible"
+                "is {number}; only magnitudes from 1e-130 up to 1e126 are allowed"
             )));
         }
     }
@@ -194,7 +196,7 @@ fn canonicalize_number(number: &mut Number) -> Result<usize, Fault> {
     Ok(digits.div_ceil(2) + 2)
 }
 
-/// A whole number that fits i64 is an integer, and so `-0.0` is `0`.
+/// The canonical form of a float. Whole numbers that fit i64 become integers, so `-0.0` becomes `0`.
 #[expect(clippy::cast_possible_truncation, reason = "the range is checked first")]
 fn canonical_float(value: f64) -> Option<Number> {
     const LIMIT: f64 = 9_223_372_036_854_775_808.0; // 2^63
@@ -216,7 +218,7 @@ mod tests {
         .counters(&["stock"]);
 
     fn canonical(body: Value) -> Result<Value> {
-        let Value::Object(mut body) = body else { panic!("a body is an object") };
+        let Value::Object(mut body) = body else { panic!("a body must be an object") };
         canonicalize(&Key::new(THINGS, "t").unwrap(), &mut body)?;
         Ok(Value::Object(body))
     }
@@ -232,7 +234,7 @@ mod tests {
     fn numbers_out_of_range_are_refused_with_their_path() {
         let refused = canonical(json!({"stock": 0, "deep": {"list": [1, u64::MAX]}})).unwrap_err();
         let message =
-            "`deep.list[1]` is 18446744073709551615, which is not in the range of a 64-bit signed integer";
+            "`deep.list[1]` is 18446744073709551615, which is outside the range of a 64-bit signed integer";
         assert_eq!(refused, Error::Invalid(message.to_owned()));
         assert!(matches!(canonical(json!({"stock": 0, "x": 1e126})), Err(Error::Invalid(_))));
         assert!(matches!(canonical(json!({"stock": 0, "x": 1e-131})), Err(Error::Invalid(_))));
@@ -240,14 +242,14 @@ mod tests {
     }
 
     #[test]
-    fn a_declared_field_of_another_kind_is_refused_and_null_is_not() {
+    fn a_declared_field_of_another_kind_is_refused_but_null_is_allowed() {
         let refused = canonical(json!({"stock": 0, "name": 5})).unwrap_err();
         assert_eq!(refused, Error::Invalid("`name` of things/t must be a string".to_owned()));
         assert!(canonical(json!({"stock": 0, "name": null, "open": null})).is_ok());
     }
 
     #[test]
-    fn a_counter_must_be_there() {
+    fn a_counter_is_required() {
         let refused = canonical(json!({"name": "x"})).unwrap_err();
         assert_eq!(
             refused,
@@ -259,7 +261,7 @@ mod tests {
     fn names_of_fields_are_bounded_at_every_depth() {
         let (longest, longer) = ("n".repeat(MAX_FIELD_NAME_BYTES), "n".repeat(MAX_FIELD_NAME_BYTES + 1));
         assert!(canonical(json!({"stock": 0, &longest: {&longest: 1}})).is_ok());
-        let message = "has a field whose name takes 65536 bytes, at most 65535 are possible";
+        let message = "has a field whose name has 65536 bytes; at most 65535 are allowed";
         let refused = canonical(json!({"stock": 0, &longer: 1})).unwrap_err();
         assert_eq!(refused, Error::Limit(format!("things/t {message}")));
         let refused = canonical(json!({"stock": 0, "deep": [{&longer: 1}]})).unwrap_err();
@@ -274,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_number_is_read_in_canonical_form_however_the_database_wrote_it() {
+    fn a_stored_number_is_read_in_canonical_form() {
         let body = serde_json::from_str(r#"{"a": 10000000000000000000, "b": 5.0, "c": [7]}"#).unwrap();
         let stored = Document::from_stored(Key::new(THINGS, "t").unwrap(), Version::NONE, body, None);
         assert_eq!(Value::Object(stored.body), json!({"a": 1e19, "b": 5, "c": [7]}));

@@ -1,7 +1,7 @@
-//! The order-preserving key encoding that every backend stores its index entries in.
+//! The order-preserving encoding of the keys in which every backend stores its index entries.
 //!
-//! `encode(a).cmp(encode(b))` is `a.cmp(b)` for tuples of equal kinds, and an encoded tuple is a prefix of another only
-//! where the tuple is:
+//! `encode(a).cmp(encode(b))` equals `a.cmp(b)` for tuples of the same kinds, and an encoded tuple is a prefix of
+//! another one only if the tuple is:
 //!
 //! | value | bytes |
 //! |---|---|
@@ -9,7 +9,7 @@
 //! | integer | eight bytes, big-endian, the sign bit flipped |
 //! | string | its UTF-8 bytes, then `00` (U+0000 is refused in documents, so nothing needs escaping) |
 //!
-//! The kinds are fixed by the schema, so no tag is needed to tell them apart.
+//! The schema fixes the kinds, so the encoding needs no tags.
 
 use crate::Scalar;
 
@@ -24,7 +24,7 @@ pub fn encode_into(value: &Scalar, out: &mut Vec<u8>) {
 
 /// Appends the encoding of a string.
 pub fn encode_string_into(text: &str, out: &mut Vec<u8>) {
-    debug_assert!(!text.contains('\0'), "strings with U+0000 are refused before they are encoded");
+    debug_assert!(!text.contains('\0'), "strings with U+0000 must be refused before they are encoded");
     out.extend_from_slice(text.as_bytes());
     out.push(0);
 }
@@ -38,8 +38,8 @@ pub fn encode<'a>(values: impl IntoIterator<Item = &'a Scalar>) -> Vec<u8> {
     out
 }
 
-/// The lowest byte string above everything that begins with `prefix`; `None` when there is none (`prefix` is empty or
-/// all `FF`).
+/// The lowest byte string above all byte strings that begin with `prefix`; `None` if there is none, because
+/// `prefix` is empty or all `FF`.
 pub fn successor_of_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     let keep = prefix.iter().rposition(|&byte| byte != 0xff)?;
     let mut next = prefix[..=keep].to_vec();
@@ -68,17 +68,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn encoded_tuples_order_as_the_tuples_do(a in tuples(), b in tuples()) {
+        fn encoded_tuples_are_ordered_like_the_tuples(a in tuples(), b in tuples()) {
             prop_assert_eq!(encode(&a).cmp(&encode(&b)), a.cmp(&b));
         }
 
         #[test]
-        fn integers_order_by_value(a in any::<i64>(), b in any::<i64>()) {
+        fn integers_are_ordered_by_value(a in any::<i64>(), b in any::<i64>()) {
             prop_assert_eq!(encode(&[a.into()]).cmp(&encode(&[b.into()])), a.cmp(&b));
         }
 
         #[test]
-        fn the_successor_of_a_prefix_bounds_exactly_what_begins_with_it(
+        fn the_successor_of_a_prefix_bounds_exactly_the_strings_that_begin_with_it(
             prefix in proptest::collection::vec(prop_oneof![Just(0xff_u8), any::<u8>()], 0..4),
             other in proptest::collection::vec(prop_oneof![Just(0xff_u8), any::<u8>()], 0..6),
         ) {
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_order_by_their_utf8_bytes_and_not_as_utf16_does() {
+    fn strings_are_ordered_by_their_utf8_bytes_and_not_by_utf16() {
         assert!(encode(&["\u{ffff}".into()]) < encode(&["😀".into()]));
         assert!(encode(&["a".into()]) < encode(&["a\u{1}".into()]));
         assert!(encode(&["Z".into()]) < encode(&["a".into()]));

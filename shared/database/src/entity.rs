@@ -39,7 +39,7 @@ pub trait Entity: Serialize + DeserializeOwned + Clone + Debug + Send + Sync + '
     /// The document's id.
     fn id(&self) -> &str;
 
-    /// When the document ceases to be; only where the collection is declared `expiring`.
+    /// When the document expires; only allowed if the collection is declared `expiring`.
     fn expires_at(&self) -> Option<Timestamp> {
         None
     }
@@ -54,14 +54,17 @@ pub(crate) fn key_of<T: Entity>(id: &str) -> Result<Key> {
 pub(crate) fn body_of<T: Entity>(value: &T) -> Result<Body> {
     match serde_json::to_value(value) {
         Ok(Value::Object(body)) => Ok(body),
-        Ok(_) => Err(Error::Internal(format!("a value of `{}` is not an object", T::COLLECTION.name))),
+        Ok(_) => Err(Error::Internal(format!(
+            "a value of `{}` does not serialize to an object",
+            T::COLLECTION.name
+        ))),
         Err(fault) => {
-            Err(Error::Internal(format!("a value of `{}` cannot be stored: {fault}", T::COLLECTION.name)))
+            Err(Error::Internal(format!("a value of `{}` cannot be serialized: {fault}", T::COLLECTION.name)))
         }
     }
 }
 
-/// A value as it was read, with the document behind it. Reads as the value itself.
+/// A value with the document from which it was read. Dereferences to the value.
 #[derive(Clone, Debug)]
 pub struct Stored<T> {
     value: T,
@@ -69,25 +72,25 @@ pub struct Stored<T> {
 }
 
 impl<T: Entity> Stored<T> {
-    /// The value that a document holds.
+    /// Deserializes the value of a document.
     ///
     /// # Errors
     ///
-    /// [`Error::Corrupt`] where the document is not a `T`.
+    /// Fails with [`Error::Corrupt`] if the document is not a `T`.
     pub fn new(document: Document) -> Result<Self> {
         let value = T::deserialize(&Value::Object(document.body.clone()))
-            .map_err(|fault| Error::Corrupt(format!("{} is not what is declared: {fault}", document.key)))?;
+            .map_err(|fault| Error::Corrupt(format!("{} does not match its type: {fault}", document.key)))?;
         Ok(Self { value, document })
     }
 }
 
 impl<T> Stored<T> {
-    /// A value that a transaction writes, with the document that it becomes.
+    /// A value that a transaction writes, with its document.
     pub(crate) fn written(value: T, document: Document) -> Self {
         Self { value, document }
     }
 
-    /// The version in which it was read: its entity tag.
+    /// The version in which it was read, which can serve as an entity tag.
     pub fn version(&self) -> Version {
         self.document.version
     }
@@ -97,7 +100,7 @@ impl<T> Stored<T> {
         &self.document
     }
 
-    /// The value alone.
+    /// Returns the value without the document.
     pub fn into_value(self) -> T {
         self.value
     }

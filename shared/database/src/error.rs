@@ -6,48 +6,49 @@ use crate::{Collection, Key};
 /// What a call on a [`Database`](crate::Database) returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a call failed, and so whether it may be tried again.
+/// Why a call failed, which decides whether it may be retried.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The batch does not fit what is stored. Nothing was applied. Always holds the rejection of the lowest operation
-    /// that failed, first; others may follow.
+    /// The batch conflicts with the stored state. Nothing was applied. The rejection of the lowest operation that
+    /// failed always comes first; others may follow.
     #[error("rejected: {}", Listed(.0))]
     Rejected(Vec<Rejection>),
-    /// Others were writing the same documents. Nothing was applied; safe to try again.
-    #[error("too many writers at once on the same documents; try again")]
+    /// Others were writing the same documents. Nothing was applied; safe to retry.
+    #[error("too many concurrent writers to the same documents; try again")]
     Contended,
-    /// The database asks to be called less often. Nothing was applied; safe to try again.
+    /// The database limits the rate of calls. Nothing was applied; safe to retry.
     #[error("the database is throttling its callers; try again later")]
     Throttled {
-        /// How long to wait, where the database says so.
+        /// How long to wait, if the database says so.
         after: Option<Duration>,
     },
-    /// The database did not answer, and nothing was applied; safe to try again.
+    /// The database did not respond, and nothing was applied; safe to retry.
     #[error("the database is not available: {0}")]
     Unavailable(String),
-    /// The reply was lost and could not be found out: the batch may have been applied, whole, or not at all.
+    /// The response was lost and the outcome could not be determined: the batch was applied completely or not at
+    /// all.
     #[error("the outcome of the write is not known: {0}")]
     OutcomeUnknown(String),
-    /// A limit of the contract ([`limits`](crate::limits)) is exceeded; the text says which.
+    /// A limit of the contract ([`limits`](crate::limits)) is exceeded; the text says which one.
     #[error("over a limit: {0}")]
     Limit(String),
-    /// The call makes no sense for the declared collections; the text says why.
+    /// The call does not match the declared collections; the text says why.
     #[error("invalid: {0}")]
     Invalid(String),
-    /// The cursor was altered, or made by another query.
+    /// The cursor was altered, or belongs to another query.
     #[error("the cursor does not belong to this query")]
     BadCursor,
-    /// What is stored is not what this layer wrote.
+    /// The stored data is not in the form in which this crate or the backend writes it.
     #[error("the stored data is damaged: {0}")]
     Corrupt(String),
-    /// A fault of this layer or its configuration.
+    /// A bug in this crate or in the backend, or a wrong configuration.
     #[error("internal database error: {0}")]
     Internal(String),
 }
 
 impl Error {
-    /// What a migration answers where the documents `one` and `other` hold one value of an attribute that is to become
-    /// unique.
+    /// The error of a migration that makes an attribute unique although the documents `one` and `other` hold the
+    /// same value of it.
     pub fn not_unique(collection: &Collection, attribute: &str, one: &str, other: &str) -> Self {
         Self::Invalid(format!(
             "`{attribute}` of `{}` cannot become unique: the documents `{one}` and `{other}` hold the same value; change \
@@ -56,12 +57,12 @@ impl Error {
         ))
     }
 
-    /// Whether nothing was applied and the same call may succeed later.
+    /// Whether nothing was applied and the same call may succeed if it is repeated.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Contended | Self::Throttled { .. } | Self::Unavailable(_))
     }
 
-    /// The rejection of the lowest operation that failed, if that is what this is.
+    /// The rejection of the lowest operation that failed, if this is [`Rejected`](Self::Rejected).
     pub fn rejection(&self) -> Option<&Rejection> {
         match self {
             Self::Rejected(rejections) => rejections.first(),
@@ -83,25 +84,25 @@ impl Error {
     }
 }
 
-/// One operation of a batch that does not fit what is stored.
+/// One operation of a batch that conflicts with the stored state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
-    /// The operation's place in the batch, from 0.
+    /// The operation's index in the batch, from 0.
     pub operation: usize,
     /// The document it names.
     pub key: Key,
-    /// Why it was rejected: of several causes the first in the order of [`Cause`].
+    /// Why it was rejected: the first cause in the order of [`Cause`] if there are several.
     pub cause: Cause,
 }
 
-/// Why an operation was rejected, in the order of precedence.
+/// Why an operation was rejected, in order of precedence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
-    /// A document of this id exists.
+    /// A document with this id exists.
     AlreadyExists,
-    /// No document of this id exists.
+    /// No document with this id exists.
     NotFound,
-    /// The document was written since the version that the operation names.
+    /// The document has been written since the version that the operation names.
     VersionMismatch,
     /// A `Check` found the opposite of what it expects.
     CheckFailed,
@@ -119,11 +120,13 @@ pub enum Cause {
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AlreadyExists => f.write_str("exists already"),
+            Self::AlreadyExists => f.write_str("already exists"),
             Self::NotFound => f.write_str("does not exist"),
-            Self::VersionMismatch => f.write_str("was changed meanwhile"),
+            Self::VersionMismatch => f.write_str("was changed in the meantime"),
             Self::CheckFailed => f.write_str("is not as expected"),
-            Self::UniqueTaken { attribute } => write!(f, "has a value of `{attribute}` that is taken"),
+            Self::UniqueTaken { attribute } => {
+                write!(f, "has a value of `{attribute}` that is already taken")
+            }
             Self::BelowMinimum => f.write_str("would fall below its minimum"),
             Self::Overflow => f.write_str("would overflow"),
         }
@@ -136,6 +139,7 @@ impl fmt::Display for Rejection {
     }
 }
 
+/// Displays rejections separated by semicolons.
 struct Listed<'a>(&'a [Rejection]);
 
 impl fmt::Display for Listed<'_> {

@@ -1,4 +1,4 @@
-//! What a commit decides, for the backends that read the state under locks and decide on it themselves.
+//! Decides whether a batch can be applied, for backends that read the state under locks.
 
 use std::collections::HashMap;
 
@@ -7,12 +7,12 @@ use switchyard_ambient::Timestamp;
 use crate::batch::{Expect, Operation, Prepared};
 use crate::{Batch, Cause, Document, Error, Key, Rejection, Result, UniqueKey};
 
-/// What is stored of everything that a batch names, read under the locks that keep it so.
+/// The stored state of everything that a batch names, read under locks that prevent it from changing.
 #[derive(Debug, Default)]
 pub struct State {
-    /// The documents that the operations name; expired ones may be among them and count as absent.
+    /// The documents that the operations name. Expired ones may be included; they count as absent.
     pub documents: HashMap<Key, Document>,
-    /// Which live document holds each unique value that the batch claims.
+    /// The live document that holds each unique value that the batch claims.
     pub owners: HashMap<UniqueKey, Key>,
 }
 
@@ -22,12 +22,12 @@ impl State {
     }
 }
 
-/// Whether `batch` fits `state`.
+/// Checks whether `batch` can be applied to `state`.
 ///
 /// # Errors
 ///
-/// [`Error::Rejected`] with one rejection for each operation that does not fit, in order; [`Error::Corrupt`] where a
-/// counter is not a number.
+/// Fails with [`Error::Rejected`], with one rejection for each operation that conflicts with the state, in order,
+/// and with [`Error::Corrupt`] if a counter is not an integer.
 pub fn evaluate(batch: &Batch, state: &State, now: Timestamp) -> Result<()> {
     let mut rejections = Vec::new();
     for (operation, prepared) in batch.operations().iter().enumerate() {
@@ -45,7 +45,7 @@ pub fn evaluate(batch: &Batch, state: &State, now: Timestamp) -> Result<()> {
 
 const FIRST_CAUSE_AFTER_UNIQUENESS: Cause = Cause::BelowMinimum;
 
-/// Why the document itself does not allow an operation; `current` is its live state.
+/// The cause for which the document itself rejects an operation, if there is one; `current` is the live document.
 pub fn cause_of_document(prepared: &Prepared, current: Option<&Document>) -> Result<Option<Cause>> {
     let cause = match (&prepared.operation, current) {
         (Operation::Create { .. }, Some(_)) => Some(Cause::AlreadyExists),
@@ -89,7 +89,8 @@ pub(crate) fn cause_of_increment(
     Ok(i64::try_from(sum).is_err().then_some(Cause::Overflow))
 }
 
-/// A claim fails where another document holds the value, unless the batch makes that document let go of it.
+/// The cause for which a unique value rejects an operation. A claim fails if another document holds the value,
+/// unless the batch makes that document release it.
 fn cause_of_guards(batch: &Batch, operation: usize, state: &State) -> Option<Cause> {
     let key_of = |place: usize| batch.operations()[place].key();
     let is_taken = |owner: &Key, released_by: Option<usize>| {

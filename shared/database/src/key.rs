@@ -5,7 +5,7 @@ use crate::collection::{Collection, Unique};
 use crate::limits::{MAX_ID_BYTES, MAX_INDEXED_STRING_BYTES, MAX_PARTITION_KEY_BYTES};
 use crate::{Document, Error, Projection, Result, Scalar, encoding};
 
-/// Names one document: its collection and its id.
+/// The key of a document: its collection and its id.
 #[derive(Clone)]
 pub struct Key {
     collection: &'static Collection,
@@ -13,12 +13,12 @@ pub struct Key {
 }
 
 impl Key {
-    /// The key of the document `id` of `collection`: 1 to 256 bytes without U+0000.
+    /// The key of the document `id` of `collection`. The id must have 1 to 256 bytes and must not contain U+0000.
     pub fn new(collection: &'static Collection, id: impl Into<String>) -> Result<Self> {
         let id = id.into();
         if id.is_empty() || id.len() > MAX_ID_BYTES {
             return Err(Error::Limit(format!(
-                "an id has 1 to {MAX_ID_BYTES} bytes, this one has {}",
+                "an id must have 1 to {MAX_ID_BYTES} bytes, this one has {}",
                 id.len()
             )));
         }
@@ -57,7 +57,7 @@ impl PartialOrd for Key {
     }
 }
 
-/// By the collection's name, then by the id: the global order in which backends take locks.
+/// Orders by the collection's name, then by the id. Backends take locks in this order.
 impl Ord for Key {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.parts().cmp(&other.parts())
@@ -76,16 +76,16 @@ impl fmt::Debug for Key {
     }
 }
 
-/// `users/0190…`.
+/// As in `users/0190…`.
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.collection.name, self.id)
     }
 }
 
-/// A value of a unique attribute, encoded: what `lookup` looks for and what a guard protects.
+/// An encoded value of a unique attribute: the argument of `lookup`, and what a guard protects.
 ///
-/// Attributes of one name that are declared over other fields are others, and so are their values.
+/// Two attributes of the same name over different fields are different attributes, so their values differ too.
 #[derive(Clone)]
 pub struct UniqueKey {
     collection: &'static Collection,
@@ -94,7 +94,7 @@ pub struct UniqueKey {
 }
 
 impl UniqueKey {
-    /// The value `values` of the attribute `attribute`, one scalar for each of its fields.
+    /// The value of `attribute` that consists of `values`, one scalar for each of the attribute's fields.
     pub fn new(
         collection: &'static Collection,
         attribute: &str,
@@ -119,7 +119,7 @@ impl UniqueKey {
         let value = encoding::encode(values);
         if value.len() > MAX_PARTITION_KEY_BYTES {
             return Err(Error::Limit(format!(
-                "the value of `{}` takes {} bytes, at most {MAX_PARTITION_KEY_BYTES} are possible",
+                "the value of `{}` has {} bytes; at most {MAX_PARTITION_KEY_BYTES} are allowed",
                 unique.name,
                 value.len()
             )));
@@ -142,7 +142,7 @@ impl UniqueKey {
         self.attribute.fields
     }
 
-    /// Whether `document`, live or not, holds the value.
+    /// Whether `document`, expired or not, holds the value.
     pub fn is_held_by(&self, document: &Document) -> bool {
         Projection::of(document).guards.contains(self)
     }
@@ -183,19 +183,19 @@ impl Hash for UniqueKey {
     }
 }
 
-/// Names the attribute only: its value may be personal.
+/// Shows only the attribute's name, because its value may be personal data.
 impl fmt::Debug for UniqueKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.collection.name, self.attribute.name)
     }
 }
 
-/// Checks that `values` are what the declared fields hold, one for each.
+/// Checks that there is one value for each of `fields`, of the declared kind.
 pub(crate) fn check_scalars(collection: &Collection, fields: &[&str], values: &[Scalar]) -> Result<()> {
     if fields.len() != values.len() {
         let (expected, given) = (fields.len(), values.len());
         return Err(Error::Invalid(format!(
-            "{expected} values are needed ({}), {given} given",
+            "expected {expected} values ({}), got {given}",
             fields.join(", ")
         )));
     }
@@ -205,19 +205,21 @@ pub(crate) fn check_scalars(collection: &Collection, fields: &[&str], values: &[
         })?;
         if !value.is_of(field.kind) {
             let (expected, given) = (field.kind.described(), value.described());
-            return Err(Error::Invalid(format!("`{name}` is {expected}, and is compared with {given}")));
+            return Err(Error::Invalid(format!(
+                "`{name}` is {expected} and cannot be compared with {given}"
+            )));
         }
         check_indexed_string(name, value)?;
     }
     Ok(())
 }
 
-/// Checks that a string is one that an index can hold.
+/// Checks that a value, if it is a string, can be stored in an index.
 pub(crate) fn check_indexed_string(name: &str, value: &Scalar) -> Result<()> {
     let Scalar::String(text) = value else { return Ok(()) };
     if text.len() > MAX_INDEXED_STRING_BYTES {
         return Err(Error::Limit(format!(
-            "`{name}` is indexed and has {} bytes, at most {MAX_INDEXED_STRING_BYTES} are possible",
+            "`{name}` is indexed and has {} bytes; at most {MAX_INDEXED_STRING_BYTES} are allowed",
             text.len()
         )));
     }
@@ -233,12 +235,12 @@ mod tests {
     use crate::Field;
 
     #[test]
-    fn a_value_of_another_kind_is_refused_with_what_the_field_holds() {
+    fn a_value_of_another_kind_is_refused_and_the_message_names_both_kinds() {
         const PEOPLE: &Collection = &Collection::new("people")
             .fields(&[Field::time("born")])
             .uniques(&[Unique::new("born", &["born"])]);
         let refused = UniqueKey::new(PEOPLE, "born", ["1906"]).unwrap_err();
-        let message = "`born` is an integer, and is compared with a string";
+        let message = "`born` is an integer and cannot be compared with a string";
         assert_eq!(refused, Error::Invalid(message.to_owned()));
     }
 }

@@ -1,42 +1,45 @@
-//! The limits of the contract, the same on every backend. Most are DynamoDB's, enforced before any I/O.
+//! The limits of the contract, which are the same on every backend. Most are DynamoDB's. They are enforced before
+//! any I/O.
 
-/// Bytes in a document's id, at the most.
+/// The maximum length of a document's id, in bytes.
 pub const MAX_ID_BYTES: usize = 256;
-/// Bytes in a string that an index or a unique attribute uses, at the most.
+/// The maximum length of a string that an index or a unique attribute uses, in bytes.
 pub const MAX_INDEXED_STRING_BYTES: usize = 512;
-/// Bytes of an index's encoded sort values with the id behind them (DynamoDB's limit for a sort key).
+/// The maximum length of an index's encoded sort values followed by the id, in bytes (DynamoDB's limit for a sort
+/// key).
 pub const MAX_SORT_KEY_BYTES: usize = 1024;
-/// Bytes of an index's or a unique attribute's encoded partition. With the sort values behind it, it has to fit into an
-/// entry of a PostgreSQL index, which takes 2692 bytes (a third of a page, less its header); DynamoDB would take 2048,
-/// with a shard and a name among them.
+/// The maximum length of an index's encoded partition values, or of a unique attribute's encoded values, in bytes.
+/// Partition and sort values together have to fit into an entry of a PostgreSQL index, which takes 2692 bytes (a
+/// third of a page, less its header). DynamoDB would take 2048 bytes, which include a shard and a name.
 pub const MAX_PARTITION_KEY_BYTES: usize = 1664;
-/// Bytes of a document by DynamoDB's accounting, at the most.
+/// The maximum size of a document by DynamoDB's accounting, in bytes.
 pub const MAX_DOCUMENT_BYTES: usize = 350 * 1024;
-/// Bytes in the name of a field, at any depth, at the most (DynamoDB's limit for the name of an attribute).
+/// The maximum length of a field's name, at any depth, in bytes (DynamoDB's limit for the name of an attribute).
 pub const MAX_FIELD_NAME_BYTES: usize = 65_535;
-/// Levels of lists and objects in a document, the body itself counted, at the most.
+/// The maximum depth of lists and objects in a document; the body itself is level 1.
 pub const MAX_DEPTH: usize = 30;
-/// Physical items in a batch at the most: documents, guards of unique attributes that change and search terms that
-/// change.
+/// The maximum number of physical items in a batch: documents, changed guards of unique values, and changed search
+/// terms.
 pub const MAX_BATCH_ITEMS: usize = 100;
-/// Bytes in a batch, at the most: of documents, of their index entries, and [`ITEM_OVERHEAD_BYTES`] for each physical
-/// item.
+/// The maximum size of a batch, in bytes: its documents, their index entries, guards and search terms, and
+/// [`ITEM_OVERHEAD_BYTES`] for each physical item.
 pub const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
-/// What a backend stores with each physical item beside its content: ids, version, times, names of attributes.
+/// The bytes that a backend stores with each physical item besides its content: ids, version, times, names of
+/// attributes.
 pub const ITEM_OVERHEAD_BYTES: usize = 1024;
-/// Keys in one `get_many`, at the most.
+/// The maximum number of keys in one `get_many`.
 pub const MAX_KEYS: usize = 1000;
-/// Documents in a page, at the most.
+/// The maximum number of documents in a page.
 pub const MAX_PAGE: u32 = 1000;
-/// Index entries examined for one page that filters, at the most.
+/// The maximum number of entries examined for one page of a query with filters, or of a search.
 pub const MAX_EXAMINED: usize = 1000;
-/// Search terms kept of a document, at the most: the first ones, in the order of the declared fields.
+/// The maximum number of search terms kept for a document: the first ones, in the order of the declared fields.
 pub const MAX_TERMS: usize = 32;
-/// Bytes kept of a search term; what is longer is cut, in documents and in queries alike.
+/// The bytes kept of a search term. Longer terms are cut, in documents and in searches.
 pub const MAX_TERM_BYTES: usize = 64;
-/// Bytes in the text of a search, at the most.
+/// The maximum length of the text of a search, in bytes.
 pub const MAX_SEARCH_BYTES: usize = 512;
-/// Terms in the text of a search, at the most.
+/// The maximum number of terms in the text of a search.
 pub const MAX_SEARCH_TERMS: usize = 16;
-/// Values in a set filter, at the most.
+/// The maximum number of values in a set filter.
 pub const MAX_FILTER_VALUES: usize = 100;

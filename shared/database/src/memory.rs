@@ -10,8 +10,9 @@ use crate::{
     Scan, Schema, Search, State, UniqueKey, Version, evaluate, term_position,
 };
 
-/// The contract in its simplest form: documents in an ordered map under one lock, everything else worked out when it is
-/// asked for. The model that backends are compared with, and a database for tests and examples.
+/// The simplest implementation of the contract: an ordered map of documents under one lock, from which everything
+/// else is derived on demand. It is the model that backends are compared with, and a database for tests and
+/// examples.
 #[derive(Clone, Debug)]
 pub struct Memory {
     pub(crate) ambient: Ambient,
@@ -19,12 +20,12 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// An empty store.
+    /// Creates an empty store.
     pub fn new(ambient: Ambient) -> Self {
         Self { ambient, documents: Arc::default() }
     }
 
-    /// Another handle on the same store, with another clock.
+    /// Another handle to the same store, with another clock.
     pub fn with_ambient(&self, ambient: Ambient) -> Self {
         Self { ambient, documents: Arc::clone(&self.documents) }
     }
@@ -33,12 +34,12 @@ impl Memory {
         self.documents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets other tasks come first now and then, as waiting for a database would.
+    /// Yields to other tasks, as waiting for a database would.
     pub(crate) async fn pause(&self) {
         tokio::task::yield_now().await;
     }
 
-    /// The live documents of a collection, seen as `collection` declares them, in the order of their ids.
+    /// The live documents of a collection, with `collection` as their declaration, in the order of their ids.
     fn live(&self, collection: &'static Collection) -> Result<Vec<Document>> {
         live(&self.documents(), collection, self.ambient.now())
     }
@@ -56,7 +57,7 @@ fn live(
         .collect()
 }
 
-/// The document that holds a unique value.
+/// The live document that holds a unique value.
 fn owner(
     documents: &BTreeMap<Key, Document>,
     unique: &UniqueKey,
@@ -65,7 +66,7 @@ fn owner(
     Ok(live(documents, unique.collection(), now)?.into_iter().find(|document| unique.is_held_by(document)))
 }
 
-/// What is stored of everything that a batch names.
+/// The stored state of everything that a batch names.
 pub(crate) fn state_of(batch: &Batch, documents: &BTreeMap<Key, Document>, now: Timestamp) -> Result<State> {
     let mut state = State::default();
     for prepared in batch.operations() {
@@ -79,7 +80,7 @@ pub(crate) fn state_of(batch: &Batch, documents: &BTreeMap<Key, Document>, now: 
     Ok(state)
 }
 
-/// Does what one operation of a batch says.
+/// Applies one operation of a batch.
 pub(crate) fn apply(prepared: &Prepared, documents: &mut BTreeMap<Key, Document>) {
     let key = prepared.key();
     match prepared.outcome(documents.get(key)) {
@@ -199,7 +200,7 @@ impl Ranges for Memory {
     }
 }
 
-/// Where a document stands in what a range is a range of.
+/// The positions of a document in the source of a range.
 fn positions(range: &Range, document: &Document) -> Vec<Vec<u8>> {
     let projection = Projection::of(document);
     match &range.source {

@@ -1,5 +1,5 @@
-//! How a backend answers queries, searches and scans: it reads ordered ranges ([`Ranges`]), and this module makes pages
-//! of them, so that limits, filters, cursors and the end of a result are the same everywhere.
+//! Queries, searches and scans for backends. A backend reads ordered ranges ([`Ranges`]), and this module makes
+//! pages of them. Limits, filters, cursors and the end of a result are therefore the same on every backend.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -13,19 +13,20 @@ use crate::limits::{MAX_EXAMINED, MAX_KEYS, MAX_SORT_KEY_BYTES};
 use crate::query::check_limit;
 use crate::{Collection, Document, Error, Filter, Key, Page, Query, Result, Scalar, Scan, Search, terms};
 
-/// A word of a search that has fewer entries is rare: what it finds is read at once. So many entries of the first word are
-/// looked at before another is tried: what has all of several words is seldom among fewer.
+/// A word of a search is rare if it has fewer entries than this; then all of them are read at once. The first read
+/// of a search for several words asks for at least this many entries of the leading word before the other words
+/// are tried: fewer entries seldom contain a document with all words.
 const RARE: usize = 25;
 
-/// Reads the ordered entries that a backend keeps beside its documents.
+/// Reads the ordered entries that a backend stores besides its documents.
 #[async_trait]
 pub trait Ranges: Sync {
-    /// The first `at_most` entries of `range` whose documents are live, in its order: fewer only where the range holds
-    /// no more. May lag behind writes.
+    /// Returns the first `at_most` entries of `range` whose documents are live, in the order of the range. Returns
+    /// fewer only if the range has no more. May lag behind writes.
     async fn read_range(&self, range: &Range, at_most: usize) -> Result<Vec<Entry>>;
 
-    /// The first `at_most` live documents of `collection` behind the id `after`, in the backend's own order, which must
-    /// not change: fewer only where there are no more.
+    /// Returns the first `at_most` live documents of `collection` after the id `after`, in an order of the
+    /// backend's choice that must not change. Returns fewer only if there are no more.
     async fn read_collection(
         &self,
         collection: &'static Collection,
@@ -34,58 +35,58 @@ pub trait Ranges: Sync {
     ) -> Result<Vec<Document>>;
 }
 
-/// A range of ordered entries: never an empty one, and the bounds are never longer than a position can be
-/// ([`MAX_SORT_KEY_BYTES`]), since DynamoDB refuses to compare with either.
+/// A range of ordered entries. It is never empty, and its bounds are never longer than a position can be
+/// ([`MAX_SORT_KEY_BYTES`]), because DynamoDB refuses both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Range {
     /// The collection.
     pub collection: &'static Collection,
-    /// Which entries.
+    /// The entries in which the range lies.
     pub source: Source,
     /// The lowest position in the range.
     pub from: Vec<u8>,
-    /// The lowest position above the range; `None`: no end.
+    /// The lowest position above the range; `None` if the range has no upper bound.
     pub to: Option<Vec<u8>>,
     /// Highest first.
     pub descending: bool,
 }
 
-/// What a range is a range of.
+/// The entries in which a range lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// A partition of an index, positions as in [`IndexEntry`](crate::IndexEntry).
+    /// A partition of an index, with the positions of [`IndexEntry`](crate::IndexEntry).
     Index {
         /// The index.
         index: &'static Index,
         /// The encoded partition values.
         partition: Vec<u8>,
     },
-    /// The search terms that begin with `prefix`, positions as of [`term_position`](crate::term_position).
+    /// The search terms that begin with `prefix`, with the positions of [`term_position`](crate::term_position).
     Terms {
         /// At least one character.
         prefix: String,
     },
 }
 
-/// A document at its place in a range.
+/// A document and its position in a range.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     /// Its position.
     pub position: Vec<u8>,
-    /// The document, perhaps newer or older than the entry.
+    /// The document, which may be newer or older than the entry.
     pub document: Document,
 }
 
-/// Checks that [`Database::get_many`](crate::Database::get_many) is asked for no more keys than it may be.
+/// Checks that a call of [`Database::get_many`](crate::Database::get_many) has at most [`MAX_KEYS`] keys.
 pub fn check_keys(keys: &[Key]) -> Result<()> {
     if keys.len() <= MAX_KEYS {
         Ok(())
     } else {
-        Err(Error::Limit(format!("{} keys are read at once, at most {MAX_KEYS} are possible", keys.len())))
+        Err(Error::Limit(format!("{} keys are read at once; at most {MAX_KEYS} are allowed", keys.len())))
     }
 }
 
-/// Answers [`Database::query`](crate::Database::query).
+/// Implements [`Database::query`](crate::Database::query).
 pub async fn query(ranges: &dyn Ranges, query: &Query) -> Result<Page> {
     let index = query.check()?;
     let Some(from) = lower_bound(&query.from) else { return nothing(query.cursor.as_deref()) };
@@ -101,7 +102,7 @@ pub async fn query(ranges: &dyn Ranges, query: &Query) -> Result<Page> {
     walk.page(ranges, query.cursor.as_deref()).await
 }
 
-/// Answers [`Database::search`](crate::Database::search).
+/// Implements [`Database::search`](crate::Database::search).
 pub async fn search(ranges: &dyn Ranges, search: &Search) -> Result<Page> {
     search.check()?;
     let wanted = terms::of_search(&search.text)?;
@@ -123,7 +124,7 @@ fn range_of_terms(collection: &'static Collection, prefix: &str) -> Range {
     }
 }
 
-/// Answers [`Database::scan`](crate::Database::scan).
+/// Implements [`Database::scan`](crate::Database::scan).
 pub async fn scan(ranges: &dyn Ranges, scan: &Scan) -> Result<Page> {
     check_limit(scan.limit)?;
     let fingerprint = Fingerprint::new([&b"scan"[..], scan.collection.name.as_bytes()]);
@@ -140,7 +141,7 @@ pub async fn scan(ranges: &dyn Ranges, scan: &Scan) -> Result<Page> {
     Ok(Page { documents, next })
 }
 
-/// A result that is known to be empty: no page of it ever gave a cursor.
+/// The page of a result that is known to be empty. No page of such a result has a cursor, so a given one is wrong.
 fn nothing(cursor: Option<&str>) -> Result<Page> {
     match cursor {
         Some(_) => Err(Error::BadCursor),
@@ -148,17 +149,18 @@ fn nothing(cursor: Option<&str>) -> Result<Page> {
     }
 }
 
-/// The lowest position of what a bound lets in; `None` where it lets nothing in.
+/// The lowest position that a lower bound allows; `None` if it allows none.
 fn lower_bound(bound: &Bound<Vec<Scalar>>) -> Option<Vec<u8>> {
     match bound {
         Bound::Included(values) => comparable(encoding::encode(values)),
-        // Entries go on behind their sort values, so what lies above is what lies behind all that begins with them.
+        // Positions continue after the sort values, so the bound has to exclude all positions that begin with
+        // them.
         Bound::Excluded(values) => successor_of_prefix(&encoding::encode(values)).and_then(comparable),
         Bound::Unbounded => Some(Vec::new()),
     }
 }
 
-/// The lowest position above what a bound lets in; `None` where there is none.
+/// The lowest position above all positions that an upper bound allows; `None` if there is none.
 fn upper_bound(bound: &Bound<Vec<Scalar>>) -> Option<Vec<u8>> {
     match bound {
         Bound::Included(values) => successor_of_prefix(&encoding::encode(values)).and_then(comparable),
@@ -167,7 +169,8 @@ fn upper_bound(bound: &Bound<Vec<Scalar>>) -> Option<Vec<u8>> {
     }
 }
 
-/// The lowest byte string that is no longer than a position can be and divides positions as `bytes` does.
+/// The lowest byte string that is not longer than a position can be, and that has the same positions below and
+/// above it as `bytes`.
 fn comparable(bytes: Vec<u8>) -> Option<Vec<u8>> {
     match bytes.get(..MAX_SORT_KEY_BYTES) {
         Some(beginning) if bytes.len() > MAX_SORT_KEY_BYTES => successor_of_prefix(beginning),
@@ -175,11 +178,11 @@ fn comparable(bytes: Vec<u8>) -> Option<Vec<u8>> {
     }
 }
 
-/// One page's walk along a range.
+/// A walk along a range that collects one page.
 struct Walk<'a> {
     range: Range,
     filters: &'a [Filter],
-    /// Of a search: the terms that a document must have.
+    /// The terms that a document must have, if this is a search.
     terms: Option<&'a BTreeSet<String>>,
     limit: u32,
 }
@@ -190,7 +193,7 @@ impl Walk<'_> {
         if let Some(cursor) = cursor {
             let position = fingerprint.open(cursor)?;
             if position.len() > MAX_SORT_KEY_BYTES {
-                return Err(Error::BadCursor); // made up
+                return Err(Error::BadCursor); // forged: no document has such a position
             }
             self.continue_behind(position);
         }
@@ -203,7 +206,7 @@ impl Walk<'_> {
         let first_ask = if has_several_words { RARE.max(limit + 1) } else { limit + 1 };
         let mut ask = first_ask;
         while !self.is_exhausted() {
-            // One more than may be examined tells whether the range goes on behind it.
+            // The entry after the last one that may be examined shows whether the range continues.
             let ask_now = ask.min(MAX_EXAMINED + 1 - examined);
             let entries = ranges.read_range(&self.range, ask_now).await?;
             let exhausted = entries.len() < ask_now;
@@ -234,13 +237,13 @@ impl Walk<'_> {
                 return Ok(page_of(found, next));
             }
             self.continue_behind(last_examined.clone());
-            ask *= 2; // what was found so far fits rarely: look further at once
+            ask *= 2; // few entries match, so read more of them at once
         }
         Ok(page_of(found, None))
     }
 
-    /// Where a search has a word that few documents have: everything that it finds from `start` on, at the places where the
-    /// walk would come to it, perhaps after a million others. `None` where no word is known to be rare.
+    /// If a search has a rare word: all results of the search from `start` on, in the order of the walk. The walk
+    /// itself might have to read a million other entries first. `None` if no word besides the leading one is rare.
     async fn found_by_a_rare_term(&self, ranges: &dyn Ranges, start: &[u8]) -> Result<Option<Vec<Entry>>> {
         let (Some(wanted), Source::Terms { prefix: leading }) = (self.terms, &self.range.source) else {
             return Ok(None);
@@ -269,7 +272,7 @@ impl Walk<'_> {
         self.range.to.as_ref().is_some_and(|to| *to <= self.range.from)
     }
 
-    /// The rest of the range, behind `position`: nothing but the range, also where a position was made up outside of it.
+    /// Shortens the range to what comes after `position`. A forged position outside of the range never extends it.
     fn continue_behind(&mut self, mut position: Vec<u8>) {
         let Range { from, to, descending, .. } = &mut self.range;
         if *descending {
@@ -277,8 +280,8 @@ impl Walk<'_> {
                 *to = Some(position);
             }
         } else {
-            position.push(0); // the lowest byte string above
-            // There is one, unless the position is none that a document has.
+            position.push(0); // the lowest byte string above `position`
+            // `comparable` returns `None` only if no document has this position.
             let next = comparable(position).unwrap_or_else(|| vec![0xff; MAX_SORT_KEY_BYTES]);
             if next > *from {
                 *from = next;
@@ -293,7 +296,7 @@ impl Walk<'_> {
         }
         let (Some(wanted), Source::Terms { prefix }) = (self.terms, &self.range.source) else { return true };
         let terms = terms::of_document(self.range.collection, body);
-        // A document stands in the range once for each of its terms with the prefix; the lowest one counts.
+        // A document has an entry for each of its terms with the prefix; only the lowest one counts.
         let met = terms::lowest_with_prefix(&terms, prefix);
         terms::has_all(&terms, wanted)
             && met.is_some_and(|term| crate::term_position(term, entry.document.key.id()) == entry.position)
@@ -336,7 +339,7 @@ mod tests {
         .indexes(&[Index::new("by_rank").sort(&["rank"]), Index::new("by_text").sort(&["a", "b"])])
         .search(&["text"]);
 
-    /// Hands ranges on, and remembers them.
+    /// Forwards reads to a store, and records their ranges.
     struct Watched {
         memory: Memory,
         ranges: Mutex<Vec<Range>>,
@@ -359,9 +362,12 @@ mod tests {
     #[async_trait]
     impl Ranges for Watched {
         async fn read_range(&self, range: &Range, at_most: usize) -> Result<Vec<Entry>> {
-            assert!(range.to.as_ref().is_none_or(|to| range.from < *to), "an empty range is read: {range:?}");
+            assert!(
+                range.to.as_ref().is_none_or(|to| range.from < *to),
+                "an empty range was read: {range:?}"
+            );
             let longest = range.to.as_ref().map_or(0, Vec::len).max(range.from.len());
-            assert!(longest <= MAX_SORT_KEY_BYTES, "a bound of {longest} bytes is compared with");
+            assert!(longest <= MAX_SORT_KEY_BYTES, "a bound has {longest} bytes");
             self.ranges.lock().unwrap().push(range.clone());
             self.memory.read_range(range, at_most).await
         }
@@ -381,7 +387,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_lets_nothing_in_is_answered_without_reading() {
+    async fn an_empty_range_is_answered_without_reading() {
         let watched = Watched::new();
         watched.create("n", serde_json::json!({"rank": i64::MAX})).await;
         let by_rank = Query::new(NOTES, "by_rank");
@@ -400,7 +406,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bounds_longer_than_a_position_divide_positions_all_the_same() {
+    async fn bounds_longer_than_a_position_still_separate_positions() {
         let watched = Watched::new();
         let (a, b) = ("a".repeat(512), "b".repeat(512 - 6)); // 513 + 507 and the id: 1024 bytes
         for id in ["123", "124"] {
@@ -426,7 +432,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_cursor_that_was_made_up_leads_to_no_place_outside_of_the_range() {
+    async fn a_forged_cursor_cannot_leave_the_range() {
         let watched = Watched::new();
         for (id, rank) in [("a", 1), ("b", 2), ("c", 3), ("d", 4)] {
             watched.create(id, serde_json::json!({"rank": rank})).await;
@@ -444,7 +450,7 @@ mod tests {
         }
     }
 
-    /// Says that a document stands at one position wherever one looks, so that cursors stand on it.
+    /// Returns a document at the same position for every range, so that cursors hold this position.
     struct Liar(Vec<u8>);
 
     #[async_trait]
@@ -466,7 +472,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_search_finds_what_has_a_rare_word_among_more_than_it_examines() {
+    async fn a_search_with_a_rare_word_finds_documents_beyond_the_examined_entries() {
         let watched = Watched::new();
         for number in 0..=MAX_EXAMINED {
             let rare = if number.is_multiple_of(100) { "rare" } else { "usual" };
@@ -480,13 +486,13 @@ mod tests {
         assert_eq!(ids(&second), ["0600", "0700", "0800", "0900", "1000"]);
         assert_eq!(second.next, None);
         let reads = watched.ranges.lock().unwrap().len();
-        assert_eq!(reads, 4, "of each page: one along the longest word, one along the rare one");
+        assert_eq!(reads, 4, "each page must read once along the longest word and once along the rare one");
 
         let whole = search(&watched, &text.clone().limit(20)).await.unwrap();
         assert_eq!(
             (whole.documents.len(), whole.next),
             (11, None),
-            "also the one behind all that is examined"
+            "the document after the last examined entry must be found too"
         );
 
         let filtered = text.clone().filter(Filter::equals("text", "rare somewhere"));

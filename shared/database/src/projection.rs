@@ -7,39 +7,39 @@ use crate::key::check_indexed_string;
 use crate::limits::{MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES};
 use crate::{Body, Document, Error, Key, Result, Scalar, UniqueKey, encoding, terms};
 
-/// What is stored beside a document so that it can be found: all of it follows from the body.
+/// What is stored besides a document so that it can be found. All of it is derived from the document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Projection {
-    /// Its entry in each declared index, in the order of declaration; `None` where the document is not in the index.
+    /// Its entry in each declared index, in the order of declaration; `None` if the document is not in the index.
     pub entries: Vec<Option<IndexEntry>>,
-    /// The unique values it holds.
+    /// The unique values that it holds.
     pub guards: BTreeSet<UniqueKey>,
     /// Its search terms.
     pub terms: BTreeSet<String>,
-    /// When it ceases to be.
+    /// When the document expires.
     pub expires_at: Option<Timestamp>,
 }
 
-/// Where a document stands in an index.
+/// The place of a document in an index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexEntry {
     /// The index.
     pub index: &'static Index,
     /// The encoded partition values; empty for an index without partition fields.
     pub partition: Vec<u8>,
-    /// The encoded sort values, then the encoded id: unique in its partition.
+    /// The encoded sort values followed by the encoded id; unique in its partition.
     pub position: Vec<u8>,
 }
 
 impl IndexEntry {
-    /// Partition and position in one key, for a backend with one ordered column an index.
+    /// Partition and position as one key, for a backend with one ordered column for each index.
     pub fn whole_key(&self) -> Vec<u8> {
         [&self.partition[..], &self.position].concat()
     }
 }
 
 impl Projection {
-    /// What belongs beside a document that is about to be written. Fails where an indexed value breaks a limit.
+    /// The projection of a document that is about to be written. Fails if an indexed value exceeds a limit.
     pub(crate) fn new(key: &Key, body: &Body, expires_at: Option<Timestamp>) -> Result<Self> {
         let collection = key.collection();
         let entries =
@@ -52,10 +52,10 @@ impl Projection {
         Ok(Self { entries, guards, terms: terms::of_document(collection, body), expires_at })
     }
 
-    /// What belongs beside a stored document.
+    /// The projection of a stored document.
     ///
-    /// It may have been stored before a field was declared, with a value that the declaration would refuse. Such a value
-    /// counts as missing, so that the document can still be migrated, replaced and deleted.
+    /// A document may have been stored before a field was declared, with a value that the declaration does not
+    /// allow. Such a value counts as missing, so that the document can still be migrated, replaced and deleted.
     pub fn of(document: &Document) -> Self {
         let Document { key, body, expires_at, .. } = document;
         let collection = key.collection();
@@ -69,7 +69,7 @@ impl Projection {
     }
 }
 
-/// The position of a document under one of its search terms: the order of a search's results.
+/// The position of a document under one of its search terms. The results of a search are ordered by it.
 pub fn term_position(term: &str, id: &str) -> Vec<u8> {
     let mut position = Vec::with_capacity(term.len() + id.len() + 2);
     encoding::encode_string_into(term, &mut position);
@@ -87,8 +87,8 @@ fn entry(key: &Key, index: &'static Index, body: &Body) -> Result<Option<IndexEn
     encoding::encode_string_into(key.id(), &mut position);
     if partition.len() > MAX_PARTITION_KEY_BYTES || position.len() > MAX_SORT_KEY_BYTES {
         return Err(Error::Limit(format!(
-            "{key} takes {} and {} bytes in the index `{}`, at most {MAX_PARTITION_KEY_BYTES} and {MAX_SORT_KEY_BYTES} \
-             are possible",
+            "{key} has {} partition bytes and {} sort bytes in the index `{}`; at most {MAX_PARTITION_KEY_BYTES} and \
+             {MAX_SORT_KEY_BYTES} are allowed",
             partition.len(),
             position.len(),
             index.name
@@ -102,7 +102,7 @@ fn guard(key: &Key, unique: &'static Unique, body: &Body) -> Result<Option<Uniqu
     UniqueKey::of_values(key.collection(), unique, &values).map(Some)
 }
 
-/// The values of these fields, or `None` where one is missing, `null` or not what is declared.
+/// The values of `fields`; `None` if one is missing, `null` or of another kind than declared.
 fn values(key: &Key, fields: &[&str], body: &Body) -> Result<Option<Vec<Scalar>>> {
     let mut values = Vec::with_capacity(fields.len());
     for name in fields {
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_stored_before_its_declaration_that_does_not_fit_it_counts_as_missing() {
+    fn a_stored_value_that_does_not_match_its_declaration_counts_as_missing() {
         let nothing = Projection {
             entries: vec![None, None],
             guards: BTreeSet::new(),
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_is_in_an_index_where_every_field_has_a_value() {
+    fn a_document_is_in_an_index_if_every_field_has_a_value() {
         let written = Projection::of(&document(json!({"name": "Grace", "born": null})));
         assert_eq!(written.entries[0].as_ref().unwrap().position, b"Grace\0p\0");
         assert_eq!(written.entries[1], None);

@@ -4,16 +4,16 @@ use crate::key::check_scalars;
 use crate::limits::{MAX_FILTER_VALUES, MAX_PAGE};
 use crate::{Body, Collection, Document, Error, Index, Result, Scalar};
 
-/// A page of a result, and where the next one begins.
+/// A page of a result, and the cursor of the next page.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page {
     /// The documents, in order.
     pub documents: Vec<Document>,
-    /// What to pass to continue; `None` exactly when there is nothing more.
+    /// The cursor to continue with; `None` exactly if there are no more documents.
     pub next: Option<String>,
 }
 
-/// Asks for the documents of an index's partition, in order.
+/// A query for the documents of an index's partition, in order.
 ///
 /// ```
 /// use switchyard_database::{Collection, Field, Filter, Index, Query};
@@ -36,22 +36,22 @@ pub struct Query {
     pub index: &'static str,
     /// A value for each partition field.
     pub partition: Vec<Scalar>,
-    /// Where the range of sort values begins: a value for each of the first sort fields.
+    /// The lower bound of the sort values: values for the first sort fields, at most one for each.
     pub from: Bound<Vec<Scalar>>,
-    /// Where the range of sort values ends, likewise.
+    /// The upper bound of the sort values, in the same form.
     pub to: Bound<Vec<Scalar>>,
-    /// Highest first; the ids are reversed with the sort values.
+    /// Whether the highest sort values come first; the order of ids is reversed too.
     pub descending: bool,
-    /// What the documents must be besides.
+    /// The conditions that the documents must also meet.
     pub filters: Vec<Filter>,
-    /// Documents in the page, 1 to [`MAX_PAGE`].
+    /// The number of documents in a page, 1 to [`MAX_PAGE`].
     pub limit: u32,
-    /// The `next` of the page before.
+    /// The `next` of the previous page.
     pub cursor: Option<String>,
 }
 
 impl Query {
-    /// The first 100 documents of `index`, ascending.
+    /// Queries the first 100 documents of `index`, ascending.
     pub fn new(collection: &'static Collection, index: &'static str) -> Self {
         Self {
             collection,
@@ -66,61 +66,62 @@ impl Query {
         }
     }
 
-    /// Fixes the partition.
+    /// Sets the values of the partition fields.
     pub fn partition(mut self, values: impl IntoIterator<Item = impl Into<Scalar>>) -> Self {
         self.partition = values.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Only sort values of at least these.
+    /// Restricts the result to sort values of at least these.
     pub fn at_least(mut self, values: impl IntoIterator<Item = impl Into<Scalar>>) -> Self {
         self.from = Bound::Included(values.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Only sort values above these.
+    /// Restricts the result to sort values above these.
     pub fn above(mut self, values: impl IntoIterator<Item = impl Into<Scalar>>) -> Self {
         self.from = Bound::Excluded(values.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Only sort values of at most these; with fewer values than sort fields, all that begin with them too.
+    /// Restricts the result to sort values of at most these. If there are fewer values than sort fields, all sort
+    /// values that begin with them are included.
     pub fn at_most(mut self, values: impl IntoIterator<Item = impl Into<Scalar>>) -> Self {
         self.to = Bound::Included(values.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Only sort values below these.
+    /// Restricts the result to sort values below these.
     pub fn below(mut self, values: impl IntoIterator<Item = impl Into<Scalar>>) -> Self {
         self.to = Bound::Excluded(values.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Highest first.
+    /// Reverses the order: highest sort values and ids first.
     pub fn descending(mut self) -> Self {
         self.descending = true;
         self
     }
 
-    /// Only documents that fit `filter` too.
+    /// Restricts the result to documents that match `filter`.
     pub fn filter(mut self, filter: Filter) -> Self {
         self.filters.push(filter);
         self
     }
 
-    /// Documents in the page.
+    /// Sets the number of documents in a page, 1 to [`MAX_PAGE`].
     pub fn limit(mut self, limit: u32) -> Self {
         self.limit = limit;
         self
     }
 
-    /// Continues after a page.
+    /// Continues after the page whose `next` is `cursor`.
     pub fn after(mut self, cursor: Option<String>) -> Self {
         self.cursor = cursor;
         self
     }
 
-    /// Checks the query against the declarations, and answers with its index.
+    /// Checks the query against the declarations, and returns its index.
     pub(crate) fn check(&self) -> Result<&'static Index> {
         let index = self.collection.index(self.index).ok_or_else(|| {
             Error::Invalid(format!("the collection `{}` has no index `{}`", self.collection.name, self.index))
@@ -138,43 +139,42 @@ impl Query {
     }
 }
 
-/// Asks for the documents that have every word of a text, as a word or as the beginning of one, in their collection's
-/// search fields.
+/// A search for the documents whose search fields contain every word of a text, as a whole word or as a prefix.
 ///
-/// They come in the order of the word that the longest word of the text meets, then of the id.
+/// The results are ordered by the word that matches the longest word of the text, then by id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Search {
     /// The collection.
     pub collection: &'static Collection,
-    /// The text. Without any word in it nothing is found.
+    /// The text. If it has no word, nothing is found.
     pub text: String,
-    /// What the documents must be besides.
+    /// The conditions that the documents must also meet.
     pub filters: Vec<Filter>,
-    /// Documents in the page, 1 to [`MAX_PAGE`].
+    /// The number of documents in a page, 1 to [`MAX_PAGE`].
     pub limit: u32,
-    /// The `next` of the page before.
+    /// The `next` of the previous page.
     pub cursor: Option<String>,
 }
 
 impl Search {
-    /// The first 100 documents that have every word of `text`.
+    /// Searches for the first 100 documents that contain every word of `text`.
     pub fn new(collection: &'static Collection, text: impl Into<String>) -> Self {
         Self { collection, text: text.into(), filters: Vec::new(), limit: 100, cursor: None }
     }
 
-    /// Only documents that fit `filter` too.
+    /// Restricts the result to documents that match `filter`.
     pub fn filter(mut self, filter: Filter) -> Self {
         self.filters.push(filter);
         self
     }
 
-    /// Documents in the page.
+    /// Sets the number of documents in a page, 1 to [`MAX_PAGE`].
     pub fn limit(mut self, limit: u32) -> Self {
         self.limit = limit;
         self
     }
 
-    /// Continues after a page.
+    /// Continues after the page whose `next` is `cursor`.
     pub fn after(mut self, cursor: Option<String>) -> Self {
         self.cursor = cursor;
         self
@@ -192,30 +192,30 @@ impl Search {
     }
 }
 
-/// Asks for a whole collection in no particular order: for export, copy and backfill, never for a request.
+/// A scan of a whole collection, in no particular order: for export, copying and backfills, never for a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scan {
     /// The collection.
     pub collection: &'static Collection,
-    /// Documents in the page, 1 to [`MAX_PAGE`].
+    /// The number of documents in a page, 1 to [`MAX_PAGE`].
     pub limit: u32,
-    /// The `next` of the page before.
+    /// The `next` of the previous page.
     pub cursor: Option<String>,
 }
 
 impl Scan {
-    /// The first 1,000 documents of `collection`.
+    /// Scans the first 1,000 documents of `collection`.
     pub fn new(collection: &'static Collection) -> Self {
         Self { collection, limit: MAX_PAGE, cursor: None }
     }
 
-    /// Documents in the page.
+    /// Sets the number of documents in a page, 1 to [`MAX_PAGE`].
     pub fn limit(mut self, limit: u32) -> Self {
         self.limit = limit;
         self
     }
 
-    /// Continues after a page.
+    /// Continues after the page whose `next` is `cursor`.
     pub fn after(mut self, cursor: Option<String>) -> Self {
         self.cursor = cursor;
         self
@@ -226,47 +226,47 @@ pub(crate) fn check_limit(limit: u32) -> Result<()> {
     if (1..=MAX_PAGE).contains(&limit) {
         Ok(())
     } else {
-        Err(Error::Limit(format!("a page has 1 to {MAX_PAGE} documents, not {limit}")))
+        Err(Error::Limit(format!("a page must have 1 to {MAX_PAGE} documents, not {limit}")))
     }
 }
 
-/// What a top-level field of a document must be. A document without the field, or with another kind of value in it,
-/// does not fit.
+/// A condition on a top-level field of a document. A document without the field, or with another kind of value in
+/// it, does not match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
     /// The field.
     pub field: String,
-    /// What it must be.
+    /// The condition.
     pub condition: Condition,
 }
 
-/// What a field must be.
+/// The condition on the value of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
-    /// One of these values.
+    /// The value is one of these.
     OneOf(Vec<Scalar>),
-    /// A value of the bounds' kind between them.
+    /// The value is of the bounds' kind and lies between them.
     Between(Bound<Scalar>, Bound<Scalar>),
 }
 
 impl Filter {
-    /// The field is `value`.
+    /// The field must equal `value`.
     pub fn equals(field: impl Into<String>, value: impl Into<Scalar>) -> Self {
         Self { field: field.into(), condition: Condition::OneOf(vec![value.into()]) }
     }
 
-    /// The field is one of `values`.
+    /// The field must equal one of `values`.
     pub fn one_of(field: impl Into<String>, values: impl IntoIterator<Item = impl Into<Scalar>>) -> Self {
         let values = values.into_iter().map(Into::into).collect();
         Self { field: field.into(), condition: Condition::OneOf(values) }
     }
 
-    /// The field lies between the bounds.
+    /// The field must lie between the bounds.
     pub fn between(field: impl Into<String>, from: Bound<Scalar>, to: Bound<Scalar>) -> Self {
         Self { field: field.into(), condition: Condition::Between(from, to) }
     }
 
-    /// Whether a document of this content fits.
+    /// Whether a document with this content matches.
     pub fn matches(&self, body: &Body) -> bool {
         let Some(value) = body.get(&self.field).and_then(Scalar::from_json) else { return false };
         match &self.condition {
@@ -296,7 +296,7 @@ impl Filter {
     fn check(&self) -> Result<()> {
         match &self.condition {
             Condition::OneOf(values) if values.len() > MAX_FILTER_VALUES => Err(Error::Limit(format!(
-                "the filter on `{}` has {} values, at most {MAX_FILTER_VALUES} are possible",
+                "the filter on `{}` has {} values; at most {MAX_FILTER_VALUES} are allowed",
                 self.field,
                 values.len()
             ))),

@@ -1,30 +1,32 @@
-//! How often, and after which pause, what is safe to repeat is repeated.
+//! How often calls that are safe to repeat are retried, and after which pauses.
 
 use std::time::Duration;
 
 use switchyard_ambient::Ambient;
 
-/// Exponential back-off with full jitter: before the n-th repetition a random pause of up to `base · 2ⁿ⁻¹`, never more
-/// than `ceiling` (Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
+/// Exponential back-off with full jitter: the pause before the n-th retry is random, at most `base · 2ⁿ⁻¹` and at
+/// most `ceiling` (Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
-    /// Tries in all, the first one counted.
+    /// The total number of attempts, including the first one.
     pub attempts: u32,
-    /// The longest pause before the first repetition.
+    /// The longest pause before the first retry.
     pub base: Duration,
-    /// The longest pause of all.
+    /// The longest pause before any retry.
     pub ceiling: Duration,
 }
 
 impl Backoff {
-    /// Of a transaction that lost against another writer: short pauses, many tries, some four seconds of pauses in all.
+    /// For a transaction that conflicted with another writer: short pauses, many attempts, about four seconds of
+    /// pauses in total.
     pub const CONTENTION: Self =
         Self { attempts: 40, base: Duration::from_millis(2), ceiling: Duration::from_millis(250) };
-    /// Of a call that a database did not take: less than a second of pauses in all.
+    /// For a call that a database did not accept: less than a second of pauses in total.
     pub const UNAVAILABLE: Self =
         Self { attempts: 6, base: Duration::from_millis(25), ceiling: Duration::from_millis(1000) };
 
-    /// Waits before the repetition that follows try number `attempt` (from 1); `false` when that was the last.
+    /// Waits before the retry that follows attempt number `attempt` (from 1). Returns `false` at once if that was
+    /// the last attempt.
     pub async fn pause(&self, attempt: u32, ambient: &Ambient) -> bool {
         if attempt >= self.attempts {
             return false;

@@ -5,10 +5,10 @@ use switchyard_ambient::Timestamp;
 
 use crate::FieldKind;
 
-/// A value that an index, a unique attribute or a filter compares.
+/// A value that an index, a unique attribute or a filter can compare.
 ///
-/// Strings order by their UTF-8 bytes, numbers by value, `false` before `true`. Values of different kinds never
-/// compare equal.
+/// Strings are ordered by their UTF-8 bytes, numbers by value, `false` before `true`. Values of different kinds
+/// are never equal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scalar {
     /// `true` or `false`.
@@ -20,7 +20,7 @@ pub enum Scalar {
 }
 
 impl Scalar {
-    /// The scalar that a JSON value is; `None` for fractions, `null`, lists and objects.
+    /// Converts a JSON value; `None` for fractions, `null`, lists and objects.
     pub fn from_json(value: &Value) -> Option<Self> {
         match value {
             Value::Bool(value) => Some(Self::Boolean(*value)),
@@ -30,7 +30,7 @@ impl Scalar {
         }
     }
 
-    /// Whether a field of this kind holds such values.
+    /// Whether a field of this kind can hold the value.
     pub(crate) fn is_of(&self, kind: FieldKind) -> bool {
         match self {
             Self::Boolean(_) => kind == FieldKind::Boolean,
@@ -39,7 +39,7 @@ impl Scalar {
         }
     }
 
-    /// What this is, for messages.
+    /// The kind of the value, for messages.
     pub(crate) fn described(&self) -> &'static str {
         match self {
             Self::Boolean(_) => "a boolean",

@@ -2,15 +2,19 @@ use std::fmt;
 
 use crate::{Collection, Error, FieldKind, Result};
 
-/// The collections of a program, checked against each other.
+/// The collections of a program, with their declarations checked.
 #[derive(Clone, Debug)]
 pub struct Schema {
     collections: Vec<&'static Collection>,
 }
 
 impl Schema {
-    /// Checks the declarations: names are lower-case ASCII (those of fields may be any), fields are declared
-    /// once and used as what they are.
+    /// Checks the declarations. Names must be lower-case ASCII, except the names of fields. Fields must be
+    /// declared once, and their kinds must suit their uses.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`Error::Invalid`] for the first fault found.
     pub fn new(collections: impl IntoIterator<Item = &'static Collection>) -> Result<Self> {
         let collections: Vec<_> = collections.into_iter().collect();
         for (place, collection) in collections.iter().enumerate() {
@@ -32,17 +36,19 @@ impl Schema {
     }
 }
 
-/// Identifiers become table, column and index names of 63 bytes at the most (PostgreSQL), with a prefix in front.
+/// Names become parts of table, column and index names, which have at most 63 bytes (PostgreSQL) with their
+/// prefix.
 const MAX_NAME_BYTES: usize = 40;
-/// The table in which a backend keeps what stands beside the documents.
+/// The table in which a backend stores its own data.
 const RESERVED_NAME: &str = "system";
-/// What PostgreSQL keeps of a column's name, which a declared field's is; other fields may have longer ones.
+/// A declared field's name is also the name of a column, of which PostgreSQL keeps this many bytes. Undeclared
+/// fields may have longer names.
 const MAX_COLUMN_NAME_BYTES: usize = 63;
 
 fn check_collection(collection: &'static Collection) -> Result<(), String> {
     check_name(collection.name)?;
     if collection.name == RESERVED_NAME {
-        return Err("the name is one that backends use for themselves".to_owned());
+        return Err("the name is reserved for backends".to_owned());
     }
     check_distinct("field", collection.fields.iter().map(|field| field.name))?;
     check_distinct("index", collection.indexes.iter().map(|index| index.name))?;
@@ -56,7 +62,7 @@ fn check_collection(collection: &'static Collection) -> Result<(), String> {
             return Err(format!("index `{}` has neither a partition nor a sort", index.name));
         }
         if !(1..=16).contains(&index.shards) {
-            return Err(format!("index `{}` has {} shards; 1 to 16 are possible", index.name, index.shards));
+            return Err(format!("index `{}` has {} shards; 1 to 16 are allowed", index.name, index.shards));
         }
         check_distinct("indexed field", index.partition.iter().chain(index.sort).copied())?;
         check_fields(collection, index.partition.iter().chain(index.sort), is_indexable)?;
@@ -76,7 +82,7 @@ fn check_collection(collection: &'static Collection) -> Result<(), String> {
             collection.indexes.iter().any(|i| i.partition.contains(counter) || i.sort.contains(counter));
         if indexed || collection.uniques.iter().any(|u| u.fields.contains(counter)) {
             return Err(format!(
-                "`{counter}` cannot be a counter and be used by an index or a unique attribute"
+                "`{counter}` is a counter and cannot be used by an index or a unique attribute"
             ));
         }
     }
@@ -94,17 +100,20 @@ fn check_name(name: &str) -> Result<(), String> {
     if fits {
         Ok(())
     } else {
-        Err(format!("the name `{name}` must be 1 to {MAX_NAME_BYTES} of a-z, 0-9 and _, a letter first"))
+        Err(format!(
+            "the name `{name}` must be 1 to {MAX_NAME_BYTES} of a-z, 0-9 and _, starting with a letter"
+        ))
     }
 }
 
-/// A field's name comes from the document and may be any; it also names a column, for people.
+/// A field's name is a key of the documents, so it may have any characters. It is also the name of a column, for
+/// people.
 fn check_field_name(name: &str) -> Result<(), String> {
     if (1..=MAX_COLUMN_NAME_BYTES).contains(&name.len()) && !name.contains('\0') {
         Ok(())
     } else {
         Err(format!(
-            "a declared field's name has 1 to {MAX_COLUMN_NAME_BYTES} bytes without U+0000, `{name}` has not"
+            "the field name `{name}` must have 1 to {MAX_COLUMN_NAME_BYTES} bytes and must not contain U+0000"
         ))
     }
 }
@@ -113,7 +122,7 @@ fn check_distinct(what: impl fmt::Display, names: impl Iterator<Item = &'static 
     let mut seen = Vec::new();
     for name in names {
         if seen.contains(&name) {
-            return Err(format!("{what} `{name}` is named twice"));
+            return Err(format!("{what} `{name}` is listed twice"));
         }
         seen.push(name);
     }
@@ -129,7 +138,7 @@ fn check_fields<'a>(
         let field =
             collection.field(name).ok_or_else(|| format!("the field `{name}` is used but not declared"))?;
         if !fits(field.kind) {
-            return Err(format!("the field `{name}` is {:?} and cannot be used so", field.kind));
+            return Err(format!("the field `{name}` is of kind {:?}, which cannot be used here", field.kind));
         }
     }
     Ok(())
@@ -154,46 +163,46 @@ mod tests {
         const CASES: &[(&Collection, &str)] = &[
             (
                 &Collection::new("People"),
-                "the name `People` must be 1 to 40 of a-z, 0-9 and _, a letter first",
+                "the name `People` must be 1 to 40 of a-z, 0-9 and _, starting with a letter",
             ),
-            (&Collection::new("system"), "the name is one that backends use for themselves"),
-            (&Collection::new("c").fields(&[A, A]), "field `a` is named twice"),
+            (&Collection::new("system"), "the name is reserved for backends"),
+            (&Collection::new("c").fields(&[A, A]), "field `a` is listed twice"),
             (&Collection::new("c").search(&["a"]), "the field `a` is used but not declared"),
             (
                 &Collection::new("c").fields(&[Field::integer("a")]).search(&["a"]),
-                "the field `a` is Integer and cannot be used so",
+                "the field `a` is of kind Integer, which cannot be used here",
             ),
-            (&Collection::new("c").fields(&[A]).search(&["a", "a"]), "search field `a` is named twice"),
+            (&Collection::new("c").fields(&[A]).search(&["a", "a"]), "search field `a` is listed twice"),
             (
                 &Collection::new("c").indexes(&[Index::new("all")]),
                 "index `all` has neither a partition nor a sort",
             ),
             (
                 &Collection::new("c").fields(&[A]).indexes(&[Index::new("i").partition(&["a"]).sort(&["a"])]),
-                "indexed field `a` is named twice",
+                "indexed field `a` is listed twice",
             ),
             (
                 &Collection::new("c").fields(&[A]).indexes(&[Index::new("i").sort(&["a"]).shards(17)]),
-                "index `i` has 17 shards; 1 to 16 are possible",
+                "index `i` has 17 shards; 1 to 16 are allowed",
             ),
             (
                 &Collection::new("c").fields(&[Field::json("a")]).uniques(&[Unique::new("a", &["a"])]),
-                "the field `a` is Json and cannot be used so",
+                "the field `a` is of kind Json, which cannot be used here",
             ),
             (
                 &Collection::new("c").fields(&[A]).uniques(&[Unique::new("a", &["a", "a"])]),
-                "field of a unique attribute `a` is named twice",
+                "field of a unique attribute `a` is listed twice",
             ),
             (
                 &Collection::new("c")
                     .fields(&[Field::integer("n")])
                     .indexes(&[Index::new("i").sort(&["n"])])
                     .counters(&["n"]),
-                "`n` cannot be a counter and be used by an index or a unique attribute",
+                "`n` is a counter and cannot be used by an index or a unique attribute",
             ),
             (
                 &Collection::new("c").fields(&[Field::string("")]),
-                "a declared field's name has 1 to 63 bytes without U+0000, `` has not",
+                "the field name `` must have 1 to 63 bytes and must not contain U+0000",
             ),
         ];
         for (collection, fault) in CASES {

@@ -1,7 +1,8 @@
 //! Turns text into search terms, so that every backend finds the same documents.
 //!
-//! A term is a Unicode word (UAX #29), lower-cased, without diacritics: `Zoë O’Hara` gives `zoe` and `o’hara`. Letters
-//! that have no decomposition but a usual plain spelling are spelled so (`ø` as `o`, `ß` as `ss`).
+//! A term is a Unicode word (UAX #29), lower-cased, without diacritics: `Zoë O’Hara` gives `zoe` and `o’hara`.
+//! Letters without a decomposition get their usual plain spelling if they have one (`ø` becomes `o`, `ß` becomes
+//! `ss`).
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -12,7 +13,7 @@ use unicode_segmentation::UnicodeSegmentation as _;
 use crate::limits::{MAX_SEARCH_BYTES, MAX_SEARCH_TERMS, MAX_TERM_BYTES, MAX_TERMS};
 use crate::{Body, Collection, Error, Result};
 
-/// The terms of a document: those of its search fields, the first [`MAX_TERMS`] distinct ones.
+/// The terms of a document: the first [`MAX_TERMS`] distinct terms in its search fields.
 pub fn of_document(collection: &Collection, body: &Body) -> BTreeSet<String> {
     let mut terms = BTreeSet::new();
     let texts = collection.search.iter().filter_map(|field| body.get(*field)?.as_str());
@@ -25,25 +26,26 @@ pub fn of_document(collection: &Collection, body: &Body) -> BTreeSet<String> {
     terms
 }
 
-/// The terms that a search asks for.
+/// The terms of a search's text.
 pub fn of_search(text: &str) -> Result<BTreeSet<String>> {
     if text.len() > MAX_SEARCH_BYTES {
         return Err(Error::Limit(format!(
-            "the text of a search has {} bytes, at most {MAX_SEARCH_BYTES} are possible",
+            "the text of a search has {} bytes; at most {MAX_SEARCH_BYTES} are allowed",
             text.len()
         )));
     }
     let terms: BTreeSet<String> = words(text).collect();
     if terms.len() > MAX_SEARCH_TERMS {
         return Err(Error::Limit(format!(
-            "the text of a search has {} words, at most {MAX_SEARCH_TERMS} are possible",
+            "the text of a search has {} words; at most {MAX_SEARCH_TERMS} are allowed",
             terms.len()
         )));
     }
     Ok(terms)
 }
 
-/// The term whose entries a search walks along: the longest, which is likely the rarest; of several the lowest.
+/// The term whose entries a search reads: the longest one, which is likely the rarest. Of several longest terms,
+/// it is the lowest one.
 pub(crate) fn leading(terms: &BTreeSet<String>) -> Option<&String> {
     terms.iter().max_by_key(|term| (term.len(), std::cmp::Reverse(*term)))
 }
@@ -53,7 +55,7 @@ pub(crate) fn has_all(terms: &BTreeSet<String>, wanted: &BTreeSet<String>) -> bo
     wanted.iter().all(|prefix| lowest_with_prefix(terms, prefix).is_some())
 }
 
-/// The lowest of `terms` that begins with `prefix`: the one under which a search meets the document.
+/// The lowest of `terms` that begins with `prefix`, under which a search finds the document.
 pub(crate) fn lowest_with_prefix<'a>(terms: &'a BTreeSet<String>, prefix: &str) -> Option<&'a String> {
     terms
         .range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
@@ -66,7 +68,8 @@ fn words(text: &str) -> impl Iterator<Item = String> {
     folded.unicode_words().map(cut).map(str::to_owned).collect::<Vec<_>>().into_iter()
 }
 
-/// Compatibility decomposition, lower case, no diacritics, composed again (Hangul falls apart otherwise).
+/// Applies compatibility decomposition, converts to lower case, removes diacritics and composes again (otherwise
+/// Hangul stays split into its letters).
 fn fold(text: &str) -> String {
     let lower = text.nfkd().collect::<String>().to_lowercase();
     let mut plain = String::with_capacity(lower.len());
@@ -81,15 +84,15 @@ fn fold(text: &str) -> String {
             'ł' => plain.push('l'),
             'ħ' => plain.push('h'),
             'ı' => plain.push('i'),
-            'ς' => plain.push('σ'), // what a word ends in depends on whether it has ended
+            'ς' => plain.push('σ'), // the form at the end of a word, where a longer word has `σ`
             _ => plain.push(c),
         }
     }
     plain.nfc().collect()
 }
 
-/// Marks that a reader leaves out when typing in haste. The vowel signs of Indic and other scripts are marks too, but
-/// leaving them out makes other words: they stay.
+/// Whether `c` is a mark that people often omit when typing. The vowel signs of Indic and other scripts are marks
+/// too, but omitting them makes other words, so they are kept.
 fn is_diacritic(c: char) -> bool {
     matches!(c,
         '\u{0300}'..='\u{036f}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}'
@@ -130,13 +133,13 @@ mod tests {
     }
 
     #[test]
-    fn metacharacters_are_no_terms() {
+    fn metacharacters_are_not_terms() {
         assert_eq!(terms("%_*'\";--:&|!()\\"), [""; 0]);
         assert_eq!(terms("a&b | c:*"), ["a", "b", "c"]);
     }
 
     #[test]
-    fn long_words_are_cut_alike_in_documents_and_searches() {
+    fn long_words_are_cut_in_the_same_way_in_documents_and_searches() {
         let long = "é".repeat(100);
         let term = "e".repeat(MAX_TERM_BYTES);
         assert_eq!(terms(&long), std::slice::from_ref(&term));

@@ -5,15 +5,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use switchyard_ambient::Ambient;
 
-/// The version of a document: opaque, new for every write, never used twice. It is the document's HTTP entity tag.
+/// The version of a document: opaque, new for every write, never used twice. It can serve as an HTTP entity tag.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Version([u8; 16]);
 
 impl Version {
-    /// What `commit` answers for operations that make no version (`Delete`, `Check`).
+    /// The version that `commit` returns for operations that write no document (`Delete`, `Check`).
     pub const NONE: Self = Self([0; 16]);
 
-    /// A version that was never used before.
+    /// A new version that has never been used.
     pub fn new(ambient: &Ambient) -> Self {
         Self(ambient.bytes())
     }
@@ -42,9 +42,9 @@ impl fmt::Debug for Version {
     }
 }
 
-/// The text is not a version's.
+/// The text is not a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a version is 22 characters of base64url")]
+#[error("a version must be 22 characters of base64url")]
 pub struct ParseVersionError;
 
 impl FromStr for Version {

@@ -442,7 +442,7 @@ async fn two_counters_of_one_document_need_it_to_be_read() {
         })
         .await
     };
-    let message = "accounts/a has two counters incremented; read it first".to_owned();
+    let message = "two counters of accounts/a are incremented; read the document first".to_owned();
     assert_eq!(both(false).await, Err(Error::Invalid(message)));
     assert_eq!(both(true).await, Ok(()));
     assert_eq!(stored(&db, "a").await, Some(Account { points: 1, ..account("a", 9) }));
@@ -457,7 +457,7 @@ async fn what_was_incremented_blindly_cannot_be_read() {
             tx.get::<Account>("a").await.map(drop)
         })
         .await;
-    let message = "read accounts/a before incrementing it, not afterwards".to_owned();
+    let message = "accounts/a must be read before it is incremented, not afterwards".to_owned();
     assert_eq!(outcome, Err(Error::Invalid(message)));
 }
 

@@ -1,5 +1,5 @@
-//! Transactions: what a closure reads and writes through ([`Transaction`]), what is remembered of that, and how it is
-//! committed or run again.
+//! Transactions: the handle through which a closure reads and writes ([`Transaction`]), the record of its reads
+//! and writes, and their commit or retry.
 
 mod run;
 mod state;
@@ -14,7 +14,8 @@ use state::{State, Write, rejected};
 
 pub(crate) use run::run;
 
-/// What a transaction's closure reads and writes through. Nothing is written before the closure has ended.
+/// The handle through which a transaction's closure reads and writes. Nothing is written before the closure has
+/// returned.
 #[derive(Clone, Debug)]
 pub struct Transaction {
     db: Db,
@@ -22,7 +23,7 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    /// The document `id`, as this transaction has left it.
+    /// Returns the document `id`, including this transaction's own writes.
     pub async fn get<T: Entity>(&self, id: &str) -> Result<Option<Stored<T>>> {
         let key = key_of::<T>(id)?;
         let known = self.state().known(&key)?;
@@ -37,8 +38,10 @@ impl Transaction {
         document.map(Stored::new).transpose()
     }
 
-    /// The document that holds `value` as its unique `attribute`, as this transaction has left it. The document found
-    /// is under the transaction's protection, that there is none is not: a write that claims the value is.
+    /// Returns the document that holds `value` as its unique `attribute`, including this transaction's own writes.
+    ///
+    /// If a document is found, the commit checks that it is unchanged. If none is found, the commit does not check
+    /// that there is still none, unless the transaction writes a document that claims the value.
     pub async fn lookup<T: Entity>(
         &self,
         attribute: &str,
@@ -53,7 +56,7 @@ impl Transaction {
         let Some(found) = self.db.backend().lookup(&unique).await? else { return Ok(None) };
         let known = self.state().known(&found.key)?;
         let document = match known {
-            // The transaction may have taken the value from it, or read it before it had the value.
+            // The transaction may have removed the value from the document, or read it before it had the value.
             Some(document) => document.filter(|document| unique.is_held_by(document)),
             None => {
                 self.state().reads.insert(found.key.clone(), Some(found.clone()));
@@ -63,7 +66,8 @@ impl Transaction {
         document.map(Stored::new).transpose()
     }
 
-    /// Stores a value that must not exist yet. What is returned is so once the transaction has committed.
+    /// Stores a new document. No document with its id may exist yet. The returned document is stored once the
+    /// transaction has committed.
     pub fn insert<T: Entity>(&self, value: &T) -> Result<Stored<T>> {
         let after = self.document_of(value)?;
         let mut state = self.state();
@@ -82,8 +86,8 @@ impl Transaction {
         Ok(Stored::written(value.clone(), after))
     }
 
-    /// Stores `value` in the place of `previous`, which must still be what is stored. What is returned is so once the
-    /// transaction has committed.
+    /// Stores `value` instead of `previous`, which must still be the stored state. The returned document is stored
+    /// once the transaction has committed.
     pub fn replace<T: Entity>(&self, previous: &Stored<T>, value: &T) -> Result<Stored<T>> {
         let after = self.document_of(value)?;
         if after.key != previous.document().key {
@@ -99,7 +103,7 @@ impl Transaction {
         Ok(Stored::written(value.clone(), after))
     }
 
-    /// Removes `previous`, which must still be what is stored.
+    /// Removes `previous`, which must still be the stored state.
     pub fn delete<T: Entity>(&self, previous: &Stored<T>) -> Result<()> {
         let mut state = self.state();
         if let Some(before) = state.before_of(previous.document())? {
@@ -125,8 +129,8 @@ impl Transaction {
     }
 }
 
-/// An increment that is being put together.
-#[must_use = "an increment takes place once it is given its bound, by `at_least` or `unbounded`"]
+/// An increment that still needs its bound.
+#[must_use = "an increment has no effect until `at_least` or `unbounded` is called"]
 #[derive(Debug)]
 pub struct Increment<'a> {
     transaction: &'a Transaction,
@@ -137,13 +141,13 @@ pub struct Increment<'a> {
 }
 
 impl Increment<'_> {
-    /// The transaction is rejected when the result is less than `minimum`.
+    /// Increments the counter. The transaction is rejected if the result is less than `minimum`.
     pub fn at_least(mut self, minimum: i64) -> Result<()> {
         self.at_least = Some(minimum);
         self.unbounded()
     }
 
-    /// The result may be any i64.
+    /// Increments the counter. The result may be any i64.
     pub fn unbounded(self) -> Result<()> {
         let version = Version::new(self.transaction.db.ambient());
         self.transaction.state().increment(self.key?, self.field, self.by, self.at_least, version)

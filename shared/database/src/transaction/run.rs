@@ -8,7 +8,7 @@ use crate::{
     Batch, Cause, Db, Document, Error, Expect, Key, Operation, Rejection, Result, UniqueKey, Version,
 };
 
-/// Runs `closure` until what it wrote is committed against exactly what it read.
+/// Runs `closure` until its writes are committed against exactly the state that it read.
 pub(crate) async fn run<T, E, F, C>(db: &Db, closure: C) -> Result<T, E>
 where
     E: From<Error>,
@@ -39,7 +39,7 @@ enum Committed {
 async fn commit(db: &Db, state: State) -> Result<Committed> {
     let State { reads, lookups, writes } = state;
     if writes.is_empty() && reads.len() < 2 {
-        return Ok(Committed::Yes); // one linearizable read, or none, needs no second look
+        return Ok(Committed::Yes); // a single linearizable read needs no check
     }
     let written: HashSet<Key> = writes.iter().map(|write| write.key().clone()).collect();
     let mut operations: Vec<(Operation, Version)> = writes.into_iter().map(operation_of).collect();
@@ -92,7 +92,7 @@ fn operation_of(write: Write) -> (Operation, Version) {
     }
 }
 
-/// Whether a rejection only says that the closure decided on what is no longer so.
+/// Whether the rejection only means that the closure acted on stale reads.
 fn is_stale(
     rejection: &Rejection,
     batch: &Batch,

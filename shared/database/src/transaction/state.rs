@@ -3,21 +3,21 @@ use std::collections::{BTreeMap, HashSet};
 use crate::evaluate::cause_of_increment;
 use crate::{Cause, Document, Error, Key, Rejection, Result, UniqueKey, Version};
 
-/// What a transaction has read and is to write.
+/// The reads of a transaction and its pending writes.
 #[derive(Debug, Default)]
 pub(super) struct State {
-    /// What was read, absent documents too: all of it must still be so at the commit.
+    /// The documents that were read, including absent ones. All of them must be unchanged at the commit.
     pub(super) reads: BTreeMap<Key, Option<Document>>,
     /// The unique values that were looked up in the database.
     pub(super) lookups: HashSet<UniqueKey>,
-    /// What is to be written, one operation for each document, in the order in which the closure last did.
+    /// The pending writes, one for each document, in the order in which the closure last wrote the documents.
     pub(super) writes: Vec<Write>,
 }
 
-/// What becomes of a document.
+/// A pending write of a document.
 #[derive(Debug)]
 pub(super) enum Write {
-    /// The document is to become `after`; it was `before`.
+    /// Changes the document from `before` to `after`; creates it if `before` is `None`.
     Put {
         before: Option<Document>,
         after: Document,
@@ -45,19 +45,19 @@ impl Write {
 }
 
 impl State {
-    /// What the transaction knows of a document: `None` when it has not read it yet.
+    /// The document as this transaction sees it; the outer `None` means that it has not been read yet.
     pub(super) fn known(&self, key: &Key) -> Result<Option<Option<Document>>> {
         match self.writes.iter().find(|write| write.key() == key) {
             Some(Write::Put { after, .. }) => Ok(Some(Some(after.clone()))),
             Some(Write::Delete { .. }) => Ok(Some(None)),
             Some(Write::Increment { .. }) => {
-                Err(Error::Invalid(format!("read {key} before incrementing it, not afterwards")))
+                Err(Error::Invalid(format!("{key} must be read before it is incremented, not afterwards")))
             }
             None => Ok(self.reads.get(key).cloned()),
         }
     }
 
-    /// The document that this transaction gives a unique value.
+    /// The pending document that holds a unique value.
     pub(super) fn written_holder(&self, unique: &UniqueKey) -> Option<Document> {
         self.writes.iter().find_map(|write| match write {
             Write::Put { after, .. } if unique.is_held_by(after) => Some(after.clone()),
@@ -65,12 +65,14 @@ impl State {
         })
     }
 
+    /// Removes and returns the pending write of a document.
     pub(super) fn take_write(&mut self, key: &Key) -> Option<Write> {
         let place = self.writes.iter().position(|write| write.key() == key)?;
         Some(self.writes.remove(place))
     }
 
-    /// What the database holds under `previous`, which may be this transaction's own doing; takes that back.
+    /// The stored document that a new write replaces. `previous` may be a pending state of this transaction; its
+    /// write is then removed.
     pub(super) fn before_of(&mut self, previous: &Document) -> Result<Option<Document>> {
         match self.take_write(&previous.key) {
             None => match self.reads.get(&previous.key) {
@@ -103,7 +105,8 @@ impl State {
             )));
         }
         match self.take_write(&key) {
-            // A document that the transaction knows is written as a whole: one operation for each document.
+            // If the transaction has read the document, it writes the whole document, because a batch has only one
+            // operation for each document and could not also check the version.
             None => match self.reads.get(&key).cloned() {
                 Some(None) => return Err(rejected(&key, Cause::NotFound)),
                 Some(Some(before)) => {
@@ -119,7 +122,7 @@ impl State {
             Some(Write::Delete { .. }) => return Err(rejected(&key, Cause::NotFound)),
             Some(Write::Increment { field: before, by: first, at_least: floor, .. }) => {
                 if before != field {
-                    let message = format!("{key} has two counters incremented; read it first");
+                    let message = format!("two counters of {key} are incremented; read the document first");
                     return Err(Error::Invalid(message));
                 }
                 let (by, at_least) =
@@ -131,8 +134,8 @@ impl State {
     }
 }
 
-/// Two additions to one counter as one, which fits exactly where both fit: after the first the number has to be at least
-/// `floor`, so after both at least `floor + second`.
+/// Combines two additions to one counter. The combined addition is allowed exactly if both are: the number must be
+/// at least `floor` after the first one, and therefore at least `floor + second` after both.
 fn added(first: i64, floor: Option<i64>, second: i64, at_least: Option<i64>) -> Option<(i64, Option<i64>)> {
     let floor = match floor {
         Some(floor) => Some(floor.checked_add(second)?),
@@ -158,7 +161,7 @@ fn incremented(
     Ok(after)
 }
 
-/// A rejection that needs no database to be known.
+/// A rejection that is known without asking the database.
 pub(super) fn rejected(key: &Key, cause: Cause) -> Error {
     Error::Rejected(vec![Rejection { operation: 0, key: key.clone(), cause }])
 }

@@ -198,7 +198,7 @@ pub async fn a_value_moves_along_a_chain_in_one_batch(store: Store) {
 pub async fn two_claims_of_one_value_in_a_batch_are_refused(store: Store) {
     store.migrate(&[PEOPLE]).await;
     let a = store.create(PEOPLE, "a", email("1")).await;
-    let refusal = "two documents of the batch would hold one value of `email`".to_owned();
+    let refusal = "two documents of the batch would hold the same value of `email`".to_owned();
     for operations in [
         vec![create(PEOPLE, "b", email("2")), create(PEOPLE, "c", email("2"))],
         vec![replace(&a, email("1")), create(PEOPLE, "c", email("1"))],

@@ -104,7 +104,7 @@ pub async fn numbers_have_one_form_however_they_are_read(store: Store) {
 
 pub async fn numbers_that_no_backend_can_keep_are_refused(store: Store) {
     store.migrate(&[PLAIN]).await;
-    let too_large = "`n` is 9223372036854775808, which is not in the range of a 64-bit signed integer";
+    let too_large = "`n` is 9223372036854775808, which is outside the range of a 64-bit signed integer";
     let refused = refusal(&store, json!({"n": 9_223_372_036_854_775_808_u64})).await;
     assert_eq!(refused, Error::Invalid(too_large.to_owned()));
     for number in [1e126, -1e126, 1e300, f64::MAX, 9.9e-131, -1e-200, f64::MIN_POSITIVE, 5e-324] {
@@ -344,7 +344,7 @@ pub async fn indexed_strings_have_512_bytes_at_the_most(store: Store) {
         let mut longer = body.clone();
         longer[field] = json!("x".repeat(513));
         let outcome = store.commit(vec![replace(&document, longer)]).await;
-        let message = format!("`{field}` is indexed and has 513 bytes, at most 512 are possible");
+        let message = format!("`{field}` is indexed and has 513 bytes; at most 512 are allowed");
         assert_eq!(outcome, Err(Error::Limit(message)));
     }
     let outcome = store.backend().query(&Query::new(TEXTS, "by_sort").at_least(["x".repeat(513)])).await;
