@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::Timestamp;
 
-/// Tells the time.
+/// A source of the current time.
 pub trait Clock: Debug + Send + Sync + 'static {
-    /// The present time.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
 }
 
@@ -16,18 +16,19 @@ pub trait Clock: Debug + Send + Sync + 'static {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the seam that the ban points to")]
+    #[expect(clippy::disallowed_methods, reason = "the only place that is allowed to call it")]
     fn now(&self) -> Timestamp {
         Timestamp::from_micros(jiff::Timestamp::now().as_microsecond())
     }
 }
 
-/// A clock that stands still until it is told to move. Clones share one time.
+/// A clock that changes only through [`advance`](Self::advance) and [`set`](Self::set). Clones share the same
+/// time.
 #[derive(Clone, Debug)]
 pub struct ManualClock(Arc<AtomicI64>);
 
 impl ManualClock {
-    /// A clock that shows `time`.
+    /// Creates a clock that is set to `time`.
     pub fn at(time: Timestamp) -> Self {
         Self(Arc::new(AtomicI64::new(time.as_micros())))
     }
@@ -38,7 +39,7 @@ impl ManualClock {
         self.0.fetch_add(micros, Ordering::SeqCst);
     }
 
-    /// Sets the clock to `time`, backwards too.
+    /// Sets the clock to `time`, which may be earlier.
     pub fn set(&self, time: Timestamp) {
         self.0.store(time.as_micros(), Ordering::SeqCst);
     }

@@ -1,7 +1,7 @@
-//! Time, identifiers and randomness: the one place that asks the machine for them.
+//! Time, identifiers and randomness: the only crate that gets them from the operating system.
 //!
-//! Everything else receives an [`Ambient`] and asks it, so that a test can stop the clock and a replay can draw
-//! the same identifiers twice. The raw calls are banned elsewhere by the clippy configuration.
+//! All other code gets them from an [`Ambient`], so that a test can stop the clock and a replay can generate the
+//! same identifiers again. The clippy configuration bans direct calls elsewhere.
 //!
 //! ```
 //! use std::time::Duration;
@@ -27,7 +27,7 @@ pub use randomness::{Randomness, SeededRandomness, SystemRandomness};
 pub use timestamp::{ParseTimestampError, Timestamp};
 pub use uuid::Uuid;
 
-/// A clock and a source of randomness, cheap to clone and to hand around.
+/// A clock and a source of randomness. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Ambient {
     clock: Arc<dyn Clock>,
@@ -35,12 +35,12 @@ pub struct Ambient {
 }
 
 impl Ambient {
-    /// An ambient of the given parts.
+    /// Creates an `Ambient` from a clock and a source of randomness.
     pub fn new(clock: impl Clock, randomness: impl Randomness) -> Self {
         Self { clock: Arc::new(clock), randomness: Arc::new(randomness) }
     }
 
-    /// The machine's clock and its cryptographic random numbers.
+    /// The machine's clock and the operating system's cryptographic random number generator.
     pub fn system() -> Self {
         Self::new(SystemClock, SystemRandomness)
     }
@@ -51,25 +51,25 @@ impl Ambient {
         Self { clock: Arc::clone(&self.clock), randomness: Arc::new(randomness) }
     }
 
-    /// The present time, to the microsecond.
+    /// Returns the current time, to the microsecond.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// `N` random bytes, fit for secrets when the source is [`SystemRandomness`].
+    /// Returns `N` random bytes, suitable for secrets if the source is [`SystemRandomness`].
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
         self.randomness.fill(&mut bytes);
         bytes
     }
 
-    /// A UUID of version 7 (RFC 9562 §5.7): it sorts by the millisecond it was made in.
+    /// Returns a new UUID of version 7 (RFC 9562 §5.7), which sorts by the millisecond of its creation.
     pub fn uuid_v7(&self) -> Uuid {
         let millis = u64::try_from(self.now().as_millis()).unwrap_or(0);
         uuid::Builder::from_unix_timestamp_millis(millis, &self.bytes()).into_uuid()
     }
 
-    /// A random duration from zero up to `ceiling`: the "full jitter" of a back-off.
+    /// Returns a random duration from zero up to `ceiling`, for a back-off with full jitter.
     pub fn jitter(&self, ceiling: Duration) -> Duration {
         let fraction = f64::from(u32::from_le_bytes(self.bytes())) / f64::from(u32::MAX);
         ceiling.mul_f64(fraction)

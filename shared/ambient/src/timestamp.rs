@@ -5,21 +5,21 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// A moment: microseconds since 1970-01-01T00:00:00Z, leap seconds not counted.
+/// A point in time: microseconds since 1970-01-01T00:00:00Z, without leap seconds.
 ///
-/// It is stored as that number, so that it sorts exactly everywhere, and shown as RFC 3339 in UTC with
+/// It is stored as this number, so that it sorts exactly everywhere, and displayed as RFC 3339 in UTC with
 /// milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The moment that lies `micros` microseconds after the epoch.
+    /// The time `micros` microseconds after the epoch.
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
     }
 
-    /// The moment that lies `seconds` seconds after the epoch; the last one there is when that overflows.
+    /// The time `seconds` seconds after the epoch. Saturates on overflow.
     pub const fn from_seconds(seconds: i64) -> Self {
         Self(seconds.saturating_mul(1_000_000))
     }
@@ -39,7 +39,7 @@ impl Timestamp {
         self.0.div_euclid(1_000_000)
     }
 
-    /// The time from `earlier` until this moment, or zero when that lies ahead.
+    /// The duration since `earlier`, or zero if `earlier` is later than `self`.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_timestamp_is_shown_with_milliseconds_always() {
+    fn a_timestamp_is_always_displayed_with_milliseconds() {
         assert_eq!(Timestamp::from_micros(0).to_string(), "1970-01-01T00:00:00.000Z");
         assert_eq!(Timestamp::from_micros(1_500_999).to_string(), "1970-01-01T00:00:01.500Z");
         assert_eq!(Timestamp::from_micros(-1).to_string(), "1969-12-31T23:59:59.999Z");
