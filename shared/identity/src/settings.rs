@@ -125,7 +125,7 @@ mod tests {
         let expected = "these settings are missing or malformed:\n\
             - JWT_PRIVATE_KEY is not set\n\
             - PASSWORD_PEPPER must hold keys of at least 32 characters each, separated by commas\n\
-            - ACCESS_TOKEN_TTL must be a time as in 90s, 15m, 24h or 30d\n\
+            - ACCESS_TOKEN_TTL must be a duration such as 90s, 15m, 24h or 30d\n\
             - BCRYPT_COST must be a whole number from 4 to 14\n\
             - ADMIN_EMAIL must be an e-mail address";
         assert_eq!(faults.unwrap_err(), expected);

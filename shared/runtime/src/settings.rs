@@ -136,10 +136,10 @@ mod tests {
              - RATE_LIMIT must be a number of requests and a time, as in 100/15m, or off\n\
              - RATE_LIMIT_USER must be a number of requests and a time, as in 100/15m, or off\n\
              - TRUSTED_PROXIES `proxy` is neither an address nor a network as in 10.0.0.0/8\n\
-             - REQUEST_TIMEOUT must be a time as in 90s, 15m, 24h or 30d\n\
-             - CLIENT_TIMEOUT must be a time as in 90s, 15m, 24h or 30d\n\
+             - REQUEST_TIMEOUT must be a duration such as 90s, 15m, 24h or 30d\n\
+             - CLIENT_TIMEOUT must be a duration such as 90s, 15m, 24h or 30d\n\
              - MAX_CONNECTIONS must be a number, 1 or more\n\
-             - SHUTDOWN_TIMEOUT must be a time as in 90s, 15m, 24h or 30d"
+             - SHUTDOWN_TIMEOUT must be a duration such as 90s, 15m, 24h or 30d"
         );
     }
 }

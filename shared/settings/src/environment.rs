@@ -2,11 +2,11 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::str::FromStr;
 
-/// The variables of the environment, and what was wrong with those that were read.
+/// The environment variables, and the faults of those that were read.
 ///
-/// A reader returns `None` where it noted a fault; the value that it could not make is never needed, since
-/// [`read`](Environment::read) ends with the faults then. A variable that is set to nothing counts as not set: that is
-/// how templates and compose files leave one out. Values that can be secrets are never repeated in messages.
+/// The methods that read a variable return `None` if they record a fault. [`read`](Environment::read) then fails
+/// with all faults, so the missing value is never needed. A blank variable counts as not set, because templates
+/// and compose files leave variables out that way. Values that may be secrets are never repeated in messages.
 pub struct Environment {
     variables: BTreeMap<String, String>,
     faults: Vec<String>,
@@ -21,13 +21,13 @@ impl Environment {
         Self { variables: variables.collect(), faults: Vec::new() }
     }
 
-    /// These variables and no others.
+    /// An environment with exactly these variables.
     pub fn of(variables: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>) -> Self {
         let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
         Self { variables: variables.collect(), faults: Vec::new() }
     }
 
-    /// Sets a variable, unless it is set.
+    /// Sets a variable if it is not set.
     #[must_use]
     pub fn with_default(mut self, name: &str, value: &str) -> Self {
         if self.text(name).is_none() {
@@ -36,17 +36,18 @@ impl Environment {
         self
     }
 
-    /// The text of a variable, if it is set to something.
+    /// The text of a variable, if it is set and not blank.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str).filter(|text| !text.trim().is_empty())
     }
 
-    /// A variable that must be set.
+    /// Reads a variable that must be set.
     pub fn required<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<T> {
         self.required_with(name, str::parse)
     }
 
-    /// A variable that must be set, read by `parse`. Its error ends the sentence that the variable's name begins.
+    /// Reads a variable that must be set, with `parse`. The fault is the variable's name followed by the error, as
+    /// in `PORT must be a number`.
     pub fn required_with<T, E: Display>(
         &mut self,
         name: &str,
@@ -61,12 +62,12 @@ impl Environment {
         }
     }
 
-    /// A variable that may be left out.
+    /// Reads a variable that may be left out.
     pub fn optional<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<Option<T>> {
         self.optional_with(name, str::parse)
     }
 
-    /// A variable that may be left out, read by `parse`.
+    /// Reads a variable that may be left out, with `parse`.
     pub fn optional_with<T, E: Display>(
         &mut self,
         name: &str,
@@ -76,7 +77,7 @@ impl Environment {
         self.noted(name, parsed)
     }
 
-    /// What was read, or its fault noted.
+    /// Returns the parsed value, or records its fault.
     fn noted<T, E: Display>(&mut self, name: &str, parsed: Option<Result<T, E>>) -> Option<Option<T>> {
         match parsed {
             None => Some(None),
@@ -88,18 +89,18 @@ impl Environment {
         }
     }
 
-    /// A variable that may be left out, of which spaces at its ends are a part.
+    /// Reads a variable that may be left out, and keeps spaces at its start and end.
     pub fn optional_verbatim<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<Option<T>> {
         let parsed = self.text(name).map(str::parse);
         self.noted(name, parsed)
     }
 
-    /// A variable with a default.
+    /// Reads a variable that has a default.
     pub fn or<T: FromStr<Err: Display>>(&mut self, name: &str, default: T) -> Option<T> {
         self.or_with(name, default, str::parse)
     }
 
-    /// A variable with a default, read by `parse`.
+    /// Reads a variable that has a default, with `parse`.
     pub fn or_with<T, E: Display>(
         &mut self,
         name: &str,
@@ -109,16 +110,16 @@ impl Environment {
         Some(self.optional_with(name, parse)?.unwrap_or(default))
     }
 
-    /// Notes what is wrong with a variable: the end of a sentence that its name begins, as in `must be …`.
+    /// Records a fault of a variable. The message is the variable's name followed by `fault`, as in `must be …`.
     pub fn fault(&mut self, name: &str, fault: impl Display) {
         self.faults.push(format!("{name} {fault}"));
     }
 
-    /// Reads settings.
+    /// Reads settings with `read`.
     ///
     /// # Errors
     ///
-    /// All faults that were noted, in one message.
+    /// Fails with all recorded faults in one message.
     pub fn read<T>(mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Result<T, SettingsError> {
         let settings = read(&mut self);
         match settings {
@@ -128,7 +129,7 @@ impl Environment {
     }
 }
 
-/// Without the values.
+/// Shows only the names of the variables, because the values may be secrets.
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&String> = self.variables.keys().collect();
@@ -164,13 +165,13 @@ mod tests {
     }
 
     #[test]
-    fn the_values_of_variables_do_not_show_when_they_are_printed() {
+    fn the_values_of_variables_are_not_printed() {
         let environment = Environment::of([("KEY", "hunter2"), ("HOST", "example.com")]);
         assert_eq!(format!("{environment:?}"), r#"Environment { variables: ["HOST", "KEY"], faults: [] }"#);
     }
 
     #[test]
-    fn spaces_at_the_ends_are_no_part_of_a_value_unless_it_is_read_verbatim() {
+    fn spaces_at_the_ends_are_not_part_of_a_value_unless_it_is_read_verbatim() {
         let read = Environment::of([("A", " a "), ("EMPTY", " ")]).read(|environment| {
             let (trimmed, verbatim) = (environment.optional("A"), environment.optional_verbatim("A"));
             let empty: Option<Option<String>> = environment.optional_verbatim("EMPTY");
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_default_stands_in_for_what_is_not_set() {
+    fn a_default_is_used_if_a_variable_is_not_set() {
         let environment =
             Environment::of([("B", "2"), ("C", "")]).with_default("C", "3").with_default("B", "9");
         let read = environment.read(|environment| {
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_noted_by_hand_counts_even_when_everything_was_read() {
+    fn a_fault_recorded_by_the_caller_counts_even_if_everything_was_read() {
         let read = Environment::of([("A", "1"), ("B", "1")]).read(|environment| {
             environment.fault("B", "must be greater than A");
             Some(())

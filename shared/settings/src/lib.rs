@@ -1,6 +1,6 @@
-//! Reads settings from the environment into types, and names every fault in one message.
+//! Reads settings from the environment into types, and reports all faults in one message.
 //!
-//! Each crate with settings of its own reads them through an [`Environment`]; the program gathers them:
+//! Each crate reads its own settings from an [`Environment`]. The program combines them:
 //!
 //! ```
 //! use switchyard_settings::{Environment, Lifetime, Secret};
@@ -13,7 +13,7 @@
 //! }
 //!
 //! impl TokenSettings {
-//!     // First everything is read, then everything must be there: so no fault hides another.
+//!     // All settings are read before any is required, so that no fault hides another.
 //!     fn read(environment: &mut Environment) -> Option<Self> {
 //!         let issuer = environment.required("TOKEN_ISSUER");
 //!         let key = environment.required("TOKEN_KEY");
@@ -28,7 +28,7 @@
 //!     faults.to_string(),
 //!     "these settings are missing or malformed:\n\
 //!      - TOKEN_ISSUER is not set\n\
-//!      - ACCESS_TOKEN_TTL must be a time as in 90s, 15m, 24h or 30d"
+//!      - ACCESS_TOKEN_TTL must be a duration such as 90s, 15m, 24h or 30d"
 //! );
 //! ```
 

@@ -2,37 +2,37 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// A stretch of time, written `90s`, `15m`, `24h` or `30d`; never zero.
+/// A duration in whole seconds, written as in `90s`, `15m`, `24h` or `30d`. A parsed one is never zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Lifetime(u32);
 
 impl Lifetime {
-    /// So many seconds.
+    /// A lifetime of `seconds` seconds.
     pub const fn seconds(seconds: u32) -> Self {
         Self(seconds)
     }
 
-    /// So many minutes.
+    /// A lifetime of `minutes` minutes.
     pub const fn minutes(minutes: u32) -> Self {
         Self(minutes * 60)
     }
 
-    /// So many hours.
+    /// A lifetime of `hours` hours.
     pub const fn hours(hours: u32) -> Self {
         Self::minutes(hours * 60)
     }
 
-    /// So many days.
+    /// A lifetime of `days` days.
     pub const fn days(days: u32) -> Self {
         Self::hours(days * 24)
     }
 
-    /// The time in seconds.
+    /// The lifetime in seconds.
     pub const fn as_seconds(self) -> u32 {
         self.0
     }
 
-    /// The time as a duration.
+    /// The lifetime as a [`Duration`].
     pub const fn as_duration(self) -> Duration {
         Duration::from_secs(self.0 as u64)
     }
@@ -44,9 +44,9 @@ impl From<Lifetime> for Duration {
     }
 }
 
-/// The text is not a stretch of time.
+/// The text is not a lifetime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be a time as in 90s, 15m, 24h or 30d")]
+#[error("must be a duration such as 90s, 15m, 24h or 30d")]
 pub struct ParseLifetimeError;
 
 impl FromStr for Lifetime {

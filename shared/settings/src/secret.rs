@@ -2,17 +2,17 @@ use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
-/// A text that never shows in logs or messages: `Debug` prints a place-holder, and there is no `Display`.
+/// A text that never appears in logs or messages: `Debug` prints a placeholder, and there is no `Display`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// A secret.
+    /// Creates a secret from a text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text itself, for the one place that needs it.
+    /// Returns the text, for the one place that needs it.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_does_not_show_when_it_is_printed() {
+    fn a_secret_is_not_printed() {
         let secret = Secret::new("hunter2");
         assert_eq!(format!("{secret:?}"), "Secret(…)");
         assert_eq!(secret.expose(), "hunter2");
