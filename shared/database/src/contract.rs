@@ -75,7 +75,8 @@ pub trait Database: Debug + Send + Sync + 'static {
     /// Removes up to `at_most` expired documents with their index entries, guards and terms, and returns the
     /// number of removed documents.
     ///
-    /// - **Behaviour**: changes nothing that a read can see. A document that is written again meanwhile stays.
+    /// - **Behaviour**: changes nothing that a read can see. A document that is created again in the meantime is
+    ///   kept.
     async fn sweep_expired(&self, at_most: u32) -> Result<u64>;
 
     /// Checks that the database responds.

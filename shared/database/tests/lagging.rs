@@ -1,4 +1,4 @@
-//! The suite waits for listings that lag: it passes on a store whose listings do.
+//! Proves that the suite waits for listings that lag: it passes on a store whose listings do.
 
 use std::sync::Arc;
 use std::time::Duration;

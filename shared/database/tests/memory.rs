@@ -1,4 +1,4 @@
-//! The model itself, held to the contract.
+//! Runs the suite on the in-memory store, which is the model for the others.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The suite can fail: each fault that a backend may have is caught by a case that is named here.
+//! Proves that the suite can fail: for each fault of a backend, this file names the cases that catch it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,17 +24,17 @@ impl Subject for Faulty {
 
     async fn close(&self) {}
 
-    /// Nothing lags here: what is wrong at once stays wrong.
+    /// Nothing lags here, so a wrong result does not become right later.
     fn patience(&self) -> Duration {
         Duration::from_millis(20)
     }
 }
 
-/// The message with which the case fails on the faulty store.
+/// Returns the message with which the case fails on the faulty store.
 async fn caught(fault: Fault, case: &'static str) -> String {
     let outcome = tokio::spawn(async move { run_named(Faulty::new(fault), case).await }).await;
     let failure = match outcome {
-        Ok(Some(())) => panic!("`{case}` does not catch a store that {fault:?}"),
+        Ok(Some(())) => panic!("`{case}` does not catch the fault {fault:?}"),
         Ok(None) => panic!("there is no case `{case}`"),
         Err(failure) => failure.into_panic(),
     };
@@ -53,8 +53,8 @@ macro_rules! faults_are_caught {
             }
         )+
 
-        /// Does not compile while a fault has no test.
-        #[expect(dead_code, reason = "asks the compiler alone")]
+        /// Does not compile if a fault has no test.
+        #[expect(dead_code, reason = "only checked by the compiler")]
         fn every_fault_is_caught(fault: Fault) {
             match fault { $(Fault::$fault => (),)+ }
         }
@@ -63,16 +63,16 @@ macro_rules! faults_are_caught {
 
 faults_are_caught! {
     unguarded_values_are_caught: DropsGuards by
-        "a_taken_value_is_refused_and_its_attribute_named", "of_many_creators_of_one_unique_value_one_wins";
+        "a_taken_value_is_refused_and_its_attribute_is_named", "one_of_many_creators_of_a_unique_value_wins";
     guards_left_behind_are_caught: LeavesGuards by
         "a_failed_batch_leaves_no_guard_behind", "a_failure_of_the_last_operation_leaves_nothing_behind";
     an_ignored_version_is_caught: IgnoresVersions by
-        "a_replace_with_an_old_version_is_rejected", "of_a_hundred_changes_to_one_version_one_wins";
+        "a_replace_with_an_old_version_is_rejected", "one_of_a_hundred_changes_of_a_version_wins";
     an_ignored_absence_is_caught: IgnoresAbsence by
         "write_skew_through_checks_of_absence_fails", "a_cycle_of_three_checks_of_absence_fails",
         "a_check_of_absence_holds_against_a_plain_create";
-    a_swallowed_floor_is_caught: IgnoresFloors by
-        "an_increment_below_its_floor_is_rejected", "many_takers_take_what_is_there_and_no_more";
+    an_ignored_floor_is_caught: IgnoresFloors by
+        "an_increment_below_its_floor_is_rejected", "many_takers_never_take_more_than_there_is";
     a_repeated_increment_is_caught: RepeatsLostIncrements by
         "many_writers_add_up_exactly";
     a_batch_applied_by_halves_is_caught: AppliesHalves by
@@ -81,17 +81,17 @@ faults_are_caught! {
     a_batch_applied_in_steps_is_caught: AppliesInSteps by
         "transactions_over_several_documents_are_strictly_serializable";
     a_decision_without_locks_is_caught: DecidesWithoutLocks by
-        "of_many_creators_of_one_id_one_wins", "of_many_creators_of_one_unique_value_one_wins",
-        "of_a_hundred_changes_to_one_version_one_wins", "calls_on_one_document_each_are_linearizable",
+        "one_of_many_creators_of_an_id_wins", "one_of_many_creators_of_a_unique_value_wins",
+        "one_of_a_hundred_changes_of_a_version_wins", "calls_on_one_document_each_are_linearizable",
         "transactions_over_several_documents_are_strictly_serializable";
     a_read_from_a_replica_is_caught: ReadsFromReplica by "calls_on_one_document_each_are_linearizable",
         "transactions_over_several_documents_are_strictly_serializable";
-    a_failure_told_out_of_turn_is_caught: TellsTheLastFailure by
-        "of_several_failures_the_lowest_operation_is_named";
+    a_failure_reported_out_of_order_is_caught: TellsTheLastFailure by
+        "the_lowest_of_several_failing_operations_is_reported";
     forgotten_expiry_is_caught: ForgetsExpiry by
-        "a_document_is_there_until_the_microsecond_in_which_it_expires",
-        "pages_are_full_where_expired_documents_lie_between";
-    a_sweep_of_the_living_is_caught: SweepsTheLiving by "what_was_created_again_is_not_swept";
+        "a_document_exists_until_the_microsecond_of_its_expiry",
+        "pages_are_full_with_expired_documents_in_between";
+    a_sweep_of_the_living_is_caught: SweepsTheLiving by "a_recreated_document_is_not_swept";
     the_order_of_utf16_is_caught: OrdersByUtf16 by "strings_are_ordered_by_their_utf8_bytes";
     the_order_of_a_language_is_caught: OrdersByLanguage by
         "strings_are_ordered_by_their_utf8_bytes", "equal_sort_values_are_ordered_by_id_and_reversed_with_it";
@@ -99,45 +99,49 @@ faults_are_caught! {
     a_repeated_anchor_is_caught: RepeatsTheAnchor by
         "limits_around_the_number_of_documents_give_exact_pages";
     unprocessed_keys_are_caught: IgnoresUnprocessedKeys by "get_many_reads_a_thousand_keys_and_refuses_one_more";
-    old_content_in_an_index_is_caught: KeepsOldContent by "a_query_gives_documents_whole_and_in_their_versions";
+    old_content_in_an_index_is_caught: KeepsOldContent by "a_query_returns_complete_documents_with_their_versions";
 }
 
-/// The message with which random walks fail on the faulty store.
+/// Returns the message with which random walks fail on the faulty store.
 async fn found_by_walks(fault: Fault) -> String {
     let walked = tokio::spawn(walks(move || async move { Faulty::new(fault) })).await;
-    let failure = walked.err().unwrap_or_else(|| panic!("no walk finds a store that {fault:?}"));
-    *failure.into_panic().downcast::<String>().expect("a sentence")
+    let failure = walked.err().unwrap_or_else(|| panic!("no walk catches the fault {fault:?}"));
+    *failure.into_panic().downcast::<String>().expect("the message is a string")
 }
 
-/// Not by a case that was written for it alone: the random walks, which know of no fault, find these too.
+/// The random walks were not written for particular faults, but they catch these too.
 #[tokio::test(flavor = "multi_thread")]
-async fn random_walks_catch_faults_that_nobody_told_them_of() {
+async fn random_walks_catch_faults_that_they_do_not_know() {
     for fault in [Fault::DropsGuards, Fault::IgnoresVersions, Fault::IgnoresFloors, Fault::ForgetsExpiry] {
         found_by_walks(fault).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_a_walk_that_fails_few_moves_are_left() {
+async fn a_failing_walk_is_reduced_to_few_moves() {
     let message = found_by_walks(Fault::IgnoresFloors).await;
-    let (told, moves) = message.split_once("\nafter these of its 60 moves:\n").expect("the moves are told");
-    assert!(told.starts_with("seed "), "{told}");
+    let (difference, moves) =
+        message.split_once("\nafter these of its 60 moves:\n").expect("the message lists the moves");
+    assert!(difference.starts_with("seed "), "{difference}");
     let moves: Vec<_> = moves.lines().collect();
     assert_eq!(moves.len(), 2, "{moves:#?}");
 }
 
 #[tokio::test]
-async fn a_failing_case_says_what_it_found_and_what_it_expected() {
+async fn a_failing_case_reports_the_found_and_the_expected_value() {
     let message = caught(Fault::LosesPages, "limits_around_the_number_of_documents_give_exact_pages").await;
-    let expected = "for 20ms\n   found: [[\"a\"]]\nexpected: [[\"a\"], [\"b\"], [\"c\"], [\"d\"], [\"e\"], [\"f\"], [\"g\"]]";
+    let expected = "after 20ms\n   found: [[\"a\"]]\nexpected: [[\"a\"], [\"b\"], [\"c\"], [\"d\"], [\"e\"], [\"f\"], [\"g\"]]";
     assert_eq!(message, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_history_without_an_explanation_is_told_by_its_shortest_cycle() {
+async fn an_unexplained_history_is_reported_by_its_shortest_cycle() {
     let message = caught(Fault::ReadsFromReplica, "calls_on_one_document_each_are_linearizable").await;
-    let (told, cycle) = message.split_once(":\n").expect("a sentence comes before the events");
-    assert!(told.ends_with("each of these comes before the next, and the last before the first"), "{told}");
+    let (summary, cycle) = message.split_once(":\n").expect("a summary comes before the events");
+    assert!(
+        summary.ends_with("each of these must come before the next, and the last before the first"),
+        "{summary}"
+    );
     assert!(
         cycle.lines().count() >= 2 && cycle.lines().all(|event| event.contains(" registers/")),
         "{cycle}"

@@ -1,5 +1,5 @@
-//! What `transact` does when the database does not simply say yes.
-#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+//! Tests of `transact`, in particular with a database whose commits fail.
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -47,7 +47,7 @@ fn rejected(id: &str, cause: Cause) -> Error {
     Error::Rejected(vec![Rejection { operation: 0, key, cause }])
 }
 
-/// A store in memory whose commits end as the script says, until it has come to its end.
+/// An in-memory store whose commits fail with the errors of a script until the script ends.
 #[derive(Debug)]
 struct Scripted {
     memory: Memory,
@@ -118,7 +118,7 @@ impl Database for Scripted {
 }
 
 fn unavailable() -> Error {
-    Error::Unavailable("it does not answer".to_owned())
+    Error::Unavailable("the database does not respond".to_owned())
 }
 
 async fn stored(db: &Db, id: &str) -> Option<Account> {
@@ -126,7 +126,7 @@ async fn stored(db: &Db, id: &str) -> Option<Account> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_not_taken_is_sent_again_with_the_same_versions() {
+async fn a_batch_that_was_not_accepted_is_sent_again_with_the_same_versions() {
     let throttled = Error::Throttled { after: Some(Duration::from_millis(10)) };
     let (database, db) = Scripted::new([unavailable(), throttled, unavailable()]);
     let runs = &AtomicU32::new(0);
@@ -144,15 +144,15 @@ async fn what_was_not_taken_is_sent_again_with_the_same_versions() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_database_that_stays_away_is_given_up() {
+async fn a_database_that_stays_unavailable_ends_the_transaction() {
     let (database, db) = Scripted::new(vec![unavailable(); 100]);
     let outcome = db.collection::<Account>().insert(&account("a", 1)).await;
     assert_eq!((outcome.unwrap_err(), database.commits()), (unavailable(), 6));
 }
 
 #[tokio::test]
-async fn an_outcome_that_is_not_known_is_never_tried_again() {
-    let unknown = Error::OutcomeUnknown("the reply was lost".to_owned());
+async fn an_unknown_outcome_is_never_retried() {
+    let unknown = Error::OutcomeUnknown("the response was lost".to_owned());
     let (database, db) = Scripted::new([unknown.clone()]);
     let outcome = db.collection::<Account>().insert(&account("a", 1)).await;
     assert_eq!((outcome.unwrap_err(), database.commits()), (unknown, 1));
@@ -175,14 +175,14 @@ async fn contention_runs_the_closure_again_with_new_versions() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn contention_without_end_is_given_up() {
+async fn endless_contention_ends_the_transaction() {
     let (database, db) = Scripted::new(vec![Error::Contended; 100]);
     let outcome = db.collection::<Account>().insert(&account("a", 1)).await;
     assert_eq!((outcome.unwrap_err(), database.commits()), (Error::Contended, 40));
 }
 
 #[tokio::test]
-async fn a_document_that_was_read_elsewhere_is_replaced_in_its_version_or_not_at_all() {
+async fn a_document_that_was_read_elsewhere_is_only_replaced_in_its_version() {
     let (database, db) = Scripted::new([]);
     let accounts = db.collection::<Account>();
     let old = accounts.insert(&account("a", 1)).await.unwrap();
@@ -197,14 +197,14 @@ async fn a_document_that_was_read_elsewhere_is_replaced_in_its_version_or_not_at
 }
 
 #[tokio::test]
-async fn a_taken_value_is_told_unless_it_was_looked_up_and_free() {
+async fn a_taken_value_is_reported_unless_a_lookup_found_it_free() {
     let (_, db) = Scripted::new([]);
     let accounts = db.collection::<Account>();
     accounts.insert(&with_email("a", "x")).await.unwrap();
     let refused = accounts.insert(&with_email("b", "x")).await.unwrap_err();
     assert_eq!(refused.taken_attribute(), Some("email"));
 
-    // Somebody takes the value between the look and the commit: the closure decides again.
+    // Another writer takes the value between the lookup and the commit, so the closure runs again.
     let (runs, others) = (&AtomicU32::new(0), &accounts);
     let outcome = db
         .transact(|tx| async move {
@@ -222,7 +222,7 @@ async fn a_taken_value_is_told_unless_it_was_looked_up_and_free() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_taken_value_is_told_though_another_value_was_looked_up() {
+async fn a_taken_value_is_reported_if_another_value_was_looked_up() {
     let (database, db) = Scripted::new([]);
     db.collection::<Account>().insert(&with_email("a", "x")).await.unwrap();
     let outcome = db
@@ -236,7 +236,7 @@ async fn a_taken_value_is_told_though_another_value_was_looked_up() {
 }
 
 #[tokio::test]
-async fn a_lookup_finds_what_the_transaction_has_written() {
+async fn a_lookup_sees_the_writes_of_its_transaction() {
     let (_, db) = Scripted::new([]);
     db.collection::<Account>().insert(&with_email("a", "x")).await.unwrap();
     let outcome = db
@@ -245,7 +245,7 @@ async fn a_lookup_finds_what_the_transaction_has_written() {
                 let found = tx.lookup::<Account>("email", email).await?;
                 Ok::<_, Error>(found.map(|account| account.id.clone()))
             };
-            let before = tx.get::<Account>("a").await?.expect("it is there");
+            let before = tx.get::<Account>("a").await?.expect("the document exists");
             tx.replace(&before, &with_email("a", "y"))?;
             assert_eq!((holder("x").await?, holder("y").await?), (None, Some("a".to_owned())));
             tx.insert(&with_email("b", "x"))?;
@@ -274,7 +274,7 @@ async fn a_lookup_finds_no_document_that_had_another_value_when_it_was_read() {
 }
 
 #[tokio::test]
-async fn a_state_older_than_the_one_that_was_read_is_refused_without_asking() {
+async fn a_state_older_than_the_one_that_was_read_is_refused_without_a_commit() {
     let (database, db) = Scripted::new([]);
     let accounts = db.collection::<Account>();
     let old = &accounts.insert(&account("a", 1)).await.unwrap();
@@ -290,13 +290,13 @@ async fn a_state_older_than_the_one_that_was_read_is_refused_without_asking() {
 }
 
 #[tokio::test]
-async fn what_was_decided_on_one_state_is_not_written_over_another() {
+async fn a_decision_on_one_state_does_not_overwrite_another_state() {
     let (_, db) = Scripted::new([]);
     let accounts = &db.collection::<Account>();
     accounts.insert(&account("a", 1)).await.unwrap();
     let outcome = db
         .transact(|tx| async move {
-            let read = tx.get::<Account>("a").await?.expect("it is there");
+            let read = tx.get::<Account>("a").await?.expect("the document exists");
             let newer = accounts.replace(&read, &account("a", 10)).await?;
             tx.replace(&newer, &account("a", read.balance + 1)).map(drop)
         })
@@ -306,7 +306,7 @@ async fn what_was_decided_on_one_state_is_not_written_over_another() {
 }
 
 #[tokio::test]
-async fn what_was_read_as_absent_is_not_there_to_be_replaced() {
+async fn a_document_that_was_read_as_absent_cannot_be_replaced() {
     let (database, db) = Scripted::new([]);
     let accounts = db.collection::<Account>();
     let gone = &accounts.insert(&account("a", 1)).await.unwrap();
@@ -321,7 +321,7 @@ async fn what_was_read_as_absent_is_not_there_to_be_replaced() {
 }
 
 #[tokio::test]
-async fn a_transaction_reads_what_it_has_written() {
+async fn a_transaction_reads_its_own_writes() {
     let (_, db) = Scripted::new([]);
     let outcome = db
         .transact(|tx| async move {
@@ -333,7 +333,7 @@ async fn a_transaction_reads_what_it_has_written() {
             assert_eq!(tx.get::<Account>("a").await?.map(|a| a.balance), Some(7));
             let stale = tx.delete(&replaced).unwrap_err();
             assert_eq!(stale, rejected("a", Cause::VersionMismatch));
-            let newest = tx.get::<Account>("a").await?.expect("it is there");
+            let newest = tx.get::<Account>("a").await?.expect("the document exists");
             tx.delete(&newest)?;
             assert!(tx.get::<Account>("a").await?.is_none());
             tx.insert(&account("a", 9))?;
@@ -345,7 +345,7 @@ async fn a_transaction_reads_what_it_has_written() {
 }
 
 #[tokio::test]
-async fn what_is_inserted_and_deleted_was_never_there() {
+async fn inserting_and_deleting_a_document_writes_nothing() {
     let (database, db) = Scripted::new([]);
     let outcome = db
         .transact(|tx| async move {
@@ -357,13 +357,13 @@ async fn what_is_inserted_and_deleted_was_never_there() {
 }
 
 #[tokio::test]
-async fn what_is_deleted_and_inserted_is_replaced() {
+async fn deleting_and_inserting_a_document_replaces_it() {
     let (database, db) = Scripted::new([]);
     let accounts = db.collection::<Account>();
     accounts.insert(&with_email("a", "x")).await.unwrap();
     let outcome = db
         .transact(|tx| async move {
-            let before = tx.get::<Account>("a").await?.expect("it is there");
+            let before = tx.get::<Account>("a").await?.expect("the document exists");
             tx.delete(&before)?;
             tx.insert(&with_email("a", "x")).map(drop)
         })
@@ -389,7 +389,7 @@ async fn one_read_needs_no_commit_and_two_are_checked() {
 }
 
 #[tokio::test]
-async fn inserting_what_was_read_is_refused_without_asking() {
+async fn inserting_a_document_that_was_read_is_refused_without_a_commit() {
     let (database, db) = Scripted::new([]);
     db.collection::<Account>().insert(&account("a", 1)).await.unwrap();
     let outcome = db
@@ -420,7 +420,7 @@ async fn increments_of_one_counter_add_up_with_their_floors() {
     };
     let below = Err(rejected("a", Cause::BelowMinimum));
     assert_eq!(add(&[(-4, Some(0)), (-4, Some(0))]).await, Ok(()));
-    // The first one alone would go below its floor, though the sum does not.
+    // The first increment alone would go below its floor, although the sum does not.
     assert_eq!(add(&[(-3, Some(0)), (5, None)]).await, below);
     assert_eq!(add(&[(5, None), (-3, Some(0))]).await, Ok(()));
     assert_eq!(add(&[(1, None), (-6, Some(0))]).await, below);
@@ -429,7 +429,7 @@ async fn increments_of_one_counter_add_up_with_their_floors() {
 }
 
 #[tokio::test]
-async fn two_counters_of_one_document_need_it_to_be_read() {
+async fn two_counters_of_one_document_can_only_be_incremented_after_a_read() {
     let (_, db) = Scripted::new([]);
     db.collection::<Account>().insert(&account("a", 10)).await.unwrap();
     let both = async |read: bool| {
@@ -449,7 +449,7 @@ async fn two_counters_of_one_document_need_it_to_be_read() {
 }
 
 #[tokio::test]
-async fn what_was_incremented_blindly_cannot_be_read() {
+async fn a_document_cannot_be_read_after_a_blind_increment() {
     let (_, db) = Scripted::new([]);
     let outcome = db
         .transact(|tx| async move {
@@ -462,7 +462,7 @@ async fn what_was_incremented_blindly_cannot_be_read() {
 }
 
 #[tokio::test]
-async fn a_transaction_that_grows_beyond_a_batch_is_refused_whole() {
+async fn a_transaction_larger_than_a_batch_is_refused() {
     let (database, db) = Scripted::new([]);
     let outcome = db
         .transact(|tx| async move {
@@ -477,7 +477,7 @@ async fn a_transaction_that_grows_beyond_a_batch_is_refused_whole() {
 }
 
 #[tokio::test]
-async fn a_document_that_is_not_what_the_type_says_is_damaged() {
+async fn a_document_that_does_not_match_its_type_is_corrupt() {
     let (database, db) = Scripted::new([]);
     let key = Key::new(Account::COLLECTION, "a").unwrap();
     let body = serde_json::json!({"balance": 1, "points": 0}).as_object().unwrap().clone();

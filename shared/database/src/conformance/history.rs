@@ -1,4 +1,4 @@
-//! What concurrent callers saw and did, and whether it can be explained.
+//! Histories of concurrent calls, and the check whether they can be explained.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use crate::{Key, Version};
 
-/// A state of a document: its version, and the how manyth it is. Each write of a recorded document adds one to a number in
-/// it, so that whoever reads it knows what came before it.
+/// A state of a document: its version and its place in the sequence of states. Each write of a recorded document
+/// adds one to a number in it, so a reader knows how many writes came before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct State {
     pub(crate) place: i64,
@@ -15,17 +15,18 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Before the first write.
+    /// The state before the first write.
     pub(crate) const ABSENT: Self = Self { place: 0, version: Version::NONE };
 }
 
-/// A call that succeeded. Everything it saw and wrote was so at one moment between the two times.
+/// A call that succeeded. All of its reads and writes must take effect at one moment between the two times.
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
     pub(crate) called_at: Instant,
     pub(crate) returned_at: Instant,
     pub(crate) seen: Vec<(Key, State)>,
-    /// The place is not known of an increment, which does not say what it added to.
+    /// The written documents. The place is not known for an increment, which does not return the state that it
+    /// changed.
     pub(crate) written: Vec<(Key, Version, Option<i64>)>,
 }
 
@@ -33,28 +34,29 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts = Vec::new();
         for (key, state) in &self.seen {
-            parts.push(format!("sees {key} in place {}", state.place));
+            parts.push(format!("sees {key} at place {}", state.place));
         }
         for (key, _, place) in &self.written {
             parts.push(
-                place.map_or(format!("adds to {key}"), |place| format!("writes {key} in place {place}")),
+                place.map_or(format!("adds to {key}"), |place| format!("writes {key} at place {place}")),
             );
         }
         f.write_str(&parts.join(", "))
     }
 }
 
-/// Whether one order of all events explains them: each sees what the last one before it has written, and comes behind
-/// every other that had returned when it was called. For events that name one document each this is linearizability, for
-/// those that name several it is strict serializability.
+/// Checks that one order of all events explains them: each event sees the latest writes before it in the order,
+/// and comes after every event that had returned when it was called. If each event names one document, this is
+/// linearizability; if events name several, it is strict serializability.
 ///
-/// Versions are never used twice and places tell their order, so no search is needed: who wrote what somebody saw, and who
-/// overwrote it, is known, and an order exists exactly where these relations have no cycle (Adya, "Weak Consistency", 1999;
-/// Kingsbury and Alvaro, "Elle", VLDB 2020).
+/// No search is needed, because versions are never used twice and places give the order of versions. It is
+/// therefore known which event wrote a state that another event saw, and which event overwrote it. An order exists
+/// exactly if these relations have no cycle (Adya, "Weak Consistency", 1999; Kingsbury and Alvaro, "Elle", VLDB
+/// 2020).
 ///
 /// # Errors
 ///
-/// What cannot be explained.
+/// Fails with a description of what cannot be explained.
 pub(crate) fn explain(events: &[Event]) -> Result<(), String> {
     let writers = Writers::of(events)?;
     let mut graph = Graph::of_times(events);
@@ -84,7 +86,7 @@ pub(crate) fn explain(events: &[Event]) -> Result<(), String> {
         Some(cycle) => {
             let lines: Vec<_> = cycle.into_iter().map(|event| format!("\n  {}", events[event])).collect();
             Err(format!(
-                "each of these comes before the next, and the last before the first:{}",
+                "each of these must come before the next, and the last before the first:{}",
                 lines.concat()
             ))
         }
@@ -92,10 +94,10 @@ pub(crate) fn explain(events: &[Event]) -> Result<(), String> {
     }
 }
 
-/// Who wrote what.
+/// The events that wrote each state.
 struct Writers<'e> {
     of_version: HashMap<(&'e Key, Version), usize>,
-    /// Of each document the states whose place is known, and who made them.
+    /// For each document, the states with a known place and the events that wrote them.
     chains: BTreeMap<&'e Key, BTreeMap<i64, (Version, Option<usize>)>>,
 }
 
@@ -112,7 +114,7 @@ impl<'e> Writers<'e> {
         for event in events {
             for (key, state) in event.seen.iter().filter(|(_, state)| *state != State::ABSENT) {
                 if !writers.of_version.contains_key(&(key, state.version)) {
-                    return Err(format!("nobody has written what this one saw: {event}"));
+                    return Err(format!("this event saw a state that no event wrote: {event}"));
                 }
                 writers.place(key, *state)?;
             }
@@ -132,19 +134,20 @@ impl<'e> Writers<'e> {
         if placed.0 == state.version {
             return Ok(());
         }
-        Err(format!("two writes of {key} are both in place {}: one of them is lost", state.place))
+        Err(format!("two writes of {key} are both at place {}: one of them is lost", state.place))
     }
 }
 
-/// What comes before what: first the events, then a node for each moment at which one of them returned.
+/// The graph of what comes before what. The nodes are the events, followed by one node for each moment at which an
+/// event returned.
 struct Graph {
     events: usize,
     next: Vec<Vec<usize>>,
 }
 
 impl Graph {
-    /// Who had returned comes before who was called then. The moments stand in a row, so that this takes no edge for each
-    /// pair of events.
+    /// Adds edges from each event that had returned to the events that were called later. The moments form a
+    /// chain, so that not every pair of events needs an edge.
     fn of_times(events: &[Event]) -> Self {
         let mut graph = Self { events: events.len(), next: vec![Vec::new(); 2 * events.len()] };
         let mut by_return: Vec<usize> = (0..events.len()).collect();
@@ -170,7 +173,7 @@ impl Graph {
         }
     }
 
-    /// The events of a shortest cycle.
+    /// The events of a shortest cycle, if there is a cycle.
     fn cycle(&self) -> Option<Vec<usize>> {
         let left = self.without_ends();
         let cycles =
@@ -178,7 +181,7 @@ impl Graph {
         cycles.min_by_key(Vec::len)
     }
 
-    /// Takes away what nothing comes before, time after time: what is left has cycles.
+    /// Repeatedly removes the nodes that have no predecessor. Every cycle is among the remaining nodes.
     fn without_ends(&self) -> Vec<bool> {
         let mut before = vec![0_usize; self.next.len()];
         self.next.iter().flatten().for_each(|&to| before[to] += 1);
@@ -196,7 +199,7 @@ impl Graph {
         left
     }
 
-    /// The events on a shortest way from one back to itself.
+    /// The events on a shortest path from `start` back to itself.
     fn way_back(&self, start: usize, left: &[bool]) -> Option<Vec<usize>> {
         let mut come_from = vec![None; self.next.len()];
         let mut border = vec![start];
@@ -233,7 +236,7 @@ mod tests {
 
     const REGISTERS: &Collection = &Collection::new("registers");
 
-    /// The versions of the documents `x` and `y`, by their places.
+    /// The versions of the documents `x` and `y`, by place.
     struct Script {
         start: Instant,
         versions: Vec<Version>,
@@ -268,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_overlaps_may_be_in_either_order() {
+    fn overlapping_events_may_be_in_either_order() {
         let script = Script::new();
         for place in [0, 1] {
             let write = script.event(0, 10, &[("x", 0)], &[("x", 1)]);
@@ -278,12 +281,12 @@ mod tests {
     }
 
     #[test]
-    fn a_read_of_what_was_overwritten_before_it_was_called_is_not_explained() {
+    fn a_read_of_an_overwritten_state_is_not_explained() {
         let script = Script::new();
         let write = script.event(0, 1, &[("x", 0)], &[("x", 1)]);
         let read = script.event(2, 3, &[("x", 0)], &[]);
-        let expected = "each of these comes before the next, and the last before the first:\n  \
-                        sees registers/x in place 0, writes registers/x in place 1\n  sees registers/x in place 0";
+        let expected = "each of these must come before the next, and the last before the first:\n  \
+                        sees registers/x at place 0, writes registers/x at place 1\n  sees registers/x at place 0";
         assert_eq!(explain(&[write, read]), Err(expected.to_owned()));
     }
 
@@ -319,10 +322,10 @@ mod tests {
         let one = script.event(0, 10, &[("x", 0)], &[("x", 1)]);
         let mut other = script.event(0, 10, &[("x", 0)], &[("x", 1)]);
         other.written[0].1 = script.versions[2];
-        let lost = "two writes of registers/x are both in place 1: one of them is lost";
+        let lost = "two writes of registers/x are both at place 1: one of them is lost";
         assert_eq!(explain(&[one, other]), Err(lost.to_owned()));
         let read = script.event(0, 10, &[("y", 1)], &[]);
-        let unwritten = "nobody has written what this one saw: sees registers/y in place 1";
+        let unwritten = "this event saw a state that no event wrote: sees registers/y at place 1";
         assert_eq!(explain(&[read]), Err(unwritten.to_owned()));
     }
 }

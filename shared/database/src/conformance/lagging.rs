@@ -7,9 +7,10 @@ use switchyard_ambient::Ambient;
 use super::Memory;
 use crate::{Batch, Database, Document, Key, Page, Query, Result, Scan, Schema, Search, UniqueKey, Version};
 
-/// A store whose queries, searches and scans see a state of the past, as they may on a real database.
+/// A store whose queries, searches and scans see a past state, as they may on a real database.
 ///
-/// The suite runs on it to prove that its own cases wait; a program's tests run on it to find code that does not.
+/// The suite runs on it to prove that its cases wait for listings. A program's tests can run on it to find code
+/// that does not.
 #[derive(Debug)]
 pub struct Lagging {
     present: Memory,
@@ -19,7 +20,7 @@ pub struct Lagging {
 }
 
 impl Lagging {
-    /// Another handle on the store of `present`, whose listings are up to `lag` behind.
+    /// Another handle to the store of `present`, whose listings lag by up to `lag`.
     pub fn new(present: &Memory, ambient: Ambient, lag: Duration) -> Self {
         Self {
             present: present.with_ambient(ambient.clone()),
@@ -29,7 +30,7 @@ impl Lagging {
         }
     }
 
-    /// What listings see: a copy that is made anew when it has become too old.
+    /// The copy of the store that listings read, which is updated when it has become too old.
     fn past(&self) -> &Memory {
         let mut copied_at = self.copied_at.lock().unwrap_or_else(PoisonError::into_inner);
         if copied_at.elapsed() >= self.lag {

@@ -1,8 +1,9 @@
-//! The suite that holds a backend to the contract.
+//! The conformance suite, which tests a backend against the contract.
 //!
-//! Every case is a plain function named by the sentence that it pins, and asserts one exact result: no either/or, no
-//! skip, no flag that says what a backend can do. To hold a backend against it, say how an empty store comes to be
-//! ([`Subject`]) and let [`conformance_tests!`](crate::conformance_tests) write one test for each case:
+//! Every case is a plain function whose name states the tested behaviour. It asserts one exact result: there are
+//! no alternatives, no skipped cases and no capability flags. To test a backend, implement [`Subject`], which
+//! provides an empty store, and generate one test for each case with
+//! [`conformance_tests!`](crate::conformance_tests):
 //!
 //! ```
 //! use std::sync::Arc;
@@ -12,7 +13,7 @@
 //! use switchyard_database::Database;
 //! use switchyard_database::conformance::{Memory, Subject};
 //!
-//! /// A store in memory; another backend keeps the name of its schema, its file or its table prefix here.
+//! /// An in-memory store. For another backend, this holds the name of its schema, its file or its table prefix.
 //! struct InMemory(Memory);
 //!
 //! #[async_trait]
@@ -24,28 +25,29 @@
 //!     async fn close(&self) {}
 //! }
 //!
-//! // Evaluated once for each case, in an async function: it may `.await`.
+//! // The expression is evaluated once for each case, in an async function, so it may use `.await`.
 //! switchyard_database::conformance_tests!(InMemory(Memory::new(Ambient::system())));
 //! # fn main() {}
 //! ```
 //!
-//! The macro belongs in a test of the backend's crate, which needs `tokio` with `macros` and `rt-multi-thread`, and this
-//! crate with the feature `conformance`, among its dev-dependencies. Each group of cases becomes a module of its own and
-//! each case a test: `conformance::unique::two_documents_swap_their_values_in_one_batch`.
+//! Put the macro into a test of the backend's crate. The crate needs two dev-dependencies: `tokio` with `macros`
+//! and `rt-multi-thread`, and this crate with the feature `conformance`. The macro generates a module for each
+//! group of cases and a test for each case: `conformance::unique::two_documents_swap_their_values_in_one_batch`.
 //!
-//! What the cases take for granted, and what they do not:
+//! What the cases assume:
 //!
-//! - **A store of its own.** Each case gets an empty store and migrates only the few collections that it needs.
-//! - **Several instances.** [`Subject::open`] is called again for another handle on the same store: what one handle
-//!   wrote the other one must see, and a cursor of one must work on the other.
-//! - **The clock** is injected and set by the cases. It stands in the year 2100, so that no expiry of the database's own
-//!   (DynamoDB's TTL) takes documents away by the machine's clock.
-//! - **Lag.** Reads by key and by unique attribute are asserted at once. Results of indexes and searches are read again
-//!   until they are what they have to be, for [`Subject::patience`] at the most.
-//! - **Real time** passes only in back-offs and in waiting for indexes.
+//! - **Separate stores.** Each case gets an empty store and migrates only the few collections that it needs.
+//! - **Several instances.** [`Subject::open`] may be called again to get another handle to the same store. Each
+//!   handle must see the writes of the others, and must accept their cursors.
+//! - **Injected clock.** The cases set the clock. It starts in the year 2100, so that the database's own expiry
+//!   (DynamoDB's TTL), which uses the machine's clock, removes no documents.
+//! - **Lag.** Results of reads by key and by unique attribute are asserted at once. Results of queries, searches
+//!   and scans are read again until they are as expected, for at most [`Subject::patience`].
+//! - **Real time.** The cases wait only in back-offs and for indexes.
 //!
-//! [`CASES`] lists the cases for those who run them in another way, by [`run`] or [`run_named`]. Beside them go [`walks`]:
-//! operations drawn from seeds, compared with the store in memory step by step.
+//! [`CASES`] lists the cases, to run them in another way with [`run`] or [`run_named`]. The suite also has
+//! [`walks`]: random operations, generated from seeds, whose results are compared with the in-memory store step by
+//! step.
 
 mod cases;
 mod history;
@@ -70,17 +72,17 @@ pub use mutant::{Fault, Mutant};
 pub use store::Store;
 pub use walk::walks;
 
-/// A store that a case runs on. A value stands for one store, empty at first.
+/// A store on which a case runs. Each value represents one store, which is empty at first.
 #[async_trait]
 pub trait Subject: Send + Sync + 'static {
-    /// A handle on the store, with connections of its own. Called once for every instance that a case plays; all of
-    /// them see the same documents.
+    /// Opens a handle to the store, with its own connections. Called once for every instance that a case uses. All
+    /// handles must see the same documents.
     async fn open(&self, ambient: Ambient) -> Arc<dyn Database>;
 
-    /// Takes the store away. Called once, after the case has ended, also after it has failed.
+    /// Removes the store. Called once after the case has ended, even if it failed.
     async fn close(&self);
 
-    /// How long an index or a search may lag behind the writes, at the most.
+    /// The maximum time for which an index or a search may lag behind writes.
     fn patience(&self) -> Duration {
         Duration::from_secs(10)
     }
@@ -90,7 +92,7 @@ pub trait Subject: Send + Sync + 'static {
 ///
 /// # Panics
 ///
-/// When the case fails.
+/// Panics if the case fails.
 pub async fn run<C, F>(subject: impl Subject, case: C)
 where
     C: FnOnce(Store) -> F,
@@ -98,7 +100,7 @@ where
 {
     let subject: Arc<dyn Subject> = Arc::new(subject);
     let store = Store::open(Arc::clone(&subject)).await;
-    // A task of its own, so that the store is taken away after a failure too.
+    // A separate task, so that the store is removed even after a panic.
     let outcome = tokio::spawn(case(store)).await;
     subject.close().await;
     if let Err(failure) = outcome {

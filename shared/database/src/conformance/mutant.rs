@@ -15,60 +15,60 @@ use crate::{
     Rejection, Result, Scan, Schema, Search, State, UniqueKey, Version, evaluate,
 };
 
-/// One way to break a backend, each of which people have shipped.
+/// A fault of a backend. Each of them has been shipped in real software.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Unique values are not guarded.
     DropsGuards,
     /// A batch that fails leaves its guards behind.
     LeavesGuards,
-    /// A write replaces whatever is there.
+    /// A write replaces any stored state, without checking the version.
     IgnoresVersions,
-    /// `Check` for absence always succeeds.
+    /// A `Check` for absence always succeeds.
     IgnoresAbsence,
-    /// An increment goes below its floor.
+    /// An increment may go below its floor.
     IgnoresFloors,
-    /// An increment whose answer was lost is sent again.
+    /// An increment is sent again if its response was lost.
     RepeatsLostIncrements,
-    /// A batch that fails has applied what stands before its failure.
+    /// A batch that fails applies the operations before the failing one.
     AppliesHalves,
-    /// A batch is applied one operation after the other, and reads see it half done.
+    /// A batch is applied one operation at a time, and reads see it partly applied.
     AppliesInSteps,
-    /// The state that a commit is decided on changes before it is applied.
+    /// A commit is decided on a state that may change before the commit is applied.
     DecidesWithoutLocks,
-    /// A document is read from a replica that is a moment behind.
+    /// A document is read from a replica that lags behind.
     ReadsFromReplica,
-    /// The last failure of a batch is told, not the first.
+    /// The last failure of a batch is reported first.
     TellsTheLastFailure,
-    /// Documents that have expired are read until they are swept.
+    /// Expired documents can be read until they are swept.
     ForgetsExpiry,
-    /// A sweep removes what was written over an expired document.
+    /// A sweep removes documents that were created over expired ones.
     SweepsTheLiving,
     /// Strings are ordered by their UTF-16 code units.
     OrdersByUtf16,
-    /// Strings are ordered as a dictionary would.
+    /// Strings are ordered as in a dictionary.
     OrdersByLanguage,
     /// Every page claims to be the last one.
     LosesPages,
-    /// A page starts with the document that the one before ended with.
+    /// A page starts with the last document of the previous page.
     RepeatsTheAnchor,
-    /// What does not fit into one answer of the database is taken for absent.
+    /// Documents that do not fit into one response of the database are taken to be absent.
     IgnoresUnprocessedKeys,
-    /// A query gives documents as they were when their index entry was made.
+    /// A query returns documents as they were when their index entries were created.
     KeepsOldContent,
 }
 
-/// The store in memory with a fault, to prove that the suite finds it.
+/// The in-memory store with a fault, to prove that the suite catches it.
 #[derive(Debug)]
 pub struct Mutant {
     memory: Memory,
     fault: Fault,
     remains: Arc<Mutex<Remains>>,
-    /// Told whenever a commit was decided.
+    /// Notified whenever a commit has been decided.
     decided: Arc<Notify>,
 }
 
-/// What faults leave lying about.
+/// The data that the faults need.
 #[derive(Debug, Default)]
 struct Remains {
     guards: BTreeMap<UniqueKey, Key>,
@@ -79,12 +79,12 @@ struct Remains {
 }
 
 impl Mutant {
-    /// An empty store with a fault.
+    /// Creates an empty store with a fault.
     pub fn new(ambient: Ambient, fault: Fault) -> Self {
         Self { memory: Memory::new(ambient), fault, remains: Arc::default(), decided: Arc::default() }
     }
 
-    /// Another handle on the same store, with another clock.
+    /// Another handle to the same store, with another clock.
     pub fn with_ambient(&self, ambient: Ambient) -> Self {
         Self {
             memory: self.memory.with_ambient(ambient),
@@ -102,17 +102,18 @@ impl Mutant {
         change(&mut self.remains.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Waits until another commit was decided too, if there is one: however busy the machine is, they overlap.
+    /// Waits until another commit has been decided, if there is one, so that the two overlap even on a busy
+    /// machine.
     async fn let_another_decide(&self) {
         const IF_THERE_IS_ONE: Duration = Duration::from_millis(10);
         self.decided.notify_waiters();
         let _ = tokio::time::timeout(IF_THERE_IS_ONE, self.decided.notified()).await;
     }
 
-    /// Reads from a copy that is made anew when it has become too old.
+    /// Reads from a copy, which is replaced when it has become too old.
     fn read_replica(&self, key: &Key) -> Option<Document> {
         const LAG: Duration = Duration::from_millis(3);
-        let documents = self.memory.documents(); // locked first, as everywhere
+        let documents = self.memory.documents(); // always locked before `remains`
         self.with_remains(|remains| {
             let replica = remains.replica.take().filter(|(copied_at, _)| copied_at.elapsed() < LAG);
             let (_, replica) =
@@ -121,7 +122,7 @@ impl Mutant {
         })
     }
 
-    /// Every fifth answer to increments is one that gets lost: sent again, they are refused for nothing.
+    /// Whether the response to an increment is lost: true for every fifth batch of increments.
     fn loses_an_answer(&self, batch: &Batch) -> bool {
         let only_adds = batch
             .operations()
@@ -135,7 +136,7 @@ impl Mutant {
             })
     }
 
-    /// What reads look at: with the wrong clock, if that is the fault.
+    /// The store that reads use. If the fault is `ForgetsExpiry`, it has a clock on which nothing has expired.
     fn reader(&self) -> Memory {
         if self.has(Fault::ForgetsExpiry) {
             let stopped = ManualClock::at(Timestamp::from_micros(i64::MIN));
@@ -172,7 +173,7 @@ impl Mutant {
         if rejections.is_empty() { Ok(()) } else { Err(Error::Rejected(rejections)) }
     }
 
-    /// Answers also with what is left to be applied.
+    /// Decides on a batch and applies it. Returns the outcome, and the operations that are still to be applied.
     fn decide_and_apply<'b>(
         &self,
         batch: &'b Batch,

@@ -15,10 +15,10 @@ use crate::{
 /// 2100-01-01T00:00:00Z.
 const START: Timestamp = Timestamp::from_seconds(4_102_444_800);
 
-/// More than any case has.
+/// More pages than any case has.
 const MOST_PAGES: usize = 500;
 
-/// A handle on the store that a case runs on, with what the cases say often in few words.
+/// A handle to the store on which a case runs, with helper methods for the cases.
 #[derive(Clone)]
 pub struct Store {
     subject: Arc<dyn Subject>,
@@ -36,13 +36,13 @@ impl Store {
         Self { subject, clock, db: Db::new(backend, ambient) }
     }
 
-    /// Another instance: a handle with connections of its own on the same store.
+    /// Another instance: a handle to the same store with its own connections.
     pub async fn another(&self) -> Self {
         let backend = self.subject.open(self.ambient().clone()).await;
         Self { db: Db::new(backend, self.ambient().clone()), ..self.clone() }
     }
 
-    /// The database.
+    /// The backend.
     pub fn backend(&self) -> &dyn Database {
         self.db.backend()
     }
@@ -52,17 +52,17 @@ impl Store {
         self.db.ambient()
     }
 
-    /// The present time.
+    /// The current time.
     pub fn now(&self) -> Timestamp {
         self.ambient().now()
     }
 
-    /// Brings the store to these collections.
+    /// Migrates the store to these collections.
     pub async fn migrate(&self, collections: &[&'static Collection]) {
         self.try_migrate(collections).await.expect("the collections are migrated");
     }
 
-    /// Brings the store to these collections, if it can.
+    /// Migrates the store to these collections, and returns the result.
     pub async fn try_migrate(&self, collections: &[&'static Collection]) -> Result<()> {
         self.backend().migrate(&Schema::new(collections.iter().copied())?).await
     }
@@ -74,7 +74,7 @@ impl Store {
         self.db.commit(operations).await
     }
 
-    /// Commits operations, again for as long as nothing was applied and it may succeed later.
+    /// Commits operations, and retries retryable errors for up to 30 seconds.
     pub async fn commit_patiently(&self, operations: Vec<Operation>) -> Result<Vec<Version>> {
         let batch = Batch::new(operations, self.ambient())?;
         let deadline = Instant::now() + Duration::from_secs(30);
@@ -88,12 +88,12 @@ impl Store {
         }
     }
 
-    /// Stores a document that must not exist.
+    /// Stores a document, which must not exist yet.
     pub async fn create(&self, collection: &'static Collection, id: &str, body: Value) -> Document {
         self.create_until(collection, id, body, None).await
     }
 
-    /// Stores a document that must not exist, and that ceases to be.
+    /// Stores a document with an expiry time, which must not exist yet.
     pub async fn create_until(
         &self,
         collection: &'static Collection,
@@ -103,18 +103,18 @@ impl Store {
     ) -> Document {
         let operation = create_until(collection, id, body, expires_at);
         let versions = self.commit(vec![operation]).await.expect("the document is created");
-        let stored = self.get(collection, id).await.expect("the document is there");
-        assert_eq!(versions, [stored.version], "the answer of `commit` is the version that is stored");
+        let stored = self.get(collection, id).await.expect("the document exists");
+        assert_eq!(versions, [stored.version], "`commit` must return the stored version");
         stored
     }
 
-    /// Stores new content.
+    /// Stores new content for a document.
     pub async fn replace(&self, previous: &Document, body: Value) -> Document {
         let operation = replace(previous, body);
         let versions = self.commit(vec![operation]).await.expect("the document is replaced");
         let key = &previous.key;
-        let stored = self.get(key.collection(), key.id()).await.expect("the document is there");
-        assert_eq!(versions, [stored.version], "the answer of `commit` is the version that is stored");
+        let stored = self.get(key.collection(), key.id()).await.expect("the document exists");
+        assert_eq!(versions, [stored.version], "`commit` must return the stored version");
         stored
     }
 
@@ -142,31 +142,33 @@ impl Store {
                     rest = &rest[take..];
                 }
                 Err(Error::Limit(_)) if take > 1 => take /= 2,
-                Err(error) => panic!("a batch of new documents is refused: {error}"),
+                Err(error) => panic!("a batch of new documents was refused: {error}"),
             }
         }
     }
 
-    /// Commits operations that must be rejected; answers with the lowest one's place and cause.
+    /// Commits operations that must be rejected. Returns the index and the cause of the lowest rejected one.
     pub async fn rejection(&self, operations: Vec<Operation>) -> (usize, Cause) {
         let keys: Vec<Key> = operations.iter().map(|operation| operation.key().clone()).collect();
         let error = self.commit(operations).await.expect_err("the batch is rejected");
-        let Error::Rejected(rejections) = &error else { panic!("the batch is rejected, not {error:?}") };
+        let Error::Rejected(rejections) = &error else {
+            panic!("the batch must be rejected, not fail with {error:?}")
+        };
         let first = rejections.first().expect("a rejected batch names an operation");
-        assert_eq!(first.key, keys[first.operation], "the rejection names the operation's document");
+        assert_eq!(first.key, keys[first.operation], "the rejection must name the operation's document");
         let lowest = rejections.iter().map(|rejection| rejection.operation).min();
-        assert_eq!(lowest, Some(first.operation), "the lowest rejected operation comes first");
+        assert_eq!(lowest, Some(first.operation), "the lowest rejected operation must come first");
         (first.operation, first.cause)
     }
 
     // --- reading by key, asserted at once --------------------------------------------------------------------------
 
-    /// The document `id`.
+    /// Returns the document `id`.
     pub async fn get(&self, collection: &'static Collection, id: &str) -> Option<Document> {
         self.backend().get(&key(collection, id)).await.expect("the document is read")
     }
 
-    /// The document that holds `value` as its unique `attribute`.
+    /// Returns the document that holds `value` as its unique `attribute`.
     pub async fn lookup(
         &self,
         collection: &'static Collection,
@@ -177,7 +179,7 @@ impl Store {
         self.backend().lookup(&unique).await.expect("the document is looked up")
     }
 
-    /// The id of the document that holds `value` as its unique `attribute`.
+    /// Returns the id of the document that holds `value` as its unique `attribute`.
     pub async fn holder(
         &self,
         collection: &'static Collection,
@@ -189,11 +191,11 @@ impl Store {
 
     // --- reading through indexes, which may lag --------------------------------------------------------------------
 
-    /// Reads again until what `read` answers is `expected`.
+    /// Calls `read` until it returns `expected`.
     ///
     /// # Panics
     ///
-    /// When it is something else for longer than an index may lag.
+    /// Panics if it returns something else for longer than an index may lag.
     pub async fn eventually<T, F>(&self, expected: T, read: impl Fn() -> F)
     where
         T: PartialEq + Debug,
@@ -207,31 +209,31 @@ impl Store {
             }
             assert!(
                 Instant::now() < deadline,
-                "for {:?}\n   found: {found:?}\nexpected: {expected:?}",
+                "after {:?}\n   found: {found:?}\nexpected: {expected:?}",
                 self.subject.patience()
             );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
-    /// The result of a query, in one page, is exactly the documents `ids`.
+    /// Expects that the result of a query is one page with exactly the documents `ids`.
     pub async fn expect_query(&self, query: &Query, ids: &[&str]) {
         self.eventually(pages_of(&[ids]), || self.query_pages(query)).await;
     }
 
-    /// The result of a search, in one page, is exactly the documents `ids`.
+    /// Expects that the result of a search is one page with exactly the documents `ids`.
     pub async fn expect_search(&self, search: &Search, ids: &[&str]) {
         self.eventually(pages_of(&[ids]), || self.search_pages(search)).await;
     }
 
-    /// The ids of a query's result, page by page to its end.
+    /// Reads all pages of a query, and returns their ids.
     pub async fn query_pages(&self, query: &Query) -> Vec<Vec<String>> {
         let mut pages = Vec::new();
         let mut query = query.clone();
         loop {
-            let page = self.backend().query(&query).await.expect("the query is answered");
+            let page = self.backend().query(&query).await.expect("the query succeeds");
             pages.push(ids(&page.documents));
-            assert!(pages.len() < MOST_PAGES, "the pages come to no end");
+            assert!(pages.len() < MOST_PAGES, "the pages do not end");
             query.cursor = Some(match page.next {
                 Some(next) => next,
                 None => return pages,
@@ -239,14 +241,14 @@ impl Store {
         }
     }
 
-    /// The ids of a search's result, page by page to its end.
+    /// Reads all pages of a search, and returns their ids.
     pub async fn search_pages(&self, search: &Search) -> Vec<Vec<String>> {
         let mut pages = Vec::new();
         let mut search = search.clone();
         loop {
-            let page = self.backend().search(&search).await.expect("the search is answered");
+            let page = self.backend().search(&search).await.expect("the search succeeds");
             pages.push(ids(&page.documents));
-            assert!(pages.len() < MOST_PAGES, "the pages come to no end");
+            assert!(pages.len() < MOST_PAGES, "the pages do not end");
             search.cursor = Some(match page.next {
                 Some(next) => next,
                 None => return pages,
@@ -254,14 +256,14 @@ impl Store {
         }
     }
 
-    /// A whole collection, page by page to its end.
+    /// Reads all pages of a scan.
     pub async fn scan_pages(&self, scan: &Scan) -> Vec<Vec<Document>> {
         let mut pages = Vec::new();
         let mut scan = scan.clone();
         loop {
-            let page = self.backend().scan(&scan).await.expect("the scan is answered");
+            let page = self.backend().scan(&scan).await.expect("the scan succeeds");
             pages.push(page.documents);
-            assert!(pages.len() < MOST_PAGES, "the pages come to no end");
+            assert!(pages.len() < MOST_PAGES, "the pages do not end");
             scan.cursor = Some(match page.next {
                 Some(next) => next,
                 None => return pages,

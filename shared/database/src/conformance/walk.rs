@@ -1,4 +1,5 @@
-//! Random walks: operations drawn from a seed, done on a store and on the model in memory, and compared step by step.
+//! Random walks: operations generated from a seed, run on a store and on the in-memory model, and compared step by
+//! step.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -35,27 +36,28 @@ const THINGS: &Collection = &Collection::new("things")
 const IDS: [&str; 8] = ["a", "A", "b", "é", "\u{ffff}", "😀", "a b", "zz"];
 const CODES: [&str; 5] = ["x", "X", "y", "é", ""];
 
-/// How many moves a walk has.
+/// The number of moves in a walk.
 const MOVES: usize = 60;
-/// How many walks there are, unless `SWITCHYARD_TEST_WALKS` says so.
+/// The default number of walks; the variable `SWITCHYARD_TEST_WALKS` overrides it.
 const WALKS: u64 = 6;
-/// How many walk at a time.
+/// The number of concurrent walks.
 const AT_ONCE: usize = 6;
-/// For how long a shorter walk that fails is looked for.
+/// The maximum time for shortening a walk that fails.
 const SEARCH: Duration = Duration::from_secs(60);
 
-/// Walks on stores that the closure makes, from the seeds 1 to 6, or to `SWITCHYARD_TEST_WALKS`.
+/// Runs walks on stores that the closure creates, with the seeds 1 to 6, or 1 to `SWITCHYARD_TEST_WALKS`.
 ///
 /// # Panics
 ///
-/// When a store differs from the model: with the fewest moves that were found to show it.
+/// Panics if a store differs from the model. The message has the shortest list of moves that was found to show the
+/// difference.
 pub async fn walks<S, F>(subject: impl Fn() -> F + Clone + Send + Sync + 'static)
 where
     S: Subject,
     F: Future<Output = S> + Send + 'static,
 {
-    let walks =
-        std::env::var("SWITCHYARD_TEST_WALKS").map_or(WALKS, |walks| walks.parse().expect("a number"));
+    let walks = std::env::var("SWITCHYARD_TEST_WALKS")
+        .map_or(WALKS, |walks| walks.parse().expect("SWITCHYARD_TEST_WALKS is a number"));
     let mut running = JoinSet::new();
     for seed in 1..=walks {
         if running.len() == AT_ONCE {
@@ -89,8 +91,8 @@ where
     Err(format!("seed {seed}: {difference}\nafter these of its {MOVES} moves:\n{}", moves.join("\n")))
 }
 
-/// Leaves out as many moves as it can, halves first, for as long as the rest fails too: Zeller and Hildebrandt,
-/// "Simplifying and Isolating Failure-Inducing Input" (2002).
+/// Removes as many moves as it can, starting with halves, while the remaining moves still fail: Zeller and
+/// Hildebrandt, "Simplifying and Isolating Failure-Inducing Input" (2002).
 async fn shorten<S, F>(
     subject: &(impl Fn() -> F + Sync),
     mut moves: Vec<Move>,
@@ -117,7 +119,7 @@ where
     (moves, difference)
 }
 
-/// Makes the moves on a store and on a model; what differs.
+/// Makes the moves on a store and on a model. Fails with the first difference.
 async fn follow(subject: impl Subject, moves: Vec<Move>) -> Result<(), String> {
     let followed = tokio::spawn(run(subject, |store| make(store, moves))).await;
     followed.map_err(|failure| message_of(failure.into_panic()))
@@ -133,9 +135,9 @@ fn message_of(failure: Box<dyn Any + Send>) -> String {
 async fn make(store: Store, moves: Vec<Move>) {
     store.migrate(&[THINGS]).await;
     let model = Memory::new(store.ambient().clone());
-    model.migrate(&Schema::new([THINGS]).expect("the schema is one")).await.expect("the model migrates");
+    model.migrate(&Schema::new([THINGS]).expect("the schema is valid")).await.expect("the model migrates");
     let instances = [store.clone(), store.another().await];
-    // States that were read at some time: what a write is based on may be old.
+    // All states that were read: a write may be based on an old one.
     let mut seen: BTreeMap<Key, Vec<Document>> = BTreeMap::new();
     for (instance, step) in instances.iter().cycle().zip(&moves) {
         match step {
@@ -151,7 +153,7 @@ async fn make(store: Store, moves: Vec<Move>) {
     }
 }
 
-/// Something that is done. It says nothing of the state that it will meet, so that any part of a walk is a walk.
+/// One step of a walk. It does not depend on the state of the store, so that any part of a walk is a valid walk.
 #[derive(Clone, Debug)]
 enum Move {
     Wait(Duration),
@@ -160,12 +162,12 @@ enum Move {
     Commit(Vec<Draft>),
 }
 
-/// An operation before the state is known that it is based on.
+/// An operation whose previous state is not known yet.
 #[derive(Clone, Debug)]
 struct Draft {
     kind: Kind,
     id: &'static str,
-    /// Which of the states that were read so far is taken for the present one, from the latest back.
+    /// Which of the states read so far the operation is based on; 0 is the latest one.
     age: usize,
     body: Map<String, Value>,
     expires_in: Option<Duration>,
@@ -182,7 +184,7 @@ enum Kind {
 }
 
 impl Draft {
-    /// What cannot be based on anything yet is a creation.
+    /// The operation; a `Create` if no state of the document has been read yet.
     fn operation(&self, seen: &BTreeMap<Key, Vec<Document>>, ambient: &Ambient) -> Operation {
         let key = key(THINGS, self.id);
         let states = seen.get(&key).map_or(&[][..], Vec::as_slice);
@@ -202,7 +204,7 @@ impl Draft {
     }
 }
 
-/// Draws from a seed alone, so that a seed says all that happens.
+/// Draws everything from a seed, so that the seed determines the whole walk.
 pub(super) struct Dice(Ambient);
 
 impl Dice {
@@ -222,7 +224,7 @@ impl Dice {
         Duration::from_secs(self.below(bound) as u64)
     }
 
-    /// Everything is listed in several ways at the end.
+    /// Draws the moves of a walk, which ends with several listings.
     fn moves(&self) -> Vec<Move> {
         let moves = (0..MOVES - 5).map(|_| match self.below(10) {
             0 => Move::Wait(self.seconds(30)),
@@ -246,13 +248,13 @@ impl Dice {
             },
             _ => Kind::Create,
         };
-        // Mostly the newest state that was read, sometimes an older one.
+        // Mostly the latest state that was read, sometimes an older one.
         let age = if self.below(6) == 0 { self.below(6) } else { 0 };
         let expires_in = (self.below(3) == 0).then(|| self.seconds(40));
         Draft { kind, id: self.one(&IDS), age, body: self.body(), expires_in }
     }
 
-    /// A value of a few, so that documents meet.
+    /// Draws one of a few values, so that documents share values; sometimes `null` or none.
     fn value(&self, of: &[Value]) -> Option<Value> {
         match self.below(10) {
             0 => None,
@@ -307,7 +309,7 @@ impl Dice {
 }
 
 async fn commit(store: &Store, model: &Memory, operations: Vec<Operation>) {
-    // What contradicts itself is refused before it is sent, in the same way for everybody.
+    // An invalid batch is refused before it is sent, in the same way on every backend.
     let Ok(batch) = Batch::new(operations, store.ambient()) else { return };
     let expected = model.commit(&batch).await;
     let mut answer = store.backend().commit(&batch).await;
@@ -315,7 +317,7 @@ async fn commit(store: &Store, model: &Memory, operations: Vec<Operation>) {
         tokio::time::sleep(Duration::from_millis(5)).await;
         answer = store.backend().commit(&batch).await;
     }
-    // The lowest rejection is promised, others may be told.
+    // The contract promises only the lowest rejection; others may follow.
     let lowest = |outcome: &Result<_, Error>| match outcome {
         Err(error @ Error::Rejected(_)) => Err(error.rejection().cloned()),
         other => Ok(other.clone()),
@@ -327,7 +329,7 @@ async fn compare_reads(store: &Store, model: &Memory, seen: &mut BTreeMap<Key, V
     let keys = IDS.map(|id| key(THINGS, id));
     let expected = model.get_many(&keys).await;
     assert_eq!(store.backend().get_many(&keys).await, expected, "get_many");
-    for document in expected.expect("the model answers").into_iter().flatten() {
+    for document in expected.expect("the model returns the documents").into_iter().flatten() {
         let states = seen.entry(document.key.clone()).or_default();
         if !states.contains(&document) {
             states.push(document);
@@ -341,7 +343,8 @@ async fn compare_reads(store: &Store, model: &Memory, seen: &mut BTreeMap<Key, V
 }
 
 async fn sweep(store: &Store, model: &Memory) {
-    // How much is found is up to indexes that may lag; what is left is compared after every move.
+    // An index that lags may find fewer documents, so the numbers are not compared. The documents are, after every
+    // move.
     store.backend().sweep_expired(3).await.expect("expired documents are swept");
     model.sweep_expired(3).await.expect("the model sweeps");
 }
@@ -351,7 +354,7 @@ async fn compare_pages(store: &Store, model: &Memory, listing: &Listing) {
     store.eventually(expected, || listing.pages(store.backend())).await;
 }
 
-/// What is read page by page.
+/// A listing that is read page by page.
 #[derive(Clone, Debug)]
 enum Listing {
     Query(Query),
@@ -368,7 +371,8 @@ impl Listing {
         }
     }
 
-    /// How many documents each page has, and the documents; those of a scan, which has no order, in that of their ids.
+    /// Returns the number of documents in each page, and the documents. A scan has no order, so its documents are
+    /// sorted by id.
     async fn pages(&self, database: &dyn Database) -> (Vec<usize>, Vec<Document>) {
         let mut sizes = Vec::new();
         let mut documents = Vec::new();
@@ -378,7 +382,7 @@ impl Listing {
             sizes.push(page.documents.len());
             documents.extend(page.documents);
             cursor = page.next;
-            assert!(sizes.len() < 100, "the pages of {self:?} come to no end");
+            assert!(sizes.len() < 100, "the pages of {self:?} do not end");
             if cursor.is_none() {
                 break;
             }

@@ -1,30 +1,30 @@
-//! The words that cases are written in.
+//! Helper functions for the cases.
 
 use serde_json::Value;
 use switchyard_ambient::Timestamp;
 
 use crate::{Body, Collection, Document, Expect, Key, Operation};
 
-/// The ids of documents, in their order.
+/// The ids of `documents`, in the same order.
 pub(crate) fn ids(documents: &[Document]) -> Vec<String> {
     documents.iter().map(|document| document.key.id().to_owned()).collect()
 }
 
-/// Pages of ids, as they are read.
+/// Converts expected pages of ids into the form in which they are read.
 pub(crate) fn pages_of(pages: &[&[&str]]) -> Vec<Vec<String>> {
     pages.iter().map(|page| page.iter().map(|&id| id.to_owned()).collect()).collect()
 }
 
 /// The key of a document.
 pub(crate) fn key(collection: &'static Collection, id: &str) -> Key {
-    Key::new(collection, id).expect("the id is one")
+    Key::new(collection, id).expect("the id is valid")
 }
 
-/// The body that a JSON object is.
+/// Converts a JSON object into a body.
 pub(crate) fn body(value: Value) -> Body {
     match value {
         Value::Object(body) => body,
-        other => panic!("a body is an object, not {other}"),
+        other => panic!("a body must be an object, not {other}"),
     }
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn create_until(
     Operation::Create { key: key(collection, id), body: body(content), expires_at: expires_at.into() }
 }
 
-/// Replaces the content; the time of expiry stays.
+/// Replaces the content, and keeps the expiry time.
 pub(crate) fn replace(previous: &Document, content: Value) -> Operation {
     Operation::Replace { previous: previous.clone(), body: body(content), expires_at: previous.expires_at }
 }
@@ -73,7 +73,7 @@ pub(crate) fn increment_at_least(
     Operation::Increment { key: key(collection, id), field, by, at_least: Some(at_least) }
 }
 
-/// Runs all of these at once, each in a task of its own; answers with their results in the order of the tasks.
+/// Runs `tasks` concurrently. Returns their results in the order of the tasks.
 pub(crate) async fn at_once<T, F>(tasks: impl IntoIterator<Item = F>) -> Vec<T>
 where
     T: Send + 'static,

@@ -37,48 +37,51 @@ pub async fn a_hundred_items_are_committed_and_one_more_is_refused(store: Store)
     store.migrate(&[PLAIN]).await;
     let many = |count: usize| (0..count).map(|n| create(PLAIN, &n.to_string(), json!({"n": n}))).collect();
     assert!(matches!(refused(&store, many(101)), Error::Limit(_)));
-    let versions = store.commit(many(100)).await.expect("a hundred items fit");
+    let versions = store.commit(many(100)).await.expect("a hundred items are accepted");
     for (n, version) in versions.into_iter().enumerate() {
-        let document = store.get(PLAIN, &n.to_string()).await.expect("the document is there");
+        let document = store.get(PLAIN, &n.to_string()).await.expect("the document exists");
         assert_eq!((document.body["n"].as_u64(), document.version), (Some(n as u64), version));
     }
 }
 
-/// A document with its guard and two terms: four items each.
+/// Each document has a guard and two terms: four items.
 pub async fn guards_and_terms_count_as_items(store: Store) {
     store.migrate(&[ITEMS]).await;
     let many = || (0..25).map(|n| create(ITEMS, &n.to_string(), item(&n.to_string())));
     let one_more = many().chain([check(ITEMS, "other", Expect::Absent)]).collect();
     assert!(matches!(refused(&store, one_more), Error::Limit(_)));
-    store.commit(many().collect()).await.expect("a hundred items fit");
+    store.commit(many().collect()).await.expect("a hundred items are accepted");
 
-    // A value that stays costs nothing: 50 documents can be written that keep theirs.
-    let stored = store.get(ITEMS, "0").await.expect("the document is there");
+    // Unchanged unique values and terms do not count as items.
+    let stored = store.get(ITEMS, "0").await.expect("the document exists");
     let changed = json!({"shelf": "other", "code": "0", "title": "title 0", "stock": 9});
     let checks = (0..99).map(|n| check(ITEMS, &format!("absent-{n}"), Expect::Absent));
-    store.commit(checks.chain([replace(&stored, changed)]).collect()).await.expect("a hundred items fit");
-    // One guard moves (a value is let go, another claimed) and one term changes: four items more.
-    let stored = store.get(ITEMS, "0").await.expect("the document is there");
+    store
+        .commit(checks.chain([replace(&stored, changed)]).collect())
+        .await
+        .expect("a hundred items are accepted");
+    // One guard is released and one is claimed, one term is removed and one is added: four more items.
+    let stored = store.get(ITEMS, "0").await.expect("the document exists");
     let renamed = replace(&stored, item("new"));
     let with_checks = |count: usize| {
         let checks = (0..count).map(|n| check(ITEMS, &format!("absent-{n}"), Expect::Absent));
         checks.chain([renamed.clone()]).collect()
     };
     assert!(matches!(refused(&store, with_checks(96)), Error::Limit(_)));
-    store.commit(with_checks(95)).await.expect("a hundred items fit");
+    store.commit(with_checks(95)).await.expect("a hundred items are accepted");
     assert_eq!(store.holder(ITEMS, "code", "new").await.as_deref(), Some("0"));
 }
 
-pub async fn a_batch_of_megabytes_is_committed_whole_and_refused_over_the_limit(store: Store) {
+pub async fn a_batch_of_megabytes_is_committed_and_refused_over_the_limit(store: Store) {
     store.migrate(&[PLAIN]).await;
     let text = "x".repeat(340_000);
     let many = |count: usize| {
         (0..count).map(|n| create(PLAIN, &n.to_string(), json!({"text": text}))).collect::<Vec<_>>()
     };
     assert!(matches!(refused(&store, many(13)), Error::Limit(_)));
-    store.commit(many(12)).await.expect("less than four megabytes fit");
+    store.commit(many(12)).await.expect("less than four megabytes are accepted");
     for n in 0..12 {
-        let document = store.get(PLAIN, &n.to_string()).await.expect("the document is there");
+        let document = store.get(PLAIN, &n.to_string()).await.expect("the document exists");
         assert_eq!(document.body["text"].as_str().map(str::len), Some(340_000));
     }
 }
@@ -94,7 +97,7 @@ pub async fn every_kind_of_operation_fits_in_one_batch_across_collections(store:
         increment(ITEMS, "c", "stock", 4),
         create(PLAIN, "created", json!({"created": true})),
     ];
-    store.commit(operations).await.expect("the batch fits");
+    store.commit(operations).await.expect("the batch is accepted");
     assert_eq!(store.get(ITEMS, "a").await.map(|a| a.body), Some(body(item("a2"))));
     assert_eq!(store.get(ITEMS, "b").await, None);
     assert_eq!(store.get(ITEMS, "c").await.map(|c| c.body["stock"].clone()), Some(json!(7)));
@@ -110,7 +113,7 @@ async fn three_items(store: &Store) -> [Document; 3] {
     ]
 }
 
-/// One operation for every cause of a failure.
+/// One failing operation for every cause.
 async fn failing_operations(store: &Store) -> Vec<(Operation, Cause)> {
     let old = store.create(ITEMS, "old", item("old")).await;
     let gone = store.create(ITEMS, "gone", item("gone")).await;
@@ -132,7 +135,8 @@ async fn failing_operations(store: &Store) -> Vec<(Operation, Cause)> {
     ]
 }
 
-/// Fails at `place` among operations of every kind, for every cause, and finds everything as it was before.
+/// Inserts a failing operation at `place` among operations of every kind, for every cause, and expects that
+/// nothing changes.
 async fn nothing_is_left_behind(store: Store, place: usize) {
     store.migrate(&[ITEMS]).await;
     let [a, b, c] = three_items(&store).await;
@@ -153,7 +157,7 @@ async fn nothing_is_left_behind(store: Store, place: usize) {
             assert_eq!(store.holder(ITEMS, "code", code).await.as_deref(), holder, "{cause:?}: {code}");
         }
     }
-    // What an index shows behind this document is what it shows for good.
+    // Once an index shows this document, it shows everything that was written before.
     store.create(ITEMS, "z", item("z")).await;
     let shelf = |shelf: &str| Query::new(ITEMS, "by_shelf").partition([shelf]);
     store.expect_query(&shelf("s"), &["a", "b", "c", "old", "z"]).await;
@@ -161,7 +165,7 @@ async fn nothing_is_left_behind(store: Store, place: usize) {
     store.expect_search(&Search::new(ITEMS, "title"), &["a", "b", "c", "old", "z"]).await;
     store.expect_search(&Search::new(ITEMS, "d"), &[]).await;
     store.expect_search(&Search::new(ITEMS, "unheard"), &[]).await;
-    // No guard is left: all of it fits now.
+    // No guard is left behind, so all operations are accepted now.
     let all = vec![
         create(ITEMS, "d", item("d")),
         replace(&a, item("e")),
@@ -169,7 +173,7 @@ async fn nothing_is_left_behind(store: Store, place: usize) {
         increment(ITEMS, "c", "stock", 1),
         create(ITEMS, "x", item("x")),
     ];
-    store.commit(all).await.expect("nothing stands in the way");
+    store.commit(all).await.expect("nothing conflicts");
 }
 
 pub async fn a_failure_of_the_first_operation_leaves_nothing_behind(store: Store) {
@@ -184,8 +188,9 @@ pub async fn a_failure_of_the_last_operation_leaves_nothing_behind(store: Store)
     nothing_is_left_behind(store, 4).await;
 }
 
-/// Failing operations in falling and rising order of their causes: it is always the lowest one that is named.
-pub async fn of_several_failures_the_lowest_operation_is_named(store: Store) {
+/// The failing operations come in rising and falling order of their causes. The lowest operation is always
+/// reported.
+pub async fn the_lowest_of_several_failing_operations_is_reported(store: Store) {
     store.migrate(&[ITEMS, PLAIN]).await;
     three_items(&store).await;
     store.create(PLAIN, "p", json!({})).await;
@@ -201,7 +206,7 @@ pub async fn of_several_failures_the_lowest_operation_is_named(store: Store) {
         let rising = failures.iter().cycle().skip(first).take(failures.len());
         let falling = failures.iter().rev().cycle().skip(first).take(failures.len());
         for order in [rising.collect::<Vec<_>>(), falling.collect()] {
-            // What fits comes first, so that the lowest failure is not simply the first operation.
+            // Valid operations come first, so that the lowest failure is not simply the first operation.
             let fitting = [create(PLAIN, "fits", json!({})), check(PLAIN, "absent", Expect::Absent)];
             let failing = order.iter().map(|(operation, _)| operation.clone());
             let refused = store.rejection(fitting.into_iter().chain(failing).collect()).await;
@@ -262,22 +267,22 @@ pub async fn a_lower_taken_value_comes_before_a_higher_missing_document(store: S
     assert_eq!(store.rejection(operations).await, (1, taken));
 }
 
-/// The claim would fit if the document that is to let go of the value were still the one that was read.
-pub async fn a_claim_of_a_value_that_a_stale_operation_lets_go_is_not_to_blame(store: Store) {
+/// The claim would be accepted if the document that is to release the value were still in the state that was read.
+pub async fn a_claim_of_a_value_that_a_stale_operation_releases_is_not_blamed(store: Store) {
     store.migrate(&[ITEMS]).await;
     let [a, b, _] = three_items(&store).await;
     store.replace(&a, json!({"code": "a", "stock": 8})).await;
     let operations = vec![create(ITEMS, "d", item("a")), delete(&a)];
     assert_eq!(store.rejection(operations).await, (1, Cause::VersionMismatch));
-    // Another document took the value meanwhile: now the claim, which comes first, does not fit either.
-    let moved = store.get(ITEMS, "a").await.expect("the document is there");
+    // Another document has taken the value. Now the claim, which comes first, is rejected too.
+    let moved = store.get(ITEMS, "a").await.expect("the document exists");
     store.replace(&moved, item("a2")).await;
     store.replace(&b, item("a")).await;
     let operations = vec![create(ITEMS, "d", item("a")), delete(&a)];
     assert_eq!(store.rejection(operations).await, (0, Cause::UniqueTaken { attribute: "code" }));
 }
 
-pub async fn an_invalid_document_keeps_its_batch_from_being_sent(store: Store) {
+pub async fn a_batch_with_an_invalid_document_is_not_sent(store: Store) {
     store.migrate(&[ITEMS]).await;
     let invalid = vec![create(ITEMS, "a", item("a")), create(ITEMS, "b", json!({"code": 5, "stock": 0}))];
     let outcome = store.commit(invalid).await;

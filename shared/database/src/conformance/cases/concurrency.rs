@@ -33,37 +33,39 @@ impl Entity for Person {
     }
 }
 
-/// Two instances on one store.
+/// Two instances of the same store.
 async fn instances(store: &Store) -> [Store; 2] {
     [store.clone(), store.another().await]
 }
 
-/// Commits all of these at once, shared out over the instances; answers with why each one was rejected, if it was.
+/// Commits all batches concurrently, spread over the instances. Returns the cause of each rejection, `None` for
+/// success.
 async fn race(stores: &[Store; 2], batches: impl IntoIterator<Item = Vec<Operation>>) -> Vec<Option<Cause>> {
     at_once(batches.into_iter().enumerate().map(|(place, batch)| {
         let store = stores[place % 2].clone();
         async move {
             match store.commit_patiently(batch).await {
                 Ok(_) => None,
-                Err(error) => Some(error.rejection().expect("nothing but a rejection ends a batch").cause),
+                Err(error) => Some(error.rejection().expect("a batch fails only with a rejection").cause),
             }
         }
     }))
     .await
 }
 
-/// The place of the only one that was not rejected; the others all were for this cause.
+/// Expects that exactly one batch succeeded and all others were rejected with `cause`. Returns the index of the
+/// winner.
 fn only_winner(outcomes: &[Option<Cause>], cause: Cause) -> usize {
     let winners: Vec<usize> = (0..outcomes.len()).filter(|&place| outcomes[place].is_none()).collect();
-    assert_eq!(winners.len(), 1, "one wins: {outcomes:?}");
+    assert_eq!(winners.len(), 1, "exactly one must win: {outcomes:?}");
     assert!(
         outcomes.iter().flatten().all(|other| *other == cause),
-        "the others lose by {cause:?}: {outcomes:?}"
+        "the others must fail with {cause:?}: {outcomes:?}"
     );
     winners[0]
 }
 
-pub async fn of_many_creators_of_one_id_one_wins(store: Store) {
+pub async fn one_of_many_creators_of_an_id_wins(store: Store) {
     store.migrate(&[PEOPLE]).await;
     let stores = instances(&store).await;
     for round in 0..4 {
@@ -71,9 +73,9 @@ pub async fn of_many_creators_of_one_id_one_wins(store: Store) {
         let email = |racer: usize| format!("{round}-{racer}");
         let creators = (0..RACERS).map(|racer| vec![create(PEOPLE, &id, person(&email(racer)))]);
         let winner = only_winner(&race(&stores, creators).await, Cause::AlreadyExists);
-        let stored = store.get(PEOPLE, &id).await.expect("one was created");
+        let stored = store.get(PEOPLE, &id).await.expect("one document was created");
         assert_eq!(stored.body["email"], json!(email(winner)));
-        // No loser has left a guard.
+        // No loser has left a guard behind.
         for racer in 0..RACERS {
             let holder = store.holder(PEOPLE, "email", email(racer)).await;
             assert_eq!(holder, (racer == winner).then(|| id.clone()));
@@ -83,7 +85,7 @@ pub async fn of_many_creators_of_one_id_one_wins(store: Store) {
     }
 }
 
-pub async fn of_many_creators_of_one_unique_value_one_wins(store: Store) {
+pub async fn one_of_many_creators_of_a_unique_value_wins(store: Store) {
     store.migrate(&[PEOPLE]).await;
     let stores = instances(&store).await;
     for round in 0..4 {
@@ -94,16 +96,16 @@ pub async fn of_many_creators_of_one_unique_value_one_wins(store: Store) {
         for racer in 0..RACERS {
             assert_eq!(store.get(PEOPLE, &id(racer)).await.is_some(), racer == winner);
         }
-        let held = store.lookup(PEOPLE, "email", &email).await.expect("one holds it");
+        let held = store.lookup(PEOPLE, "email", &email).await.expect("one document holds the value");
         assert_eq!(held.key.id(), id(winner));
-        // The guard goes with its owner.
+        // The guard is deleted with its owner.
         store.delete(&held).await;
         assert_eq!(store.holder(PEOPLE, "email", &email).await, None);
         store.create(PEOPLE, &format!("later-{round}"), person(&email)).await;
     }
 }
 
-pub async fn of_many_changes_to_one_unique_value_one_wins(store: Store) {
+pub async fn one_of_many_changes_to_a_unique_value_wins(store: Store) {
     store.migrate(&[PEOPLE]).await;
     let stores = instances(&store).await;
     let mut people = Vec::new();
@@ -124,8 +126,8 @@ pub async fn of_many_changes_to_one_unique_value_one_wins(store: Store) {
     assert_eq!(store.holder(PEOPLE, "email", "wanted").await, Some(winner.to_string()));
 }
 
-/// A guard that is not tied to its owner's version is left behind by the change that lost.
-pub async fn racing_changes_of_one_documents_unique_value_leave_one_guard(store: Store) {
+/// If a guard is not tied to its owner's version, a change that fails leaves a guard behind.
+pub async fn racing_changes_of_a_documents_unique_value_leave_one_guard(store: Store) {
     store.migrate(&[PEOPLE]).await;
     let stores = instances(&store).await;
     let mut one = store.create(PEOPLE, "p", person("start")).await;
@@ -134,13 +136,13 @@ pub async fn racing_changes_of_one_documents_unique_value_leave_one_guard(store:
         let before = one.body["email"].as_str().expect("an email is text").to_owned();
         let changes = (0..8).map(|racer| vec![replace(&one, person(&email(racer)))]);
         let winner = only_winner(&race(&stores, changes).await, Cause::VersionMismatch);
-        one = store.get(PEOPLE, "p").await.expect("it is there");
+        one = store.get(PEOPLE, "p").await.expect("the document exists");
         assert_eq!(one.body["email"], json!(email(winner)));
         for racer in 0..8 {
             let holder = store.holder(PEOPLE, "email", email(racer)).await;
             assert_eq!(holder.as_deref(), (racer == winner).then_some("p"));
         }
-        // Every value but the winner's is free.
+        // All values except the winner's are free.
         let loser = (winner + 1) % 8;
         store.create(PEOPLE, &format!("old-{round}"), person(&before)).await;
         store.create(PEOPLE, &format!("lost-{round}"), person(&email(loser))).await;
@@ -149,18 +151,18 @@ pub async fn racing_changes_of_one_documents_unique_value_leave_one_guard(store:
     }
 }
 
-pub async fn of_a_hundred_changes_to_one_version_one_wins(store: Store) {
+pub async fn one_of_a_hundred_changes_of_a_version_wins(store: Store) {
     store.migrate(&[PEOPLE]).await;
     let stores = instances(&store).await;
     let before = store.create(PEOPLE, "p", person("p")).await;
     let patch = |n: usize| json!({"email": "p", "visits": n});
     let patches = (0..100).map(|n| vec![replace(&before, patch(n))]);
     let winner = only_winner(&race(&stores, patches).await, Cause::VersionMismatch);
-    let after = store.get(PEOPLE, "p").await.expect("it is there");
+    let after = store.get(PEOPLE, "p").await.expect("the document exists");
     assert_eq!(after.body["visits"], json!(winner));
 }
 
-pub async fn of_racing_deletes_and_changes_one_wins(store: Store) {
+pub async fn one_of_several_racing_deletes_and_changes_wins(store: Store) {
     store.migrate(&[PEOPLE]).await;
     let stores = instances(&store).await;
     for round in 0..8 {
@@ -173,9 +175,9 @@ pub async fn of_racing_deletes_and_changes_one_wins(store: Store) {
             vec![replace(&before, json!({"visits": 1}))],
         ];
         let outcomes = race(&stores, racers).await;
-        let winner = outcomes.iter().position(Option::is_none).expect("one wins");
+        let winner = outcomes.iter().position(Option::is_none).expect("one succeeds");
         assert_eq!(outcomes.iter().filter(|outcome| outcome.is_none()).count(), 1, "{outcomes:?}");
-        // Who comes behind a delete finds nothing, who comes behind a change another version.
+        // After a delete the others find no document, after a change they find another version.
         let cause = if winner % 2 == 0 { Cause::NotFound } else { Cause::VersionMismatch };
         only_winner(&outcomes, cause);
         assert_eq!(store.holder(PEOPLE, "email", &email).await, None);
@@ -186,7 +188,7 @@ pub async fn of_racing_deletes_and_changes_one_wins(store: Store) {
     }
 }
 
-pub async fn many_updates_of_one_document_all_count(store: Store) {
+pub async fn no_update_of_one_document_is_lost(store: Store) {
     const WRITERS: usize = 8;
     const TURNS: usize = 6;
     store.migrate(&[PEOPLE]).await;
@@ -200,19 +202,19 @@ pub async fn many_updates_of_one_document_all_count(store: Store) {
                     let people = store.db.collection::<Person>();
                     match people.update("p", |person| person.visits += 1).await {
                         Ok(updated) => break assert!(updated.is_some(), "the document is there"),
-                        Err(error) => assert!(error.is_retryable(), "an update fails: {error}"),
+                        Err(error) => assert!(error.is_retryable(), "an update failed: {error}"),
                     }
                 }
             }
         }
     }))
     .await;
-    let after = store.get(PEOPLE, "p").await.expect("it is there");
+    let after = store.get(PEOPLE, "p").await.expect("the document exists");
     assert_eq!(after.body["visits"], json!(WRITERS * TURNS));
 }
 
-/// Locks that are not taken in one order end in a deadlock here.
-pub async fn batches_over_the_same_documents_in_different_orders_all_count(store: Store) {
+/// A backend that does not take locks in a fixed order gets a deadlock here.
+pub async fn no_batch_over_the_same_documents_in_different_orders_is_lost(store: Store) {
     const WRITERS: usize = 12;
     const TURNS: usize = 5;
     store.migrate(&[PEOPLE]).await;
@@ -227,7 +229,7 @@ pub async fn batches_over_the_same_documents_in_different_orders_all_count(store
             for turn in 0..TURNS {
                 let place = |n: usize| (n * (1 + writer % 4) + writer + turn) % 5;
                 let batch = (0..5).map(|n| increment(PEOPLE, ids[place(n)], "visits", 1)).collect();
-                store.commit_patiently(batch).await.expect("nothing keeps it from being applied");
+                store.commit_patiently(batch).await.expect("the batch is applied");
             }
         }
     }))
@@ -238,8 +240,9 @@ pub async fn batches_over_the_same_documents_in_different_orders_all_count(store
     }
 }
 
-/// Values go round in a ring of documents while others look them up: each is always held by exactly one.
-pub async fn values_that_are_swapped_are_never_lost(store: Store) {
+/// Several tasks swap the values of three documents. In the end each value must still be held by exactly one
+/// document.
+pub async fn swapped_values_are_never_lost(store: Store) {
     store.migrate(&[PEOPLE]).await;
     for id in ["a", "b", "c"] {
         store.create(PEOPLE, id, person(id)).await;
@@ -257,7 +260,7 @@ pub async fn values_that_are_swapped_are_never_lost(store: Store) {
     .await;
     let mut emails = Vec::new();
     for id in ["a", "b", "c"] {
-        let document = store.get(PEOPLE, id).await.expect("it is there");
+        let document = store.get(PEOPLE, id).await.expect("the document exists");
         let email = document.body["email"].as_str().expect("an email is text").to_owned();
         assert_eq!(store.holder(PEOPLE, "email", &email).await.as_deref(), Some(id));
         emails.push(email);
@@ -269,41 +272,41 @@ pub async fn values_that_are_swapped_are_never_lost(store: Store) {
 async fn swap(store: &Store, first: &str, second: &str) {
     let email = |document: &Document| document.body["email"].clone();
     loop {
-        let a = store.get(PEOPLE, first).await.expect("it is there");
-        let b = store.get(PEOPLE, second).await.expect("it is there");
+        let a = store.get(PEOPLE, first).await.expect("the document exists");
+        let b = store.get(PEOPLE, second).await.expect("the document exists");
         if email(&a) == email(&b) {
-            continue; // read between two swaps
+            continue; // another swap ran between the two reads
         }
         let to = |document: &Document| json!({"email": email(document), "visits": 0});
         match store.commit_patiently(vec![replace(&a, to(&b)), replace(&b, to(&a))]).await {
             Ok(_) => return,
             Err(error) => {
-                // One that is swapped elsewhere has moved on; nobody else may hold what this one was to get.
+                // Another swap was faster and has changed a document, or has moved a value to the third document.
                 let cause = error.rejection().map(|rejection| rejection.cause);
                 let moved = matches!(cause, Some(Cause::VersionMismatch | Cause::UniqueTaken { .. }));
-                assert!(moved, "a swap fails: {error}");
+                assert!(moved, "a swap failed: {error}");
             }
         }
     }
 }
 
-pub async fn a_commit_that_is_cancelled_is_applied_whole_or_not_at_all(store: Store) {
+pub async fn a_cancelled_commit_is_applied_completely_or_not_at_all(store: Store) {
     store.migrate(&[PEOPLE]).await;
     let stores = instances(&store).await;
     for round in 0..24_u64 {
         let ids = ["a", "b", "c"].map(|name| format!("{name}-{round}"));
         let batch = ids.iter().map(|id| create(PEOPLE, id, person(id))).collect();
-        let batch = Batch::new(batch, store.ambient()).expect("the batch is one");
+        let batch = Batch::new(batch, store.ambient()).expect("the batch is valid");
         let patience = Duration::from_micros(round * round * 20);
-        // Dropped in the middle of its work, as when a client goes away.
+        // The commit is dropped while it runs, as when a client disconnects.
         drop(tokio::time::timeout(patience, stores[0].backend().commit(&batch)).await);
-        // A batch on the same documents comes before it or behind it, and so settles what has become of it.
+        // A batch on the same documents runs before or after the commit, so it determines the outcome.
         let absent = ids.iter().map(|id| check(id, Expect::Absent)).collect();
         let present = ids.iter().map(|id| check(id, Expect::Exists)).collect();
         let none = stores[1].commit_patiently(absent).await.is_ok();
         let all = stores[1].commit_patiently(present).await.is_ok();
-        assert!(none || all, "round {round}: some documents are there and some are not");
-        // Its values follow the documents; a commit that is still on its way takes both along.
+        assert!(none || all, "round {round}: only some of the documents exist");
+        // The values must agree with the documents, also if the commit is still running.
         for id in &ids {
             let agree = || async {
                 let holder = store.holder(PEOPLE, "email", id).await;
@@ -326,9 +329,9 @@ pub async fn a_value_is_always_held_by_one_document_while_it_moves(store: Store)
         let mut last = 0;
         while last < 20 {
             let held = other.lookup(PEOPLE, "email", "wanted").await;
-            let held = held.expect("the value moves in one step: somebody always holds it");
-            let place: usize = held.key.id()[2..].parse().expect("an id ends in its number");
-            assert!(place >= last, "what is read later is not older");
+            let held = held.expect("the value moves atomically, so it is always held");
+            let place: usize = held.key.id()[2..].parse().expect("the id ends in a number");
+            assert!(place >= last, "a later read must not return an older state");
             last = place;
         }
     });
@@ -336,12 +339,12 @@ pub async fn a_value_is_always_held_by_one_document_while_it_moves(store: Store)
         let next = format!("a-{place}");
         let moved = vec![create(PEOPLE, &next, person("wanted")), delete(&holder)];
         store.commit_patiently(moved).await.expect("the value moves");
-        holder = store.get(PEOPLE, &next).await.expect("it was created");
+        holder = store.get(PEOPLE, &next).await.expect("the document was created");
     }
     reader.await.expect("the reader finds a holder every time");
 }
 
-pub async fn many_handles_find_the_store_in_one_state(store: Store) {
+pub async fn many_handles_see_the_same_state(store: Store) {
     store.migrate(&[PEOPLE]).await;
     let mut stores = Vec::new();
     for _ in 0..5 {
@@ -350,13 +353,13 @@ pub async fn many_handles_find_the_store_in_one_state(store: Store) {
     let mut before = store.create(PEOPLE, "p", person("0")).await;
     for (round, writer) in stores.iter().enumerate() {
         let next = person(&format!("{}", round + 1));
-        let versions = writer.commit(vec![replace(&before, next)]).await.expect("it is as it was read");
+        let versions = writer.commit(vec![replace(&before, next)]).await.expect("the version is current");
         for reader in &stores {
-            let found = reader.get(PEOPLE, "p").await.expect("it is there");
+            let found = reader.get(PEOPLE, "p").await.expect("the document exists");
             assert_eq!(found.version, versions[0]);
             let stale = reader.commit(vec![delete(&before)]).await;
             assert!(matches!(stale, Err(Error::Rejected(_))), "{stale:?}");
         }
-        before = store.get(PEOPLE, "p").await.expect("it is there");
+        before = store.get(PEOPLE, "p").await.expect("the document exists");
     }
 }

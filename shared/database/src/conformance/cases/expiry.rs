@@ -27,7 +27,7 @@ fn session(token: &str) -> Value {
     json!({"user": "u", "token": token, "device": format!("phone {token}"), "uses": 0})
 }
 
-/// A session that ceases to be a minute from now.
+/// Stores a session that expires in a minute.
 async fn short_session(store: &Store, id: &str) -> Document {
     store.create_until(SESSIONS, id, session(id), store.now() + MINUTE).await
 }
@@ -44,7 +44,7 @@ fn phones() -> Search {
     Search::new(SESSIONS, "phone")
 }
 
-/// What every way of listing shows.
+/// Expects that queries, searches and scans return these documents.
 async fn expect_listed(store: &Store, names: &[&str]) {
     store.expect_query(&of_user(), names).await;
     store.expect_query(&by_token(), names).await;
@@ -61,7 +61,7 @@ async fn holder(store: &Store, token: &str) -> Option<String> {
     store.holder(SESSIONS, "token", token).await
 }
 
-pub async fn a_document_is_there_until_the_microsecond_in_which_it_expires(store: Store) {
+pub async fn a_document_exists_until_the_microsecond_of_its_expiry(store: Store) {
     store.migrate(&[SESSIONS]).await;
     let written = short_session(&store, "s").await;
     assert_eq!(written.expires_at, Some(store.now() + MINUTE));
@@ -69,17 +69,20 @@ pub async fn a_document_is_there_until_the_microsecond_in_which_it_expires(store
     assert_eq!(store.get(SESSIONS, "s").await, Some(written.clone()));
     assert_eq!(store.lookup(SESSIONS, "token", "s").await, Some(written.clone()));
     expect_listed(&store, &["s"]).await;
-    store.commit(vec![check(SESSIONS, "s", Expect::Version(written.version))]).await.expect("it is there");
+    store
+        .commit(vec![check(SESSIONS, "s", Expect::Version(written.version))])
+        .await
+        .expect("the document exists");
 
     store.clock.advance(MICROSECOND);
     assert_eq!(store.get(SESSIONS, "s").await, None);
     assert_eq!(store.backend().get_many(&[key(SESSIONS, "s")]).await, Ok(vec![None]));
     assert_eq!(store.lookup(SESSIONS, "token", "s").await, None);
     expect_listed(&store, &[]).await;
-    store.commit(vec![check(SESSIONS, "s", Expect::Absent)]).await.expect("it is absent");
+    store.commit(vec![check(SESSIONS, "s", Expect::Absent)]).await.expect("the document is absent");
 }
 
-pub async fn the_time_of_expiry_is_kept_to_the_microsecond(store: Store) {
+pub async fn the_expiry_time_is_kept_to_the_microsecond(store: Store) {
     store.migrate(&[SESSIONS]).await;
     for (id, later) in [("a", 1), ("b", 999_999), ("c", 1_000_001), ("d", 4_000_000_000_000_000)] {
         let expires_at = store.now() + Duration::from_micros(later);
@@ -91,12 +94,15 @@ pub async fn the_time_of_expiry_is_kept_to_the_microsecond(store: Store) {
     expect_listed(&store, &["a", "b", "c", "d", "e"]).await;
 }
 
-pub async fn a_document_whose_time_has_passed_is_absent_from_the_start(store: Store) {
+pub async fn a_document_with_a_past_expiry_time_is_absent_from_the_start(store: Store) {
     store.migrate(&[SESSIONS]).await;
     for (id, expires_at) in
         [("a", store.now()), ("b", store.now() - MINUTE), ("c", Timestamp::from_micros(-1))]
     {
-        store.commit(vec![create_until(SESSIONS, id, session(id), expires_at)]).await.expect("it is created");
+        store
+            .commit(vec![create_until(SESSIONS, id, session(id), expires_at)])
+            .await
+            .expect("the document is created");
         assert_eq!(store.get(SESSIONS, id).await, None);
         assert_eq!(holder(&store, id).await, None);
     }
@@ -104,7 +110,7 @@ pub async fn a_document_whose_time_has_passed_is_absent_from_the_start(store: St
     expect_listed(&store, &["z"]).await;
 }
 
-pub async fn what_has_expired_is_absent_for_every_operation(store: Store) {
+pub async fn an_expired_document_is_absent_for_every_operation(store: Store) {
     store.migrate(&[SESSIONS]).await;
     let expired = short_session(&store, "s").await;
     store.clock.advance(MINUTE);
@@ -146,7 +152,7 @@ pub async fn a_document_is_created_over_an_expired_one(store: Store) {
     let new = store.create(SESSIONS, "s", body).await;
     assert_ne!(new.version, old.version);
     assert_eq!(new.expires_at, None);
-    // Nothing of the old one is left: neither its value, nor its entries, nor its terms.
+    // Nothing of the old document is left: neither its unique value, nor its index entries, nor its terms.
     assert_eq!(holder(&store, "s").await, None);
     assert_eq!(holder(&store, "new").await.as_deref(), Some("s"));
     store.expect_query(&of_user().partition(["v"]), &["s"]).await;
@@ -178,23 +184,23 @@ pub async fn expiry_frees_a_unique_value(store: Store) {
     store.clock.advance(MICROSECOND);
     store.commit(vec![claim]).await.expect("the value is free");
     assert_eq!(holder(&store, "s").await.as_deref(), Some("t"));
-    // The old holder comes back without it, and cannot have it.
+    // The expired document can be created again, but only with another value.
     assert_eq!(store.rejection(vec![create(SESSIONS, "s", session("s"))]).await, (0, taken));
     store.create(SESSIONS, "s", session("other")).await;
-    // Nor does sweeping give it back.
+    // A sweep does not release the value either.
     store.backend().sweep_expired(10).await.expect("expired documents are swept");
     assert_eq!(holder(&store, "s").await.as_deref(), Some("t"));
     assert_eq!(store.rejection(vec![create(SESSIONS, "x", session("s"))]).await, (0, taken));
 }
 
-pub async fn a_replace_can_put_off_expiry(store: Store) {
+pub async fn a_replace_can_postpone_expiry(store: Store) {
     store.migrate(&[SESSIONS]).await;
     let s = short_session(&store, "s").await;
     let later = store.now() + 3 * MINUTE;
-    store.commit(vec![replace_until(&s, session("s"), later)]).await.expect("it is there");
+    store.commit(vec![replace_until(&s, session("s"), later)]).await.expect("the document exists");
     store.clock.advance(MINUTE);
-    // Guard, entries and terms live on with it.
-    let s = store.get(SESSIONS, "s").await.expect("it is there");
+    // The guard, index entries and terms expire later too.
+    let s = store.get(SESSIONS, "s").await.expect("the document exists");
     assert_eq!(s.expires_at, Some(later));
     assert_eq!(store.lookup(SESSIONS, "token", "s").await, Some(s));
     let taken = Cause::UniqueTaken { attribute: "token" };
@@ -211,7 +217,7 @@ pub async fn a_replace_can_bring_expiry_forward(store: Store) {
     for (id, before) in [("a", None), ("b", Some(store.now() + 5 * MINUTE))] {
         let document = store.create_until(SESSIONS, id, session(id), before).await;
         let sooner = replace_until(&document, session(id), store.now() + MINUTE);
-        store.commit(vec![sooner]).await.expect("it is there");
+        store.commit(vec![sooner]).await.expect("the document exists");
     }
     expect_listed(&store, &["a", "b"]).await;
     store.clock.advance(MINUTE);
@@ -222,13 +228,13 @@ pub async fn a_replace_can_bring_expiry_forward(store: Store) {
     }
 }
 
-pub async fn a_replace_can_end_expiry(store: Store) {
+pub async fn a_replace_can_remove_the_expiry_time(store: Store) {
     store.migrate(&[SESSIONS]).await;
     let s = short_session(&store, "s").await;
-    store.commit(vec![replace_until(&s, session("s"), None)]).await.expect("it is there");
+    store.commit(vec![replace_until(&s, session("s"), None)]).await.expect("the document exists");
     store.clock.advance(100 * MINUTE);
     assert_eq!(store.backend().sweep_expired(10).await, Ok(0));
-    let s = store.get(SESSIONS, "s").await.expect("it stays");
+    let s = store.get(SESSIONS, "s").await.expect("the document still exists");
     assert_eq!(s.expires_at, None);
     assert_eq!(store.lookup(SESSIONS, "token", "s").await, Some(s));
     expect_listed(&store, &["s"]).await;
@@ -236,18 +242,18 @@ pub async fn a_replace_can_end_expiry(store: Store) {
     assert_eq!(store.rejection(vec![create(SESSIONS, "t", session("s"))]).await, (0, taken));
 }
 
-pub async fn an_increment_leaves_expiry_as_it_is(store: Store) {
+pub async fn an_increment_does_not_change_expiry(store: Store) {
     store.migrate(&[SESSIONS]).await;
     let before = short_session(&store, "s").await;
-    store.commit(vec![increment(SESSIONS, "s", "uses", 1)]).await.expect("it is there");
-    let after = store.get(SESSIONS, "s").await.expect("it is there");
+    store.commit(vec![increment(SESSIONS, "s", "uses", 1)]).await.expect("the document exists");
+    let after = store.get(SESSIONS, "s").await.expect("the document exists");
     assert_eq!((&after.body["uses"], after.expires_at), (&json!(1), before.expires_at));
     store.clock.advance(MINUTE);
     assert_eq!(store.get(SESSIONS, "s").await, None);
     assert_eq!(holder(&store, "s").await, None);
 }
 
-pub async fn pages_are_full_where_expired_documents_lie_between(store: Store) {
+pub async fn pages_are_full_with_expired_documents_in_between(store: Store) {
     store.migrate(&[SESSIONS]).await;
     let names: Vec<String> = (0..24).map(|n| format!("{n:02}")).collect();
     let soon = store.now() + MINUTE;
@@ -256,7 +262,7 @@ pub async fn pages_are_full_where_expired_documents_lie_between(store: Store) {
         create_until(SESSIONS, name, session(name), expires_at)
     });
     for operation in created {
-        store.commit(vec![operation]).await.expect("it is created");
+        store.commit(vec![operation]).await.expect("the document is created");
     }
     store.clock.advance(MINUTE);
     let pages: [&[&str]; 3] = [&["00", "03", "06"], &["09", "12", "15"], &["18", "21"]];
@@ -270,7 +276,7 @@ pub async fn pages_are_full_where_expired_documents_lie_between(store: Store) {
     store.eventually(vec![3, 3, 2], sizes).await;
 }
 
-pub async fn a_sweep_removes_what_has_expired_up_to_its_bound(store: Store) {
+pub async fn a_sweep_removes_expired_documents_up_to_its_limit(store: Store) {
     store.migrate(&[SESSIONS, LASTING]).await;
     for id in ["a", "b", "c", "d", "e"] {
         short_session(&store, id).await;
@@ -281,7 +287,7 @@ pub async fn a_sweep_removes_what_has_expired_up_to_its_bound(store: Store) {
     let sweep = async |at_most| store.backend().sweep_expired(at_most).await;
     assert_eq!(sweep(10).await, Ok(0));
     store.clock.advance(MINUTE);
-    // Which documents have expired may be found by an index, which may lag.
+    // A backend may find expired documents through an index, which may lag.
     let first_two = || async { sweep(2).await.expect("expired documents are swept") };
     store.eventually(2, first_two).await;
     assert_eq!(sweep(0).await, Ok(0));
@@ -293,7 +299,7 @@ pub async fn a_sweep_removes_what_has_expired_up_to_its_bound(store: Store) {
     expect_listed(&store, &["later", "stays"]).await;
 }
 
-/// Swept is gone for good: not even a clock that is set back brings anything to light again.
+/// After a sweep nothing is left, so nothing reappears even if the clock is set back.
 pub async fn a_sweep_removes_guards_entries_and_terms_too(store: Store) {
     store.migrate(&[SESSIONS]).await;
     let start = store.now();
@@ -309,14 +315,14 @@ pub async fn a_sweep_removes_guards_entries_and_terms_too(store: Store) {
         assert_eq!(holder(&store, id).await, None);
     }
     expect_listed(&store, &[]).await;
-    // The values are free on a clock on which their holders would still be there.
+    // The values are free although on this clock their holders would not have expired yet.
     for (id, token) in [("d", "a"), ("e", "b"), ("f", "c")] {
         store.create(SESSIONS, id, session(token)).await;
     }
     expect_listed(&store, &["d", "e", "f"]).await;
 }
 
-pub async fn what_was_created_again_is_not_swept(store: Store) {
+pub async fn a_recreated_document_is_not_swept(store: Store) {
     store.migrate(&[SESSIONS]).await;
     for id in ["a", "b", "c"] {
         short_session(&store, id).await;
@@ -333,17 +339,19 @@ pub async fn what_was_created_again_is_not_swept(store: Store) {
     assert_eq!(store.backend().sweep_expired(10).await, Ok(0));
 }
 
-/// As on a Lambda function that only sweeps: it has never been told of the collections.
+/// A Lambda function that only sweeps does not know the declared collections.
 pub async fn an_instance_that_never_migrated_sweeps_too(store: Store) {
     store.migrate(&[SESSIONS]).await;
     short_session(&store, "s").await;
     store.clock.advance(MINUTE);
     let other = store.another().await;
-    store.eventually(1, || async { other.backend().sweep_expired(10).await.expect("it sweeps") }).await;
+    store
+        .eventually(1, || async { other.backend().sweep_expired(10).await.expect("the sweep succeeds") })
+        .await;
     assert_eq!(store.backend().sweep_expired(10).await, Ok(0));
 }
 
-pub async fn a_collection_that_does_not_expire_refuses_a_time(store: Store) {
+pub async fn a_collection_without_expiry_refuses_an_expiry_time(store: Store) {
     store.migrate(&[LASTING]).await;
     let refusal = Err(Error::Invalid("the collection `lasting` is not declared as expiring".to_owned()));
     let outcome = store.commit(vec![create_until(LASTING, "l", json!({}), store.now() + MINUTE)]).await;

@@ -9,7 +9,8 @@ const THINGS: &Collection = &Collection::new("things")
     .fields(&[Field::string("box"), Field::integer("rank")])
     .indexes(&[Index::new("in_box").partition(&["box"]).sort(&["rank"]), Index::new("all").sort(&["rank"])]);
 
-/// Things whose field `x` has these values, named `a`, `b` and so on; without the field where there is no value.
+/// Stores things with these values in the field `x`, with the ids `a`, `b` and so on. Those with `None` lack the
+/// field.
 async fn fill(store: &Store, values: &[Option<Value>]) {
     store.migrate(&[THINGS]).await;
     let documents = values.iter().zip('a'..).zip(0..).map(|((value, name), rank)| {
@@ -22,7 +23,7 @@ async fn fill(store: &Store, values: &[Option<Value>]) {
     store.fill(THINGS, documents).await;
 }
 
-/// What fits the filters, on two indexes.
+/// Expects that these documents match the filters, on two indexes.
 async fn expect(store: &Store, filters: &[Filter], names: &[&str]) {
     for index in [Query::new(THINGS, "in_box").partition(["b"]), Query::new(THINGS, "all")] {
         let query = filters.iter().fold(index, |query, filter| query.filter(filter.clone()));
@@ -30,7 +31,7 @@ async fn expect(store: &Store, filters: &[Filter], names: &[&str]) {
     }
 }
 
-pub async fn a_filter_for_one_value_lets_through_what_equals_it(store: Store) {
+pub async fn a_filter_for_one_value_matches_equal_values(store: Store) {
     let values = [
         json!("red"),
         json!("Red"),
@@ -43,14 +44,14 @@ pub async fn a_filter_for_one_value_lets_through_what_equals_it(store: Store) {
     ];
     fill(&store, &values.clone().map(Some)).await;
     for (value, name) in values.iter().zip('a'..) {
-        let value = Scalar::from_json(value).expect("a scalar");
+        let value = Scalar::from_json(value).expect("the value is a scalar");
         expect(&store, &[Filter::equals("x", value)], &[&name.to_string()]).await;
     }
     expect(&store, &[Filter::equals("x", "re")], &[]).await;
     expect(&store, &[Filter::equals("x", 6)], &[]).await;
 }
 
-pub async fn a_filter_for_a_set_lets_through_each_of_its_values(store: Store) {
+pub async fn a_filter_for_a_set_matches_each_of_its_values(store: Store) {
     fill(&store, &[json!("red"), json!("green"), json!(5), json!(true), json!("blue")].map(Some)).await;
     expect(&store, &[Filter::one_of("x", ["blue", "red", "black"])], &["a", "e"]).await;
     let mixed = [Scalar::from("green"), 5.into(), true.into()];
@@ -58,7 +59,7 @@ pub async fn a_filter_for_a_set_lets_through_each_of_its_values(store: Store) {
     expect(&store, &[Filter::one_of("x", [""; 0])], &[]).await;
 }
 
-pub async fn a_filter_for_a_range_takes_its_ends_in_or_leaves_them_out(store: Store) {
+pub async fn a_filter_for_a_range_includes_or_excludes_its_bounds(store: Store) {
     fill(&store, &[i64::MIN, -1, 0, 1, i64::MAX].map(|number| Some(json!(number)))).await;
     let expected: [(_, _, &[&str]); 7] = [
         (Included(-1), Included(1), &["b", "c", "d"]),
@@ -89,7 +90,7 @@ pub async fn a_filter_for_a_range_of_strings_compares_their_utf8_bytes(store: St
     }
 }
 
-pub async fn another_kind_of_value_fits_no_filter(store: Store) {
+pub async fn another_kind_of_value_matches_no_filter(store: Store) {
     let values =
         [json!("5"), json!(5), json!(5.5), json!("true"), json!(true), json!(1), json!([5]), json!({"x": 5})];
     fill(&store, &values.map(Some)).await;
@@ -102,7 +103,7 @@ pub async fn another_kind_of_value_fits_no_filter(store: Store) {
     expect(&store, &[any_string], &["a", "d"]).await;
 }
 
-pub async fn a_missing_field_and_null_fit_no_filter(store: Store) {
+pub async fn a_missing_field_and_null_match_no_filter(store: Store) {
     fill(&store, &[None, Some(Value::Null), Some(json!("")), Some(json!(0)), Some(json!(false))]).await;
     expect(&store, &[Filter::equals("x", "")], &["c"]).await;
     expect(&store, &[Filter::equals("x", 0)], &["d"]).await;
@@ -110,13 +111,13 @@ pub async fn a_missing_field_and_null_fit_no_filter(store: Store) {
     expect(&store, &[Filter::between("x", Unbounded, Unbounded)], &["c", "d", "e"]).await;
 }
 
-pub async fn a_whole_number_fits_however_it_was_written(store: Store) {
+pub async fn a_whole_number_matches_in_every_notation(store: Store) {
     fill(&store, &[json!(1.0), json!(1), json!(1e0), json!(-0.0), json!(1.5)].map(Some)).await;
     expect(&store, &[Filter::equals("x", 1)], &["a", "b", "c"]).await;
     expect(&store, &[Filter::equals("x", 0)], &["d"]).await;
 }
 
-pub async fn a_document_fits_every_filter_of_a_query(store: Store) {
+pub async fn a_document_must_match_every_filter_of_a_query(store: Store) {
     fill(&store, &[1, 2, 3, 4].map(|number| Some(json!(number)))).await;
     let at_least = |from: i64| Filter::between("x", Included(Scalar::from(from)), Unbounded);
     let at_most = |to: i64| Filter::between("rank", Unbounded, Included(Scalar::from(to)));
@@ -125,7 +126,7 @@ pub async fn a_document_fits_every_filter_of_a_query(store: Store) {
     expect(&store, &[Filter::equals("box", "b"), at_least(4)], &["d"]).await;
 }
 
-pub async fn names_and_values_of_filters_mean_nothing_but_themselves(store: Store) {
+pub async fn names_and_values_of_filters_are_taken_literally(store: Store) {
     store.migrate(&[THINGS]).await;
     let hostile = [
         "x' OR '1'='1",
@@ -160,7 +161,7 @@ pub async fn names_and_values_of_filters_mean_nothing_but_themselves(store: Stor
     }
 }
 
-pub async fn a_filter_has_a_hundred_values_and_no_more(store: Store) {
+pub async fn a_filter_has_at_most_a_hundred_values(store: Store) {
     fill(&store, &[json!(99), json!(100)].map(Some)).await;
     expect(&store, &[Filter::one_of("x", 0..100_i64)], &["a"]).await;
     let query = Query::new(THINGS, "all").filter(Filter::one_of("x", 0..101_i64));

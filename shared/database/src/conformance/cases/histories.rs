@@ -8,7 +8,8 @@ use crate::conformance::walk::Dice;
 use crate::conformance::words::{at_once, body, check, create, increment, key, replace};
 use crate::{Collection, Document, Error, Expect, Field, Key, Operation, Unique, UniqueKey};
 
-/// Each holds one value from its first write on, so that a lookup of the value is a read of the document.
+/// Each document holds a unique value from its first write on, so that a lookup of the value is a read of the
+/// document.
 const REGISTERS: &Collection = &Collection::new("registers")
     .fields(&[Field::string("name"), Field::integer("place")])
     .uniques(&[Unique::new("name", &["name"])])
@@ -16,7 +17,8 @@ const REGISTERS: &Collection = &Collection::new("registers")
 
 const WORKERS: u64 = 8;
 const TURNS: usize = 40;
-/// How many documents are written at a time; each worker goes on to new ones after as many turns.
+/// The number of documents that are written at a time. Each worker also moves on by one document after this many
+/// turns.
 const WINDOW: usize = 4;
 
 pub async fn calls_on_one_document_each_are_linearizable(store: Store) {
@@ -31,7 +33,7 @@ pub async fn transactions_over_several_documents_are_strictly_serializable(store
     }
 }
 
-/// Lets workers on two instances read and write at random, and looks for an order that explains what they met with.
+/// Runs workers that read and write at random on two instances, and checks that one order explains all results.
 async fn run_and_explain(store: &Store, seed: u64, most_documents: usize) {
     store.migrate(&[REGISTERS]).await;
     let instances = [store.clone(), store.another().await];
@@ -48,7 +50,11 @@ async fn run_and_explain(store: &Store, seed: u64, most_documents: usize) {
     for (register, state) in last.read(&everything).await {
         let writes =
             events.iter().flat_map(|event| &event.written).filter(|(key, ..)| *key == register).count();
-        assert_eq!(usize::try_from(state.place), Ok(writes), "what was answered is written: {register}");
+        assert_eq!(
+            usize::try_from(state.place),
+            Ok(writes),
+            "every confirmed write must be stored: {register}"
+        );
     }
     events.extend(last.events);
     let commits = events.iter().filter(|event| !event.written.is_empty()).count();
@@ -87,7 +93,8 @@ impl Worker {
         key(REGISTERS, &format!("{}-{number}", self.seed))
     }
 
-    /// Reads in one of the three ways. Nothing promises that several documents are read at one moment.
+    /// Reads with one of three methods. Several documents are not read at the same moment, so each one is an
+    /// event.
     async fn read(&mut self, registers: &[Key]) -> Vec<(Key, State)> {
         let way = self.dice.below(3);
         let called_at = Instant::now();
@@ -97,7 +104,8 @@ impl Worker {
             way => {
                 let mut documents = Vec::new();
                 for register in registers {
-                    let unique = UniqueKey::new(REGISTERS, "name", [register.id()]).expect("it is declared");
+                    let unique = UniqueKey::new(REGISTERS, "name", [register.id()])
+                        .expect("the attribute is declared");
                     let found =
                         if way == 1 { backend.get(register).await } else { backend.lookup(&unique).await };
                     documents.push(found.expect("the document is read"));
@@ -119,7 +127,7 @@ impl Worker {
         states
     }
 
-    /// Writes some of the documents on the condition that they, and others, are as they were read.
+    /// Writes some of the documents, on the condition that these and the others are in the states that were read.
     async fn write(&mut self, states: Vec<(Key, State)>) {
         let (mut operations, mut seen, mut effects) = (Vec::new(), Vec::new(), Vec::new());
         for (register, state) in states {
@@ -143,9 +151,9 @@ impl Worker {
                 });
                 self.events.push(Event { called_at, returned_at, seen, written: written.collect() });
             }
-            // Nothing of it is there, so that nobody can see it.
+            // Nothing was applied, so there is no event.
             Err(Error::Rejected(_)) => {}
-            Err(error) => assert!(error.is_retryable(), "a commit fails: {error}"),
+            Err(error) => assert!(error.is_retryable(), "a commit failed: {error}"),
         }
     }
 
@@ -166,19 +174,19 @@ impl Worker {
     }
 }
 
-/// What an operation does to its document.
+/// The effect of an operation on its document.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Effect {
     Checks,
-    /// Leaves it in this place, which is the one behind that which was read.
+    /// Moves the document to this place, which follows the place that was read.
     Writes(i64),
-    /// Moves it on by one from wherever it is, which need not be what was read.
+    /// Moves the document to the next place from its current one, which may differ from the one that was read.
     Adds,
 }
 
 fn state_of(document: Option<&Document>) -> State {
     document.map_or(State::ABSENT, |document| State {
-        place: document.body["place"].as_i64().expect("the place is a number"),
+        place: document.body["place"].as_i64().expect("the place is an integer"),
         version: document.version,
     })
 }

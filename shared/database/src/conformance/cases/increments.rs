@@ -22,44 +22,45 @@ fn stock(available: i64) -> Value {
 }
 
 async fn available(store: &Store, id: &str) -> i64 {
-    let document = store.get(STOCK, id).await.expect("the document is there");
+    let document = store.get(STOCK, id).await.expect("the document exists");
     document.body["available"].as_i64().expect("a counter is an integer")
 }
 
-pub async fn an_increment_adds_and_gives_a_new_version(store: Store) {
+pub async fn an_increment_adds_and_sets_a_new_version(store: Store) {
     store.migrate(&[STOCK]).await;
     let before = store.create(STOCK, "s", stock(5)).await;
     let mut versions = vec![before.version];
     for (by, sum) in [(1, 6), (-10, -4), (0, -4), (1_000_000, 999_996)] {
-        let answer = store.commit(vec![increment(STOCK, "s", "available", by)]).await.expect("it is there");
-        let document = store.get(STOCK, "s").await.expect("it is there");
+        let answer =
+            store.commit(vec![increment(STOCK, "s", "available", by)]).await.expect("the document exists");
+        let document = store.get(STOCK, "s").await.expect("the document exists");
         assert_eq!((document.body["available"].as_i64(), &answer[..]), (Some(sum), &[document.version][..]));
         assert!(!versions.contains(&document.version));
         versions.push(document.version);
     }
-    // What was read before does not fit any more.
+    // The state from before the increments is out of date.
     assert_eq!(store.rejection(vec![replace(&before, stock(0))]).await, (0, Cause::VersionMismatch));
 }
 
-pub async fn an_increment_touches_nothing_but_its_counter(store: Store) {
+pub async fn an_increment_changes_only_its_counter(store: Store) {
     store.migrate(&[STOCK]).await;
     let body = json!({
         "available": 1, "reserved": 7, "sku": "x-1", "name": "red shoe", "shelf": "a",
         "more": {"null": null, "list": [0.1, 1e19, ""], "n": i64::MAX},
     });
     store.create(STOCK, "s", body.clone()).await;
-    store.commit(vec![increment(STOCK, "s", "available", 2)]).await.expect("it is there");
-    let after = store.get(STOCK, "s").await.expect("it is there");
+    store.commit(vec![increment(STOCK, "s", "available", 2)]).await.expect("the document exists");
+    let after = store.get(STOCK, "s").await.expect("the document exists");
     let mut expected = body;
     expected["available"] = json!(3);
     assert_eq!(Value::Object(after.body.clone()), expected);
-    // Everything else finds the document, in its new state.
+    // Lookups, queries and searches find the document in its new state.
     assert_eq!(store.lookup(STOCK, "sku", "x-1").await.as_ref(), Some(&after));
     let query = Query::new(STOCK, "on_shelf").partition(["a"]).filter(Filter::equals("available", 3));
-    let queried = || async { store.backend().query(&query).await.expect("it is answered").documents };
+    let queried = || async { store.backend().query(&query).await.expect("the query succeeds").documents };
     store.eventually(vec![after.clone()], queried).await;
     let search = Search::new(STOCK, "shoe");
-    let searched = || async { store.backend().search(&search).await.expect("it is answered").documents };
+    let searched = || async { store.backend().search(&search).await.expect("the search succeeds").documents };
     store.eventually(vec![after], searched).await;
 }
 
@@ -68,17 +69,17 @@ pub async fn an_increment_below_its_floor_is_rejected(store: Store) {
     store.create(STOCK, "s", stock(5)).await;
     let take = |count: i64, floor: i64| vec![increment_at_least(STOCK, "s", "available", -count, floor)];
     assert_eq!(store.rejection(take(6, 0)).await, (0, Cause::BelowMinimum));
-    store.commit(take(5, 0)).await.expect("five are there: the floor itself is allowed");
+    store.commit(take(5, 0)).await.expect("the result may equal the floor");
     assert_eq!(store.rejection(take(1, 0)).await, (0, Cause::BelowMinimum));
     assert_eq!(store.rejection(take(0, 1)).await, (0, Cause::BelowMinimum));
-    store.commit(take(3, -3)).await.expect("the floor lies lower");
-    // A floor holds on the way up too: it is about the result.
+    store.commit(take(3, -3)).await.expect("the floor is lower");
+    // A floor applies to the result, so an addition can be rejected too.
     assert_eq!(store.rejection(take(-2, 0)).await, (0, Cause::BelowMinimum));
-    store.commit(take(-3, 0)).await.expect("the floor is reached");
+    store.commit(take(-3, 0)).await.expect("the result equals the floor");
     assert_eq!(available(&store, "s").await, 0);
 }
 
-pub async fn a_rejected_increment_leaves_the_version(store: Store) {
+pub async fn a_rejected_increment_keeps_the_version(store: Store) {
     store.migrate(&[STOCK]).await;
     let before = store.create(STOCK, "s", stock(1)).await;
     let refused = vec![increment_at_least(STOCK, "s", "available", -2, 0)];
@@ -88,24 +89,24 @@ pub async fn a_rejected_increment_leaves_the_version(store: Store) {
     assert_eq!(store.get(STOCK, "s").await, Some(before));
 }
 
-pub async fn overflow_is_rejected_at_both_ends(store: Store) {
+pub async fn overflow_is_rejected_at_both_bounds(store: Store) {
     store.migrate(&[STOCK]).await;
     store.create(STOCK, "s", stock(i64::MAX - 1)).await;
     let add = |by: i64| vec![increment(STOCK, "s", "available", by)];
-    store.commit(add(1)).await.expect("the end itself can be reached");
+    store.commit(add(1)).await.expect("the upper bound can be reached");
     assert_eq!(available(&store, "s").await, i64::MAX);
     for by in [1, 2, i64::MAX] {
         assert_eq!(store.rejection(add(by)).await, (0, Cause::Overflow));
     }
-    store.commit(add(i64::MIN)).await.expect("minus one is left");
+    store.commit(add(i64::MIN)).await.expect("the result is minus one");
     assert_eq!(available(&store, "s").await, -1);
-    store.commit(add(-i64::MAX)).await.expect("the other end can be reached");
+    store.commit(add(-i64::MAX)).await.expect("the lower bound can be reached");
     assert_eq!(available(&store, "s").await, i64::MIN);
     for by in [-1, -2, i64::MIN] {
         assert_eq!(store.rejection(add(by)).await, (0, Cause::Overflow));
     }
     let at_least = vec![increment_at_least(STOCK, "s", "available", 0, i64::MIN)];
-    store.commit(at_least).await.expect("the lowest floor is none");
+    store.commit(at_least).await.expect("the lowest floor allows every result");
     assert_eq!(available(&store, "s").await, i64::MIN);
     let below = vec![increment_at_least(STOCK, "s", "available", -1, i64::MIN)];
     assert_eq!(store.rejection(below).await, (0, Cause::BelowMinimum));
@@ -125,7 +126,7 @@ pub async fn only_a_declared_counter_is_incremented(store: Store) {
     for field in ["name", "shelf", "unknown", ""] {
         let refused = Batch::new(vec![increment(STOCK, "s", field, 1)], store.ambient());
         let message = format!("the collection `stock` declares no counter `{field}`");
-        assert_eq!(refused.expect_err("it is refused"), Error::Invalid(message));
+        assert_eq!(refused.expect_err("the batch is refused"), Error::Invalid(message));
     }
 }
 
@@ -145,14 +146,14 @@ pub async fn a_document_without_its_counters_is_refused(store: Store) {
     }
 }
 
-pub async fn increments_of_a_batch_are_applied_all_or_not_at_all(store: Store) {
+pub async fn increments_of_a_batch_are_applied_atomically(store: Store) {
     store.migrate(&[STOCK]).await;
     for (id, count) in [("a", 3), ("b", 2), ("c", 1)] {
         store.create(STOCK, id, stock(count)).await;
     }
     let take_one_each =
         || ["a", "b", "c"].map(|id| increment_at_least(STOCK, id, "available", -1, 0)).to_vec();
-    store.commit(take_one_each()).await.expect("there is one of each");
+    store.commit(take_one_each()).await.expect("one of each is available");
     assert_eq!(store.rejection(take_one_each()).await, (2, Cause::BelowMinimum));
     for (id, left) in [("a", 2), ("b", 1), ("c", 0)] {
         assert_eq!(available(&store, id).await, left, "{id}");
@@ -170,7 +171,7 @@ pub async fn many_writers_add_up_exactly(store: Store) {
         async move {
             for _ in 0..TURNS {
                 let add = vec![increment(STOCK, "s", "available", 3)];
-                store.commit_patiently(add).await.expect("nothing keeps an increment from being applied");
+                store.commit_patiently(add).await.expect("the increment is applied");
             }
         }
     }))
@@ -178,7 +179,7 @@ pub async fn many_writers_add_up_exactly(store: Store) {
     assert_eq!(available(&store, "s").await, 480);
 }
 
-pub async fn many_takers_take_what_is_there_and_no_more(store: Store) {
+pub async fn many_takers_never_take_more_than_there_is(store: Store) {
     const TAKERS: usize = 16;
     const TURNS: usize = 8;
     store.migrate(&[STOCK]).await;

@@ -31,18 +31,18 @@ impl Entity for Account {
     }
 }
 
-/// Commits each of these on an instance of its own, all at once; answers with how each one ended.
+/// Commits all batches concurrently, spread over the instances. Returns the outcome of each one.
 async fn commit_at_once(stores: &[Store], batches: Vec<Vec<Operation>>) -> Vec<Result<(), Cause>> {
     let tasks = batches.into_iter().zip(stores.iter().cycle().cloned()).map(|(batch, store)| async move {
         match store.commit_patiently(batch).await {
             Ok(_) => Ok(()),
-            Err(error) => Err(error.rejection().expect("nothing but a rejection ends a batch").cause),
+            Err(error) => Err(error.rejection().expect("a batch fails only with a rejection").cause),
         }
     });
     at_once(tasks).await
 }
 
-pub async fn checks_are_held_and_change_nothing(store: Store) {
+pub async fn checks_are_enforced_and_change_nothing(store: Store) {
     store.migrate(&[DOCTORS]).await;
     let alice = store.create(DOCTORS, "alice", json!({"on_call": true})).await;
     let version = Expect::Version(alice.version);
@@ -61,7 +61,7 @@ pub async fn checks_are_held_and_change_nothing(store: Store) {
     assert_eq!(store.get(DOCTORS, "bob").await, None);
 }
 
-pub async fn a_check_holds_back_what_stands_beside_it(store: Store) {
+pub async fn a_failed_check_rejects_the_whole_batch(store: Store) {
     store.migrate(&[DOCTORS]).await;
     let body = json!({"on_call": true});
     let alice = store.create(DOCTORS, "alice", body.clone()).await;
@@ -71,7 +71,7 @@ pub async fn a_check_holds_back_what_stands_beside_it(store: Store) {
         assert_eq!(store.get(DOCTORS, "bob").await, None);
     }
     let fitting = check(DOCTORS, "alice", Expect::Version(alice.version));
-    store.commit(vec![create(DOCTORS, "bob", body), fitting]).await.expect("alice is as expected");
+    store.commit(vec![create(DOCTORS, "bob", body), fitting]).await.expect("the check of alice succeeds");
 }
 
 pub async fn write_skew_through_checks_of_a_version_fails(store: Store) {
@@ -82,7 +82,7 @@ pub async fn write_skew_through_checks_of_a_version_fails(store: Store) {
         let on_call = json!({"on_call": true});
         let a = store.create(DOCTORS, &alice, on_call.clone()).await;
         let b = store.create(DOCTORS, &bob, on_call).await;
-        // Each leaves because the other one stays.
+        // Each goes off call on the condition that the other stays on call.
         let leaves = |who: &crate::Document, other: &crate::Document| {
             vec![
                 replace(who, json!({"on_call": false})),
@@ -110,7 +110,8 @@ pub async fn write_skew_through_checks_of_absence_fails(store: Store) {
     }
 }
 
-/// Each creates what the next one must not find. In every order two of the three fit; all three fit in none.
+/// Each batch creates the document that the next batch expects to be absent. In every order exactly two of the
+/// three succeed.
 pub async fn a_cycle_of_three_checks_of_absence_fails(store: Store) {
     store.migrate(&[DOCTORS]).await;
     let stores = [store.clone(), store.another().await, store.another().await];
@@ -128,8 +129,9 @@ pub async fn a_cycle_of_three_checks_of_absence_fails(store: Store) {
     }
 }
 
-/// One instance creates `x` plainly, and then `z` on the condition that `x` is there and `y` is not; another one creates
-/// `y` on the condition that `x` is not there. In every order exactly one of the two conditions holds.
+/// One instance creates `x` unconditionally, and then `z` on the condition that `x` exists and `y` does not.
+/// Another one creates `y` on the condition that `x` does not exist. In every order exactly one of the two
+/// conditions holds.
 pub async fn a_check_of_absence_holds_against_a_plain_create(store: Store) {
     store.migrate(&[DOCTORS]).await;
     let other = store.another().await;
@@ -145,16 +147,17 @@ pub async fn a_check_of_absence_holds_against_a_plain_create(store: Store) {
         ];
         let (first, second) = (store.clone(), other.clone());
         let plainly = tokio::spawn(async move {
-            first.commit_patiently(plain).await.expect("nothing keeps `x` from being created");
+            first.commit_patiently(plain).await.expect("`x` is created");
             first.commit_patiently(after_it).await.is_ok()
         });
         let conditionally = tokio::spawn(async move { second.commit_patiently(conditional).await.is_ok() });
-        let outcomes = [plainly.await.expect("no task fails"), conditionally.await.expect("no task fails")];
+        let outcomes =
+            [plainly.await.expect("the task succeeds"), conditionally.await.expect("the task succeeds")];
         assert_eq!(outcomes.iter().filter(|&&fits| fits).count(), 1, "round {round}: {outcomes:?}");
     }
 }
 
-pub async fn transfers_keep_the_sum_that_an_auditor_sees(store: Store) {
+pub async fn transfers_never_change_the_sum_of_all_accounts(store: Store) {
     const ACCOUNT_IDS: [&str; 4] = ["a", "b", "c", "d"];
     store.migrate(&[ACCOUNTS]).await;
     for id in ACCOUNT_IDS {
@@ -179,12 +182,12 @@ pub async fn transfers_keep_the_sum_that_an_auditor_sees(store: Store) {
         audits += 1;
     }
     for transfer in transfers {
-        transfer.await.expect("no transfer fails");
+        transfer.await.expect("the transfer succeeds");
     }
     assert_eq!(audit(&auditor, &ACCOUNT_IDS).await, Some(400));
 }
 
-/// Moves money as long as there is enough; again when it loses against others time after time.
+/// Moves money if there is enough. Retries until the transaction succeeds.
 async fn transfer(store: &Store, from: &str, to: &str, amount: i64) {
     if from == to {
         return;
@@ -205,12 +208,12 @@ async fn transfer(store: &Store, from: &str, to: &str, amount: i64) {
             .await;
         match outcome {
             Ok(()) => return,
-            Err(error) => assert!(error.is_retryable(), "a transfer fails: {error}"),
+            Err(error) => assert!(error.is_retryable(), "a transfer failed: {error}"),
         }
     }
 }
 
-/// The sum of all accounts at one moment; `None` when the transfers were too many.
+/// The sum of all accounts at one moment; `None` if there was too much contention.
 async fn audit(store: &Store, accounts: &[&str]) -> Option<i64> {
     let outcome = store
         .db
@@ -225,11 +228,11 @@ async fn audit(store: &Store, accounts: &[&str]) -> Option<i64> {
     match outcome {
         Ok(sum) => Some(sum),
         Err(error) if error.is_retryable() => None,
-        Err(error) => panic!("an audit fails: {error}"),
+        Err(error) => panic!("an audit failed: {error}"),
     }
 }
 
-pub async fn a_transaction_runs_again_when_what_it_read_was_changed(store: Store) {
+pub async fn a_transaction_runs_again_if_a_document_that_it_read_was_changed(store: Store) {
     store.migrate(&[ACCOUNTS]).await;
     let accounts = store.db.collection::<Account>();
     accounts.insert(&Account::new("read", 1)).await.expect("the account is opened");
@@ -238,8 +241,8 @@ pub async fn a_transaction_runs_again_when_what_it_read_was_changed(store: Store
     let seen = store
         .db
         .transact(|tx| async move {
-            let read = tx.get::<Account>("read").await?.expect("the account is there");
-            let written = tx.get::<Account>("written").await?.expect("the account is there");
+            let read = tx.get::<Account>("read").await?.expect("the account exists");
+            let written = tx.get::<Account>("written").await?.expect("the account exists");
             if runs.fetch_add(1, Ordering::SeqCst) == 0 {
                 let update = |account: &mut Account| account.balance = 5;
                 other.db.collection::<Account>().update("read", update).await?;
@@ -249,11 +252,11 @@ pub async fn a_transaction_runs_again_when_what_it_read_was_changed(store: Store
         })
         .await;
     assert_eq!((seen, runs.load(Ordering::SeqCst)), (Ok(5), 2));
-    let written = accounts.get("written").await.expect("the account is read").expect("it is there");
+    let written = accounts.get("written").await.expect("the account is read").expect("the document exists");
     assert_eq!(written.balance, 5);
 }
 
-pub async fn a_transaction_runs_again_when_what_it_found_absent_appears(store: Store) {
+pub async fn a_transaction_runs_again_if_a_document_that_it_found_absent_appears(store: Store) {
     store.migrate(&[ACCOUNTS]).await;
     let (other, runs) = (&store.another().await, &AtomicU32::new(0));
     let found = store

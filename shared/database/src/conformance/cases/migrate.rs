@@ -14,7 +14,7 @@ const FIELDS: &[Field] = &[
     Field::boolean("active"),
 ];
 
-/// The collection as it was first declared; what follows are later declarations of it.
+/// The first declaration of the collection; the others are later declarations of it.
 const PLAIN: &Collection = &Collection::new("people").expiring();
 const BY_AGE: &[Index] = &[Index::new("by_age").sort(&["age"])];
 const INDEXED: &Collection = &Collection::new("people").fields(FIELDS).indexes(BY_AGE).expiring();
@@ -69,7 +69,7 @@ async fn versions(store: &Store, collection: &'static Collection, count: i64) ->
 }
 
 async fn read(store: &Store, collection: &'static Collection, id: &str) -> Document {
-    store.get(collection, id).await.expect("the document is there")
+    store.get(collection, id).await.expect("the document exists")
 }
 
 pub async fn migrating_again_changes_nothing(store: Store) {
@@ -85,8 +85,8 @@ pub async fn migrating_again_changes_nothing(store: Store) {
     assert_eq!(store.holder(EVERYTHING, "email", "e7").await, Some(name(7)));
 }
 
-/// As when several instances start at once.
-pub async fn instances_that_migrate_at_once_do_not_disturb_each_other(store: Store) {
+/// Several instances may start at the same time.
+pub async fn instances_can_migrate_at_once(store: Store) {
     let mut instances = Vec::new();
     for _ in 0..4 {
         instances.push(store.another().await);
@@ -97,21 +97,21 @@ pub async fn instances_that_migrate_at_once_do_not_disturb_each_other(store: Sto
     assert_eq!(store.holder(EVERYTHING, "email", "e4").await, Some(name(4)));
 }
 
-pub async fn a_new_index_is_filled_from_what_is_stored(store: Store) {
+pub async fn a_new_index_is_filled_from_the_stored_documents(store: Store) {
     store.migrate(&[PLAIN]).await;
     fill(&store, PLAIN, 130).await;
     store.create(PLAIN, "without", json!({"name": "x"})).await;
     let before = versions(&store, PLAIN, 130).await;
     store.migrate(&[INDEXED]).await;
     expect_by_age(&store, INDEXED, &by_age(130)).await;
-    assert_eq!(versions(&store, INDEXED, 130).await, before, "the versions stay");
-    // From now on the index follows the documents.
+    assert_eq!(versions(&store, INDEXED, 130).await, before, "the versions must not change");
+    // From now on, writes update the index.
     let first = read(&store, INDEXED, "000").await;
     store.delete(&first).await;
     let mut without = by_age(130);
     without.retain(|id| id != "000");
     expect_by_age(&store, INDEXED, &without).await;
-    // A version from before the migration is as good as ever.
+    // Versions from before the migration are still valid.
     let other = read(&store, PLAIN, "001").await;
     assert_eq!(Some(other.version), before[1]);
 }
@@ -124,13 +124,13 @@ pub async fn a_new_unique_attribute_is_filled_and_then_guards(store: Store) {
     store.create(PLAIN, "missing", json!({})).await;
     let before = versions(&store, PLAIN, 110).await;
     store.migrate(&[UNIQUE]).await;
-    assert_eq!(versions(&store, UNIQUE, 110).await, before, "the versions stay");
+    assert_eq!(versions(&store, UNIQUE, 110).await, before, "the versions must not change");
     for number in 0..110 {
         assert_eq!(store.holder(UNIQUE, "email", format!("e{number}")).await, Some(name(number)));
     }
     let taken = Cause::UniqueTaken { attribute: "email" };
     assert_eq!(store.rejection(vec![create(UNIQUE, "x", json!({"email": "e5"}))]).await, (0, taken));
-    // A guard that was filled in is let go like any other.
+    // A guard that the migration created is released like any other.
     let five = read(&store, UNIQUE, &name(5)).await;
     store.replace(&five, json!({"email": "new"})).await;
     let six = read(&store, UNIQUE, &name(6)).await;
@@ -139,13 +139,13 @@ pub async fn a_new_unique_attribute_is_filled_and_then_guards(store: Store) {
     store.create(UNIQUE, "y", json!({"email": "e6"})).await;
 }
 
-pub async fn a_new_unique_attribute_with_a_value_twice_is_refused(store: Store) {
+pub async fn a_new_unique_attribute_with_a_duplicate_value_is_refused(store: Store) {
     store.migrate(&[PLAIN]).await;
     fill(&store, PLAIN, 20).await;
     let double = store.create(PLAIN, "double", json!({"email": "e3"})).await;
     let outcome = store.try_migrate(&[UNIQUE]).await;
     assert!(matches!(outcome, Err(Error::Invalid(_))), "{outcome:?}");
-    // What was declared before goes on; when the conflict is gone, the migration succeeds.
+    // The previous declarations stay in force. Once the conflict is resolved, the migration succeeds.
     let double = store.replace(&double, json!({"email": "free"})).await;
     assert_eq!(store.get(PLAIN, "double").await, Some(double));
     store.migrate(&[UNIQUE]).await;
@@ -155,12 +155,12 @@ pub async fn a_new_unique_attribute_with_a_value_twice_is_refused(store: Store) 
     assert_eq!(store.rejection(vec![create(UNIQUE, "x", json!({"email": "free"}))]).await, (0, taken));
 }
 
-pub async fn new_search_fields_are_filled_from_what_is_stored(store: Store) {
+pub async fn new_search_fields_are_filled_from_the_stored_documents(store: Store) {
     store.migrate(&[PLAIN]).await;
     fill(&store, PLAIN, 60).await;
     let before = versions(&store, PLAIN, 60).await;
     store.migrate(&[SEARCHED]).await;
-    assert_eq!(versions(&store, SEARCHED, 60).await, before, "the versions stay");
+    assert_eq!(versions(&store, SEARCHED, 60).await, before, "the versions must not change");
     let names: Vec<String> = (0..60).map(name).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     store.expect_search(&Search::new(SEARCHED, "common"), &names).await;
@@ -172,7 +172,7 @@ pub async fn new_search_fields_are_filled_from_what_is_stored(store: Store) {
     store.expect_search(&Search::new(SEARCHED, "renamed"), &["007"]).await;
 }
 
-pub async fn other_search_fields_take_the_place_of_the_old_ones(store: Store) {
+pub async fn changed_search_fields_replace_the_previous_ones(store: Store) {
     const BY_CITY: &Collection = &Collection::new("people").fields(FIELDS).search(&["city"]).expiring();
     store.migrate(&[SEARCHED]).await;
     fill(&store, SEARCHED, 6).await;
@@ -185,7 +185,7 @@ pub async fn other_search_fields_take_the_place_of_the_old_ones(store: Store) {
     store.expect_search(&Search::new(BY_CITY, "city1"), &["001"]).await;
 }
 
-pub async fn everything_at_once_is_filled_from_what_is_stored(store: Store) {
+pub async fn everything_at_once_is_filled_from_the_stored_documents(store: Store) {
     store.migrate(&[PLAIN]).await;
     fill(&store, PLAIN, 40).await;
     let other = store.another().await;
@@ -202,7 +202,7 @@ pub async fn everything_at_once_is_filled_from_what_is_stored(store: Store) {
     assert_eq!(store.holder(EVERYTHING, "email", "e39").await, Some(name(39)));
 }
 
-pub async fn an_index_that_changes_is_filled_anew(store: Store) {
+pub async fn a_changed_index_is_filled_again(store: Store) {
     const CHANGED: &Collection = &Collection::new("people")
         .fields(FIELDS)
         .indexes(&[
@@ -229,15 +229,15 @@ pub async fn an_index_that_changes_is_filled_anew(store: Store) {
     store.expect_query(&of_city, &["002", "005", "008"]).await;
 }
 
-/// As [`UNIQUE`], over another field.
+/// Like [`UNIQUE`], but over another field.
 const CHANGED: &Collection =
     &Collection::new("people").fields(FIELDS).uniques(&[Unique::new("email", &["name"])]).expiring();
 
-pub async fn a_unique_attribute_that_changes_guards_its_new_values(store: Store) {
+pub async fn a_changed_unique_attribute_guards_its_new_values(store: Store) {
     store.migrate(&[UNIQUE]).await;
     store.create(UNIQUE, "a", json!({"email": "1", "name": "x"})).await;
     store.create(UNIQUE, "b", json!({"email": "2", "name": "y"})).await;
-    // What one holds afterwards, another one held before.
+    // After the migration, `a` and `e` hold values that other documents held before.
     store.create(UNIQUE, "e", json!({"email": "x", "name": "2"})).await;
     store.migrate(&[CHANGED]).await;
     assert_eq!(store.holder(CHANGED, "email", "x").await.as_deref(), Some("a"));
@@ -246,12 +246,12 @@ pub async fn a_unique_attribute_that_changes_guards_its_new_values(store: Store)
     let taken = Cause::UniqueTaken { attribute: "email" };
     let same_name = create(CHANGED, "c", json!({"email": "3", "name": "y"}));
     assert_eq!(store.rejection(vec![same_name]).await, (0, taken));
-    // The values of before guard nothing any more.
+    // The previous values are no longer guarded.
     store.create(CHANGED, "d", json!({"email": "1", "name": "1"})).await;
     assert_eq!(store.holder(CHANGED, "email", "1").await.as_deref(), Some("d"));
 }
 
-pub async fn a_migration_that_is_refused_has_taken_nothing_from_what_was_declared_before(store: Store) {
+pub async fn a_refused_migration_keeps_the_previous_declarations(store: Store) {
     const BEFORE: &Collection = &UNIQUE.indexes(BY_AGE).search(&["name"]);
     const AFTER: &Collection = &CHANGED.indexes(&[Index::new("by_age").sort(&["email"])]).search(&["city"]);
     store.migrate(&[BEFORE]).await;
@@ -279,17 +279,16 @@ pub async fn a_migration_that_is_refused_has_taken_nothing_from_what_was_declare
     store.expect_search(&Search::new(AFTER, "c"), &["a", "b", "c"]).await;
 }
 
-/// What was written while something was not declared is in it when it is declared again.
-pub async fn a_lookup_finds_no_document_that_an_older_program_gave_another_value(store: Store) {
+/// The older program declares no unique attributes, so it does not update the guard.
+pub async fn a_lookup_ignores_a_guard_that_an_older_program_left_behind(store: Store) {
     store.migrate(&[UNIQUE]).await;
     store.create(UNIQUE, "a", json!({"email": "old"})).await;
-    // It declares no unique attribute yet, and so knows nothing of what stands beside the document.
-    let read = store.get(PLAIN, "a").await.expect("it is there");
+    let read = store.get(PLAIN, "a").await.expect("the document exists");
     store.replace(&read, json!({"email": "new"})).await;
     assert_eq!(store.holder(UNIQUE, "email", "old").await, None);
 }
 
-pub async fn what_is_dropped_and_declared_again_is_complete(store: Store) {
+pub async fn dropped_declarations_are_complete_when_declared_again(store: Store) {
     store.migrate(&[EVERYTHING]).await;
     fill(&store, EVERYTHING, 4).await;
     expect_by_age(&store, EVERYTHING, &by_age(4)).await;
@@ -311,7 +310,7 @@ pub async fn what_is_dropped_and_declared_again_is_complete(store: Store) {
     store.create(EVERYTHING, "one", json!({"email": "e1"})).await;
 }
 
-pub async fn a_collection_that_is_declared_no_more_keeps_its_documents(store: Store) {
+pub async fn a_collection_that_is_no_longer_declared_keeps_its_documents(store: Store) {
     store.migrate(&[INDEXED, OTHER]).await;
     let person = store.create(INDEXED, "p", person(1)).await;
     store.migrate(&[OTHER]).await;
@@ -320,7 +319,7 @@ pub async fn a_collection_that_is_declared_no_more_keeps_its_documents(store: St
     expect_by_age(&store, INDEXED, &["p".to_owned()]).await;
 }
 
-pub async fn stored_values_that_do_not_fit_a_declaration_stay_out_of_it(store: Store) {
+pub async fn stored_values_that_do_not_match_a_declaration_count_as_missing(store: Store) {
     store.migrate(&[PLAIN]).await;
     let long = "x".repeat(513);
     let bodies = [
@@ -334,7 +333,7 @@ pub async fn stored_values_that_do_not_fit_a_declaration_stay_out_of_it(store: S
     store.migrate(&[EVERYTHING]).await;
     store.expect_query(&Query::new(EVERYTHING, "by_age"), &["fits", "long-1", "long-2"]).await;
     assert_eq!(store.holder(EVERYTHING, "email", "e").await.as_deref(), Some("fits"));
-    // They can be read, replaced by what fits, and deleted.
+    // They can be read, replaced by valid documents, and deleted.
     let kinds = read(&store, EVERYTHING, "kinds").await;
     assert_eq!(kinds.body["age"], json!("5"));
     let repaired = vec![
@@ -342,19 +341,19 @@ pub async fn stored_values_that_do_not_fit_a_declaration_stay_out_of_it(store: S
         delete(&read(&store, EVERYTHING, "long-1").await),
         delete(&read(&store, EVERYTHING, "fraction").await),
     ];
-    store.commit(repaired).await.expect("nothing stands in the way");
+    store.commit(repaired).await.expect("nothing conflicts");
     store.expect_query(&Query::new(EVERYTHING, "by_age"), &["kinds", "fits", "long-2"]).await;
     assert_eq!(store.holder(EVERYTHING, "email", "k").await.as_deref(), Some("kinds"));
 }
 
-pub async fn what_is_filled_in_expires_with_its_document(store: Store) {
+pub async fn filled_entries_expire_with_their_documents(store: Store) {
     store.migrate(&[PLAIN]).await;
     let soon = store.now() + Duration::from_secs(60);
     let body = |email: &str| json!({"email": email, "age": 1, "name": "word"});
     store.create_until(PLAIN, "short", body("shared"), soon).await;
     store.create_until(PLAIN, "later", body("later"), soon + Duration::from_secs(60)).await;
     store.clock.set(soon);
-    // The value of what has expired is no value twice.
+    // The value of an expired document is not a duplicate.
     store.create(PLAIN, "lasting", body("shared")).await;
     store.migrate(&[EVERYTHING]).await;
     let by_age = Query::new(EVERYTHING, "by_age");
@@ -377,7 +376,7 @@ pub async fn what_is_filled_in_expires_with_its_document(store: Store) {
     assert_eq!(store.holder(EVERYTHING, "email", "later").await.as_deref(), Some("claims"));
 }
 
-pub async fn what_a_refused_migration_filled_in_is_no_value_twice_once_it_has_expired(store: Store) {
+pub async fn expired_guards_of_a_refused_migration_are_no_duplicates(store: Store) {
     store.migrate(&[PLAIN]).await;
     let soon = store.now() + Duration::from_secs(60);
     store.create_until(PLAIN, "short", json!({"email": "shared"}), soon).await;
@@ -385,7 +384,7 @@ pub async fn what_a_refused_migration_filled_in_is_no_value_twice_once_it_has_ex
     let double = store.create(PLAIN, "b", json!({"email": "twice"})).await;
     let outcome = store.try_migrate(&[UNIQUE]).await;
     assert!(matches!(outcome, Err(Error::Invalid(_))), "{outcome:?}");
-    // What has expired is not swept yet, and stands beside the document that has taken its value.
+    // The expired document is not swept yet; another document has taken its value.
     store.clock.set(soon);
     store.create(PLAIN, "lasting", json!({"email": "shared"})).await;
     store.delete(&double).await;

@@ -29,13 +29,14 @@ fn ordered(index: &'static str) -> Query {
     Query::new(THINGS, index).limit(1000)
 }
 
-/// Creates one document for each body, whose ids are in the reverse of the expected order, and reads them both ways.
+/// Creates one document for each body, with ids in the reverse of the expected order, and reads them in both
+/// directions.
 async fn expect_order(store: &Store, index: &'static str, bodies: Vec<Value>) {
     let count = bodies.len();
     let id = |place: usize| format!("{:03}", count - place);
     // Neither in the expected order nor in its reverse.
     let shuffled = (0..count).map(|n| (n * 7 + 3) % count);
-    assert_ne!(count % 7, 0, "every place is met once");
+    assert_ne!(count % 7, 0, "otherwise the shuffle would skip places");
     store.fill(THINGS, shuffled.map(|place| (id(place), bodies[place].clone()))).await;
     let ids: Vec<String> = (0..count).map(id).collect();
     let mut ids: Vec<&str> = ids.iter().map(String::as_str).collect();
@@ -44,7 +45,7 @@ async fn expect_order(store: &Store, index: &'static str, bodies: Vec<Value>) {
     store.expect_query(&ordered(index).descending(), &ids).await;
 }
 
-/// UTF-16 puts the emoji before U+E000; a language's collation puts `a` before `B` and drops what it ignores.
+/// UTF-16 puts the emoji before U+E000. A collation puts `a` before `B`, and ignores some characters.
 pub async fn strings_are_ordered_by_their_utf8_bytes(store: Store) {
     store.migrate(&[THINGS]).await;
     let texts = [
@@ -146,7 +147,7 @@ pub async fn false_comes_before_true(store: Store) {
 
 pub async fn equal_sort_values_are_ordered_by_id_and_reversed_with_it(store: Store) {
     store.migrate(&[THINGS]).await;
-    // In the order of their bytes.
+    // Ordered by their bytes.
     let ids = ["-", "0", "10", "9", "A", "a", "a b", "aa", "b", "é", "\u{ffff}", "😀"];
     let body = |id: &str| json!({"number": 1, "group": "g", "part": "p", "text": "t", "is": id});
     store.fill(THINGS, ids.iter().rev().map(|id| ((*id).to_owned(), body(id)))).await;
@@ -171,7 +172,7 @@ pub async fn composite_sorts_compare_field_by_field(store: Store) {
     expect_order(&store, "by_both", bodies).await;
 }
 
-pub async fn strings_beside_each_other_do_not_run_into_each_other(store: Store) {
+pub async fn adjacent_strings_are_kept_apart(store: Store) {
     store.migrate(&[THINGS]).await;
     let values = [
         ("", "b"),
@@ -200,7 +201,7 @@ pub async fn partitions_are_compared_byte_by_byte(store: Store) {
     store.expect_query(&ordered("of_group").partition(["ggg"]), &[]).await;
 }
 
-pub async fn composite_partitions_do_not_run_into_each_other(store: Store) {
+pub async fn the_fields_of_composite_partitions_are_kept_apart(store: Store) {
     store.migrate(&[THINGS]).await;
     let parts = [("a", "bc"), ("ab", "c"), ("abc", ""), ("", "abc"), ("c", "ab")];
     for (place, (group, part)) in parts.iter().enumerate() {
@@ -237,10 +238,10 @@ pub async fn a_document_that_lacks_an_indexed_field_is_not_in_the_index(store: S
     store.expect_query(&ordered("of_group").partition([""]), &["g"]).await;
     store.expect_query(&ordered("by_number"), &["g", "h", "a", "d", "e"]).await;
 
-    // It comes and goes with the field.
-    let a = store.get(THINGS, "a").await.expect("the document is there");
+    // The entry is added and removed with the field.
+    let a = store.get(THINGS, "a").await.expect("the document exists");
     store.replace(&a, json!({"group": "g", "number": null})).await;
-    let b = store.get(THINGS, "b").await.expect("the document is there");
+    let b = store.get(THINGS, "b").await.expect("the document exists");
     store.replace(&b, json!({"group": "g", "number": -1})).await;
     store.expect_query(&ordered("of_group").partition(["g"]), &["b", "h"]).await;
 }
@@ -286,20 +287,20 @@ pub async fn a_document_moves_in_its_indexes_when_it_is_replaced(store: Store) {
     store.expect_query(&ordered("by_number"), &["a"]).await;
 }
 
-pub async fn a_query_gives_documents_whole_and_in_their_versions(store: Store) {
+pub async fn a_query_returns_complete_documents_with_their_versions(store: Store) {
     store.migrate(&[THINGS]).await;
     let a = store.create(THINGS, "a", json!({"number": 1, "more": {"list": [1.5, null, "x"]}})).await;
     let b = store.create(THINGS, "b", json!({"number": 2})).await;
-    // The indexed fields stay as they are: the index has to show the new content all the same.
+    // The indexed fields do not change, but the index has to show the new content.
     let a = store.replace(&a, json!({"number": 1, "more": "new"})).await;
     let found = || async {
-        store.backend().query(&ordered("by_number")).await.expect("the query is answered").documents
+        store.backend().query(&ordered("by_number")).await.expect("the query succeeds").documents
     };
     store.eventually(vec![a, b], found).await;
 }
 
-/// DynamoDB spreads such an index over partitions of its own: what is merged has to be in one order.
-pub async fn an_index_over_a_whole_collection_is_in_one_order_both_ways(store: Store) {
+/// DynamoDB spreads such an index over several partitions, whose entries have to be merged in order.
+pub async fn an_index_over_a_whole_collection_is_ordered_in_both_directions(store: Store) {
     store.migrate(&[THINGS]).await;
     let rank = |n: usize| (n * 37 % 200 / 2) as i64 - 50; // every rank twice
     let documents = (0..200).map(|n| (format!("{n:03}"), json!({"number": rank(n)})));
@@ -319,7 +320,7 @@ pub async fn an_index_over_a_whole_collection_is_in_one_order_both_ways(store: S
     }
 }
 
-pub async fn a_query_that_does_not_fit_its_index_is_refused(store: Store) {
+pub async fn a_query_that_does_not_match_its_index_is_refused(store: Store) {
     store.migrate(&[THINGS]).await;
     let invalid = [
         Query::new(THINGS, "unknown"),

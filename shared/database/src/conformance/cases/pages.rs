@@ -23,7 +23,7 @@ const OTHERS: &Collection = &Collection::new("others")
     .fields(&[Field::string("room"), Field::integer("rank")])
     .indexes(&[Index::new("of_room").partition(&["room"]).sort(&["rank"])]);
 
-/// All that can be paged by its rank.
+/// All events, by rank.
 fn of_room() -> Query {
     Query::new(EVENTS, "of_room").partition(["r"]).limit(1000)
 }
@@ -36,18 +36,18 @@ fn event(rank: i64) -> Value {
     json!({"room": "r", "rank": rank})
 }
 
-/// Events with these names, ranked in this order.
+/// Stores events with these ids, ranked in this order.
 async fn fill(store: &Store, names: &[&str]) {
     let events = names.iter().zip(1..).map(|(name, rank)| ((*name).to_owned(), event(rank)));
     store.fill(EVENTS, events).await;
 }
 
-/// Waits until the index shows these, then gives the cursor behind the first page.
+/// Waits until the index shows these events, and returns the cursor after the first page.
 async fn cursor(store: &Store, query: &Query, shown: &[&str]) -> String {
     let whole = Query { limit: 1000, ..query.clone() };
     store.expect_query(&whole, shown).await;
-    let page = store.backend().query(query).await.expect("the query is answered");
-    page.next.expect("there is more than one page")
+    let page = store.backend().query(query).await.expect("the query succeeds");
+    page.next.expect("there is another page")
 }
 
 pub async fn an_empty_result_is_one_empty_page(store: Store) {
@@ -95,7 +95,7 @@ pub async fn a_page_holds_a_thousand_documents(store: Store) {
     }
 }
 
-/// DynamoDB ends a page of its own at one megabyte.
+/// DynamoDB limits its own pages to one megabyte.
 pub async fn a_page_holds_more_than_a_megabyte(store: Store) {
     store.migrate(&[EVENTS]).await;
     let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
@@ -118,24 +118,24 @@ pub async fn a_cursor_survives_the_deletion_of_its_anchor(store: Store) {
     let behind_b = upwards.clone().after(Some(cursor(&store, &upwards, &["a", "b", "c", "d"]).await));
     let behind_c = downwards.clone().after(Some(cursor(&store, &downwards, &["d", "c", "b", "a"]).await));
     for name in ["b", "c"] {
-        let document = store.get(EVENTS, name).await.expect("the event is there");
+        let document = store.get(EVENTS, name).await.expect("the event exists");
         store.delete(&document).await;
     }
     store.expect_query(&behind_b, &["d"]).await;
     store.expect_query(&behind_c, &["a"]).await;
 }
 
-pub async fn a_cursor_stays_where_its_anchor_was_when_that_moves(store: Store) {
+pub async fn a_cursor_keeps_its_position_when_its_anchor_moves(store: Store) {
     store.migrate(&[EVENTS]).await;
     fill(&store, &["a", "b", "c", "d"]).await;
     let query = of_room().limit(2);
     let rest = query.clone().after(Some(cursor(&store, &query, &["a", "b", "c", "d"]).await)).limit(10);
-    let b = store.get(EVENTS, "b").await.expect("the event is there");
+    let b = store.get(EVENTS, "b").await.expect("the event exists");
     store.replace(&b, event(9)).await;
     store.expect_query(&rest, &["c", "d", "b"]).await;
 }
 
-pub async fn what_comes_before_a_cursor_is_not_seen_and_what_comes_behind_it_is(store: Store) {
+pub async fn documents_after_a_cursor_are_seen_and_documents_before_it_are_not(store: Store) {
     store.migrate(&[EVENTS]).await;
     fill(&store, &["b", "d", "f"]).await; // ranks 1, 2, 3
     let query = of_room().limit(2);
@@ -187,7 +187,7 @@ pub async fn an_altered_cursor_is_refused(store: Store) {
     }
 }
 
-pub async fn a_borrowed_cursor_is_refused(store: Store) {
+pub async fn a_cursor_of_another_query_is_refused(store: Store) {
     store.migrate(&[EVENTS, OTHERS]).await;
     fill(&store, &["a", "b", "c"]).await;
     let query = of_room().limit(1);
@@ -211,7 +211,7 @@ pub async fn a_borrowed_cursor_is_refused(store: Store) {
     assert_eq!(store.backend().scan(&scan).await, Err(Error::BadCursor));
 }
 
-pub async fn a_cursor_of_one_filter_is_refused_by_another(store: Store) {
+pub async fn a_cursor_of_another_filter_is_refused(store: Store) {
     store.migrate(&[EVENTS]).await;
     fill(&store, &["a", "b", "c"]).await;
     let filtered = |from: i64| {
@@ -224,8 +224,8 @@ pub async fn a_cursor_of_one_filter_is_refused_by_another(store: Store) {
     store.expect_query(&filtered(1).limit(10).after(cursor), &["b", "c"]).await;
 }
 
-/// A thousand documents are examined for one page, and not one more.
-pub async fn a_filter_that_fits_rarely_gives_short_pages(store: Store) {
+/// At most a thousand documents are examined for one page.
+pub async fn a_filter_that_rarely_matches_gives_short_pages(store: Store) {
     store.migrate(&[EVENTS]).await;
     let wanted = [0, 999, 1000, 1099];
     let documents = (0..1100_i64).map(|n| {
@@ -247,12 +247,12 @@ pub async fn a_filter_that_fits_rarely_gives_short_pages(store: Store) {
         let pages: [&[&str]; 2] = [&["1099", "1000", "0999"], &["0000"]];
         store.eventually(pages_of(&pages), || store.query_pages(&downwards)).await;
     }
-    // Nothing fits: two pages, both empty.
+    // Nothing matches: two empty pages.
     let nothing = of_room().filter(Filter::equals("kind", "unknown"));
     store.eventually(pages_of(&[&[], &[]]), || store.query_pages(&nothing)).await;
 }
 
-pub async fn a_thousand_documents_examined_are_the_end_when_there_are_no_more(store: Store) {
+pub async fn a_result_of_exactly_a_thousand_examined_documents_ends(store: Store) {
     store.migrate(&[EVENTS]).await;
     let document = |n: i64| (format!("{n:04}"), json!({"room": "r", "rank": n, "kind": n.to_string()}));
     store.fill(EVENTS, (0..1000).map(document)).await;
@@ -277,12 +277,12 @@ pub async fn a_filtered_page_ends_with_its_last_document(store: Store) {
         let query = query.filter(Filter::equals("kind", "x"));
         let (two, three) = (query.clone().limit(2), query.limit(3));
         store.eventually(pages_of(&[&["1", "3"], &["5"]]), || store.query_pages(&two)).await;
-        // What follows the third does not fit: the result has ended.
+        // No match follows the third one, so the result has ended.
         store.expect_query(&three, &["1", "3", "5"]).await;
     }
 }
 
-pub async fn ranges_take_their_ends_in_or_leave_them_out(store: Store) {
+pub async fn ranges_include_or_exclude_their_bounds(store: Store) {
     store.migrate(&[EVENTS]).await;
     fill(&store, &["a", "b", "c", "d", "e"]).await;
     store.create(EVENTS, "c2", event(3)).await;
@@ -308,7 +308,7 @@ pub async fn ranges_take_their_ends_in_or_leave_them_out(store: Store) {
     }
 }
 
-pub async fn a_range_over_the_first_sort_field_takes_all_that_begins_with_it(store: Store) {
+pub async fn a_range_over_the_first_sort_field_includes_every_value_of_the_second(store: Store) {
     store.migrate(&[EVENTS]).await;
     let all =
         [("a", 1), ("a", 2), ("aa", 1), ("b", i64::MIN), ("b", 0), ("b", i64::MAX), ("ba", 0), ("c", 1)];
@@ -339,7 +339,7 @@ pub async fn a_range_over_the_first_sort_field_takes_all_that_begins_with_it(sto
     }
 }
 
-pub async fn a_range_is_paged_within_its_ends(store: Store) {
+pub async fn a_range_is_paged_within_its_bounds(store: Store) {
     store.migrate(&[EVENTS]).await;
     fill(&store, &["a", "b", "c", "d", "e", "f", "g"]).await;
     for all in [of_room(), by_rank()] {
@@ -350,13 +350,13 @@ pub async fn a_range_is_paged_within_its_ends(store: Store) {
     }
 }
 
-/// The longest positions that there are: a sort value and an id of the greatest length, paged one by one.
+/// The longest possible positions: sort values and an id of the maximum length.
 pub async fn the_longest_sort_keys_are_paged(store: Store) {
     const LONG: &Collection = &Collection::new("long")
         .fields(&[Field::string("a"), Field::string("b")])
         .indexes(&[Index::new("by_both").sort(&["a", "b"])]);
     store.migrate(&[LONG]).await;
-    // 513 and 254 bytes of sort values and 257 of the id: 1,024.
+    // 513 and 254 bytes of sort values and 257 bytes of the id are 1,024 bytes.
     let (a, b) = ("a".repeat(512), "b".repeat(253));
     let names: Vec<String> = ["1", "2", "3"].map(|end| format!("{}{end}", "i".repeat(255))).into();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -370,5 +370,5 @@ pub async fn the_longest_sort_keys_are_paged(store: Store) {
     let outcome = store.commit(vec![create(LONG, names[0], one_more)]).await;
     assert!(matches!(outcome, Err(Error::Limit(_))), "{outcome:?}");
     let beyond = Query::new(LONG, "by_both").at_least([a.clone(), "b".repeat(512)]);
-    assert_eq!(ids(&store.backend().query(&beyond).await.expect("it is answered").documents), [""; 0]);
+    assert_eq!(ids(&store.backend().query(&beyond).await.expect("the query succeeds").documents), [""; 0]);
 }

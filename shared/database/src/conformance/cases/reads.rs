@@ -14,11 +14,11 @@ async fn get_many(store: &Store, keys: &[Key]) -> Vec<Option<Document>> {
     store.backend().get_many(keys).await.expect("the documents are read")
 }
 
-pub async fn a_database_that_is_there_answers_a_ping(store: Store) {
+pub async fn a_ping_succeeds(store: Store) {
     assert_eq!(store.backend().ping().await, Ok(()));
 }
 
-pub async fn what_was_never_written_is_absent(store: Store) {
+pub async fn a_document_that_was_never_written_is_absent(store: Store) {
     store.migrate(&[PEOPLE]).await;
     assert_eq!(store.get(PEOPLE, "p").await, None);
     assert_eq!(get_many(&store, &[key(PEOPLE, "p")]).await, [None]);
@@ -43,7 +43,7 @@ pub async fn a_replaced_document_keeps_nothing_of_its_old_content(store: Store) 
     assert_eq!(serde_json::Value::Object(second.body), json!({"b": {"d": 3}}));
 }
 
-pub async fn documents_of_one_id_in_two_collections_are_apart(store: Store) {
+pub async fn documents_with_the_same_id_in_two_collections_are_separate(store: Store) {
     store.migrate(&[PEOPLE, PLACES]).await;
     let person = store.create(PEOPLE, "x", json!({"name": "person"})).await;
     let place = store.create(PLACES, "x", json!({"name": "place"})).await;
@@ -62,7 +62,7 @@ pub async fn ids_are_compared_byte_by_byte(store: Store) {
         store.create(PLACES, id, json!({"is": id})).await;
     }
     for id in ids {
-        let document = store.get(PLACES, id).await.expect("the document is there");
+        let document = store.get(PLACES, id).await.expect("the document exists");
         assert_eq!((document.key.id(), &document.body["is"]), (id, &json!(id)));
     }
     let keys: Vec<Key> = ids.iter().map(|id| key(PLACES, id)).collect();
@@ -83,7 +83,7 @@ pub async fn ids_have_one_to_256_bytes(store: Store) {
     assert!(matches!(Key::new(PLACES, "a\0b"), Err(Error::Invalid(_))));
 }
 
-pub async fn get_many_keeps_order_holes_and_repeats(store: Store) {
+pub async fn get_many_keeps_the_order_of_its_keys_with_absent_and_repeated_ones(store: Store) {
     store.migrate(&[PEOPLE, PLACES]).await;
     let a = store.create(PEOPLE, "a", json!({"name": "a"})).await;
     let b = store.create(PEOPLE, "b", json!({"name": "b"})).await;
@@ -106,7 +106,7 @@ pub async fn get_many_reads_a_thousand_keys_and_refuses_one_more(store: Store) {
     store.migrate(&[PLACES]).await;
     let id = |n: usize| format!("{n:04}");
     store.fill(PLACES, (0..1000).step_by(3).map(|n| (id(n), json!({"n": n})))).await;
-    // In an order that is none of the database's.
+    // In an order that no database would use.
     let order: Vec<usize> = (0..1000).map(|n| n * 607 % 1000).collect();
     let keys: Vec<Key> = order.iter().map(|&n| key(PLACES, &id(n))).collect();
     let found = get_many(&store, &keys).await;
@@ -118,7 +118,7 @@ pub async fn get_many_reads_a_thousand_keys_and_refuses_one_more(store: Store) {
     assert!(matches!(store.backend().get_many(&too_many).await, Err(Error::Limit(_))));
 }
 
-/// DynamoDB answers with sixteen megabytes at the most, and says which keys it left out.
+/// A response of DynamoDB has at most sixteen megabytes, and lists the keys that were not processed.
 pub async fn get_many_reads_more_than_sixteen_megabytes(store: Store) {
     store.migrate(&[PLACES]).await;
     let id = |n: usize| format!("{n:02}");
@@ -154,13 +154,13 @@ pub async fn lookup_follows_a_change_a_delete_and_a_swap(store: Store) {
     assert_eq!(holder("1").await.as_deref(), Some("a"));
     assert_eq!(holder("2").await.as_deref(), Some("b"));
 
-    let a = store.get(PEOPLE, "a").await.expect("the document is there");
+    let a = store.get(PEOPLE, "a").await.expect("the document exists");
     store.delete(&a).await;
     assert_eq!(holder("1").await, None);
     assert_eq!(holder("2").await.as_deref(), Some("b"));
 }
 
-pub async fn what_one_instance_writes_another_reads_at_once(store: Store) {
+pub async fn a_write_of_one_instance_is_read_by_another_at_once(store: Store) {
     store.migrate(&[PEOPLE]).await;
     let other = store.another().await;
     let mut person = store.create(PEOPLE, "p", json!({"email": "0"})).await;

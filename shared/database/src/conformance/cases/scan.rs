@@ -16,7 +16,7 @@ fn name(number: usize) -> String {
     format!("{number:03}")
 }
 
-/// How often a scan meets each document, and how large its pages are.
+/// Returns how often a scan returns each document, and the sizes of its pages.
 async fn counted(store: &Store, scan: &Scan) -> (BTreeMap<String, u32>, Vec<usize>) {
     let pages = store.scan_pages(scan).await;
     let mut met = BTreeMap::new();
@@ -26,7 +26,7 @@ async fn counted(store: &Store, scan: &Scan) -> (BTreeMap<String, u32>, Vec<usiz
     (met, pages.iter().map(Vec::len).collect())
 }
 
-/// The same of a scan with the largest pages there are.
+/// The same for a scan with pages of the maximum size.
 async fn whole(store: &Store) -> (BTreeMap<String, u32>, Vec<usize>) {
     counted(store, &Scan::new(THINGS)).await
 }
@@ -35,9 +35,9 @@ fn once(numbers: impl IntoIterator<Item = usize>) -> BTreeMap<String, u32> {
     numbers.into_iter().map(|number| (name(number), 1)).collect()
 }
 
-pub async fn a_scan_meets_every_document_once_in_exact_pages(store: Store) {
+pub async fn a_scan_returns_every_document_once_in_exact_pages(store: Store) {
     store.migrate(&[THINGS, OTHERS]).await;
-    // Half of them are in no index.
+    // Half of the documents are in no index.
     let body = |n: usize| if n < 65 { json!({"rank": n}) } else { json!({}) };
     store.fill(THINGS, (0..130).map(|n| (name(n), body(n)))).await;
     store.fill(OTHERS, (0..5).map(|n| (name(n), json!({})))).await;
@@ -61,7 +61,7 @@ pub async fn a_scan_of_an_empty_collection_is_one_empty_page(store: Store) {
     store.eventually((BTreeMap::new(), vec![0]), || whole(&store)).await;
 }
 
-pub async fn a_scan_gives_documents_whole_and_in_their_versions(store: Store) {
+pub async fn a_scan_returns_complete_documents_with_their_versions(store: Store) {
     store.migrate(&[THINGS]).await;
     let first = store.create(THINGS, "t", json!({"rank": 1, "more": [1.5, {"x": null}]})).await;
     let second = store.replace(&first, json!({"rank": 1, "more": "new"})).await;
@@ -69,7 +69,7 @@ pub async fn a_scan_gives_documents_whole_and_in_their_versions(store: Store) {
     store.eventually(vec![vec![second]], || store.scan_pages(&scan)).await;
 }
 
-pub async fn a_scan_goes_on_on_another_instance(store: Store) {
+pub async fn a_scan_continues_on_another_instance(store: Store) {
     store.migrate(&[THINGS]).await;
     store.fill(THINGS, (0..20).map(|n| (name(n), json!({"rank": n})))).await;
     let stores = [store.clone(), store.another().await, store.another().await];
@@ -79,7 +79,7 @@ pub async fn a_scan_goes_on_on_another_instance(store: Store) {
     let mut met = Vec::new();
     let mut scan = Scan::new(THINGS).limit(6);
     for store in &stores {
-        let page = store.backend().scan(&scan).await.expect("the scan is answered");
+        let page = store.backend().scan(&scan).await.expect("the scan succeeds");
         met.extend(ids(&page.documents));
         scan = scan.after(page.next).limit(7);
     }
@@ -88,7 +88,7 @@ pub async fn a_scan_goes_on_on_another_instance(store: Store) {
     assert_eq!(met, (0..20).map(name).collect::<Vec<_>>());
 }
 
-pub async fn deletions_meanwhile_lose_and_double_nothing_that_stays(store: Store) {
+pub async fn concurrent_deletions_neither_hide_nor_repeat_other_documents(store: Store) {
     store.migrate(&[THINGS]).await;
     store.fill(THINGS, (0..60).map(|n| (name(n), json!({"rank": n})))).await;
     store.eventually((once(0..60), vec![60]), || whole(&store)).await;
@@ -96,11 +96,11 @@ pub async fn deletions_meanwhile_lose_and_double_nothing_that_stays(store: Store
     let mut scan = Scan::new(THINGS).limit(10);
     let mut deleted = 0;
     loop {
-        let page = store.backend().scan(&scan).await.expect("the scan is answered");
+        let page = store.backend().scan(&scan).await.expect("the scan succeeds");
         for id in ids(&page.documents) {
             *met.entry(id).or_insert(0) += 1;
         }
-        // The document that the cursor stands on goes, and some that were met and some that were not.
+        // Deletes the document at the cursor's position, and others, some of which the scan has already returned.
         let anchor = page.documents.last().filter(|document| document.body["rank"].as_u64() >= Some(30));
         let more = (0..4).map(|n| name(deleted + n));
         for id in more.chain(anchor.map(|anchor| anchor.key.id().to_owned())) {
@@ -115,31 +115,31 @@ pub async fn deletions_meanwhile_lose_and_double_nothing_that_stays(store: Store
         }
     }
     for (id, times) in &met {
-        assert_eq!(*times, 1, "{id} comes more than once");
+        assert_eq!(*times, 1, "{id} was returned more than once");
     }
     let remaining = store.scan_pages(&Scan::new(THINGS)).await.concat();
-    assert!(remaining.len() >= 24, "most of the upper half stays");
+    assert!(remaining.len() >= 24, "most of the upper half must remain");
     for document in remaining {
-        assert!(met.contains_key(document.key.id()), "{} stays and was not met", document.key);
+        assert!(met.contains_key(document.key.id()), "{} exists but was not returned", document.key);
     }
 }
 
-pub async fn writes_meanwhile_leave_every_lasting_document_met_once(store: Store) {
+pub async fn concurrent_writes_neither_hide_nor_repeat_existing_documents(store: Store) {
     store.migrate(&[THINGS]).await;
     store.fill(THINGS, (0..40).map(|n| (name(n), json!({"rank": n})))).await;
     store.eventually((once(0..40), vec![40]), || whole(&store)).await;
     let mut met = BTreeMap::new();
     let mut scan = Scan::new(THINGS).limit(7);
     for round in 0.. {
-        let page = store.backend().scan(&scan).await.expect("the scan is answered");
+        let page = store.backend().scan(&scan).await.expect("the scan succeeds");
         for id in ids(&page.documents) {
             *met.entry(id).or_insert(0) += 1;
         }
         let Some(next) = page.next else { break };
         scan = scan.after(Some(next));
-        // Documents change under the scan, and new ones come.
+        // Documents are changed and created during the scan.
         for n in (round..40).step_by(5) {
-            let document = store.get(THINGS, &name(n)).await.expect("it is there");
+            let document = store.get(THINGS, &name(n)).await.expect("the document exists");
             store.replace(&document, json!({"rank": 1000 - n})).await;
         }
         store.create(THINGS, &format!("new-{round}"), json!({"rank": 0})).await;
@@ -184,12 +184,12 @@ pub async fn ids_of_every_kind_are_scanned(store: Store) {
     store.eventually((expected, vec![1; names.len()]), || counted(&store, &one_by_one)).await;
 }
 
-pub async fn a_cursor_that_is_not_of_this_scan_is_refused(store: Store) {
+pub async fn a_cursor_of_another_scan_is_refused(store: Store) {
     store.migrate(&[THINGS, OTHERS]).await;
     store.fill(THINGS, (0..5).map(|n| (name(n), json!({"rank": n})))).await;
     store.eventually((once(0..5), vec![5]), || whole(&store)).await;
-    let page = store.backend().scan(&Scan::new(THINGS).limit(2)).await.expect("the scan is answered");
-    let cursor = page.next.expect("there is more");
+    let page = store.backend().scan(&Scan::new(THINGS).limit(2)).await.expect("the scan succeeds");
+    let cursor = page.next.expect("there is another page");
     let borrowed = Scan::new(OTHERS).after(Some(cursor.clone()));
     assert_eq!(store.backend().scan(&borrowed).await, Err(Error::BadCursor));
     let query = Query::new(THINGS, "by_rank").after(Some(cursor.clone()));

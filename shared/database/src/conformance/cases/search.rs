@@ -23,7 +23,7 @@ fn titled(title: &str) -> Value {
     json!({"title": title, "lent": 0})
 }
 
-/// Books with these titles, named `a`, `b` and so on.
+/// Stores books with these titles, with the ids `a`, `b` and so on.
 async fn fill(store: &Store, titles: &[&str]) {
     store.migrate(&[BOOKS]).await;
     let books = titles.iter().zip('a'..).map(|(title, name)| (name.to_string(), titled(title)));
@@ -51,14 +51,14 @@ pub async fn a_document_is_found_by_each_of_its_words(store: Store) {
 pub async fn a_word_is_found_by_its_beginning_and_not_by_its_middle(store: Store) {
     fill(&store, &["forest", "forestry", "for", "deforest"]).await;
     expect(&store, "forest", &["a", "b"]).await;
-    expect(&store, "for", &["c", "a", "b"]).await; // in the order of the words
+    expect(&store, "for", &["c", "a", "b"]).await; // ordered by the words
     expect(&store, "f", &["c", "a", "b"]).await;
     expect(&store, "forestr", &["b"]).await;
     expect(&store, "forestrys", &[]).await;
     expect(&store, "orest", &[]).await;
 }
 
-pub async fn every_word_of_a_search_has_to_be_there(store: Store) {
+pub async fn every_word_of_a_search_must_match(store: Store) {
     fill(&store, &["red green blue", "red green", "green", "blue red"]).await;
     expect(&store, "red green", &["a", "b"]).await;
     expect(&store, "green red", &["a", "b"]).await;
@@ -68,7 +68,7 @@ pub async fn every_word_of_a_search_has_to_be_there(store: Store) {
     expect(&store, "red red red", &["a", "b", "d"]).await;
 }
 
-pub async fn words_are_found_across_all_search_fields_and_in_no_other(store: Store) {
+pub async fn words_are_found_in_all_search_fields_and_in_no_others(store: Store) {
     store.migrate(&[BOOKS]).await;
     let shelved = json!({"title": "Emma", "author": "Jane Austen", "shelf": "novels", "lent": 0});
     store.create(BOOKS, "a", shelved).await;
@@ -124,8 +124,9 @@ pub async fn words_of_every_script_are_found(store: Store) {
     }
 }
 
-/// What means something to SQL, to its patterns, to full-text queries or to expressions is either no word or a plain one.
-pub async fn metacharacters_mean_nothing(store: Store) {
+/// Text with a meaning in SQL, in patterns, in full-text queries or in expressions is either not a word or a plain
+/// word.
+pub async fn metacharacters_have_no_meaning(store: Store) {
     fill(&store, &["plain text", "100% cotton", "and or not near", "a.b:c", "it's"]).await;
     for nothing in [
         "", " ", "%", "_", "*", "'", "\"", "\\", "--", ";", "()", "&", "|", "!", "<->", ":*", "$", "?", "{}",
@@ -163,16 +164,16 @@ pub async fn metacharacters_mean_nothing(store: Store) {
     expect(&store, "it's", &["e"]).await;
 }
 
-pub async fn what_is_found_is_in_the_order_of_the_word_it_was_met_by_and_then_of_the_id(store: Store) {
+pub async fn results_are_ordered_by_the_matching_word_and_then_by_id(store: Store) {
     fill(&store, &["bark zebra", "bar", "bat apple", "bar", "ba zoo", "band", "zoo"]).await;
     expect(&store, "ba", &["e", "f", "b", "d", "a", "c"]).await;
-    // The longest word of a search leads.
+    // The longest word of a search determines the order.
     expect(&store, "ba zo", &["e"]).await;
     fill(&store, &[]).await;
     for (name, title) in [("x", "cab dote"), ("y", "cat dot"), ("z", "ca doze")] {
         store.create(BOOKS, name, titled(title)).await;
     }
-    expect(&store, "ca do", &["z", "x", "y"]).await; // of two the lower one
+    expect(&store, "ca do", &["z", "x", "y"]).await; // of two longest words, the lower one does
     expect(&store, "c do", &["y", "x", "z"]).await;
     expect(&store, "ca d", &["z", "x", "y"]).await;
 }
@@ -187,7 +188,7 @@ pub async fn pages_of_a_search_are_exact(store: Store) {
     }
 }
 
-/// More than any backend reads in one go, and than DynamoDB reads by key in one call.
+/// More documents than any backend reads at once, and than DynamoDB reads by key in one call.
 pub async fn a_search_finds_hundreds_of_documents_in_one_page(store: Store) {
     store.migrate(&[BOOKS]).await;
     let names: Vec<String> = (0..230).map(|n| format!("{n:03}")).collect();
@@ -199,7 +200,7 @@ pub async fn a_search_finds_hundreds_of_documents_in_one_page(store: Store) {
     store.eventually(pages_of(&pages), || store.search_pages(&paged)).await;
 }
 
-pub async fn a_document_met_under_several_words_comes_once(store: Store) {
+pub async fn a_document_with_several_matching_words_is_returned_once(store: Store) {
     fill(&store, &["to tom tone top toy", "tom", "toe toy two", "too"]).await;
     expect(&store, "to", &["a", "c", "b", "d"]).await;
     for limit in [1, 2, 3] {
@@ -214,7 +215,7 @@ pub async fn a_cursor_of_another_search_is_refused(store: Store) {
     fill(&store, &["word one", "word two", "word three"]).await;
     let search = books("word").limit(1);
     expect(&store, "word", &["a", "b", "c"]).await;
-    let next = store.backend().search(&search).await.expect("it is answered").next;
+    let next = store.backend().search(&search).await.expect("the search succeeds").next;
     assert!(next.is_some());
     let rest = search.clone().limit(5).after(next.clone());
     store.expect_search(&rest, &["b", "c"]).await;
@@ -252,7 +253,7 @@ pub async fn filters_narrow_a_search(store: Store) {
 pub async fn a_replaced_document_is_found_by_its_new_words_only(store: Store) {
     fill(&store, &["old same", "same"]).await;
     expect(&store, "old", &["a"]).await;
-    let a = store.get(BOOKS, "a").await.expect("it is there");
+    let a = store.get(BOOKS, "a").await.expect("the document exists");
     let a = store.replace(&a, titled("new same")).await;
     expect(&store, "old", &[]).await;
     expect(&store, "new", &["a"]).await;
@@ -262,10 +263,10 @@ pub async fn a_replaced_document_is_found_by_its_new_words_only(store: Store) {
     expect(&store, "same", &["b"]).await;
 }
 
-pub async fn a_deleted_document_is_found_no_more(store: Store) {
+pub async fn a_deleted_document_is_no_longer_found(store: Store) {
     fill(&store, &["one two three", "two"]).await;
     expect(&store, "two", &["a", "b"]).await;
-    let a = store.get(BOOKS, "a").await.expect("it is there");
+    let a = store.get(BOOKS, "a").await.expect("the document exists");
     store.delete(&a).await;
     for (text, names) in [("one", &[][..]), ("two", &["b"]), ("three", &[])] {
         expect(&store, text, names).await;
@@ -275,22 +276,22 @@ pub async fn a_deleted_document_is_found_no_more(store: Store) {
     expect(&store, "one", &[]).await;
 }
 
-pub async fn a_search_gives_documents_whole_and_in_their_versions(store: Store) {
+pub async fn a_search_returns_complete_documents_with_their_versions(store: Store) {
     fill(&store, &["word one", "word two"]).await;
-    // The words stay as they are: what is found has to show the new content all the same.
-    let a = store.get(BOOKS, "a").await.expect("it is there");
+    // The words do not change, but the result has to show the new content.
+    let a = store.get(BOOKS, "a").await.expect("the document exists");
     let a = store.replace(&a, json!({"title": "word one", "lent": 0, "more": [1.5, {"x": null}]})).await;
-    store.commit(vec![increment(BOOKS, "b", "lent", 2)]).await.expect("the counter is there");
-    let b = store.get(BOOKS, "b").await.expect("it is there");
+    store.commit(vec![increment(BOOKS, "b", "lent", 2)]).await.expect("the counter exists");
+    let b = store.get(BOOKS, "b").await.expect("the document exists");
     let search = books("word");
-    let found = || async { store.backend().search(&search).await.expect("it is answered").documents };
+    let found = || async { store.backend().search(&search).await.expect("the search succeeds").documents };
     store.eventually(vec![a, b], found).await;
 }
 
 pub async fn a_document_is_found_by_its_first_words_up_to_the_cap(store: Store) {
     store.migrate(&[BOOKS]).await;
     let words: Vec<String> = (0..MAX_TERMS + 5).map(|n| format!("word{n:02}")).collect();
-    // Words that come again do not count.
+    // Repeated words do not count.
     let title = format!("word00 {} word01", words[..20].join(" "));
     let author = words[20..].join(" ");
     store.create(BOOKS, "a", json!({"title": title, "author": author, "lent": 0})).await;
@@ -329,7 +330,7 @@ pub async fn a_collection_without_search_fields_cannot_be_searched(store: Store)
     assert_eq!(outcome, Err(Error::Invalid(message)));
 }
 
-pub async fn searches_of_two_collections_are_apart(store: Store) {
+pub async fn searches_of_two_collections_are_separate(store: Store) {
     const PAPERS: &Collection =
         &Collection::new("papers").fields(&[Field::string("title")]).search(&["title"]);
     fill(&store, &["word"]).await;
@@ -338,7 +339,7 @@ pub async fn searches_of_two_collections_are_apart(store: Store) {
     store.create(PAPERS, "p", json!({"title": "word"})).await;
     store.expect_search(&Search::new(PAPERS, "word"), &["a", "p"]).await;
     expect(&store, "word", &["a"]).await;
-    let page = store.backend().search(&books("word")).await.expect("it is answered");
+    let page = store.backend().search(&books("word")).await.expect("the search succeeds");
     assert_eq!(ids(&page.documents), ["a"]);
     assert_eq!(page.documents[0].key.collection(), BOOKS);
 }

@@ -35,7 +35,7 @@ async fn expect_holders(store: &Store, holders: &[(&str, Option<&str>)]) {
     }
 }
 
-pub async fn a_taken_value_is_refused_and_its_attribute_named(store: Store) {
+pub async fn a_taken_value_is_refused_and_its_attribute_is_named(store: Store) {
     store.migrate(&[PEOPLE]).await;
     let a = store.create(PEOPLE, "a", json!({"email": "a", "number": 1, "chair": true})).await;
     let b = store.create(PEOPLE, "b", email("b")).await;
@@ -49,20 +49,20 @@ pub async fn a_taken_value_is_refused_and_its_attribute_named(store: Store) {
     assert_eq!(store.get(PEOPLE, "a").await, Some(a));
     assert_eq!(store.get(PEOPLE, "b").await, Some(b));
     assert_eq!(store.get(PEOPLE, "c").await, None);
-    // Integers and booleans are looked up as what they are.
+    // Integers and booleans can be looked up too.
     assert_eq!(store.holder(PEOPLE, "number", 1).await.as_deref(), Some("a"));
     assert_eq!(store.holder(PEOPLE, "chair", true).await.as_deref(), Some("a"));
     assert_eq!(store.holder(PEOPLE, "chair", false).await, None);
 }
 
-pub async fn of_two_taken_values_the_attribute_first_by_name_is_told(store: Store) {
+pub async fn of_several_taken_values_the_first_attribute_by_name_is_reported(store: Store) {
     store.migrate(&[PEOPLE]).await;
     store.create(PEOPLE, "a", json!({"email": "x", "number": 1, "chair": true})).await;
-    let told = async |body: Value| store.rejection(vec![create(PEOPLE, "b", body)]).await.1;
+    let cause = async |body: Value| store.rejection(vec![create(PEOPLE, "b", body)]).await.1;
     let all = json!({"email": "x", "number": 1, "chair": true});
-    assert_eq!(told(all).await, Cause::UniqueTaken { attribute: "chair" });
+    assert_eq!(cause(all).await, Cause::UniqueTaken { attribute: "chair" });
     let two = json!({"email": "x", "number": 1, "chair": false});
-    assert_eq!(told(two).await, Cause::UniqueTaken { attribute: "email" });
+    assert_eq!(cause(two).await, Cause::UniqueTaken { attribute: "email" });
 }
 
 pub async fn values_are_compared_byte_by_byte(store: Store) {
@@ -88,7 +88,7 @@ pub async fn null_and_missing_values_are_not_constrained(store: Store) {
     {
         store.create(PEOPLE, id, body).await;
     }
-    let a = store.get(PEOPLE, "a").await.expect("the document is there");
+    let a = store.get(PEOPLE, "a").await.expect("the document exists");
     let a = store.replace(&a, email("a")).await;
     expect_holders(&store, &[("a", Some("a"))]).await;
     store.replace(&a, json!({"email": null})).await;
@@ -102,7 +102,7 @@ pub async fn a_value_is_freed_by_a_change(store: Store) {
     let a = store.replace(&a, email("2")).await;
     store.create(PEOPLE, "b", email("1")).await;
     expect_holders(&store, &[("1", Some("b")), ("2", Some("a"))]).await;
-    // Back again it cannot go.
+    // The document cannot take its previous value back.
     assert_eq!(store.rejection(vec![replace(&a, email("1"))]).await, taken(0));
 }
 
@@ -112,12 +112,12 @@ pub async fn a_value_is_freed_by_a_delete(store: Store) {
     store.delete(&a).await;
     store.create(PEOPLE, "b", email("1")).await;
     expect_holders(&store, &[("1", Some("b"))]).await;
-    // The first document comes back without the value.
+    // The first document can be created again with another value.
     store.create(PEOPLE, "a", email("2")).await;
     expect_holders(&store, &[("1", Some("b")), ("2", Some("a"))]).await;
 }
 
-pub async fn an_unchanged_value_stays_free_of_conflict(store: Store) {
+pub async fn an_unchanged_value_never_conflicts(store: Store) {
     store.migrate(&[PEOPLE]).await;
     let mut a = store.create(PEOPLE, "a", json!({"email": "1", "x": 0})).await;
     for x in 1..4 {
@@ -125,16 +125,16 @@ pub async fn an_unchanged_value_stays_free_of_conflict(store: Store) {
     }
     expect_holders(&store, &[("1", Some("a"))]).await;
     assert_eq!(store.rejection(vec![create(PEOPLE, "b", email("1"))]).await, taken(0));
-    // A guard that no write has touched since lets go all the same.
+    // A guard that the replaces did not write is released too.
     store.replace(&a, email("2")).await;
     store.create(PEOPLE, "b", email("1")).await;
     expect_holders(&store, &[("1", Some("b")), ("2", Some("a"))]).await;
 }
 
-pub async fn a_value_outlives_increments_of_its_document(store: Store) {
+pub async fn a_value_is_kept_by_increments_of_its_document(store: Store) {
     store.migrate(&[COUNTED]).await;
     store.create(COUNTED, "a", json!({"email": "1", "visits": 0})).await;
-    store.commit(vec![increment(COUNTED, "a", "visits", 1)]).await.expect("the counter is there");
+    store.commit(vec![increment(COUNTED, "a", "visits", 1)]).await.expect("the counter exists");
     let a = store.lookup(COUNTED, "email", "1").await.expect("the document is found");
     assert_eq!(a.body["visits"], json!(1));
     let second = create(COUNTED, "b", json!({"email": "1", "visits": 0}));
@@ -155,7 +155,7 @@ pub async fn two_documents_swap_their_values_in_one_batch(store: Store) {
         b = store.lookup(PEOPLE, "email", of_b).await.expect("the value is held");
         assert_eq!((a.key.id(), b.key.id()), ("a", "b"));
     }
-    // Each holds one value, and no more than that.
+    // Each document holds exactly one value.
     store.delete(&a).await;
     store.create(PEOPLE, "c", email("2")).await;
     assert_eq!(store.rejection(vec![create(PEOPLE, "d", email("1"))]).await, taken(0));
@@ -169,7 +169,7 @@ pub async fn three_documents_rotate_their_values_in_one_batch(store: Store) {
     let rotate = vec![replace(&a, email("2")), replace(&b, email("3")), replace(&c, email("1"))];
     store.commit(rotate).await.expect("the values are rotated");
     expect_holders(&store, &[("1", Some("c")), ("2", Some("a")), ("3", Some("b"))]).await;
-    // The first one's values again: it has moved on.
+    // The previous state of the first document is out of date.
     assert_eq!(store.rejection(vec![replace(&a, email("1"))]).await, (0, Cause::VersionMismatch));
 }
 
@@ -178,7 +178,7 @@ pub async fn a_value_moves_from_a_deleted_to_a_created_document_in_one_batch(sto
     let a = store.create(PEOPLE, "a", email("1")).await;
     let b = store.create(PEOPLE, "b", email("2")).await;
     store.commit(vec![delete(&a), create(PEOPLE, "c", email("1"))]).await.expect("the value moves");
-    // The other way round in the batch it is the same.
+    // The order of the operations in the batch makes no difference.
     store.commit(vec![create(PEOPLE, "d", email("2")), delete(&b)]).await.expect("the value moves");
     expect_holders(&store, &[("1", Some("c")), ("2", Some("d"))]).await;
     assert_eq!(store.rejection(vec![create(PEOPLE, "e", email("1"))]).await, taken(0));
@@ -191,7 +191,7 @@ pub async fn a_value_moves_along_a_chain_in_one_batch(store: Store) {
     let c = store.create(PEOPLE, "c", email("3")).await;
     let chain =
         vec![create(PEOPLE, "d", email("1")), replace(&a, email("2")), replace(&b, email("3")), delete(&c)];
-    store.commit(chain).await.expect("the values move on");
+    store.commit(chain).await.expect("the values move");
     expect_holders(&store, &[("1", Some("d")), ("2", Some("a")), ("3", Some("b"))]).await;
 }
 
@@ -222,12 +222,12 @@ pub async fn a_failed_batch_leaves_no_guard_behind(store: Store) {
     assert_eq!(store.rejection(vec![create(PEOPLE, "d", email("1"))]).await, taken(0));
 }
 
-pub async fn a_value_is_released_by_its_owner_only(store: Store) {
+pub async fn a_value_is_released_only_by_its_owner(store: Store) {
     store.migrate(&[PEOPLE]).await;
     let a = store.create(PEOPLE, "a", email("1")).await;
     store.replace(&a, email("2")).await;
     store.create(PEOPLE, "b", email("1")).await;
-    // The old state of `a` held the value that `b` holds now.
+    // The old state of `a` held the value that `b` now holds.
     for stale in [delete(&a), replace(&a, email("3"))] {
         assert_eq!(store.rejection(vec![stale]).await, (0, Cause::VersionMismatch));
     }
@@ -238,7 +238,7 @@ pub async fn a_combination_of_fields_is_unique_as_a_whole(store: Store) {
     store.migrate(&[SEATS]).await;
     let seat = |hall: &str, row: &str, place: i64| json!({"hall": hall, "row": row, "place": place});
     store.create(SEATS, "1", seat("a", "bc", 1)).await;
-    store.create(SEATS, "2", seat("ab", "c", 1)).await; // does not run into the first
+    store.create(SEATS, "2", seat("ab", "c", 1)).await; // the same text, but split differently
     store.create(SEATS, "3", json!({"hall": "a", "row": null, "place": 1})).await;
     store.create(SEATS, "4", json!({"hall": "a", "place": 1})).await;
     let refused = store.rejection(vec![create(SEATS, "5", seat("a", "bc", 1))]).await;
@@ -258,7 +258,7 @@ pub async fn a_combination_of_fields_is_unique_as_a_whole(store: Store) {
     assert_eq!(found("hall_row", vec!["ab".into(), "c".into()]).await, None);
 }
 
-pub async fn one_value_in_two_attributes_or_collections_is_no_conflict(store: Store) {
+pub async fn the_same_value_in_two_attributes_or_collections_is_no_conflict(store: Store) {
     const BOTH: &Collection = &Collection::new("both")
         .fields(&[Field::string("first"), Field::string("second")])
         .uniques(&[Unique::new("first", &["first"]), Unique::new("second", &["second"])]);
@@ -271,7 +271,7 @@ pub async fn one_value_in_two_attributes_or_collections_is_no_conflict(store: St
     assert_eq!(store.holder(BOTH, "second", "y").await.as_deref(), Some("c"));
 }
 
-pub async fn the_ends_of_i64_are_values_of_their_own(store: Store) {
+pub async fn the_bounds_of_i64_are_distinct_values(store: Store) {
     store.migrate(&[PEOPLE]).await;
     let numbers = [i64::MIN, i64::MIN + 1, -1, 0, 1, 1 << 53, (1 << 53) + 1, i64::MAX - 1, i64::MAX];
     for number in numbers {
@@ -282,10 +282,10 @@ pub async fn the_ends_of_i64_are_values_of_their_own(store: Store) {
     }
 }
 
-pub async fn a_lookup_that_does_not_fit_the_declaration_is_refused(store: Store) {
+pub async fn a_lookup_that_does_not_match_the_declaration_is_refused(store: Store) {
     store.migrate(&[PEOPLE]).await;
     let refused = |attribute: &str, value: Scalar| {
-        UniqueKey::new(PEOPLE, attribute, [value]).expect_err("the lookup does not fit")
+        UniqueKey::new(PEOPLE, attribute, [value]).expect_err("the lookup is refused")
     };
     assert!(matches!(refused("unknown", "x".into()), Error::Invalid(_)));
     assert!(matches!(refused("email", 5.into()), Error::Invalid(_)));

@@ -7,7 +7,7 @@ use crate::{Cause, Collection, Error, Field, Filter, Index, Query, Search, Uniqu
 
 const PLAIN: &Collection = &Collection::new("plain");
 
-/// Stores a body and answers with what is read.
+/// Stores a body, and returns the body that is read.
 async fn stored(store: &Store, id: &str, body: Value) -> Value {
     Value::Object(store.create(PLAIN, id, body).await.body)
 }
@@ -42,7 +42,7 @@ pub async fn whole_fractions_are_integers(store: Store) {
     assert_eq!(stored(&store, "p", body).await, expected);
 }
 
-pub async fn fractions_come_back_as_they_were(store: Store) {
+pub async fn fractions_are_read_as_written(store: Store) {
     store.migrate(&[PLAIN]).await;
     let numbers = [
         0.1,
@@ -81,8 +81,8 @@ pub async fn fractions_come_back_as_they_were(store: Store) {
     assert_eq!(found, body);
 }
 
-/// A collection's numbers come back by query and search as they do by key.
-pub async fn numbers_have_one_form_however_they_are_read(store: Store) {
+/// Queries and searches must return numbers in the same form as reads by key.
+pub async fn numbers_have_the_same_form_in_every_read(store: Store) {
     const NUMBERS: &Collection = &Collection::new("numbers")
         .fields(&[Field::integer("rank"), Field::string("word")])
         .indexes(&[Index::new("by_rank").sort(&["rank"])])
@@ -95,14 +95,14 @@ pub async fn numbers_have_one_form_however_they_are_read(store: Store) {
     assert_eq!(Value::Object(written.body.clone()), expected);
     assert_eq!(store.lookup(NUMBERS, "word", "one").await.as_ref(), Some(&written));
     let query = Query::new(NUMBERS, "by_rank").at_least([5]).at_most([5]);
-    let queried = || async { store.backend().query(&query).await.expect("it is answered").documents };
+    let queried = || async { store.backend().query(&query).await.expect("the query succeeds").documents };
     store.eventually(vec![written.clone()], queried).await;
     let search = Search::new(NUMBERS, "one");
-    let searched = || async { store.backend().search(&search).await.expect("it is answered").documents };
+    let searched = || async { store.backend().search(&search).await.expect("the search succeeds").documents };
     store.eventually(vec![written], searched).await;
 }
 
-pub async fn numbers_that_no_backend_can_keep_are_refused(store: Store) {
+pub async fn numbers_that_backends_cannot_store_are_refused(store: Store) {
     store.migrate(&[PLAIN]).await;
     let too_large = "`n` is 9223372036854775808, which is outside the range of a 64-bit signed integer";
     let refused = refusal(&store, json!({"n": 9_223_372_036_854_775_808_u64})).await;
@@ -114,7 +114,7 @@ pub async fn numbers_that_no_backend_can_keep_are_refused(store: Store) {
     assert_eq!(store.get(PLAIN, "refused").await, None);
 }
 
-pub async fn strings_come_back_byte_by_byte(store: Store) {
+pub async fn strings_are_read_as_written(store: Store) {
     store.migrate(&[PLAIN]).await;
     let control: String = ('\u{1}'..='\u{1f}').collect();
     let texts = [
@@ -174,7 +174,7 @@ pub async fn the_null_character_is_refused_everywhere(store: Store) {
     }
 }
 
-pub async fn what_is_empty_is_kept_and_null_differs_from_missing(store: Store) {
+pub async fn empty_values_are_kept_and_null_differs_from_missing(store: Store) {
     store.migrate(&[PLAIN]).await;
     let body = json!({
         "string": "", "list": [], "object": {}, "null": null, "false": false, "zero": 0,
@@ -186,7 +186,7 @@ pub async fn what_is_empty_is_kept_and_null_differs_from_missing(store: Store) {
     assert_eq!(stored(&store, "empty", json!({})).await, json!({}));
 }
 
-pub async fn names_of_fields_mean_nothing_but_themselves(store: Store) {
+pub async fn names_of_fields_are_taken_literally(store: Store) {
     store.migrate(&[PLAIN]).await;
     let names = [
         "",
@@ -245,7 +245,7 @@ pub async fn names_of_fields_mean_nothing_but_themselves(store: Store) {
     body["nested"] = Value::Object(fields);
     body["x".repeat(1000)] = json!("a long name");
     assert_eq!(stored(&store, "p", body.clone()).await, body);
-    let before = store.get(PLAIN, "p").await.expect("it is there");
+    let before = store.get(PLAIN, "p").await.expect("the document exists");
     assert_eq!(Value::Object(store.replace(&before, body.clone()).await.body), body);
 }
 
@@ -282,8 +282,8 @@ pub async fn declared_fields_may_have_any_name(store: Store) {
     assert_eq!(store.holder(HOSTILE, "size", 2).await.as_deref(), Some("b"));
     let taken = store.rejection(vec![create(HOSTILE, "c", body(1))]).await;
     assert_eq!(taken, (0, Cause::UniqueTaken { attribute: "size" }));
-    store.commit(vec![increment(HOSTILE, "a", "$.count", 3)]).await.expect("the counter is there");
-    let a = store.get(HOSTILE, "a").await.expect("it is there");
+    store.commit(vec![increment(HOSTILE, "a", "$.count", 3)]).await.expect("the counter exists");
+    let a = store.get(HOSTILE, "a").await.expect("the document exists");
     assert_eq!(a.body["$.count"], json!(3));
     let filtered = Query::new(HOSTILE, "by_quotes").filter(Filter::equals("$.count", 3));
     store.expect_query(&filtered, &["a"]).await;
@@ -305,12 +305,12 @@ pub async fn thirty_levels_are_kept_and_one_more_is_refused(store: Store) {
 
 pub async fn a_document_of_350_kibibytes_is_kept_and_one_byte_more_is_refused(store: Store) {
     store.migrate(&[PLAIN]).await;
-    // A name counts its bytes, and so does a string: in UTF-8.
+    // Names and strings count their UTF-8 bytes.
     let of_bytes = |bytes: usize| json!({"name": "é".repeat((bytes - 4) / 2) + &"x".repeat(bytes % 2)});
     let largest = of_bytes(MAX_DOCUMENT_BYTES);
     assert_eq!(stored(&store, "p", largest.clone()).await, largest);
     assert!(matches!(refusal(&store, of_bytes(MAX_DOCUMENT_BYTES + 1)).await, Error::Limit(_)));
-    let document = store.get(PLAIN, "p").await.expect("it is there");
+    let document = store.get(PLAIN, "p").await.expect("the document exists");
     let outcome = store.commit(vec![replace(&document, of_bytes(MAX_DOCUMENT_BYTES + 1))]).await;
     assert!(matches!(outcome, Err(Error::Limit(_))), "{outcome:?}");
 }
@@ -324,7 +324,7 @@ pub async fn a_document_of_many_small_values_is_kept(store: Store) {
     assert_eq!(stored(&store, "p", body.clone()).await, body);
 }
 
-pub async fn indexed_strings_have_512_bytes_at_the_most(store: Store) {
+pub async fn indexed_strings_have_at_most_512_bytes(store: Store) {
     const TEXTS: &Collection = &Collection::new("texts")
         .fields(&[Field::string("partition"), Field::string("sort"), Field::string("unique")])
         .indexes(&[

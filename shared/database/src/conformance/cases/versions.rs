@@ -9,7 +9,7 @@ use crate::{Cause, Collection, Expect, Field, Version};
 const NOTES: &Collection =
     &Collection::new("notes").fields(&[Field::string("text"), Field::integer("read")]).counters(&["read"]);
 
-pub async fn every_write_gives_a_version_that_was_never_there_before(store: Store) {
+pub async fn every_write_sets_a_new_version(store: Store) {
     store.migrate(&[NOTES]).await;
     let mut seen = HashSet::new();
     for _ in 0..2 {
@@ -18,7 +18,7 @@ pub async fn every_write_gives_a_version_that_was_never_there_before(store: Stor
         note = store.replace(&note, json!({"text": "same", "read": 0})).await;
         assert!(seen.insert(note.version));
         store.commit(vec![increment(NOTES, "n", "read", 0)]).await.expect("zero can be added");
-        note = store.get(NOTES, "n").await.expect("the note is there");
+        note = store.get(NOTES, "n").await.expect("the note exists");
         assert!(seen.insert(note.version));
         store.delete(&note).await;
     }
@@ -42,7 +42,7 @@ pub async fn a_delete_with_an_old_version_is_rejected(store: Store) {
     assert_eq!(store.get(NOTES, "n").await, Some(second));
 }
 
-pub async fn a_document_that_was_created_again_matches_no_old_version(store: Store) {
+pub async fn a_recreated_document_matches_no_old_version(store: Store) {
     store.migrate(&[NOTES]).await;
     let body = json!({"text": "same", "read": 0});
     let first = store.create(NOTES, "n", body.clone()).await;
@@ -56,7 +56,7 @@ pub async fn a_document_that_was_created_again_matches_no_old_version(store: Sto
     assert_eq!(store.get(NOTES, "n").await, Some(second));
 }
 
-pub async fn what_is_absent_can_be_neither_replaced_nor_deleted(store: Store) {
+pub async fn an_absent_document_can_be_neither_replaced_nor_deleted(store: Store) {
     store.migrate(&[NOTES]).await;
     let note = store.create(NOTES, "n", json!({"text": "1", "read": 0})).await;
     store.delete(&note).await;
@@ -66,7 +66,7 @@ pub async fn what_is_absent_can_be_neither_replaced_nor_deleted(store: Store) {
     assert_eq!(store.get(NOTES, "n").await, None);
 }
 
-pub async fn what_is_there_cannot_be_created(store: Store) {
+pub async fn an_existing_document_cannot_be_created(store: Store) {
     store.migrate(&[NOTES]).await;
     let body = json!({"text": "same", "read": 0});
     let note = store.create(NOTES, "n", body.clone()).await;
@@ -74,13 +74,13 @@ pub async fn what_is_there_cannot_be_created(store: Store) {
     assert_eq!(store.get(NOTES, "n").await, Some(note));
 }
 
-pub async fn commit_answers_with_the_version_of_each_operation_in_order(store: Store) {
+pub async fn commit_returns_the_version_of_each_operation_in_order(store: Store) {
     store.migrate(&[NOTES]).await;
     let body = json!({"text": "t", "read": 1});
     for id in ["counted", "deleted", "replaced"] {
         store.create(NOTES, id, body.clone()).await;
     }
-    let read = async |id| store.get(NOTES, id).await.expect("the note is there");
+    let read = async |id| store.get(NOTES, id).await.expect("the note exists");
     let operations = vec![
         check(NOTES, "absent", Expect::Absent),
         create(NOTES, "created", body.clone()),
@@ -88,7 +88,7 @@ pub async fn commit_answers_with_the_version_of_each_operation_in_order(store: S
         increment(NOTES, "counted", "read", 1),
         replace(&read("replaced").await, body),
     ];
-    let versions = store.commit(operations).await.expect("the batch fits");
+    let versions = store.commit(operations).await.expect("the batch is accepted");
     let expected = [
         Version::NONE,
         read("created").await.version,
