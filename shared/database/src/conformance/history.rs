@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_update_and_a_version_that_nobody_wrote_are_not_explained() {
+    fn a_lost_update_and_an_unwritten_version_are_not_explained() {
         let script = Script::new();
         let one = script.event(0, 10, &[("x", 0)], &[("x", 1)]);
         let mut other = script.event(0, 10, &[("x", 0)], &[("x", 1)]);

@@ -36,7 +36,7 @@ async fn expect_order(store: &Store, index: &'static str, bodies: Vec<Value>) {
     let id = |place: usize| format!("{:03}", count - place);
     // Neither in the expected order nor in its reverse.
     let shuffled = (0..count).map(|n| (n * 7 + 3) % count);
-    assert_ne!(count % 7, 0, "otherwise the shuffle would skip places");
+    assert_ne!(count % 7, 0, "the shuffle must reach every place");
     store.fill(THINGS, shuffled.map(|place| (id(place), bodies[place].clone()))).await;
     let ids: Vec<String> = (0..count).map(id).collect();
     let mut ids: Vec<&str> = ids.iter().map(String::as_str).collect();
