@@ -1,8 +1,8 @@
 //! Commits: a read where nothing is written, one plain conditional write where one document changes and nothing beside
 //! it, else a transaction.
 
+mod cancellation;
 mod checks;
-mod judge;
 mod single;
 pub(crate) mod stale_guard;
 mod transaction;

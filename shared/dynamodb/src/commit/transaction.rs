@@ -6,23 +6,12 @@ use switchyard_database::{Batch, Error, Result, UniqueKey, Version};
 
 use crate::DynamoDb;
 use crate::commit::Purpose;
-use crate::commit::judge::{self, Verdict};
+use crate::commit::cancellation::{self, Subject, Verdict};
 use crate::commit::stale_guard;
 use crate::commit::writes::{document_write, guard_write, term_write};
 use crate::failure::Failure;
 use crate::read::get_stored;
 use crate::repeat::Patience;
-
-/// What an item of a transaction is about, to tell what its cancellation reason means.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Subject {
-    /// The document of the operation in this place.
-    Document(usize),
-    /// The guard change in this place.
-    Guard(usize),
-    /// A search term.
-    Term,
-}
 
 /// A transaction as it is sent, and sent again.
 struct Request {
@@ -39,7 +28,7 @@ pub(crate) async fn commit(db: &DynamoDb, batch: &Batch, purpose: Purpose) -> Re
     loop {
         let request = Request::new(db, batch, purpose, &foreign)?;
         let Some(reasons) = send(db, batch, &request).await? else { return Ok(()) };
-        let again = match judge::judge(db, batch, &request.subjects, reasons).await? {
+        let again = match cancellation::interpret(db, batch, &request.subjects, reasons).await? {
             Verdict::Applied => return Ok(()),
             Verdict::Rejected(rejections) => return Err(Error::Rejected(rejections)),
             Verdict::Tidy { stale, foreign: more } => {

@@ -8,10 +8,20 @@ use switchyard_database::{Batch, Cause, Error, Rejection, Result, UniqueKey, Ver
 
 use crate::DynamoDb;
 use crate::commit::stale_guard::{self, StaleGuard};
-use crate::commit::transaction::Subject;
 use crate::failure::{is_throttling, is_too_large};
 use crate::item::{document_of, owner_of};
 use crate::value::Item;
+
+/// Which part of the batch an item of a transaction writes. The cancellation reason at the same position is about it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Subject {
+    /// The document of the operation at this index.
+    Document(usize),
+    /// The guard change at this index.
+    Guard(usize),
+    /// A search term.
+    Term,
+}
 
 /// What to do about a cancelled transaction.
 pub(crate) enum Verdict {
@@ -28,8 +38,8 @@ pub(crate) enum Verdict {
     Throttled,
 }
 
-/// Judges the reasons that DynamoDB gives, one for each item, in order.
-pub(crate) async fn judge(
+/// Returns what the cancellation reasons of a transaction mean: DynamoDB gives one for each item, in order.
+pub(crate) async fn interpret(
     db: &DynamoDb,
     batch: &Batch,
     subjects: &[Subject],
