@@ -1,6 +1,5 @@
 //! Applies a batch inside a write transaction.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rusqlite::Connection;
@@ -11,6 +10,7 @@ use switchyard_database::{
 };
 
 use crate::fault::Fault;
+use crate::removal::remove_document;
 use crate::statements::{Statements, Tables, bind_parts};
 use crate::{layout, rows};
 
@@ -151,7 +151,7 @@ struct Leftovers {
 impl Leftovers {
     fn make_way(&self, connection: &Connection) -> Result<(), Fault> {
         for key in &self.documents {
-            remove(connection, key.collection().name, key.id())?;
+            remove_document(connection, key.collection().name, key.id())?;
         }
         for (guard, holder) in &self.holders {
             let table = layout::table(holder.collection().name);
@@ -210,29 +210,4 @@ fn put(
     statement.raw_bind_parameter(4, projection.expires_at.map(Timestamp::as_micros))?;
     bind_parts(&mut statement, 5, &statements.parts, projection)?;
     Ok(statement.raw_execute()?)
-}
-
-/// Removes a document with the terms that its row says it has.
-pub(crate) fn remove(connection: &Connection, collection: &str, id: &str) -> Result<(), Fault> {
-    if layout::is_searchable(connection, collection)? {
-        remove_terms(connection, collection, id)?;
-    }
-    let table = layout::table(collection);
-    connection.prepare_cached(&format!("DELETE FROM {table} WHERE id = ?1"))?.execute([id])?;
-    Ok(())
-}
-
-/// Removes the terms that a document's row says it has, which is what was entered for it.
-pub(crate) fn remove_terms(connection: &Connection, collection: &str, id: &str) -> Result<(), Fault> {
-    let (table, terms_table) = (layout::table(collection), layout::terms_table(collection));
-    let terms: Option<String> = connection
-        .prepare_cached(&format!("SELECT terms FROM {table} WHERE id = ?1"))?
-        .query_row([id], |row| row.get(0))?;
-    let terms: BTreeSet<String> = serde_json::from_str(terms.as_deref().unwrap_or("[]"))
-        .map_err(|fault| Error::Corrupt(format!("the terms of {collection}/{id}: {fault}")))?;
-    let mut delete = connection.prepare_cached(&format!("DELETE FROM {terms_table} WHERE position = ?1"))?;
-    for term in terms {
-        delete.execute([term_position(&term, id)])?;
-    }
-    Ok(())
 }

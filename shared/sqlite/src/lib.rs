@@ -47,6 +47,7 @@ mod migrate;
 mod open;
 mod pool;
 mod ranges;
+mod removal;
 mod rows;
 mod statements;
 mod sweep;

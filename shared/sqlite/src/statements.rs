@@ -6,9 +6,9 @@ use std::sync::Arc;
 use rusqlite::{CachedStatement, Connection};
 use switchyard_database::{Collection, Error, Operation, Projection, Result, term_position};
 
-use crate::commit::remove_terms;
 use crate::fault::Fault;
 use crate::layout::{self, Part, PartKind};
+use crate::removal::remove_terms;
 
 /// Below every id.
 const FROM_THE_FIRST: Option<&str> = Some("");

@@ -5,8 +5,9 @@ use switchyard_ambient::{Ambient, Timestamp};
 use switchyard_database::Result;
 
 use crate::fault::Fault;
+use crate::layout;
+use crate::removal::remove_document;
 use crate::writer::Writer;
-use crate::{commit, layout};
 
 /// Documents that one transaction removes at the most, while everybody who writes waits.
 const AT_ONCE: u64 = 250;
@@ -31,7 +32,7 @@ fn sweep(connection: &Connection, at_most: u64, now: Timestamp) -> Result<u64, F
     for collection in layout::stored_collections(&transaction)? {
         let expired = expired_ids(&transaction, &collection, at_most - removed, now)?;
         for id in expired {
-            commit::remove(&transaction, &collection, &id)?;
+            remove_document(&transaction, &collection, &id)?;
             removed += 1;
         }
     }
