@@ -1,4 +1,5 @@
-//! Connecting: settings from the variables of AWS SDKs, one TLS stack, short time-outs, and no retries but our own.
+//! Connecting: settings from the environment variables of AWS SDKs, one TLS stack, short timeouts, and no retries
+//! by the SDK.
 
 use std::time::Duration;
 
@@ -14,23 +15,23 @@ use switchyard_database::{Error, Result};
 use crate::http::Http;
 use crate::{DynamoDb, settings};
 
-/// DynamoDB answers in milliseconds: who waits longer waits for a lost packet.
+/// DynamoDB answers in milliseconds. A longer wait means that a packet was lost.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl DynamoDb {
-    /// Connects to the tables whose names begin with `prefix` and a hyphen. Region, credentials and endpoint are read from
-    /// environment variables (`AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL_DYNAMODB`, …), and from every other
-    /// source of AWS SDKs only with the feature `credential-chain`. Nothing is sent yet.
+    /// Connects to the tables whose names begin with `prefix` and a hyphen. Region, credentials and endpoint are
+    /// read from environment variables (`AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL_DYNAMODB`, …). Other
+    /// sources of AWS SDKs are read only with the feature `credential-chain`. No request is sent yet.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] where the prefix is not a table's name, or no region is set.
+    /// Fails with [`Error::Invalid`] if the prefix cannot begin a table name or if no region is set.
     pub async fn connect(prefix: &str, ambient: Ambient) -> Result<Self> {
         Self::with_config(prefix, &settings::load().await, ambient)
     }
 
-    /// As [`DynamoDb::connect`], with region, credentials, endpoint and, where they are set, HTTP client and time-out of
-    /// an attempt from `config`.
+    /// Like [`DynamoDb::connect`], but takes the region, the credentials and the endpoint from `config`, and also
+    /// the HTTP client and the attempt timeout if `config` sets them.
     pub fn with_config(prefix: &str, config: &SdkConfig, ambient: Ambient) -> Result<Self> {
         check_prefix(prefix)?;
         if config.region().is_none() {
@@ -41,7 +42,7 @@ impl DynamoDb {
         let timeouts = TimeoutConfig::builder()
             .operation_attempt_timeout(attempt_timeout.unwrap_or(ATTEMPT_TIMEOUT))
             .build();
-        // The SDK would repeat every request that timed out, increments too.
+        // The SDK would retry every request that timed out, even an increment.
         let config = aws_sdk_dynamodb::config::Builder::from(config)
             .retry_config(RetryConfig::disabled())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
@@ -51,13 +52,14 @@ impl DynamoDb {
         Ok(Self { client: Client::from_conf(config), prefix: prefix.to_owned(), ambient })
     }
 
-    /// The SDK's client, for what the contract has no words for: backups, alarms, a look at the tables.
+    /// Returns the client of the SDK, for operations that the contract does not cover, such as backups, alarms and
+    /// inspecting the tables.
     pub fn client(&self) -> &Client {
         &self.client
     }
 }
 
-/// A table's name has 3 to 255 of these characters; a collection's name has up to 40.
+/// A table name has 3 to 255 of these characters; a collection name has up to 40.
 fn check_prefix(prefix: &str) -> Result<()> {
     let fits = (1..=200).contains(&prefix.len())
         && prefix.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));

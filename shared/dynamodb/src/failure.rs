@@ -1,4 +1,4 @@
-//! What a failed request means: whether anything may have been applied, and what to do next.
+//! Classifies failed requests: whether anything may have been applied, and whether to try again.
 
 use std::error::Error as StdError;
 
@@ -12,7 +12,7 @@ use crate::value::Item;
 /// A failed request.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The condition of a write does not hold; the item as it is stored, if there is one. Nothing was applied.
+    /// The condition of a write does not hold. Contains the stored item, if there is one. Nothing was applied.
     Condition(Option<Item>),
     /// A transaction was cancelled, with a reason for each of its items. Nothing was applied.
     Cancelled(Vec<CancellationReason>),
@@ -22,28 +22,29 @@ pub(crate) enum Failure {
     Throttled,
     /// The request was never sent. Nothing was applied.
     Unreachable(String),
-    /// The request was sent, and no answer says what became of it.
+    /// The request was sent, but no answer says whether it was applied.
     Lost(String),
-    /// A table or an index is not there.
+    /// A table or an index does not exist.
     Missing(String),
-    /// Nothing was applied, and nothing will be.
+    /// Nothing was applied, and trying again does not help.
     Final(Error),
 }
 
 impl Failure {
-    /// That of a transaction which no condition stood against.
+    /// Returns the failure of a cancelled transaction that has no failed condition.
     pub(crate) fn of_reasons(reasons: &[CancellationReason]) -> Self {
         match reasons.iter().filter_map(|reason| reason.code.as_deref()).find(|code| *code != "None") {
             Some("TransactionConflict") => Self::Contended,
             Some(code) if is_throttling(code) => Self::Throttled,
             code => {
                 let code = code.unwrap_or("no reason given");
-                Self::Final(Error::Internal(format!("DynamoDB refuses the transaction: {code}")))
+                Self::Final(Error::Internal(format!("DynamoDB rejected the transaction: {code}")))
             }
         }
     }
 
-    /// The error for a caller who is not told more. `Lost` is a read's: for a write see its own handling.
+    /// Returns the error to report to the caller. `Lost` is treated as the failure of a read; writes handle it
+    /// themselves.
     pub(crate) fn into_error(self) -> Error {
         match self {
             Self::Contended => Error::Contended,
@@ -52,7 +53,7 @@ impl Failure {
             Self::Missing(reason) => Error::Internal(reason),
             Self::Final(error) => error,
             Self::Condition(_) | Self::Cancelled(_) => {
-                Error::Internal("a condition failed where none was set".to_owned())
+                Error::Internal("a condition failed although none was set".to_owned())
             }
         }
     }
@@ -78,7 +79,7 @@ where
                     Self::Unreachable(format!("DynamoDB cannot be reached: {}", described(fault)))
                 }
                 Some(fault) if fault.is_other() && !was_sent(fault) => Self::Final(Error::Internal(format!(
-                    "no AWS credentials are found for DynamoDB: {WHERE_CREDENTIALS_ARE} ({})",
+                    "no AWS credentials were found for DynamoDB: {WHERE_CREDENTIALS_ARE} ({})",
                     described(fault)
                 ))),
                 Some(fault) => Self::Lost(format!("the connection to DynamoDB broke: {}", described(fault))),
@@ -119,15 +120,15 @@ fn of_answer(error: aws_sdk_dynamodb::Error, status: u16) -> Failure {
             | "InvalidClientTokenId"
             | "ExpiredTokenException"
             | "AccessDeniedException",
-        ) => Failure::Final(Error::Internal(format!("DynamoDB refuses the credentials: {message}"))),
+        ) => Failure::Final(Error::Internal(format!("DynamoDB rejected the credentials: {message}"))),
         (_, _) if status >= 500 => Failure::Lost(format!("DynamoDB failed with status {status}: {message}")),
         (_, code) => {
-            Failure::Final(Error::Internal(format!("DynamoDB refuses the request: {code}: {message}")))
+            Failure::Final(Error::Internal(format!("DynamoDB rejected the request: {code}: {message}")))
         }
     }
 }
 
-/// Codes of answers and of cancellation reasons that ask for fewer requests.
+/// Whether the code of an answer or of a cancellation reason asks for fewer requests.
 pub(crate) fn is_throttling(code: &str) -> bool {
     matches!(
         code,
@@ -145,12 +146,12 @@ fn is_missing_index(message: &str) -> bool {
     message.contains("does not have the specified index")
 }
 
-/// Whether a message says that an item or a transaction has too many bytes.
+/// Whether a message says that an item or a transaction is too large.
 pub(crate) fn is_too_large(message: &str) -> bool {
     message.contains("size has exceeded") || message.contains("size cannot exceed")
 }
 
-/// The chain of causes in one line, without the one that the SDK wraps around everything.
+/// Returns the chain of causes in one line, without the outermost error, which the SDK wraps around everything.
 fn described(error: &(dyn StdError + 'static)) -> String {
     let mut causes = Vec::new();
     let mut cause = error.source();
@@ -176,7 +177,7 @@ fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
     }
 }
 
-/// A request that lacks what DynamoDB demands of each: ours to mend.
+/// The error for a request that lacks a required field, which is a bug of this crate.
 pub(crate) fn incomplete(fault: BuildError) -> Error {
     Error::Internal(format!("a request to DynamoDB is incomplete: {fault}"))
 }

@@ -1,5 +1,6 @@
-//! The HTTP client under the SDK: HTTP/1.1, which is all that DynamoDB speaks; the SDK's own brings HTTP/2 along. It is
-//! made when the first request is sent, and looks for trusted certificates only when that goes to an `https` endpoint.
+//! The HTTP client of the SDK. It supports only HTTP/1.1, which is all that DynamoDB speaks; the client that comes
+//! with the SDK also includes HTTP/2. It is created when the first request is sent, and loads the trusted
+//! certificates only for an `https` endpoint.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -21,14 +22,14 @@ use tokio::net::TcpStream;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceBuilder};
 
-/// DynamoDB answers in milliseconds: who waits longer waits for a lost packet.
+/// DynamoDB accepts connections in milliseconds. A longer wait means that a packet was lost.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A connection that was idle for longer is not used again: DynamoDB or a gateway on the way may have dropped it, and
-/// what is sent into it has an unknown outcome. A thawed function opens a new one.
+/// A connection that was idle for longer is not used again: DynamoDB or a gateway on the way may have dropped it,
+/// and a request sent on it has an unknown outcome. A function that resumes after a freeze opens a new connection.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Opens connections: TCP and, for `https`, TLS, within [`CONNECT_TIMEOUT`].
+/// Opens TCP connections, with TLS for `https`, within [`CONNECT_TIMEOUT`].
 type Connect = BoxCloneSyncService<Uri, MaybeHttpsStream<TokioIo<TcpStream>>, BoxError>;
 
 /// An HTTP client with one pool of connections.
@@ -69,7 +70,7 @@ impl HttpConnector for Http {
 
 fn client(roots: RootCertStore) -> Client<Connect, SdkBody> {
     let mut tcp = connect::HttpConnector::new();
-    tcp.enforce_http(false); // `https` is what TLS is put on
+    tcp.enforce_http(false); // accept `https`: TLS is added on top
     tcp.set_nodelay(true);
     let connect = HttpsConnector::from((tcp, client_config(roots)));
     let connect = ServiceBuilder::new().timeout(CONNECT_TIMEOUT).service(connect);

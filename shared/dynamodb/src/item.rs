@@ -1,4 +1,4 @@
-//! Documents, guards and terms as items, and back.
+//! Converts documents, guards and search terms to items and back.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use switchyard_ambient::Timestamp;
@@ -11,7 +11,7 @@ use crate::tables::{
 };
 use crate::value::{Item, body_of, bytes, map_of, number, text};
 
-/// The item that stores a document, with its entries in the collection's indexes.
+/// Returns the item that stores a document, including its index entries.
 pub(crate) fn document_item(key: &Key, version: Version, body: &Body, projection: &Projection) -> Item {
     let mut item = document_key(key);
     item.insert(document::VERSION.to_owned(), text(version.to_string()));
@@ -20,7 +20,7 @@ pub(crate) fn document_item(key: &Key, version: Version, body: &Body, projection
     item
 }
 
-/// The attributes by which a document stands in indexes and by which it expires.
+/// Returns the attributes for a document's index entries and its expiry.
 pub(crate) fn index_attributes(key: &Key, projection: &Projection) -> Item {
     let mut item = Item::new();
     for entry in projection.entries.iter().flatten() {
@@ -45,13 +45,14 @@ fn add_expiry(item: &mut Item, expires_at: Timestamp) {
     item.insert(TIME_TO_LIVE.to_owned(), number(seconds));
 }
 
-/// Whether an index has no partition fields and so is spread over shards.
+/// Whether an index is spread over shards, because it has no partition fields.
 pub(crate) fn is_sharded(index: &Index) -> bool {
     index.partition.is_empty()
 }
 
-/// The shard that a document stands in: FNV-1a of its id, mixed by the end of MurmurHash3 because ids that differ in
-/// their last characters alone come out close together otherwise. It is stored, so it must never change.
+/// Returns the shard of a document: the FNV-1a hash of its id, followed by the final mixing step of MurmurHash3.
+/// Without that step, ids that differ only in their last characters would have similar hashes. The shard is
+/// stored, so this function must never change.
 pub(crate) fn shard_of(id: &str, shards: u8) -> u8 {
     let mut hash = fnv1a(id);
     hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
@@ -65,12 +66,12 @@ fn fnv1a(text: &str) -> u64 {
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }
 
-/// The key of a document's item.
+/// Returns the key of a document's item.
 pub(crate) fn document_key(key: &Key) -> Item {
     Item::from([(document::ID.to_owned(), text(key.id()))])
 }
 
-/// The document that an item stores, expired or not.
+/// Returns the document that an item stores, whether expired or not.
 pub(crate) fn document_of(collection: &'static Collection, mut item: Item) -> Result<Document> {
     let id = owned_text(&mut item, document::ID).unwrap_or_default();
     let damaged = |what: &str| Error::Corrupt(format!("{}/{id} has no {what}", collection.name));
@@ -84,18 +85,18 @@ pub(crate) fn document_of(collection: &'static Collection, mut item: Item) -> Re
     Ok(Document::from_stored(key, version, body.ok_or_else(|| damaged("readable content"))?, expires_at))
 }
 
-/// The version that an item carries.
+/// Returns the version of a document's item.
 pub(crate) fn version_of(item: &Item) -> Option<Version> {
     item.get(document::VERSION)?.as_s().ok()?.parse().ok()
 }
 
-/// When an item ceases to be.
+/// Returns when an item expires.
 pub(crate) fn expiry_of(item: &Item) -> Option<Timestamp> {
     let micros = item.get(EXPIRES_AT)?.as_n().ok()?.parse().ok()?;
     Some(Timestamp::from_micros(micros))
 }
 
-/// The id of the document that a guard or a term belongs to.
+/// Returns the id of the document that a guard or a term belongs to.
 pub(crate) fn owner_of(item: &Item) -> Option<&str> {
     item.get(system::OWNER)?.as_s().ok().map(String::as_str)
 }
@@ -107,34 +108,34 @@ fn owned_text(item: &mut Item, name: &str) -> Option<String> {
     }
 }
 
-/// The key of the guard that protects a unique value: a partition of its own.
+/// Returns the key of the guard that protects a unique value. Each guard has its own partition.
 ///
-/// The fields are part of it, in short: while an attribute is declared over others, the values of before stay guarded.
-/// It is stored, so it must never change.
+/// A hash of the attribute's fields is part of the key: if the attribute is declared over other fields, the
+/// previous values stay guarded. The key is stored, so this function must never change.
 pub(crate) fn guard_key(guard: &UniqueKey) -> Item {
     let head = format!("guard\0{}\0{}\0", guard.collection().name, guard.attribute());
     let fields = fnv1a(&guard.fields().join("\0")).to_be_bytes();
     system_key([head.as_bytes(), &fields, guard.value()].concat(), vec![0])
 }
 
-/// The guard that says that the document `owner` holds a value.
+/// Returns the guard that says that the document `owner` holds a value.
 pub(crate) fn guard_item(guard: &UniqueKey, owner: &Key, expires_at: Option<Timestamp>) -> Item {
     let about = format!("{}.{}", guard.collection().name, guard.attribute());
     owned_item(guard_key(guard), owner, expires_at, about)
 }
 
-/// The partition in which the terms with one first character are: a search looks into one of them.
+/// Returns the partition of the terms that begin with the same character as `term`. A search reads one partition.
 pub(crate) fn term_partition(collection: &Collection, term: &str) -> Vec<u8> {
     let first = term.chars().next().map(String::from).unwrap_or_default();
     format!("term\0{}\0{first}", collection.name).into_bytes()
 }
 
-/// The key of a document's search term.
+/// Returns the key of a document's search term.
 pub(crate) fn term_key(key: &Key, term: &str) -> Item {
     system_key(term_partition(key.collection(), term), term_position(term, key.id()))
 }
 
-/// The item that says that a document has a search term.
+/// Returns the item that stores a search term of a document.
 pub(crate) fn term_item(key: &Key, term: &str, expires_at: Option<Timestamp>) -> Item {
     owned_item(term_key(key, term), key, expires_at, format!("{}: {term}", key.collection().name))
 }
@@ -148,7 +149,7 @@ fn owned_item(mut item: Item, owner: &Key, expires_at: Option<Timestamp>, about:
     item
 }
 
-/// The key of an item in the system table.
+/// Returns the key of an item in the system table.
 pub(crate) fn system_key(partition: Vec<u8>, position: Vec<u8>) -> Item {
     Item::from([
         (system::PARTITION.to_owned(), bytes(partition)),
@@ -173,13 +174,13 @@ mod tests {
     }
 
     #[test]
-    fn a_document_stays_in_its_shard_for_ever() {
+    fn the_shard_of_a_document_never_changes() {
         let shards: Vec<_> = ["a", "b", "c", "0190a5c2", "0190a5c3"].map(|id| shard_of(id, 4)).into();
         assert_eq!(shards, [3, 0, 2, 1, 2]);
     }
 
     #[test]
-    fn documents_spread_evenly_over_shards() {
+    fn documents_are_spread_evenly_over_shards() {
         let mut counts = [0; 4];
         for n in 0..4000 {
             counts[usize::from(shard_of(&format!("user-{n}"), 4))] += 1;

@@ -1,4 +1,4 @@
-//! The [`Database`] contract on Amazon DynamoDB.
+//! An implementation of the [`Database`] contract on Amazon DynamoDB.
 //!
 //! ```no_run
 //! use switchyard_ambient::Ambient;
@@ -8,7 +8,7 @@
 //! const NOTES: &Collection = &Collection::new("notes");
 //!
 //! # async fn example() -> switchyard_database::Result<()> {
-//! // The table `shop-notes`, in the region and with the credentials of the environment.
+//! // Reads from the table `shop-notes`. The region and the credentials come from the environment.
 //! let db = DynamoDb::connect("shop", Ambient::system()).await?;
 //! let note = db.get(&Key::new(NOTES, "n-1")?).await?;
 //! # drop(note);
@@ -20,48 +20,51 @@
 //!
 //! | table | item | attributes |
 //! |---|---|---|
-//! | `<prefix>-<collection>` | a document | `id`, `version`, `doc` (the content as a map), `<index>_partition` and `<index>_position` for each index that it is in; `expires_at`, `ttl`, `expiry_shard` where it expires |
-//! | `<prefix>-system` | the guard of a unique value | `partition` (what is guarded), `owner` (the id of the document that holds the value), `about` (for people), `expires_at`, `ttl` |
+//! | `<prefix>-<collection>` | a document | `id`, `version`, `doc` (the content as a map), `<index>_partition` and `<index>_position` for each index that contains it; `expires_at`, `ttl`, `expiry_shard` if it expires |
+//! | `<prefix>-system` | the guard of a unique value | `partition` (the guarded value), `owner` (the id of the document that holds the value), `about` (a description for people), `expires_at`, `ttl` |
 //! | | a search term of a document | `partition` (the collection and the term's first character), `position` (term and id), `owner`, `about`, `expires_at`, `ttl` |
 //! | | a record of `migrate` | the declaration under which a collection's documents are indexed |
 //!
-//! Every declared index is a global secondary index; one without partition fields is spread over shards by a hash of the
-//! id and merged when it is read. [`tables()`] says all of it in one place.
+//! Every declared index is a global secondary index. An index without partition fields is spread over shards by a
+//! hash of the id, and its shards are merged when it is read. [`tables()`] returns all table definitions.
 //!
 //! # What a commit costs
 //!
-//! One document whose unique values and search terms stay is one conditional write. Everything else is one
-//! `TransactWriteItems`, at twice the price of its writes; a batch that only checks is one `TransactGetItems`. A refusal
-//! carries the items as they are stored, so that its cause needs no second request.
+//! A write of one document whose unique values and search terms do not change is one conditional write. Every
+//! other write is one `TransactWriteItems`, which costs twice as much as the plain writes. A batch that only
+//! checks is one `TransactGetItems`. A rejection by DynamoDB includes the stored items, so that finding its cause
+//! needs no second request.
 //!
 //! # When a reply is lost
 //!
-//! A transaction is sent again under its token, which DynamoDB applies once. A plain replace or delete is sent again:
-//! the version that it needs never comes back. A plain create or increment is not, because it could be applied twice: the
-//! document is read, and when it has not the version that was fixed for it, the outcome is unknown. The SDK's own
-//! retries are off.
+//! A transaction is sent again with the same token, and DynamoDB applies it once. A plain replace or delete is
+//! sent again, because the version that it requires never comes back. A plain create or increment is not sent
+//! again, because it could be applied twice: the document is read instead, and if it does not have the version
+//! that was chosen for it, the outcome is unknown. The retries of the SDK are disabled.
 //!
 //! # Migrations
 //!
-//! Deploy first, then migrate, and to one declaration at a time. What a program with older declarations writes afterwards
-//! lacks what is new: its place in an index until the document is replaced, its guard or search term until a write changes
-//! that value or the document's expiry. Migrating again does not help, because the record says that everything is there.
+//! Deploy first, then migrate, and migrate to one declaration at a time. Documents that a program with older
+//! declarations writes after the migration lack the new parts: their index entries are missing until the document
+//! is replaced, and their guards or search terms are missing until a write changes that value or the expiry of the
+//! document. Migrating again does not add them, because the record says that the migration is complete.
 //!
-//! A change goes through a collection twice: first it only adds, then it clears away what is declared no more. So one that
-//! is refused or interrupted while it adds has taken nothing from programs that go on under the older declaration. Instances
-//! may make the same change at once. Of two that make different ones the first is given up, and ends with
-//! [`Contended`](switchyard_database::Error::Contended); the documents that it was just working on may keep what they were
-//! given.
+//! A migration goes through a collection twice: the first pass only adds, the second pass removes what is no
+//! longer declared. A migration that is refused or interrupted during the first pass has therefore removed nothing
+//! that programs with the older declaration still use. Several instances may run the same migration at once. If
+//! two instances run different migrations, the first one is abandoned and fails with
+//! [`Contended`](switchyard_database::Error::Contended); the documents that it was changing at that moment may
+//! keep what it added.
 //!
-//! Tables that a deployment template makes are taken as they are found; point-in-time recovery and deletion protection are
-//! the template's. A sweep of expired documents goes by the records of `migrate`; without them DynamoDB's own expiry
-//! removes everything within some days.
+//! Tables that a deployment template creates are used as they are; point-in-time recovery and deletion protection
+//! are configured in the template. The sweep of expired documents reads the records of `migrate`. Without those
+//! records only DynamoDB's own expiry removes expired items, within a few days.
 //!
 //! # Permissions
 //!
-//! A function needs `GetItem`, `BatchGetItem`, `Query`, `Scan` (for `scan` alone), `PutItem`, `UpdateItem`, `DeleteItem`
-//! and `ConditionCheckItem` on its collections' tables and on the system table, and `Query` on their indexes;
-//! transactions need no permission of their own.
+//! A function needs `GetItem`, `BatchGetItem`, `Query`, `Scan` (only for `scan`), `PutItem`, `UpdateItem`,
+//! `DeleteItem` and `ConditionCheckItem` on its collections' tables and on the system table, and `Query` on their
+//! indexes. Transactions need no additional permission.
 
 mod client;
 mod commit;
@@ -87,8 +90,8 @@ use switchyard_database::{
 
 pub use tables::{AttributeKind, IndexDefinition, IndexProjection, KeyAttribute, TableDefinition, tables};
 
-/// Documents in Amazon DynamoDB: a table for each collection, and one for all that stands beside the documents. Cheap to
-/// clone: clones share their connections.
+/// A [`Database`] on Amazon DynamoDB, with one table for each collection and one system table for guards, search
+/// terms and migration records. Cheap to clone; clones share their connections.
 #[derive(Clone, Debug)]
 pub struct DynamoDb {
     client: Client,

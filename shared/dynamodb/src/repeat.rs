@@ -1,4 +1,4 @@
-//! Repeating what is safe to repeat: for how long, and with which pauses.
+//! Retries requests that are safe to repeat: how often, and with which pauses.
 
 use std::error::Error as StdError;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use crate::DynamoDb;
 use crate::failure::Failure;
 use crate::write::Write;
 
-/// Of a read that is not answered.
+/// The backoff for reads.
 const READ: Backoff = Backoff::UNAVAILABLE;
-/// Of a write that is not taken: shorter, because whoever commits a transaction tries again too.
+/// The backoff for writes. It is shorter because callers that commit a transaction also retry it.
 const WRITE: Backoff =
     Backoff { attempts: 4, base: Duration::from_millis(25), ceiling: Duration::from_millis(500) };
 
-/// Counts the tries of one call.
+/// Counts the attempts of one call.
 pub(crate) struct Patience<'a> {
     ambient: &'a Ambient,
     trouble: Backoff,
@@ -27,17 +27,17 @@ pub(crate) struct Patience<'a> {
 }
 
 impl<'a> Patience<'a> {
-    /// Of a write.
+    /// For a write.
     pub(crate) fn of_write(ambient: &'a Ambient) -> Self {
         Self { ambient, trouble: WRITE, troubles: 0, contentions: 0 }
     }
 
-    /// Of a read.
+    /// For a read.
     pub(crate) fn of_read(ambient: &'a Ambient) -> Self {
         Self { trouble: READ, ..Self::of_write(ambient) }
     }
 
-    /// Waits before the next try; `false` when there is to be none.
+    /// Waits before the next attempt. Returns `false` if there are no attempts left.
     pub(crate) async fn lasts(&mut self, failure: &Failure) -> bool {
         match failure {
             Failure::Contended => {
@@ -54,7 +54,7 @@ impl<'a> Patience<'a> {
 }
 
 impl DynamoDb {
-    /// Sends a read until it is answered.
+    /// Sends a read, and sends it again after transient failures.
     pub(crate) async fn read<T, E, F>(&self, request: impl Fn() -> F) -> Result<T>
     where
         E: Into<aws_sdk_dynamodb::Error> + StdError + Send + Sync + 'static,
@@ -72,7 +72,8 @@ impl DynamoDb {
         }
     }
 
-    /// Sends a write, which must do no harm when it is applied twice, until it is answered: whether its condition holds.
+    /// Sends a write, and sends it again after transient failures. Returns whether its condition holds. Applying
+    /// the write twice must have the same effect as applying it once.
     pub(crate) async fn write(&self, write: Write) -> Result<bool> {
         let mut patience = Patience::of_write(&self.ambient);
         loop {
@@ -85,7 +86,7 @@ impl DynamoDb {
         }
     }
 
-    /// The error that a failed request is for its caller.
+    /// Converts a failure to the error to report to the caller.
     pub(crate) fn error_of(&self, failure: Failure) -> Error {
         match failure {
             Failure::Missing(message) => {

@@ -1,33 +1,33 @@
-//! Where requests go and who sends them, as AWS SDKs read it.
+//! Reads region, endpoint and credentials the way AWS SDKs do.
 //!
-//! A function on Lambda finds all of it in environment variables, and nothing else is built in unless the feature
-//! `credential-chain` asks for it: profiles, web identities, container and instance roles take half a megabyte of a
-//! zipped function, and some time of its start.
+//! A Lambda function gets all of them from environment variables. Other sources (profiles, web identities,
+//! container and instance roles) are compiled in only with the feature `credential-chain`: they add half a
+//! megabyte to a zipped function and some time to its start.
 
 use aws_config::SdkConfig;
 
 use crate::http::Http;
 
-/// The settings of this process.
+/// Loads the settings of this process.
 #[cfg(feature = "credential-chain")]
 pub(crate) async fn load() -> SdkConfig {
     aws_config::defaults(aws_config::BehaviorVersion::latest()).http_client(Http::default()).load().await
 }
 
-/// The settings of this process.
+/// Loads the settings of this process.
 #[cfg(not(feature = "credential-chain"))]
-#[expect(clippy::unused_async, reason = "the credential chain waits for its sources")]
+#[expect(clippy::unused_async, reason = "with `credential-chain` it waits for its sources")]
 pub(crate) async fn load() -> SdkConfig {
     let config = read(|name| std::env::var(name).ok());
     config.into_builder().http_client(Http::default()).build()
 }
 
-/// Whose credentials are used where none are found, for people who look for them.
+/// How to provide credentials, for the error message if none were found.
 #[cfg(feature = "credential-chain")]
 pub(crate) const WHERE_CREDENTIALS_ARE: &str =
     "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, choose a profile by AWS_PROFILE, or run under a role";
 
-/// Whose credentials are used where none are found, for people who look for them.
+/// How to provide credentials, for the error message if none were found.
 #[cfg(not(feature = "credential-chain"))]
 pub(crate) const WHERE_CREDENTIALS_ARE: &str =
     "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; profiles and roles need the feature `credential-chain`";
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn the_more_special_variable_wins() {
+    fn the_more_specific_variable_wins() {
         let config = read_from(&[
             ("AWS_REGION", "eu-west-1"),
             ("AWS_DEFAULT_REGION", "us-east-1"),
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn the_more_general_variable_is_read_where_the_special_one_is_missing_or_empty() {
+    fn the_more_general_variable_is_read_if_the_specific_one_is_missing_or_empty() {
         let config = read_from(&[
             ("AWS_REGION", ""),
             ("AWS_DEFAULT_REGION", "us-east-1"),

@@ -1,4 +1,4 @@
-//! Removing what has expired, ahead of DynamoDB's own removal, which takes up to some days.
+//! Removes expired documents before DynamoDB does, which takes up to a few days.
 
 use futures::stream::{self, StreamExt as _};
 use switchyard_database::{Collection, Key, Result};
@@ -12,10 +12,10 @@ use crate::tables::{EXPIRES_AT, EXPIRY_INDEX, EXPIRY_SHARDS, document};
 use crate::value::{Item, number};
 use crate::write::Write;
 
-/// Documents that are removed at a time.
+/// How many documents are removed concurrently.
 const CONCURRENCY: usize = 8;
 
-/// Answers [`Database::sweep_expired`](switchyard_database::Database::sweep_expired).
+/// Implements [`Database::sweep_expired`](switchyard_database::Database::sweep_expired).
 pub(crate) async fn sweep_expired(db: &DynamoDb, at_most: u32) -> Result<u64> {
     let mut left = u64::from(at_most);
     for collection in stored_collections(db).await?.into_iter().filter(|collection| collection.expiring) {
@@ -55,7 +55,7 @@ async fn sweep_shard(db: &DynamoDb, collection: &'static Collection, shard: u8, 
     Ok(removed)
 }
 
-/// Removes one document, unless the index lags behind and it is gone already, or was written again.
+/// Removes one document, unless it is already gone or was written again, which the index may not show yet.
 async fn remove(db: &DynamoDb, key: Key) -> Result<bool> {
     let collection = key.collection();
     if !collection.uniques.is_empty() || !collection.search.is_empty() {

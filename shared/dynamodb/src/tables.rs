@@ -1,46 +1,46 @@
-//! Which tables the declared collections need: the one source for `migrate`, for the deployment template and for the
-//! permissions of functions.
+//! The tables that the declared collections need. This is the only source of table definitions, for `migrate`, for
+//! the deployment template and for the permissions of functions.
 
 use switchyard_database::{Collection, Index, Schema};
 
-/// A table to be.
+/// The definition of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableDefinition {
     /// Its name.
     pub name: String,
-    /// The attribute that its items are partitioned by.
+    /// The partition key.
     pub partition: KeyAttribute,
-    /// The attribute that orders the items of a partition, if one does.
+    /// The sort key, if the table has one.
     pub sort: Option<KeyAttribute>,
     /// Its global secondary indexes.
     pub indexes: Vec<IndexDefinition>,
-    /// The attribute from which DynamoDB reads when an item is to be removed, if items expire.
+    /// The attribute from which DynamoDB reads when to remove an item, if items expire.
     pub time_to_live: Option<&'static str>,
 }
 
-/// A global secondary index to be.
+/// The definition of a global secondary index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexDefinition {
     /// Its name.
     pub name: String,
-    /// The attribute that its entries are partitioned by.
+    /// The partition key.
     pub partition: KeyAttribute,
-    /// The attribute that orders the entries of a partition.
+    /// The sort key.
     pub sort: KeyAttribute,
-    /// What of an item is copied to its entry.
+    /// Which attributes of an item are copied to its entry.
     pub projection: IndexProjection,
 }
 
-/// An attribute of a key.
+/// A key attribute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyAttribute {
     /// Its name.
     pub name: String,
-    /// What it holds.
+    /// Its type.
     pub kind: AttributeKind,
 }
 
-/// What an attribute of a key holds.
+/// The type of a key attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttributeKind {
     /// Text (`S`).
@@ -51,17 +51,17 @@ pub enum AttributeKind {
     Bytes,
 }
 
-/// What of an item is copied to an index.
+/// Which attributes of an item are copied to an index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IndexProjection {
     /// The whole item (`ALL`).
     All,
-    /// Its key and the index's (`KEYS_ONLY`).
+    /// The keys of the table and of the index (`KEYS_ONLY`).
     Keys,
 }
 
-/// The tables that `schema` needs under the name prefix `prefix`: one for each collection, in the order of their
-/// declaration, then the system table.
+/// Returns the tables that `schema` needs, named with the prefix `prefix`: one for each collection, in the order
+/// of their declaration, then the system table.
 pub fn tables(schema: &Schema, prefix: &str) -> Vec<TableDefinition> {
     let collections = schema.collections().iter().map(|collection| collection_table(collection, prefix));
     collections.chain([system_table(prefix)]).collect()
@@ -75,47 +75,47 @@ pub(crate) mod document {
     pub(crate) const EXPIRY_SHARD: &str = "expiry_shard";
 }
 
-/// Attributes of the items in the system table: guards of unique values, search terms, records of `migrate`.
+/// Attributes of the items in the system table: guards of unique values, search terms, migration records.
 pub(crate) mod system {
     pub(crate) const PARTITION: &str = "partition";
     pub(crate) const POSITION: &str = "position";
     /// The id of the document that a guard or a term belongs to.
     pub(crate) const OWNER: &str = "owner";
-    /// What a guard or a term is about, for people who look at the table.
+    /// A description of a guard or a term, for people who inspect the table.
     pub(crate) const ABOUT: &str = "about";
 }
 
-/// Microseconds since 1970, exact: what decides whether something has expired.
+/// When an item expires, in microseconds since 1970. This exact value decides whether an item has expired.
 pub(crate) const EXPIRES_AT: &str = "expires_at";
-/// Seconds since 1970, rounded up: when DynamoDB may remove the item.
+/// When DynamoDB may remove the item, in seconds since 1970, rounded up.
 pub(crate) const TIME_TO_LIVE: &str = "ttl";
 
-/// The index along which expired documents are swept. No declared index has a hyphen in its name.
+/// The index that finds expired documents for the sweep. Declared indexes have no hyphen in their names.
 pub(crate) const EXPIRY_INDEX: &str = "expires-at";
-/// Over how many partitions the expiry index is spread, so that none is hot.
+/// The number of partitions of the expiry index. More than one avoids a hot partition.
 pub(crate) const EXPIRY_SHARDS: u8 = 4;
 
-/// The table of a collection's documents.
+/// Returns the name of the table of a collection's documents.
 pub(crate) fn collection_table_name(prefix: &str, collection: &Collection) -> String {
     format!("{prefix}-{}", collection.name)
 }
 
-/// The table of everything beside the documents.
+/// Returns the name of the system table.
 pub(crate) fn system_table_name(prefix: &str) -> String {
     format!("{prefix}-system")
 }
 
-/// An index's name in DynamoDB, which wants at least three characters.
+/// Returns the name of an index in DynamoDB, which requires at least three characters.
 pub(crate) fn index_name(index: &Index) -> String {
     format!("{:-<3}", index.name)
 }
 
-/// The attribute that holds the encoded partition values of an index.
+/// Returns the name of the attribute that holds the encoded partition values of an index.
 pub(crate) fn partition_attribute(index: &Index) -> String {
     format!("{}_partition", index.name)
 }
 
-/// The attribute that holds the encoded sort values of an index and the id.
+/// Returns the name of the attribute that holds the encoded sort values of an index, followed by the id.
 pub(crate) fn position_attribute(index: &Index) -> String {
     format!("{}_position", index.name)
 }

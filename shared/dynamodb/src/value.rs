@@ -1,8 +1,9 @@
-//! JSON as DynamoDB attribute values, and back.
+//! Converts JSON to DynamoDB attribute values and back.
 //!
-//! DynamoDB's types are JSON's but for two things. Numbers are decimal strings: an i64 keeps every digit, a fraction is
-//! sent in its shortest form and read back as the nearest f64, which is the same one. And a name must have at least one
-//! byte, which JSON does not ask for: the empty name is stored as U+0000, which the contract refuses in documents.
+//! DynamoDB's types match those of JSON, with two exceptions. Numbers are decimal strings: an i64 keeps every
+//! digit, and a fraction is sent in its shortest form and read back as the nearest f64, which is the same number.
+//! Attribute names must have at least one byte, but JSON names need not: the empty name is stored as U+0000, which
+//! the contract does not allow in documents.
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html>
 
 use std::collections::HashMap;
@@ -17,7 +18,7 @@ pub(crate) type Item = HashMap<String, AttributeValue>;
 
 const EMPTY_NAME: &str = "\0";
 
-/// The attribute value that stores a document's body.
+/// Returns the attribute value that stores a document's body.
 pub(crate) fn map_of(body: &Body) -> AttributeValue {
     let fields = body.iter().map(|(name, value)| {
         let name = if name.is_empty() { EMPTY_NAME } else { name };
@@ -37,7 +38,7 @@ fn attribute_of(value: &Value) -> AttributeValue {
     }
 }
 
-/// The body that a stored map holds; `None` where it holds what this layer never writes.
+/// Returns the body that a stored map holds, or `None` if the map contains a type that this crate never writes.
 pub(crate) fn body_of(fields: HashMap<String, AttributeValue>) -> Option<Body> {
     fields
         .into_iter()
@@ -67,17 +68,17 @@ fn number_of(digits: &str) -> Option<Number> {
     }
 }
 
-/// Text as an attribute value.
+/// Returns text as an attribute value.
 pub(crate) fn text(text: impl Into<String>) -> AttributeValue {
     AttributeValue::S(text.into())
 }
 
-/// A whole number as an attribute value.
+/// Returns a whole number as an attribute value.
 pub(crate) fn number(number: impl Into<i128>) -> AttributeValue {
     AttributeValue::N(number.into().to_string())
 }
 
-/// Bytes as an attribute value.
+/// Returns bytes as an attribute value.
 pub(crate) fn bytes(bytes: impl Into<Vec<u8>>) -> AttributeValue {
     AttributeValue::B(Blob::new(bytes.into()))
 }
@@ -93,19 +94,19 @@ mod tests {
         body
     }
 
-    fn there_and_back(before: &Body) -> Body {
+    fn round_trip(before: &Body) -> Body {
         let AttributeValue::M(fields) = map_of(before) else { panic!("a body is a map") };
         body_of(fields).unwrap()
     }
 
     #[test]
-    fn what_json_can_say_comes_back_as_it_was() {
+    fn json_values_survive_a_round_trip() {
         let before = body(json!({
             "": {"": "a name without a byte"},
             "null": null, "flags": [true, false], "text": "", "list": [], "map": {},
             "numbers": [i64::MIN, i64::MAX, 0.1, -2.5e-130, 9.99e125, 1e19],
         }));
-        assert_eq!(there_and_back(&before), before);
+        assert_eq!(round_trip(&before), before);
     }
 
     #[test]
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_is_nothing_that_this_layer_writes() {
+    fn a_set_is_not_a_json_value() {
         assert_eq!(value_of(AttributeValue::Ss(vec!["a".to_owned()])), None);
     }
 }

@@ -1,4 +1,4 @@
-//! One conditional write of one item: sent alone, or as a part of a transaction.
+//! One conditional write of one item, sent alone or as part of a transaction.
 
 use std::collections::HashMap;
 
@@ -12,10 +12,10 @@ use switchyard_database::Error;
 use crate::failure::{Failure, incomplete};
 use crate::value::Item;
 
-/// A write, and the condition under which it may take place.
+/// A write and the condition that must hold for it.
 ///
-/// In its expressions `#name` stands for the attribute `name`, unless [`Write::alias`] says for which other one: no
-/// expression has to know which words DynamoDB reserves.
+/// In the expressions, `#name` stands for the attribute `name`, unless [`Write::alias`] names a different
+/// attribute. Expressions therefore need not avoid the words that DynamoDB reserves.
 #[derive(Clone, Debug)]
 pub(crate) struct Write {
     table: String,
@@ -39,7 +39,7 @@ impl Write {
         Self::new(table, Action::Put(item))
     }
 
-    /// Changes the item at `key` by an update expression.
+    /// Changes the item at `key` with an update expression.
     pub(crate) fn update(table: String, key: Item, expression: impl Into<String>) -> Self {
         let expression = expression.into();
         let names = names_in(&expression);
@@ -51,7 +51,7 @@ impl Write {
         Self::new(table, Action::Delete(key))
     }
 
-    /// Changes nothing: the condition alone matters. Only in transactions.
+    /// Changes nothing and only checks the condition. Allowed only in transactions.
     pub(crate) fn check(table: String, key: Item) -> Self {
         Self::new(table, Action::Check(key))
     }
@@ -68,24 +68,25 @@ impl Write {
         self
     }
 
-    /// Says which attribute a `#name` of the expressions stands for.
+    /// Sets which attribute a `#name` in the expressions stands for.
     pub(crate) fn alias(mut self, placeholder: &str, attribute: &str) -> Self {
         self.names.insert(placeholder.to_owned(), attribute.to_owned());
         self
     }
 
-    /// Gives a `:name` of the expressions its value.
+    /// Sets the value of a `:name` in the expressions.
     pub(crate) fn value(mut self, placeholder: impl Into<String>, value: AttributeValue) -> Self {
         self.values.insert(placeholder.into(), value);
         self
     }
 
-    /// Sends the write by itself. A condition that does not hold is [`Failure::Condition`], with the item as it is.
+    /// Sends the write alone. Fails with [`Failure::Condition`], which contains the stored item, if the condition
+    /// does not hold.
     pub(crate) async fn send(self, client: &Client) -> Result<(), Failure> {
         let Self { table, action, condition, names, values } = self;
         let names = Some(names).filter(|names| !names.is_empty());
         let values = Some(values).filter(|values| !values.is_empty());
-        // What is stored comes back with a refusal, so that the cause needs no second request.
+        // A failed condition returns the stored item, so that finding the cause needs no second request.
         let stored = ReturnValuesOnConditionCheckFailure::AllOld;
         match action {
             Action::Put(item) => {
@@ -117,7 +118,7 @@ impl Write {
         Ok(())
     }
 
-    /// The write as a part of a transaction.
+    /// Returns the write as an item of a transaction.
     pub(crate) fn into_transaction_item(self) -> Result<TransactWriteItem, Error> {
         let Self { table, action, condition, names, values } = self;
         let names = Some(names).filter(|names| !names.is_empty());
@@ -161,7 +162,7 @@ impl Write {
     }
 }
 
-/// Every `#name` of an expression, standing for the attribute `name`.
+/// Returns every `#name` in an expression, mapped to the attribute `name`.
 pub(crate) fn names_in(expression: &str) -> HashMap<String, String> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
     expression

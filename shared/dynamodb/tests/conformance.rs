@@ -1,4 +1,4 @@
-//! Holds DynamoDB to the contract, each case on tables of its own.
+//! Checks this backend against the contract. Each case has its own tables.
 
 mod common;
 

@@ -1,4 +1,5 @@
-//! What a cancelled transaction means: which operations failed and why, or what has to be tidied up first.
+//! Interprets a cancelled transaction: which operations failed and why, or what has to be cleaned up before it is
+//! sent again.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,8 @@ use crate::failure::{is_throttling, is_too_large};
 use crate::item::{document_of, owner_of};
 use crate::value::Item;
 
-/// Which part of the batch an item of a transaction writes. The cancellation reason at the same position is about it.
+/// The part of the batch that an item of a transaction writes, and so what the cancellation reason at the same
+/// index is about.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Subject {
     /// The document of the operation at this index.
@@ -25,20 +27,20 @@ pub(crate) enum Subject {
 
 /// What to do about a cancelled transaction.
 pub(crate) enum Verdict {
-    /// It was applied before: an earlier reply was lost.
+    /// The transaction has already been applied; an earlier reply was lost.
     Applied,
-    /// It does not fit.
+    /// Report these rejections.
     Rejected(Vec<Rejection>),
-    /// Nothing is in the way but what nobody holds: remove the stale guards, leave the foreign ones alone, and send it
-    /// again.
+    /// Only guards that no document holds are in the way. Remove the `stale` guards, do not release the `foreign`
+    /// ones, and send the transaction again.
     Tidy { stale: Vec<StaleGuard>, foreign: Vec<UniqueKey> },
-    /// Another transaction came between.
+    /// Another transaction wrote the same items at the same time.
     Contended,
     /// Too many requests.
     Throttled,
 }
 
-/// Returns what the cancellation reasons of a transaction mean: DynamoDB gives one for each item, in order.
+/// Interprets the cancellation reasons of a transaction. DynamoDB returns one for each item, in the same order.
 pub(crate) async fn interpret(
     db: &DynamoDb,
     batch: &Batch,
@@ -56,11 +58,12 @@ pub(crate) async fn interpret(
             code => {
                 let message = reason.message.unwrap_or_default();
                 let error = if is_too_large(&message) { Error::Limit } else { Error::Internal };
-                return Err(error(format!("DynamoDB refuses the transaction: {code}: {message}")));
+                return Err(error(format!("DynamoDB rejected the transaction: {code}: {message}")));
             }
         }
     }
-    // Before anything is concluded: an item that was not looked at may hold the lowest rejection.
+    // Throttling and contention come before rejections: an item that was not examined may hold the lowest
+    // rejection.
     match findings {
         Findings { applied: true, .. } => Ok(Verdict::Applied),
         _ if throttled => Ok(Verdict::Throttled),
@@ -74,7 +77,7 @@ struct Findings {
     applied: bool,
     causes: BTreeMap<usize, Cause>,
     foreign: Vec<UniqueKey>,
-    /// Claims that met a guard: the place of its change, the operation, and the id of its owner.
+    /// Claims that found a guard: the index of the guard change, the operation, and the id of the guard's owner.
     claims: Vec<(usize, usize, String)>,
 }
 

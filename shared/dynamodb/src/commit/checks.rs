@@ -1,5 +1,6 @@
-//! A batch that only checks: a read. One document is read by itself, several at one moment, which costs a fraction of
-//! the write capacity that a transaction of conditions takes, and stands in nobody's way.
+//! Commits batches that only check, by reading. One document is read with a plain read, several documents are read
+//! as of one moment. This costs a fraction of the write capacity that a transaction of condition checks needs, and
+//! does not conflict with other writers.
 
 use switchyard_database::{Batch, Body, Document, Result, State, Version, evaluate};
 
@@ -21,7 +22,7 @@ pub(crate) async fn commit(db: &DynamoDb, batch: &Batch) -> Result<()> {
     let found = batch.operations().iter().zip(stored).filter_map(|(prepared, item)| {
         let (key, item) = (prepared.key().clone(), item?);
         let version = version_of(&item).unwrap_or(Version::NONE);
-        // A check asks for no content.
+        // Checks do not need the content.
         let document =
             Document { key: key.clone(), version, body: Body::new(), expires_at: expiry_of(&item) };
         Some((key, document))

@@ -1,5 +1,5 @@
-//! Commits: a read where nothing is written, one plain conditional write where one document changes and nothing beside
-//! it, else a transaction.
+//! Commits batches: with a read if the batch only checks, with one plain conditional write if it changes only one
+//! document without guards and terms, else with a transaction.
 
 mod cancellation;
 mod checks;
@@ -12,7 +12,7 @@ use switchyard_database::{Batch, Document, Operation, Result};
 
 use crate::DynamoDb;
 
-/// Answers [`Database::commit`](switchyard_database::Database::commit).
+/// Implements [`Database::commit`](switchyard_database::Database::commit).
 pub(crate) async fn commit(db: &DynamoDb, batch: &Batch) -> Result<()> {
     if batch.only_checks() {
         return checks::commit(db, batch).await;
@@ -24,7 +24,8 @@ pub(crate) async fn commit(db: &DynamoDb, batch: &Batch) -> Result<()> {
     }
 }
 
-/// Removes an expired document with all that stands beside it, unless it was written again meanwhile.
+/// Removes an expired document with its guards and search terms. Returns `false` if the document was written again
+/// meanwhile.
 pub(crate) async fn remove_expired(db: &DynamoDb, document: Document) -> Result<bool> {
     let batch = Batch::new(vec![Operation::Delete { previous: document }], &db.ambient)?;
     match transaction::commit(db, &batch, Purpose::Sweep).await {
@@ -34,10 +35,10 @@ pub(crate) async fn remove_expired(db: &DynamoDb, document: Document) -> Result<
     }
 }
 
-/// On whose behalf a batch is applied.
+/// The purpose of applying a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// A caller's: an expired document is absent.
+    /// A commit by a caller, for whom an expired document is absent.
     Commit,
     /// The removal of a document that has expired.
     Sweep,

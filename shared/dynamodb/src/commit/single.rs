@@ -1,4 +1,5 @@
-//! One document and nothing beside it: a plain conditional write, at half the price of a transaction.
+//! Commits one document without guard or term changes: a plain conditional write, at half the price of a
+//! transaction.
 
 use switchyard_database::{
     Cause, Document, Error, Operation, Prepared, Rejection, Result, Version, cause_of_document,
@@ -13,10 +14,11 @@ use crate::read::get_stored;
 use crate::repeat::Patience;
 use crate::value::Item;
 
-/// Commits the one operation of a batch.
+/// Commits the only operation of a batch.
 pub(crate) async fn commit(db: &DynamoDb, prepared: &Prepared) -> Result<()> {
     let mut patience = Patience::of_write(&db.ambient);
-    // Whether a reply was lost, so that the write may have been applied although a later answer refuses it.
+    // The reason of the last lost reply. After a lost reply the write may have been applied even if a later answer
+    // refuses it.
     let mut lost = None;
     loop {
         let now = db.ambient.now();
@@ -52,21 +54,22 @@ fn rejected(prepared: &Prepared, cause: Cause) -> Error {
     Error::Rejected(vec![Rejection { operation: 0, key: prepared.key().clone(), cause }])
 }
 
-/// Whether sending a write again can never apply it twice: the version that it needs never comes back. An increment
-/// needs none; and a document that was created and then deleted by someone else would be created again.
+/// Whether sending a write again can never apply it twice, because the version that it requires never comes back.
+/// An increment requires no version, and a document that was created and then deleted by another writer would be
+/// created again.
 fn is_applied_once_at_most(operation: &Operation) -> bool {
     matches!(operation, Operation::Replace { .. } | Operation::Delete { .. })
 }
 
 enum Verdict {
-    /// The write was applied: an earlier reply was lost.
+    /// The write has already been applied; an earlier reply was lost.
     Applied,
     Rejected(Cause),
-    /// Nothing speaks against the write any more.
+    /// The write no longer conflicts and can be sent again.
     Again,
 }
 
-/// What a refusal means, from the item as it was stored then.
+/// Interprets a refused write from the item that was stored at that time.
 fn judge(db: &DynamoDb, prepared: &Prepared, stored: Option<Item>, lost: Option<&str>) -> Result<Verdict> {
     let stored = stored.map(|item| document_of(prepared.key().collection(), item)).transpose()?;
     if let Some(stored) = &stored
@@ -88,7 +91,7 @@ fn is_ours(prepared: &Prepared, version: Version) -> bool {
     prepared.version != Version::NONE && version == prepared.version
 }
 
-/// Whether the document is still in the state that the operation was to change.
+/// Whether the document still has the version that the operation changes.
 fn is_untouched(operation: &Operation, stored: Option<&Document>) -> bool {
     match operation {
         Operation::Replace { previous, .. } | Operation::Delete { previous } => {
@@ -98,8 +101,8 @@ fn is_untouched(operation: &Operation, stored: Option<&Document>) -> bool {
     }
 }
 
-/// Looks whether a write whose reply was lost was applied: then the document has the version that was fixed for it. Any
-/// other version proves nothing, because another writer may have come afterwards.
+/// Finds out whether a write whose reply was lost was applied: then the document has the version that was chosen
+/// for the write. Any other version proves nothing, because another writer may have followed.
 async fn find_out(db: &DynamoDb, prepared: &Prepared, reason: String) -> Result<()> {
     let mut patience = Patience::of_write(&db.ambient);
     let lost = Failure::Lost(reason.clone());
@@ -109,7 +112,7 @@ async fn find_out(db: &DynamoDb, prepared: &Prepared, reason: String) -> Result<
         {
             return Ok(());
         }
-        // The request may still be on its way.
+        // The request may still arrive.
         if !patience.lasts(&lost).await {
             return Err(Error::OutcomeUnknown(reason));
         }

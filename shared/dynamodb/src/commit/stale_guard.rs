@@ -1,5 +1,6 @@
-//! Guards whose documents do not hold the value, and never let go of it: a migration was given up halfway, or the
-//! attribute was not declared for a while. Such a guard must not keep a value from being used for ever.
+//! Finds and removes stale guards: guards whose documents do not hold the value and will never release it. They
+//! remain if a migration was abandoned halfway or if the attribute was not declared for a while. A stale guard
+//! must not block a value forever.
 
 use switchyard_database::{Key, Result, UniqueKey, Version};
 
@@ -11,15 +12,15 @@ use crate::repeat::Patience;
 use crate::value::text;
 use crate::write::Write;
 
-/// A guard that names the document `owner`, which does not hold the value.
+/// A guard that names the document `owner` although that document does not hold the value.
 pub(crate) struct StaleGuard {
     pub(crate) guard: UniqueKey,
     pub(crate) owner: Key,
-    /// The version in which it does not; `None`: it is absent.
+    /// The version of the document that does not hold the value, or `None` if the document is absent.
     pub(crate) document: Option<Version>,
 }
 
-/// Looks whether the document that a guard names really holds the value: `None` when it does.
+/// Checks whether the document that a guard names holds the value. Returns `None` if it does.
 pub(crate) async fn find(db: &DynamoDb, guard: &UniqueKey, owner: &str) -> Result<Option<StaleGuard>> {
     let owner = Key::new(guard.collection(), owner)?;
     let stored = get_stored(db, &owner).await?;
@@ -30,8 +31,8 @@ pub(crate) async fn find(db: &DynamoDb, guard: &UniqueKey, owner: &str) -> Resul
     Ok(Some(stale).filter(|_| !holds))
 }
 
-/// Removes it, unless it is another document's by now, or gone. `false` where its document was written meanwhile, which
-/// could have claimed the value again: it has to be looked at anew.
+/// Removes a stale guard, unless it now belongs to another document or is gone. Returns `false` if its document
+/// was written meanwhile: it may have claimed the value again, and the guard has to be examined again.
 pub(crate) async fn remove(db: &DynamoDb, stale: StaleGuard) -> Result<bool> {
     let StaleGuard { guard, owner, document } = stale;
     let check = Write::check(db.table(owner.collection()), document_key(&owner));

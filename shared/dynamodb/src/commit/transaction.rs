@@ -1,5 +1,5 @@
-//! Everything else: `TransactWriteItems`, sent under a token so that a request whose reply was lost is sent again and
-//! applied once.
+//! Commits batches with `TransactWriteItems`. Each request has a token, so that it can be sent again after a lost
+//! reply and is applied only once.
 
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use switchyard_database::{Batch, Error, Result, UniqueKey, Version};
@@ -13,16 +13,16 @@ use crate::failure::Failure;
 use crate::read::get_stored;
 use crate::repeat::Patience;
 
-/// A transaction as it is sent, and sent again.
+/// A transaction request, which is sent again unchanged.
 struct Request {
     items: Vec<TransactWriteItem>,
     subjects: Vec<Subject>,
     token: String,
 }
 
-/// Applies a batch, all or nothing.
+/// Applies a batch atomically.
 pub(crate) async fn commit(db: &DynamoDb, batch: &Batch, purpose: Purpose) -> Result<()> {
-    // Guards that the batch was to release, but that belong to another document: they stay.
+    // Guards that the batch should release but that belong to another document. They are not changed.
     let mut foreign: Vec<UniqueKey> = Vec::new();
     let mut patience = Patience::of_write(&db.ambient);
     loop {
@@ -64,14 +64,15 @@ impl Request {
             subjects.push(subject);
             items.push(write.into_transaction_item()?);
         }
-        // Random rather than made of the batch's versions: a batch of deletes and checks has none, and two callers who
-        // delete the same document must not be taken for one.
+        // The token is random instead of derived from the versions of the batch: a batch of deletes and checks has
+        // no versions, and two callers that delete the same document must not share a token.
         let token = Version::new(&db.ambient).to_string();
         Ok(Self { items, subjects, token })
     }
 }
 
-/// Sends a transaction until it is answered: `None` when it was applied, otherwise the reasons against it.
+/// Sends a transaction, again after transient failures. Returns `None` if it was applied, else the cancellation
+/// reasons.
 async fn send(
     db: &DynamoDb,
     batch: &Batch,
@@ -107,7 +108,7 @@ async fn send(
     }
 }
 
-/// Whether a document shows that the batch was applied: one that has its new version.
+/// Whether the batch was applied: whether one of its documents has the new version.
 async fn find_out(db: &DynamoDb, batch: &Batch) -> bool {
     for prepared in batch.operations().iter().filter(|prepared| prepared.version != Version::NONE) {
         if let Ok(Some(stored)) = get_stored(db, prepared.key()).await

@@ -1,4 +1,4 @@
-//! What a batch writes, item by item, and under which conditions.
+//! The conditional writes of a batch, one for each item.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use switchyard_ambient::Timestamp;
@@ -10,7 +10,7 @@ use crate::item::{document_item, document_key, guard_item, guard_key, term_item,
 use crate::value::{number, text};
 use crate::write::Write;
 
-/// The write of an operation's document.
+/// Returns the write of an operation's document.
 pub(crate) fn document_write(db: &DynamoDb, prepared: &Prepared, now: Timestamp, purpose: Purpose) -> Write {
     let key = prepared.key();
     let table = db.table(key.collection());
@@ -33,7 +33,7 @@ pub(crate) fn document_write(db: &DynamoDb, prepared: &Prepared, now: Timestamp,
             }
         }
         (Operation::Increment { field, by, at_least, .. }, _) => {
-            // The sum must stay in i64, which DynamoDB's numbers would leave without a word.
+            // The sum must fit in i64. DynamoDB's numbers would exceed that range without an error.
             let lowest = i128::from(at_least.unwrap_or(i64::MIN)) - i128::from(*by);
             let highest = i128::from(i64::MAX) - i128::from(*by);
             let update = "SET #doc.#counter = #doc.#counter + :by, #version = :version";
@@ -58,7 +58,7 @@ pub(crate) fn document_write(db: &DynamoDb, prepared: &Prepared, now: Timestamp,
                 }
             }
         }
-        // A prepared Create or Replace has its projection: this is written nowhere.
+        // A prepared Create or Replace always has a projection. This condition never holds, so nothing is written.
         (Operation::Create { .. } | Operation::Replace { .. }, None) => {
             Write::check(table, document_key(key))
                 .only_if("attribute_exists(#id) AND attribute_not_exists(#id)")
@@ -66,20 +66,21 @@ pub(crate) fn document_write(db: &DynamoDb, prepared: &Prepared, now: Timestamp,
     }
 }
 
-/// Only where `condition` holds of a document that has not expired.
+/// Adds `condition` and the condition that the document has not expired.
 fn live(write: Write, condition: &str, now: AttributeValue) -> Write {
     let live = "(attribute_not_exists(#expires_at) OR #expires_at > :now)";
     write.only_if(format!("{condition} AND {live}")).value(":now", now)
 }
 
-/// Only where there is no document, or an expired one. What such a one leaves beside it when another takes its place has
-/// expired with it, stands in nobody's way, and is removed by DynamoDB.
+/// Adds the condition that the document is absent or expired. If another document replaces an expired one, the
+/// guards and terms of the expired one have expired too, are ignored, and are removed by DynamoDB.
 fn absent(write: Write, now: AttributeValue) -> Write {
     write.only_if("attribute_not_exists(#id) OR #expires_at <= :now").value(":now", now)
 }
 
-/// The write of a guard: put under its new owner or removed, if it is free, has expired or belongs to a document that
-/// this batch makes let go of it. A value that moves is one write, because DynamoDB refuses two on one item.
+/// Returns the write of a guard, which stores it for its new owner or removes it. Its condition is that the guard
+/// is absent or expired, or that it belongs to a document that releases it in this batch. Moving a value is one
+/// write, because DynamoDB does not allow two writes of one item in a transaction.
 pub(crate) fn guard_write(db: &DynamoDb, batch: &Batch, change: &GuardChange, now: Timestamp) -> Write {
     let operations = batch.operations();
     let mut condition = "attribute_not_exists(#partition)".to_owned();
@@ -102,7 +103,7 @@ pub(crate) fn guard_write(db: &DynamoDb, batch: &Batch, change: &GuardChange, no
     values.into_iter().fold(write, |write, (name, value)| write.value(name, value))
 }
 
-/// The write of a search term. It needs no condition: that of its document stands for it.
+/// Returns the write of a search term. It needs no condition, because the condition of its document covers it.
 pub(crate) fn term_write(db: &DynamoDb, batch: &Batch, change: &TermChange) -> Write {
     let prepared = &batch.operations()[change.operation];
     let key = prepared.key();

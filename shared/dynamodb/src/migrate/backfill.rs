@@ -1,5 +1,5 @@
-//! Indexing stored documents under a changed declaration, document by document, each under the condition that its
-//! version is still the one that was read: a document that is written meanwhile is read again.
+//! Indexes stored documents under a changed declaration, one document at a time. Each write requires that the
+//! document still has the version that was read. A document that was written meanwhile is read again.
 
 use std::collections::BTreeSet;
 
@@ -19,15 +19,15 @@ use crate::tables::{document, partition_attribute, position_attribute};
 use crate::value::{Item, number, text};
 use crate::write::Write;
 
-/// Documents in one step, after which the progress is recorded.
+/// The number of documents in one step. The progress is recorded after each step.
 const PAGE: i32 = 200;
-/// Documents that are worked on at a time.
+/// How many documents are processed concurrently.
 const CONCURRENCY: usize = 8;
-/// Beside the document's own item in one transaction.
-const ITEMS_BESIDE: usize = 99;
+/// The number of guards and terms that fit in one transaction besides the document's own item.
+const DERIVED_ITEMS: usize = 99;
 
-/// Brings the next documents to the declaration of `collection`, as far as the phase goes, and returns the id of the last
-/// one; `None` when all are there.
+/// Applies the current phase of the migration to the next documents. Returns the id of the last one, or `None` at
+/// the end of the collection.
 pub(crate) async fn next_page(
     db: &DynamoDb,
     collection: &'static Collection,
@@ -38,19 +38,24 @@ pub(crate) async fn next_page(
     let request = request.set_exclusive_start_key(start);
     let answer = db.read(|| request.clone().send()).await?;
     stream::iter(answer.items.unwrap_or_default().into_iter().map(Ok))
-        .try_for_each_concurrent(CONCURRENCY, |item| bring(db, collection, task, item))
+        .try_for_each_concurrent(CONCURRENCY, |item| migrate_document(db, collection, task, item))
         .await?;
     let last = answer.last_evaluated_key.as_ref().and_then(|key| key.get(document::ID));
     Ok(last.and_then(|id| id.as_s().ok()).cloned())
 }
 
-async fn bring(db: &DynamoDb, collection: &'static Collection, task: &Task, mut item: Item) -> Result<()> {
+async fn migrate_document(
+    db: &DynamoDb,
+    collection: &'static Collection,
+    task: &Task,
+    mut item: Item,
+) -> Result<()> {
     let mut attempt = 1;
     loop {
         let attributes = item.clone();
         let document = document_of(collection, item)?;
         let key = document.key.clone();
-        // What has expired has no place in indexes, and what is beside it expires with it.
+        // Expired documents need no index entries, and their guards and terms expire with them.
         if document.is_expired(db.ambient.now()) {
             return Ok(());
         }
@@ -71,7 +76,7 @@ async fn bring(db: &DynamoDb, collection: &'static Collection, task: &Task, mut 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
     Done,
-    /// Another writer came between, or a stale guard was removed.
+    /// Another writer interfered, or a stale guard was removed.
     Again,
 }
 
@@ -84,13 +89,13 @@ async fn apply(db: &DynamoDb, task: &Task, document: &Document, attributes: &Ite
             return Ok(Progress::Again);
         }
     }
-    let beside = changes.writes(db, key);
+    let derived = changes.writes(db, key);
     let mut update = changes.update(db, document);
-    if beside.is_empty() {
+    if derived.is_empty() {
         let Some(update) = update else { return Ok(Progress::Done) };
         return settle(db, key, &[], update.send(&db.client).await).await;
     }
-    for chunk in beside.chunks(ITEMS_BESIDE) {
+    for chunk in derived.chunks(DERIVED_ITEMS) {
         let own =
             update.take().unwrap_or_else(|| Write::check(db.table(key.collection()), document_key(key)));
         let mut items = vec![at_version(own, document).into_transaction_item()?];
@@ -111,7 +116,8 @@ fn at_version(write: Write, document: &Document) -> Write {
     write.only_if("#version = :version").value(":version", text(document.version.to_string()))
 }
 
-/// What the outcome of a write means; `guards` are those that its items beside the document claim.
+/// Interprets the outcome of a write. `guards` are the guards that its items claim, in order; `None` for the other
+/// items.
 async fn settle(
     db: &DynamoDb,
     key: &Key,
@@ -121,7 +127,7 @@ async fn settle(
     let reasons = match outcome {
         Ok(()) => return Ok(Progress::Done),
         Err(Failure::Cancelled(reasons)) => reasons,
-        // Every write here may be sent again: what it does twice is the same.
+        // Every write here is idempotent, so it may be sent again.
         Err(Failure::Condition(_)) => return Ok(Progress::Again),
         Err(failure) if failure.is_transient() => return Ok(Progress::Again),
         Err(failure) => return Err(db.error_of(failure)),
@@ -131,14 +137,14 @@ async fn settle(
         return Err(Error::Internal(format!("{key} cannot be indexed: {code}: {message}")));
     }
     let mut reasons = reasons.iter();
-    // The document itself was, or is being, written: it may hold other values by now than those that were claimed for it.
+    // The document itself was or is being written: it may no longer hold the values that were claimed for it.
     if reasons.next().is_some_and(|own| code_of(own) != "None") {
         return Ok(Progress::Again);
     }
     for (guard, reason) in guards.iter().zip(reasons) {
         if let (Some(guard), Some(owner)) = (guard, reason.item.as_ref().and_then(owner_of)) {
             match stale_guard::find(db, guard, owner).await? {
-                // Whatever becomes of it, the document is read anew.
+                // Whether or not it was removed, the document is read again.
                 Some(stale) => drop(stale_guard::remove(db, stale).await?),
                 None => {
                     let (collection, attribute) = (guard.collection(), guard.attribute());
@@ -154,12 +160,12 @@ fn code_of(reason: &CancellationReason) -> &str {
     reason.code.as_deref().unwrap_or("None")
 }
 
-/// Whether what a cancellation reason tells can be over with the next try.
+/// Whether a cancellation reason may not apply to the next attempt.
 fn is_passing(code: &str) -> bool {
     matches!(code, "None" | "ConditionalCheckFailed" | "TransactionConflict") || is_throttling(code)
 }
 
-/// What has to be written in a phase so that a document is indexed as its collection declares.
+/// The writes of one phase that index a document as its collection declares.
 #[derive(Default)]
 struct Changes {
     set: Vec<(String, AttributeValue)>,
@@ -178,12 +184,12 @@ impl Changes {
         changes.index(task, index_attributes(&document.key, &after), stored);
         match task.phase {
             Phase::Add => {
-                let (guards, terms) = beside(document, task.current)?;
+                let (guards, terms) = guards_and_terms(document, task.current)?;
                 changes.new_guards = &after.guards - &guards;
                 changes.new_terms = &after.terms - &terms;
             }
             Phase::Clear => {
-                let (guards, terms) = beside(document, task.traces.iter().copied())?;
+                let (guards, terms) = guards_and_terms(document, task.traces.iter().copied())?;
                 changes.old_guards = &guards - &after.guards;
                 changes.old_terms = &terms - &after.terms;
             }
@@ -191,8 +197,9 @@ impl Changes {
         Ok(changes)
     }
 
-    /// Brings the document's place in indexes from `stored` to `attributes`. An index whose name was declared before may be
-    /// being read under that declaration, and changes in the second phase only; nobody misses what others hold.
+    /// Computes the changes of the document's index attributes from `stored` to `attributes`. An index whose name
+    /// was declared before may still be in use under the previous declaration, so its attributes change only in
+    /// the second phase. All other index attributes are unused and can change at once.
     fn index(&mut self, task: &Task, attributes: Item, stored: &Item) {
         let was_declared = |name: &str| task.traces.iter().any(|trace| is_attribute_of(trace, name));
         let is_due = |name: &str| task.phase == Phase::Clear || !was_declared(name);
@@ -203,7 +210,7 @@ impl Changes {
         self.set = differing.filter(|(name, _)| is_due(name)).collect();
     }
 
-    /// The change of the document's own item, which leaves its version and content as they are.
+    /// Returns the update of the document's own item. It does not change the version or the content.
     fn update(&self, db: &DynamoDb, document: &Document) -> Option<Write> {
         if self.set.is_empty() && self.remove.is_empty() {
             return None;
@@ -223,7 +230,7 @@ impl Changes {
         Some(at_version(update, document))
     }
 
-    /// The changes beside the document, those that claim a unique value with the value.
+    /// Returns the writes of guards and terms. A write that claims a unique value comes with its guard.
     fn writes(&self, db: &DynamoDb, key: &Key) -> Vec<(Option<&UniqueKey>, Write)> {
         let table = db.system_table();
         let mut writes = Vec::new();
@@ -248,7 +255,7 @@ fn is_index_attribute(name: &str) -> bool {
     name.ends_with("_partition") || name.ends_with("_position") || name == document::EXPIRY_SHARD
 }
 
-/// Whether an attribute is of an index that `collection` declares.
+/// Whether an attribute belongs to an index that `collection` declares.
 fn is_attribute_of(collection: &Collection, name: &str) -> bool {
     collection
         .indexes
@@ -256,8 +263,8 @@ fn is_attribute_of(collection: &Collection, name: &str) -> bool {
         .any(|index| name == partition_attribute(index) || name == position_attribute(index))
 }
 
-/// The guards and terms that a document has beside it under one of these declarations of its collection.
-fn beside(
+/// Returns the guards and terms that a document has under any of these declarations of its collection.
+fn guards_and_terms(
     document: &Document,
     collections: impl IntoIterator<Item = &'static Collection>,
 ) -> Result<(BTreeSet<UniqueKey>, BTreeSet<String>)> {

@@ -1,4 +1,4 @@
-//! A declaration as text: what the record of a migration keeps of it, and the collection that such a text describes.
+//! Converts a declaration to the text that a migration record stores, and back to a collection.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::{Value, json};
 use switchyard_database::{Collection, Error, Field, FieldKind, Index, Result, Unique};
 
-/// What of a declaration decides what is stored beside a document, as text.
+/// Returns the parts of a declaration that determine the index entries, guards and terms of documents, as text.
 pub(crate) fn declaration(collection: &Collection) -> String {
     let indexes = collection.indexes.iter().map(|index| {
         json!({"name": index.name, "partition": index.partition, "sort": index.sort, "shards": index.shards})
@@ -31,8 +31,8 @@ pub(crate) fn declaration(collection: &Collection) -> String {
     .to_string()
 }
 
-/// The collection that a stored declaration describes. Collections live as long as the program, so each different text
-/// is turned into one once and kept.
+/// Returns the collection that a stored declaration describes. Collections live as long as the program, so each
+/// distinct text is converted once and cached.
 pub(crate) fn collection_of(declaration: &str) -> Result<&'static Collection> {
     static KNOWN: Mutex<Option<HashMap<String, &'static Collection>>> = Mutex::new(None);
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_declaration_is_read_back_as_what_it_says() {
+    fn a_declaration_survives_a_round_trip() {
         const USERS: &Collection = &Collection::new("users")
             .indexes(&[
                 Index::new("all").sort(&["created_at"]).shards(7),

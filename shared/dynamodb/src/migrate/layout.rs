@@ -1,5 +1,5 @@
-//! The record that `migrate` keeps of each collection in the system table: under which declaration its documents are
-//! indexed, and how far a change of it has come.
+//! The record of each collection that `migrate` keeps in the system table: the declaration under which the
+//! documents are indexed, and the progress of a migration.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use switchyard_database::retry::Backoff;
@@ -14,49 +14,50 @@ use crate::value::{Item, bytes, text};
 use crate::write::Write;
 
 const PARTITION: &[u8] = b"layout";
-/// The declaration that every document is indexed under.
+/// The declaration under which every document is indexed.
 const CURRENT: &str = "current";
-/// The declaration that the documents are being brought to.
+/// The declaration to which the documents are being migrated.
 const TARGET: &str = "target";
-/// The declarations that documents may be indexed under while that is so.
+/// The declarations under which documents may be indexed during the migration.
 const TRACES: &str = "traces";
-/// Which time the documents are gone through: see [`Phase`].
+/// The current phase; see [`Phase`].
 const PHASE: &str = "phase";
-/// What is kept of [`Phase::Clear`]; of [`Phase::Add`], nothing.
+/// The stored value for [`Phase::Clear`]. [`Phase::Add`] is stored as the absence of the attribute.
 const CLEAR: &str = "clear";
-/// The last document, in the order of a scan, that this phase has reached.
+/// The id of the last document, in scan order, that this phase has processed.
 const PROGRESS: &str = "progress";
-/// The id of the change that is under way, or was made last.
+/// The id of the current or last migration.
 const CHANGE: &str = "change";
 
-/// A change goes through all documents twice, so that one which is refused or interrupted halfway has taken nothing from
-/// the programs that go on under what was declared before.
+/// A migration goes through all documents twice. If it is refused or interrupted in the first phase, it has
+/// removed nothing that programs with the previous declaration use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// What is new is added, which shows whether it can be.
+    /// Adds what is new. This shows whether the migration is possible.
     Add,
-    /// What was declared before is changed and removed.
+    /// Changes and removes what was declared before.
     Clear,
 }
 
-/// A change of declaration that is under way.
+/// A migration of one collection.
 #[derive(Debug)]
 pub(crate) struct Task {
-    /// All who bring the documents to one declaration at once share it: what they do is the same.
+    /// The id of the migration. Instances that migrate to the same declaration at once share it, because they do
+    /// the same work.
     change: String,
     target: String,
-    /// What documents that are not reached yet are indexed under for certain; `None` where that is nothing, and where a
-    /// change was given up, which may have removed some of it.
+    /// The declaration under which all unprocessed documents are certainly indexed. `None` if there was no such
+    /// declaration, or if a migration was abandoned, because that migration may have removed parts of it.
     pub(crate) current: Option<&'static Collection>,
-    /// Everything that documents may have left beside them.
+    /// All declarations under which documents may have guards and terms.
     pub(crate) traces: Vec<&'static Collection>,
     pub(crate) phase: Phase,
-    /// The id behind which the work goes on.
+    /// The id after which the phase continues.
     pub(crate) progress: Option<String>,
 }
 
 impl Task {
-    /// Whether anything that was declared before can have left something to clear away.
+    /// Whether the previous declarations can have left anything to remove.
     pub(crate) fn has_to_clear(&self) -> bool {
         let leaves_something = |trace: &&Collection| {
             trace.expiring
@@ -68,18 +69,20 @@ impl Task {
     }
 }
 
-/// What has to be done for `collection`; `None` when nothing. A change to the same declaration that is under way is joined,
-/// one to another declaration is given up, and learns of it from [`save`] or [`finish`].
+/// Begins the migration of `collection`, or returns `None` if there is nothing to do. Joins a migration to the
+/// same declaration that is in progress. Abandons a migration to another declaration, which then fails in [`save`]
+/// or [`finish`].
 ///
 /// # Errors
 ///
-/// [`Error::Contended`] where others begin changes again and again.
+/// Fails with [`Error::Contended`] if other instances keep beginning migrations.
 pub(crate) async fn begin(db: &DynamoDb, collection: &Collection) -> Result<Option<Task>> {
     let mut attempt = 1;
     loop {
         let record = get_item(db, db.system_table(), key(collection)).await?.unwrap_or_default();
         let Some(task) = task_of(db, collection, &record)? else { return Ok(None) };
-        // Only over what was read: another may be beginning too, and what it leaves has to be known.
+        // Only over the record that was read: another instance may be beginning a migration too, and this one has
+        // to know what that migration leaves behind.
         if put(db, record_of(collection, &task), text_of(&record, CHANGE)).await? {
             return Ok(Some(task));
         }
@@ -90,7 +93,7 @@ pub(crate) async fn begin(db: &DynamoDb, collection: &Collection) -> Result<Opti
     }
 }
 
-/// What `record` leaves to do for `collection`.
+/// Returns the migration that `collection` still needs according to `record`.
 fn task_of(db: &DynamoDb, collection: &Collection, record: &Item) -> Result<Option<Task>> {
     let declared = declaration(collection);
     let current = text_of(record, CURRENT);
@@ -104,7 +107,8 @@ fn task_of(db: &DynamoDb, collection: &Collection, record: &Item) -> Result<Opti
         Some(AttributeValue::L(traces)) => traces.iter().filter_map(|t| t.as_s().ok().cloned()).collect(),
         _ => Vec::new(),
     };
-    // A change that was given up has left its traces too, and documents without what was current before it.
+    // An abandoned migration has left traces too, and some documents may no longer be indexed as they were before
+    // it.
     let given_up = target.filter(|_| !resumes);
     let certain = current.as_deref().filter(|_| given_up.is_none()).map(collection_of).transpose()?;
     traces.extend(current.into_iter().chain(given_up));
@@ -120,11 +124,11 @@ fn task_of(db: &DynamoDb, collection: &Collection, record: &Item) -> Result<Opti
     }))
 }
 
-/// Records how far a change has come.
+/// Records the progress of a migration.
 ///
 /// # Errors
 ///
-/// [`Error::Contended`] where it was given up for another one.
+/// Fails with [`Error::Contended`] if the migration was abandoned in favor of another one.
 pub(crate) async fn save(db: &DynamoDb, collection: &Collection, task: &Task) -> Result<()> {
     put_over_own(db, record_of(collection, task), task).await
 }
@@ -151,11 +155,11 @@ fn record_of(collection: &Collection, task: &Task) -> Item {
 ///
 /// # Errors
 ///
-/// [`Error::Contended`] where the change was given up for another one.
+/// Fails with [`Error::Contended`] if the migration was abandoned in favor of another one.
 pub(crate) async fn finish(db: &DynamoDb, collection: &Collection, task: &Task) -> Result<()> {
     let mut item = key(collection);
     item.insert(CURRENT.to_owned(), text(declaration(collection)));
-    // It stays, so that this record may be written again when its reply is lost.
+    // The id is kept, so that this record can be written again if the reply is lost.
     item.insert(CHANGE.to_owned(), text(&task.change));
     put_over_own(db, item, task).await
 }
@@ -164,11 +168,13 @@ async fn put_over_own(db: &DynamoDb, record: Item, task: &Task) -> Result<()> {
     if put(db, record, Some(task.change.clone())).await? { Ok(()) } else { Err(Error::Contended) }
 }
 
-/// Writes a record over that of the change `before`, or over none; `false` where there is another change's by now.
+/// Writes a record if the stored one belongs to the migration `before`, or if there is none and `before` is
+/// `None`. Returns `false` if the stored record now belongs to another migration.
 async fn put(db: &DynamoDb, record: Item, before: Option<String>) -> Result<bool> {
     let own = text_of(&record, CHANGE).unwrap_or_default();
     let write = Write::put(db.system_table(), record).value(":own", text(own));
-    // Over its own record always: the same one again does no harm, and is written when a reply is lost.
+    // Its own record may always be overwritten: the same record is written again after a lost reply, which does no
+    // harm.
     let write = match before {
         Some(before) => write.only_if("#change IN (:own, :before)").value(":before", text(before)),
         None => write.only_if("#change = :own OR attribute_not_exists(#change)"),
@@ -176,8 +182,8 @@ async fn put(db: &DynamoDb, record: Item, before: Option<String>) -> Result<bool
     db.write(write).await
 }
 
-/// The collections that were ever migrated here, as far as their indexes go: what tells a sweep, which is told nothing,
-/// where expired documents are and what stands beside them.
+/// Returns the collections that were ever migrated in these tables, as far as indexes are concerned. A sweep has
+/// no declarations and needs these to find expired documents and their guards and terms.
 pub(crate) async fn stored_collections(db: &DynamoDb) -> Result<Vec<&'static Collection>> {
     let mut collections = Vec::new();
     let mut start = None;

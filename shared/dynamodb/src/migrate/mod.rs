@@ -1,4 +1,4 @@
-//! Bringing the tables to the declared collections: tables and indexes first, then what the stored documents lack.
+//! Migrates the tables to the declared collections: first tables and indexes, then the stored documents.
 
 mod backfill;
 mod declaration;
@@ -12,12 +12,13 @@ use switchyard_database::{Collection, Error, Result, Schema};
 use crate::DynamoDb;
 use crate::tables::tables;
 
-/// Answers [`Database::migrate`](switchyard_database::Database::migrate).
+/// Implements [`Database::migrate`](switchyard_database::Database::migrate).
 ///
 /// # Errors
 ///
-/// [`Error::Contended`](switchyard_database::Error::Contended) where a migration to another declaration has taken this
-/// one's place, too: nothing claims to be complete that is not, and it is safe to start again.
+/// Also fails with [`Error::Contended`](switchyard_database::Error::Contended) if a migration to another
+/// declaration has superseded this one. Nothing is then recorded as complete that is not complete, and the
+/// migration can be started again.
 pub(crate) async fn migrate(db: &DynamoDb, schema: &Schema) -> Result<()> {
     let tables = tables(schema, &db.prefix);
     for table in &tables {
@@ -37,7 +38,8 @@ async fn backfill(db: &DynamoDb, collection: &'static Collection) -> Result<()> 
     loop {
         let reached = backfill::next_page(db, collection, &task).await;
         if matches!(reached, Err(Error::Invalid(_))) {
-            // Until somebody has decided, programs go on under what was declared before, also on the pages behind us.
+            // Until someone resolves the conflict, programs with the previous declaration keep writing, even on
+            // pages that are already done. So the next attempt starts from the first page.
             task.progress = None;
             layout::save(db, collection, &task).await?;
         }

@@ -1,4 +1,4 @@
-//! Tables and indexes: made where they are missing, waited for, and indexes dropped that nothing declares any more.
+//! Creates missing tables and indexes, waits until they are ready, and drops indexes that are no longer declared.
 
 use std::error::Error as StdError;
 use std::time::Duration;
@@ -17,9 +17,9 @@ use crate::failure::{Failure, incomplete};
 use crate::repeat::Patience;
 use crate::tables::{AttributeKind, IndexDefinition, IndexProjection, KeyAttribute, TableDefinition};
 
-/// Makes the table and each of its indexes, as far as they are missing, and waits until they can be used.
+/// Creates the table and its indexes if they are missing, and waits until they can be used.
 pub(crate) async fn create_missing(db: &DynamoDb, table: &TableDefinition) -> Result<()> {
-    // DynamoDB takes one change of indexes at a time, and another migration may be making its own.
+    // DynamoDB accepts one index change at a time, and another migration may be making one.
     loop {
         let Some(description) = settled(db, &table.name).await? else {
             create_table(db, table).await?;
@@ -35,7 +35,7 @@ pub(crate) async fn create_missing(db: &DynamoDb, table: &TableDefinition) -> Re
 
 /// Drops the indexes that `table` does not declare.
 pub(crate) async fn drop_undeclared_indexes(db: &DynamoDb, table: &TableDefinition) -> Result<()> {
-    // Whoever deletes a table meanwhile has its indexes dropped, too.
+    // If the table is deleted meanwhile, its indexes are gone too.
     while let Some(description) = settled(db, &table.name).await? {
         let present = index_names(&description);
         let is_declared = |name: &String| table.indexes.iter().any(|index| index.name == *name);
@@ -75,7 +75,7 @@ async fn create_table(db: &DynamoDb, table: &TableDefinition) -> Result<()> {
         .set_attribute_definitions(Some(definitions(attributes)?))
         .set_global_secondary_indexes(Some(indexes).filter(|indexes| !indexes.is_empty()));
     tracing::info!(table = table.name, "creating a table");
-    // In use: another migration is just making it, or an earlier try did.
+    // In use: another migration is creating the table, or an earlier attempt created it.
     until_taken(db, || request.clone().send(), |refusal| refusal.code() == Some("ResourceInUseException"))
         .await
 }
@@ -101,7 +101,8 @@ async fn update_indexes(
 ) -> Result<()> {
     let request = db.client.update_table().table_name(&table.name).global_secondary_index_updates(update);
     let request = request.set_attribute_definitions(Some(definitions).filter(|all| !all.is_empty()));
-    // Another migration, or an earlier try, is changing the table so or has done it. The caller looks again then.
+    // Another migration or an earlier attempt is making or has made the same change. The caller then describes the
+    // table again.
     let came_later = |refusal: &SdkError<_>| {
         matches!(refusal.code(), Some("ResourceInUseException" | "ResourceNotFoundException"))
             || refusal.message().is_some_and(|text| text.contains("already exists"))
@@ -121,14 +122,14 @@ async fn enable_time_to_live(db: &DynamoDb, table: &TableDefinition) -> Result<(
     let specification = specification.build().map_err(incomplete)?;
     let request =
         db.client.update_time_to_live().table_name(&table.name).time_to_live_specification(specification);
-    // Another migration, or an earlier try, came first.
+    // Another migration or an earlier attempt has enabled it.
     let is_enabled =
         |refusal: &SdkError<_>| refusal.message().is_some_and(|text| text.contains("already enabled"));
     until_taken(db, || request.clone().send(), is_enabled).await
 }
 
-/// Sends a change of tables until it is taken, or was `made_already`. What DynamoDB does not answer, or not with a yes or
-/// a no, is sent again.
+/// Sends a change of a table until DynamoDB accepts it or `made_already` recognizes the refusal. Sends it again
+/// after transient failures.
 async fn until_taken<T, E, F>(
     db: &DynamoDb,
     request: impl Fn() -> F,
@@ -145,11 +146,14 @@ where
             Err(refusal) if made_already(&refusal) => return Ok(()),
             Err(refusal) => refusal,
         };
-        // So many tables are changing that no other may, which lasts as long as they take. The account may also have as
-        // many tables as it may have, which lasts until somebody reads this.
+        // DynamoDB is changing as many tables as it can at a time, which lasts until those changes end. The
+        // account may also have reached its limit of tables, which lasts until someone reads this warning.
         if refusal.code() == Some("LimitExceededException") {
             let reason = refusal.message().unwrap_or_default();
-            tracing::warn!(reason, "DynamoDB takes no more changes of tables now; trying until it does");
+            tracing::warn!(
+                reason,
+                "DynamoDB accepts no more table changes at the moment; trying again until it does"
+            );
             tokio::time::sleep(BUSY).await;
             continue;
         }
@@ -160,13 +164,14 @@ where
     }
 }
 
-/// While DynamoDB changes as many tables as it changes at a time.
+/// The pause while DynamoDB is changing as many tables as it can at a time.
 const BUSY: Duration = Duration::from_secs(2);
-/// Before a table that is changing is looked at again, at first.
+/// The first pause before a table that is changing is described again.
 const MOMENT: Duration = Duration::from_millis(20);
 
-/// The table once nothing about it is changing, however long that takes: an index on a large table is built for hours.
-/// `None` where it is not there, or has been deleted meanwhile; and for a moment where it was just made.
+/// Waits until the table and its indexes are no longer changing, however long that takes: building an index on a
+/// large table takes hours. Returns `None` if the table does not exist or was deleted meanwhile, and possibly for
+/// a moment after it was created.
 async fn settled(db: &DynamoDb, table: &str) -> Result<Option<TableDescription>> {
     let mut pause = MOMENT;
     loop {

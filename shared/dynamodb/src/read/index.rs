@@ -1,4 +1,5 @@
-//! Ranges of an index: a query on one partition, or on every shard at once, merged in order.
+//! Reads ranges of an index with a query on one partition, or with queries on all shards whose results are merged
+//! in order.
 
 use std::collections::VecDeque;
 
@@ -13,7 +14,7 @@ use crate::item::{document_of, is_sharded};
 use crate::tables::{index_name, partition_attribute, position_attribute};
 use crate::value::{Item, bytes};
 
-/// The first `at_most` live entries of a range of an index.
+/// Returns the first `at_most` live entries of a range of an index.
 pub(crate) async fn read(
     db: &DynamoDb,
     range: &Range,
@@ -21,7 +22,7 @@ pub(crate) async fn read(
     partition: &[u8],
     at_most: usize,
 ) -> Result<Vec<Entry>> {
-    // No document has a longer partition, and DynamoDB refuses to look for one.
+    // No document has a longer partition key, and DynamoDB rejects a query with one.
     if partition.len() > MAX_PARTITION_KEY_BYTES || at_most == 0 {
         return Ok(Vec::new());
     }
@@ -32,7 +33,8 @@ pub(crate) async fn read(
     };
     let share = match partitions.len() {
         1 => at_most,
-        // Documents spread evenly, but not exactly so: with some more, one request a shard mostly suffices.
+        // Documents are spread almost evenly. With some spare entries, one request for each shard is usually
+        // enough.
         shards => (at_most.div_ceil(shards) * 5 / 4 + 4).min(at_most),
     };
     let mut streams: Vec<_> =
@@ -52,7 +54,7 @@ pub(crate) async fn read(
     Ok(entries)
 }
 
-/// The entries of one partition, read as they are needed.
+/// The entries of one partition, read on demand.
 struct Stream<'a> {
     db: &'a DynamoDb,
     range: &'a Range,
@@ -78,7 +80,7 @@ impl<'a> Stream<'a> {
         self.entries.front().map(|entry| &entry.position[..])
     }
 
-    /// Reads until there is an entry, or nothing more.
+    /// Reads until there is an entry or the partition ends.
     async fn fill(&mut self, share: usize) -> Result<()> {
         let now = self.db.ambient.now();
         while self.entries.is_empty() && !self.query.is_exhausted() {
@@ -94,7 +96,7 @@ impl<'a> Stream<'a> {
     }
 }
 
-/// A query along one partition, from page to page.
+/// A query on one partition that is read page by page.
 pub(crate) struct OrderedQuery {
     table: String,
     index: Option<String>,
@@ -128,14 +130,14 @@ impl OrderedQuery {
         matches!(self.next, Next::Nothing)
     }
 
-    /// The next items, about `share` of them, perhaps none although more follow.
+    /// Returns the next items, about `share` of them. May return none although more follow.
     pub(crate) async fn next_items(&mut self, db: &DynamoDb, share: usize) -> Result<Vec<Item>> {
         let start = match std::mem::replace(&mut self.next, Next::Nothing) {
             Next::First => None,
             Next::Behind(key) => Some(key),
             Next::Nothing => return Ok(Vec::new()),
         };
-        // One more, because BETWEEN includes an entry at the upper bound, which the range does not.
+        // One more, because BETWEEN includes the upper bound, which the range excludes.
         let limit = i32::try_from(share + 1).unwrap_or(i32::MAX);
         let mut request = db.client.query().table_name(&self.table).set_index_name(self.index.clone());
         request = request.expression_attribute_names("#partition", &self.partition.0);
@@ -174,7 +176,7 @@ impl OrderedQuery {
     }
 }
 
-/// An item's position.
+/// Returns an item's position.
 pub(crate) fn position_of(item: &Item, attribute: &str) -> Result<Vec<u8>> {
     match item.get(attribute) {
         Some(AttributeValue::B(position)) => Ok(position.as_ref().to_vec()),

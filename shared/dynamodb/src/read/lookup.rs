@@ -1,4 +1,5 @@
-//! Lookups: the guard says which document holds a value, the document says whether that is still so.
+//! Looks up documents by unique values. The guard names the document that holds a value; the document shows
+//! whether it still does.
 
 use switchyard_database::{Document, Error, Key, Result, UniqueKey, is_expired};
 
@@ -8,14 +9,14 @@ use crate::read::snapshot::snapshot;
 use crate::read::{get, get_item};
 use crate::value::Item;
 
-/// How often a lookup follows a value that moves on while it is being looked up.
+/// How often a lookup follows a value that moves to another document during the lookup.
 const MOVES: u32 = 20;
 
-/// Answers [`Database::lookup`](switchyard_database::Database::lookup).
+/// Implements [`Database::lookup`](switchyard_database::Database::lookup).
 pub(crate) async fn lookup(db: &DynamoDb, unique: &UniqueKey) -> Result<Option<Document>> {
     let guard = get_item(db, db.system_table(), guard_key(unique)).await?;
     let Some(mut owner) = owner(db, unique, guard.as_ref())? else {
-        // As many requests as for a value that is held: how long the answer takes is not to tell whether it is.
+        // As many requests as for a value that is held, so that the response time does not reveal whether it is.
         get_item(db, db.system_table(), guard_key(unique)).await?;
         return Ok(None);
     };
@@ -24,7 +25,8 @@ pub(crate) async fn lookup(db: &DynamoDb, unique: &UniqueKey) -> Result<Option<D
     {
         return Ok(Some(document));
     }
-    // The value moves at this moment, or the guard is a leftover: both items at one moment tell which.
+    // The value is moving to another document, or the guard is stale. Reading both items as of one moment shows
+    // which.
     for _ in 0..MOVES {
         let keys =
             [(db.system_table(), guard_key(unique)), (db.table(unique.collection()), document_key(&owner))];
@@ -43,7 +45,7 @@ pub(crate) async fn lookup(db: &DynamoDb, unique: &UniqueKey) -> Result<Option<D
     Err(Error::Contended)
 }
 
-/// The document that a guard names, unless its claim has expired.
+/// Returns the document that a guard names, unless the guard has expired.
 fn owner(db: &DynamoDb, unique: &UniqueKey, guard: Option<&Item>) -> Result<Option<Key>> {
     let now = db.ambient.now();
     let Some(guard) = guard.filter(|guard| !is_expired(expiry_of(guard), now)) else { return Ok(None) };

@@ -1,4 +1,5 @@
-//! Reads: by key and by unique value, strongly consistent; by index and by term, as the indexes have it.
+//! Reads documents. Reads by key and by unique value are strongly consistent; reads by index and by search term
+//! are as consistent as the indexes.
 
 mod index;
 mod lookup;
@@ -24,13 +25,13 @@ use crate::value::Item;
 /// DynamoDB's limit for one `BatchGetItem`.
 const KEYS_IN_A_REQUEST: usize = 100;
 
-/// Answers [`Database::get`](switchyard_database::Database::get).
+/// Implements [`Database::get`](switchyard_database::Database::get).
 pub(crate) async fn get(db: &DynamoDb, key: &Key) -> Result<Option<Document>> {
     let now = db.ambient.now();
     Ok(get_stored(db, key).await?.filter(|document| !document.is_expired(now)))
 }
 
-/// The document as it is stored, expired or not.
+/// Returns the stored document, whether expired or not.
 pub(crate) async fn get_stored(db: &DynamoDb, key: &Key) -> Result<Option<Document>> {
     let item = get_item(db, db.table(key.collection()), document_key(key)).await?;
     item.map(|item| document_of(key.collection(), item)).transpose()
@@ -41,21 +42,21 @@ pub(crate) async fn get_item(db: &DynamoDb, table: String, key: Item) -> Result<
     Ok(db.read(|| request.clone().send()).await?.item)
 }
 
-/// Answers [`Database::get_many`](switchyard_database::Database::get_many).
+/// Implements [`Database::get_many`](switchyard_database::Database::get_many).
 pub(crate) async fn get_many(db: &DynamoDb, keys: &[Key]) -> Result<Vec<Option<Document>>> {
     paging::check_keys(keys)?;
     let documents = get_live(db, keys, Consistency::Strong).await?;
     Ok(keys.iter().map(|key| documents.get(key).cloned()).collect())
 }
 
-/// Whether a read sees every finished commit, at twice the price of one that may lag.
+/// Whether a read sees every finished commit. A strong read costs twice as much as an eventual one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Consistency {
     Strong,
     Eventual,
 }
 
-/// Those of `keys`, in any number and repeated or not, that have a live document.
+/// Returns the live documents among `keys`, which may be any number and may repeat.
 pub(crate) async fn get_live(
     db: &DynamoDb,
     keys: &[Key],
@@ -85,14 +86,15 @@ async fn get_chunk(db: &DynamoDb, keys: &[&Key], consistency: Consistency) -> Re
         let before = documents.len();
         for (table, items) in answer.responses.unwrap_or_default() {
             let collection = collections.get(&table).ok_or_else(|| {
-                Error::Internal(format!("DynamoDB answers with a table that nobody asked for: {table}"))
+                Error::Internal(format!("DynamoDB returned items of a table that was not requested: {table}"))
             })?;
             for item in items {
                 documents.push(document_of(collection, item)?);
             }
         }
         wanted = answer.unprocessed_keys.unwrap_or_default();
-        // 16 MB are full: go on at once. Nothing came at all: the table is throttled.
+        // If some documents came, the answer was limited to 16 MB: ask for the rest at once. If none came, the
+        // table is throttled.
         if documents.len() > before {
             patience = Patience::of_read(&db.ambient);
         } else if !wanted.is_empty() && !patience.lasts(&Failure::Throttled).await {
@@ -121,8 +123,8 @@ fn request_of(
         .collect()
 }
 
-/// Answers [`Database::ping`](switchyard_database::Database::ping) by reading an item that is never there: any table
-/// would do, and that one is missing is an answer too.
+/// Implements [`Database::ping`](switchyard_database::Database::ping) by reading an item that never exists. The
+/// answer that the table is missing also shows that DynamoDB can be reached.
 pub(crate) async fn ping(db: &DynamoDb) -> Result<()> {
     let key = system_key(b"ping".to_vec(), vec![0]);
     let request = db.client.get_item().table_name(db.system_table()).set_key(Some(key));

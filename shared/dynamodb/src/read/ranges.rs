@@ -1,4 +1,4 @@
-//! The ordered reads that the core makes pages of.
+//! The ordered reads from which [`paging`](switchyard_database::paging) builds pages.
 
 use async_trait::async_trait;
 use switchyard_database::paging::{Entry, Range, Ranges, Source};
@@ -19,7 +19,8 @@ impl Ranges for DynamoDb {
         }
     }
 
-    /// In the order of the ids' hashes, which is DynamoDB's own. A scan may begin behind any id, stored or not.
+    /// Returns documents in the order of the hashes of their ids, which is DynamoDB's own order. A scan may start
+    /// after any id, whether stored or not.
     async fn read_collection(
         &self,
         collection: &'static Collection,

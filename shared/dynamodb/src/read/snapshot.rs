@@ -1,4 +1,4 @@
-//! Several items as they were at one moment. Reads by key, one after the other, may fall on both sides of a transaction.
+//! Reads several items as of one moment. Separate reads by key could see a transaction half applied.
 
 use aws_sdk_dynamodb::types::{Get, TransactGetItem};
 use switchyard_database::Result;
@@ -8,7 +8,8 @@ use crate::failure::{Failure, incomplete};
 use crate::repeat::Patience;
 use crate::value::Item;
 
-/// The items at these tables and keys, up to a hundred, at one moment. With `attributes`, only those of them.
+/// Returns the items at these tables and keys, at most 100, as of one moment. With `attributes`, returns only
+/// those attributes.
 pub(crate) async fn snapshot(
     db: &DynamoDb,
     keys: impl IntoIterator<Item = (String, Item)>,

@@ -1,4 +1,4 @@
-//! Ranges of search terms: a query in the system table, then the documents that the terms belong to.
+//! Reads ranges of search terms with a query on the system table, and then the documents of those terms.
 
 use switchyard_database::paging::{Entry, Range};
 use switchyard_database::{Error, Key, Result, is_expired};
@@ -10,7 +10,7 @@ use crate::read::{Consistency, get_live};
 use crate::tables::system;
 use crate::value::bytes;
 
-/// The first `at_most` entries of a range of terms whose documents are live.
+/// Returns the first `at_most` entries of a range of terms whose documents are live.
 pub(crate) async fn read(db: &DynamoDb, range: &Range, prefix: &str, at_most: usize) -> Result<Vec<Entry>> {
     let partition = bytes(term_partition(range.collection, prefix));
     let mut query = OrderedQuery::new(

@@ -1,5 +1,4 @@
-//! An endpoint that stands before DynamoDB Local and misbehaves as it is told: requests pass through it until a step is
-//! scripted for their operation.
+//! A proxy endpoint in front of DynamoDB Local. It forwards requests until a step is scripted for their operation.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -13,25 +12,26 @@ use tokio::sync::Barrier;
 /// What happens to one request.
 #[derive(Debug)]
 pub(crate) enum Step {
-    /// It passes through.
+    /// The request is forwarded.
     Pass,
-    /// It is applied, and its reply lost.
+    /// The request is applied, and its reply is lost.
     LoseReply,
-    /// The connection is cut before it is applied.
+    /// The connection is closed before the request is applied.
     Cut,
-    /// Nothing ever comes back.
+    /// The request is never answered.
     Hang,
-    /// It is answered so, and not applied.
+    /// The request is answered with this status and body, and not applied.
     Answer(u16, Value),
-    /// It is applied as this makes it, and its answer given as that makes it.
+    /// The first function changes the request before it is applied, the second function changes its answer.
     Rewrite(fn(&mut Value) -> Value, fn(&mut Value, Value)),
-    /// Something else is done first, then it is applied and its reply lost.
+    /// The request is applied, then this other request for this operation, and the reply is lost.
     LoseReplyAfter(Value, &'static str),
-    /// It passes through once all have met here twice: when it has come, and when it may go on.
+    /// The request is forwarded after two rounds of the barrier: the first one shows that it has arrived, the
+    /// second one lets it continue.
     Wait(Arc<Barrier>),
 }
 
-/// The endpoint.
+/// The proxy endpoint.
 pub(crate) struct Endpoint {
     pub(crate) url: String,
     shared: Arc<Shared>,
@@ -59,29 +59,33 @@ impl Endpoint {
         Self { url: format!("http://{address}"), shared }
     }
 
-    /// What happens to the next requests for `operation`, in order.
+    /// Sets what happens to the next requests for `operation`, in order.
     pub(crate) fn script(&self, operation: &'static str, steps: impl IntoIterator<Item = Step>) {
-        let mut scripted = self.shared.steps.lock().expect("nobody panics with the lock");
+        let mut scripted = self.shared.steps.lock().expect("no thread panics while it holds the lock");
         scripted.entry(operation).or_default().extend(steps);
     }
 
-    /// The requests for `operation` so far.
+    /// Returns the requests for `operation` so far.
     pub(crate) fn requests(&self, operation: &str) -> Vec<Value> {
-        let requests = self.shared.requests.lock().expect("nobody panics with the lock");
+        let requests = self.shared.requests.lock().expect("no thread panics while it holds the lock");
         requests.iter().filter(|(name, _)| name == operation).map(|(_, body)| body.clone()).collect()
     }
 }
 
-/// One request on each connection, which is closed with its reply.
+/// Serves one request on each connection, which is closed after the reply.
 async fn serve(mut connection: TcpStream, shared: &Shared) {
     let Some((head, body)) = read_request(&mut connection).await else { return };
     let target =
         head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("x-amz-target: ").map(|_| line));
     let operation = target.and_then(|line| line.rsplit('.').next()).unwrap_or_default().to_owned();
     let mut request: Value = serde_json::from_slice(&body).expect("requests are JSON");
-    shared.requests.lock().expect("nobody panics with the lock").push((operation.clone(), request.clone()));
+    shared
+        .requests
+        .lock()
+        .expect("no thread panics while it holds the lock")
+        .push((operation.clone(), request.clone()));
     let step = {
-        let mut steps = shared.steps.lock().expect("nobody panics with the lock");
+        let mut steps = shared.steps.lock().expect("no thread panics while it holds the lock");
         steps.get_mut(operation.as_str()).and_then(VecDeque::pop_front)
     };
     let (status, answer) = match step {
@@ -130,8 +134,8 @@ async fn forward(shared: &Shared, operation: &str, request: &Value) -> (u16, Val
         shared.upstream,
         body.len()
     );
-    upstream.write_all(head.as_bytes()).await.expect("DynamoDB Local takes the request");
-    upstream.write_all(body.as_bytes()).await.expect("DynamoDB Local takes the request");
+    upstream.write_all(head.as_bytes()).await.expect("DynamoDB Local accepts the request");
+    upstream.write_all(body.as_bytes()).await.expect("DynamoDB Local accepts the request");
     let mut reply = Vec::new();
     upstream.read_to_end(&mut reply).await.expect("DynamoDB Local answers");
     let end = end_of_head(&reply).expect("the answer has a head");

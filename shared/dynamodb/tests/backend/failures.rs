@@ -1,5 +1,5 @@
-//! What becomes of a call when DynamoDB, or the way to it, fails: nothing is applied twice, nothing is called absent that
-//! was not read, and what cannot be known is said to be unknown.
+//! Tests of calls when DynamoDB or the network fails: nothing is applied twice, no document is reported absent
+//! that was not read, and an unknown outcome is reported as unknown.
 
 use serde_json::{Value, json};
 use switchyard_ambient::Ambient;
@@ -36,33 +36,33 @@ fn is_unknown(outcome: &Result<()>) -> bool {
 on_a_stage! {
     Stage::new;
 
-    async fn a_throttled_read_is_repeated(stage) {
+    async fn a_throttled_read_is_retried(stage) {
         let stored = stage.create("a", json!({"count": 1})).await;
         stage.endpoint.script("GetItem", [throttled(), throttled()]);
         assert_eq!(stage.db.get(&stored.key).await, Ok(Some(stored)));
         assert_eq!(stage.endpoint.requests("GetItem").len(), 3);
     }
 
-    async fn a_read_that_fails_or_hangs_or_breaks_is_repeated(stage) {
+    async fn a_read_that_fails_or_hangs_or_breaks_is_retried(stage) {
         let stored = stage.create("a", json!({"count": 1})).await;
         stage.endpoint.script("GetItem", [broken(), Step::Hang, Step::Cut, Step::LoseReply]);
         assert_eq!(stage.db.get(&stored.key).await, Ok(Some(stored)));
         assert_eq!(stage.endpoint.requests("GetItem").len(), 5);
     }
 
-    async fn what_stays_throttled_is_said_to_be(stage) {
+    async fn a_write_that_stays_throttled_is_reported_as_throttled(stage) {
         stage.endpoint.script("PutItem", (0..20).map(|_| throttled()));
         let outcome = commit(&stage.db, vec![create(THINGS, "a", json!({"count": 1}))]).await;
         assert_eq!(outcome, Err(Error::Throttled { after: None }));
         assert_eq!(stage.stored(THINGS, "a").await, None);
     }
 
-    async fn unprocessed_keys_are_asked_for_again(stage) {
+    async fn unprocessed_keys_are_requested_again(stage) {
         let mut keys = Vec::new();
         for id in ["a", "b", "c"] {
             keys.push(stage.create(id, json!({"count": 1})).await.key);
         }
-        // All but the first key of a request come back unprocessed.
+        // All but the first key of a request are returned unprocessed.
         fn keep_the_first(request: &mut Value) -> Value {
             let mut rest = request["RequestItems"].clone();
             for (table, keys) in request["RequestItems"].as_object_mut().unwrap() {
@@ -81,7 +81,7 @@ on_a_stage! {
         assert_eq!(stage.endpoint.requests("BatchGetItem").len(), 3);
     }
 
-    async fn keys_that_stay_unprocessed_are_not_called_absent(stage) {
+    async fn keys_that_stay_unprocessed_are_not_reported_as_absent(stage) {
         fn ask_for_nothing(request: &mut Value) -> Value {
             request["RequestItems"].clone()
         }
@@ -99,7 +99,7 @@ on_a_stage! {
         fn keep(request: &mut Value) -> Value {
             request.clone()
         }
-        // As DynamoDB does when what it read in one go was all filtered out.
+        // As DynamoDB does if everything that it read in one request was filtered out.
         fn empty_index_page(answer: &mut Value, request: Value) {
             let key = json!({
                 "id": {"S": "\u{1}"},
@@ -121,7 +121,7 @@ on_a_stage! {
         assert_eq!(stage.endpoint.requests("Scan")[1]["ExclusiveStartKey"], json!({"id": {"S": "a"}}));
     }
 
-    async fn a_plain_write_that_meets_a_transaction_is_repeated(stage) {
+    async fn a_plain_write_that_conflicts_with_a_transaction_is_retried(stage) {
         let stored = stage.create("a", json!({"count": 1})).await;
         let conflict = || Step::Answer(400, refusal("TransactionConflictException"));
         stage.endpoint.script("UpdateItem", (0..9).map(|_| conflict()));
@@ -134,7 +134,7 @@ on_a_stage! {
         assert_eq!(stage.count("a").await, 7);
     }
 
-    async fn a_transaction_that_meets_another_one_is_repeated_under_a_new_token(stage) {
+    async fn a_transaction_that_conflicts_with_another_one_is_retried_under_a_new_token(stage) {
         stage.endpoint.script("TransactWriteItems", [
             cancelled(&["None", "TransactionConflict"]),
             cancelled(&["ConditionalCheckFailed", "TransactionConflict"]),
@@ -147,7 +147,7 @@ on_a_stage! {
         assert_eq!(tokens.len(), 4);
     }
 
-    async fn a_condition_that_failed_beside_a_conflict_decides_nothing(stage) {
+    async fn a_failed_condition_together_with_a_conflict_decides_nothing(stage) {
         stage.endpoint.script("TransactWriteItems", (0..50).map(|_| cancelled(&["ConditionalCheckFailed", "TransactionConflict"])));
         let outcome = commit(&stage.db, vec![create(PEOPLE, "p", json!({"email": "e"}))]).await;
         assert_eq!(outcome, Err(Error::Contended));
@@ -161,7 +161,7 @@ on_a_stage! {
         assert_eq!(stage.endpoint.requests("PutItem").len(), 1);
     }
 
-    /// It might have been created and deleted again: to create it again would bring it back to life.
+    /// The document may have been created and then deleted. Creating it again would bring it back.
     async fn a_create_that_leaves_no_trace_has_an_unknown_outcome(stage) {
         for step in [Step::Cut, broken(), Step::Hang] {
             stage.endpoint.script("PutItem", [step]);
@@ -197,11 +197,11 @@ on_a_stage! {
         assert_eq!(stage.count("a").await, 9);
     }
 
-    async fn a_delete_that_was_not_applied_is_repeated(stage) {
+    async fn a_delete_that_was_not_applied_is_retried(stage) {
         for step in [Step::Cut, broken(), Step::Hang] {
             let stored = stage.create("a", json!({"count": 1})).await;
             stage.endpoint.script("DeleteItem", [step]);
-            // The answer to the second try is the first one that says anything.
+            // The answer to the second attempt is the first one that arrives.
             commit(&stage.db, vec![Operation::Delete { previous: stored }]).await.unwrap();
             assert_eq!(stage.stored(THINGS, "a").await, None);
         }
@@ -215,7 +215,7 @@ on_a_stage! {
         assert_eq!(stage.stored(THINGS, "a").await, None);
     }
 
-    async fn an_increment_whose_reply_is_lost_is_found_and_never_repeated(stage) {
+    async fn an_increment_whose_reply_is_lost_is_found_by_its_version_and_never_retried(stage) {
         stage.create("a", json!({"count": 1})).await;
         stage.endpoint.script("UpdateItem", [Step::LoseReply]);
         assert_eq!(commit(&stage.db, vec![increment("a")]).await, Ok(()));
@@ -250,17 +250,17 @@ on_a_stage! {
         assert_eq!(other.rejection().unwrap().cause, Cause::AlreadyExists);
     }
 
-    async fn refused_credentials_are_named_at_once(stage) {
+    async fn rejected_credentials_are_reported_at_once(stage) {
         stage.endpoint.script("GetItem", [Step::Answer(400, refusal("UnrecognizedClientException"))]);
         let outcome = stage.db.get(&Key::new(THINGS, "a").unwrap()).await;
-        assert_eq!(outcome, Err(Error::Internal("DynamoDB refuses the credentials: scripted".to_owned())));
+        assert_eq!(outcome, Err(Error::Internal("DynamoDB rejected the credentials: scripted".to_owned())));
         assert_eq!(stage.endpoint.requests("GetItem").len(), 1);
     }
 }
 
 #[tokio::test]
-async fn an_endpoint_where_nobody_listens_is_unavailable() {
-    // Bound and dropped: a port that is certainly closed.
+async fn an_endpoint_without_a_listener_is_unavailable() {
+    // The port was bound and released, so nothing listens on it.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let config = config(&format!("http://127.0.0.1:{port}")).await;
     let db = DynamoDb::with_config("nowhere", &config, Ambient::system()).unwrap();
@@ -271,7 +271,7 @@ async fn an_endpoint_where_nobody_listens_is_unavailable() {
 }
 
 #[tokio::test]
-async fn tables_that_are_missing_are_named_with_their_region() {
+async fn missing_tables_are_reported_with_their_region() {
     let db = DynamoDb::with_config("no-such-prefix", &config(&endpoint()).await, Ambient::system()).unwrap();
     let refused = db.get(&Key::new(THINGS, "a").unwrap()).await.unwrap_err().to_string();
     let expected = "internal database error: a table or an index under the prefix `no-such-prefix` is missing in the \
@@ -281,7 +281,7 @@ async fn tables_that_are_missing_are_named_with_their_region() {
 }
 
 #[tokio::test]
-async fn without_a_region_or_credentials_one_sentence_says_so() {
+async fn incomplete_settings_are_reported_in_one_sentence() {
     let complete = config("http://127.0.0.1:1").await;
     let without_region = complete.to_builder().region(None).build();
     let refused = DynamoDb::with_config("p", &without_region, Ambient::system()).unwrap_err();
@@ -295,7 +295,7 @@ async fn without_a_region_or_credentials_one_sentence_says_so() {
     let db = DynamoDb::with_config("p", &without_credentials, Ambient::system()).unwrap();
     let refused = db.get(&Key::new(THINGS, "a").unwrap()).await.unwrap_err();
     let sentence =
-        "no AWS credentials are found for DynamoDB: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
+        "no AWS credentials were found for DynamoDB: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
     assert!(matches!(&refused, Error::Internal(text) if text.starts_with(sentence)), "{refused}");
 
     let refused = DynamoDb::with_config("my tables", &complete, Ambient::system()).unwrap_err();

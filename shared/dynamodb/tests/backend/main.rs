@@ -1,4 +1,4 @@
-//! What the suite of the contract cannot see: how requests fail, what is stored, how it is migrated.
+//! Tests of what the conformance suite cannot check: failing requests, the stored items, and migrations.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,4 +1,5 @@
-//! Migrations: what they make, that they can be interrupted, and that others may write meanwhile.
+//! Tests of migrations: what they create, that they can be interrupted, and that documents may be written
+//! meanwhile.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ const FULL: &Collection = &Collection::new("people")
     .indexes(&[Index::new("by_age").partition(&["name"]).sort(&["age"]), Index::new("all").sort(&["age"])])
     .uniques(&[Unique::new("email", &["email"])])
     .search(&["name"]);
-/// As [`FULL`], with another order.
+/// Like [`FULL`], with another sort order.
 const OTHER: &Collection = &Collection::new("people")
     .fields(FIELDS)
     .indexes(&[Index::new("by_age").partition(&["name"]).sort(&["email"]), Index::new("all").sort(&["age"])])
@@ -47,16 +48,17 @@ async fn fill(stage: &Stage, collection: &'static Collection, count: usize) {
     }
 }
 
-/// Begins a migration that is stopped behind so many pages, of 200 documents each. It goes through all of them once to add
-/// what is new, and then once more to clear away what was there before.
+/// Begins a migration that is stopped after `pages` pages of 200 documents each. A migration goes through all
+/// pages once to add what is new, and then once more to remove what was declared before.
 async fn begin(stage: &Stage, collection: &'static Collection, pages: usize) {
     let refused = Step::Answer(400, refusal("AccessDeniedException"));
     stage.endpoint.script("Scan", std::iter::repeat_with(|| Step::Pass).take(pages).chain([refused]));
     let stopped = stage.patient.migrate(&Schema::new([collection]).unwrap()).await;
-    assert_eq!(stopped, Err(Error::Internal("DynamoDB refuses the credentials: scripted".to_owned())));
+    assert_eq!(stopped, Err(Error::Internal("DynamoDB rejected the credentials: scripted".to_owned())));
 }
 
-/// That of each of `count` people the address is guarded and the name found, and that nothing else stands beside them.
+/// Asserts that each of `count` people has a guard for the address and a term for the name, and that there are no
+/// other guards and terms.
 async fn expect_address_and_name(stage: &Stage, collection: &'static Collection, count: usize) {
     for n in 0..count {
         let email = format!("e{n}");
@@ -67,32 +69,32 @@ async fn expect_address_and_name(stage: &Stage, collection: &'static Collection,
     }
     let page = stage.direct.search(&Search::new(collection, "word").limit(1000)).await.unwrap();
     assert_eq!(page.documents.len(), count);
-    // Beside them there is the record of the migration.
+    // The additional item is the record of the migration.
     assert_eq!(stage.items("system").await.len(), 2 * count + 1);
     let again = commit(&stage.direct, vec![create(collection, "again", json!({"email": "e0"}))]).await;
     let Err(Error::Rejected(rejections)) = again else { panic!("the address is taken") };
     assert_eq!(rejections[0].cause, Cause::UniqueTaken { attribute: "email" });
 }
 
-/// The ids that an index gives, in its order.
+/// Returns the ids in an index, in its order.
 async fn ids_of(stage: &Stage, query: Query) -> Vec<String> {
     let page = stage.direct.query(&query.limit(1000)).await.unwrap();
     page.documents.iter().map(|document| document.key.id().to_owned()).collect()
 }
 
-/// A migration to `collection` whose requests can be held up.
+/// Starts a migration to `collection` whose requests can be held up.
 fn spawn_migration(stage: &Stage, collection: &'static Collection) -> JoinHandle<Result<()>> {
     let db = stage.patient.clone();
     tokio::spawn(async move { db.migrate(&Schema::new([collection]).unwrap()).await })
 }
 
-/// For each scan so far, whether it went on behind another page.
+/// Returns, for each scan so far, whether it continued after an earlier page.
 fn resumptions(stage: &Stage) -> Vec<bool> {
     let scans = stage.endpoint.requests("Scan");
     scans.iter().map(|scan| scan.get("ExclusiveStartKey").is_some()).collect()
 }
 
-/// As if nothing had been migrated yet.
+/// Deletes the migration record, as if nothing had been migrated yet.
 async fn forget_layout(stage: &Stage) {
     let key = stage.items("system").await.remove(0);
     let table = format!("{}-system", stage.tables.prefix);
@@ -108,11 +110,11 @@ fn index_attributes(item: &Item) -> usize {
 on_a_stage! {
     Stage::empty;
 
-    async fn changes_of_tables_that_fail_or_lose_their_reply_are_sent_again(stage) {
+    async fn table_changes_that_fail_or_lose_their_reply_are_sent_again(stage) {
         stage.endpoint.script("CreateTable", [broken(), Step::LoseReply, Step::Cut, broken()]);
         stage.endpoint.script("UpdateTimeToLive", [Step::LoseReply, broken()]);
         stage.db.migrate(&Schema::new([PLAIN, EXPIRING]).unwrap()).await.unwrap();
-        // Those of people, of codes and of the system; of the two that expire, each is given its expiry.
+        // The tables of people, of codes and the system table; the last two have an expiry.
         assert_eq!(stage.endpoint.requests("CreateTable").len(), 3 + 4);
         assert_eq!(stage.endpoint.requests("UpdateTimeToLive").len(), 2 + 2);
         stage.endpoint.script("UpdateTable", [broken(), Step::LoseReply, Step::Cut]);
@@ -123,25 +125,26 @@ on_a_stage! {
         assert_eq!(ids, ["p000", "p001", "p002"]);
     }
 
-    async fn a_table_is_found_missing_though_the_first_look_for_it_failed(stage) {
+    async fn a_missing_table_is_created_although_the_first_requests_for_it_failed(stage) {
         stage.endpoint.script("DescribeTable", [broken(), broken()]);
         stage.db.migrate(&Schema::new([PLAIN]).unwrap()).await.unwrap();
         assert_eq!(stage.endpoint.requests("CreateTable").len(), 2);
     }
 
-    async fn a_table_that_is_being_deleted_is_made_anew_once_it_is_gone(stage) {
+    async fn a_table_that_is_being_deleted_is_created_again_once_it_is_gone(stage) {
         let deleting = || Step::Answer(200, json!({"Table": {"TableStatus": "DELETING"}}));
         stage.endpoint.script("DescribeTable", [deleting(), deleting()]);
         stage.db.migrate(&Schema::new([PLAIN]).unwrap()).await.unwrap();
         assert_eq!(stage.endpoint.requests("CreateTable").len(), 2);
-        // It is gone when what is declared no more is looked for, too: of a table before and after it is made, and of both again.
+        // The table is also gone when undeclared indexes are looked for. Each of the two tables is described once
+        // before the collections are filled and once afterwards.
         let missing = Step::Answer(400, refusal("ResourceNotFoundException"));
         stage.endpoint.script("DescribeTable", [Step::Pass, Step::Pass, missing, Step::Pass]);
         stage.db.migrate(&Schema::new([PLAIN]).unwrap()).await.unwrap();
         assert_eq!(stage.endpoint.requests("CreateTable").len(), 2);
     }
 
-    async fn the_tables_that_a_migration_makes_are_those_that_are_defined(stage) {
+    async fn a_migration_creates_the_defined_tables(stage) {
         let schema = Schema::new([FULL, EXPIRING]).unwrap();
         stage.direct.migrate(&schema).await.unwrap();
         let client = stage.direct.client();
@@ -162,32 +165,32 @@ on_a_stage! {
         }
     }
 
-    async fn an_interrupted_migration_goes_on_where_it_stopped(stage) {
+    async fn an_interrupted_migration_continues_where_it_stopped(stage) {
         stage.migrate(&[PLAIN]).await.unwrap();
         fill(&stage, PLAIN, 450).await;
         stage.endpoint.script("TransactWriteItems", std::iter::repeat_with(|| Step::Pass).take(300));
         stage.endpoint.script("TransactWriteItems", [Step::Answer(400, refusal("AccessDeniedException"))]);
         let schema = Schema::new([FULL]).unwrap();
         let stopped = stage.db.migrate(&schema).await;
-        assert_eq!(stopped, Err(Error::Internal("DynamoDB refuses the credentials: scripted".to_owned())));
+        assert_eq!(stopped, Err(Error::Internal("DynamoDB rejected the credentials: scripted".to_owned())));
         stage.db.migrate(&schema).await.unwrap();
-        // Two pages, the second one interrupted and read again, and the last one. There was nothing to clear away.
+        // Two pages, the interrupted second one again, and the last one. There was nothing to remove.
         assert_eq!(resumptions(&stage), [false, true, true, true]);
         assert_eq!(stage.items("people").await.iter().filter(|item| index_attributes(item) == 4).count(), 450);
         let page = stage.db.query(&Query::new(FULL, "by_age").partition(["word"]).limit(1000)).await.unwrap();
         assert_eq!(page.documents.len(), 450);
         let page = stage.db.search(&Search::new(FULL, "word").limit(1000)).await.unwrap();
         assert_eq!(page.documents.len(), 450);
-        // And then there is nothing more to do.
+        // A further migration has nothing to do.
         stage.db.migrate(&schema).await.unwrap();
         assert_eq!(stage.endpoint.requests("Scan").len(), 4);
     }
 
-    /// The documents before the one that is refused, too.
-    async fn a_refused_migration_has_taken_nothing_from_what_was_declared_before(stage) {
+    /// Not even from the documents that come before the refused one.
+    async fn a_refused_migration_removes_nothing_that_was_declared_before(stage) {
         const NAMED: &Collection = &Collection::new("people").fields(FIELDS).uniques(&[Unique::new("name", &["name"])]);
         stage.migrate(&[FULL]).await.unwrap();
-        // All of them have the same name.
+        // All documents have the same name.
         fill(&stage, FULL, 30).await;
         let refused = stage.migrate(&[NAMED]).await;
         assert!(matches!(&refused, Err(Error::Invalid(reason)) if reason.starts_with("`name` of `people`")), "{refused:?}");
@@ -204,7 +207,7 @@ on_a_stage! {
         assert_eq!(twice.unwrap_err().taken_attribute(), Some("email"));
     }
 
-    async fn after_a_refusal_a_migration_brings_in_what_was_written_meanwhile(stage) {
+    async fn after_a_refusal_a_migration_includes_documents_written_meanwhile(stage) {
         const NAMED: &Collection = &Collection::new("people").fields(FIELDS).uniques(&[Unique::new("name", &["name"])]);
         stage.migrate(&[PLAIN]).await.unwrap();
         fill(&stage, PLAIN, 210).await;
@@ -213,7 +216,7 @@ on_a_stage! {
             let stored = stage.stored(PLAIN, &in_order[place]).await.unwrap();
             commit(&stage.direct, vec![replace(&stored, json!({"name": name}))]).await.unwrap();
         };
-        // On the second page two have the same name.
+        // Two documents on the second page have the same name.
         for place in 0..210 {
             rename(place, format!("name {}", place.min(208))).await;
         }
@@ -228,8 +231,9 @@ on_a_stage! {
         }
     }
 
-    /// What one document holds under the new declaration another one may hold under the old one.
-    async fn a_unique_attribute_over_other_fields_takes_no_value_from_the_one_of_before(stage) {
+    /// A value that one document holds under the new declaration may be held by another document under the old
+    /// one.
+    async fn a_unique_attribute_over_other_fields_takes_no_value_from_the_previous_one(stage) {
         const BY_EMAIL: &Collection = &PLAIN.uniques(&[Unique::new("code", &["email"])]);
         const BY_NAME: &Collection = &PLAIN.uniques(&[Unique::new("code", &["name"])]);
         stage.migrate(&[BY_EMAIL]).await.unwrap();
@@ -244,8 +248,8 @@ on_a_stage! {
         };
         let refused = stage.migrate(&[BY_NAME]).await;
         assert!(matches!(&refused, Err(Error::Invalid(reason)) if reason.starts_with("`code` of `people`")), "{refused:?}");
-        let of_before = [("x", Some("a")), ("z", Some("b")), ("s", Some("c")), ("1", Some("d")), ("2", Some("e"))];
-        expect_holders(BY_EMAIL, &of_before).await;
+        let previous = [("x", Some("a")), ("z", Some("b")), ("s", Some("c")), ("1", Some("d")), ("2", Some("e"))];
+        expect_holders(BY_EMAIL, &previous).await;
         let taken = commit(&stage.direct, vec![create(BY_EMAIL, "f", json!({"email": "x"}))]).await;
         assert_eq!(taken.unwrap_err().taken_attribute(), Some("code"));
         let twice = stage.stored(BY_EMAIL, "e").await.unwrap();
@@ -253,14 +257,14 @@ on_a_stage! {
         stage.migrate(&[BY_NAME]).await.unwrap();
         let holders = [("x", Some("b")), ("y", Some("a")), ("s", Some("c")), ("twice", Some("d")), ("once", Some("e")), ("z", None)];
         expect_holders(BY_NAME, &holders).await;
-        // Of before nothing is left, beside the record of the migration.
+        // Nothing of the previous declaration is left; the additional item is the record of the migration.
         assert_eq!(stage.items("system").await.len(), 5 + 1);
     }
 
-    async fn an_interrupted_migration_clears_nothing_away_before_everything_is_added(stage) {
+    async fn an_interrupted_migration_removes_nothing_before_everything_is_added(stage) {
         stage.migrate(&[FULL]).await.unwrap();
         fill(&stage, FULL, 210).await;
-        // It is in no index by age, and will be in the one by address.
+        // This document has no age, so it is not in the index by age, but will be in the index by address.
         commit(&stage.direct, vec![create(FULL, "ageless", json!({"email": "none", "name": "sentence"}))]).await.unwrap();
         begin(&stage, OTHER, 1).await;
         let expected: Vec<_> = (0..210).map(|n| format!("p{n:03}")).collect();
@@ -272,12 +276,12 @@ on_a_stage! {
         expect_address_and_name(&stage, FULL, 210).await;
     }
 
-    async fn a_migration_that_is_interrupted_while_it_clears_away_goes_on_there(stage) {
+    async fn a_migration_that_is_interrupted_while_it_removes_continues_there(stage) {
         stage.migrate(&[FULL]).await.unwrap();
         fill(&stage, FULL, 210).await;
         begin(&stage, OTHER, 3).await;
         stage.patient.migrate(&Schema::new([OTHER]).unwrap()).await.unwrap();
-        // Two pages to add to, two to clear away from, and the last of them again.
+        // Two pages in the first phase, two pages in the second phase, and the last of them again.
         assert_eq!(resumptions(&stage), [false, true, false, true, true]);
         let mut by_email: Vec<_> = (0..210).map(|n| (format!("e{n}"), format!("p{n:03}"))).collect();
         by_email.sort();
@@ -286,12 +290,12 @@ on_a_stage! {
         expect_address_and_name(&stage, OTHER, 210).await;
     }
 
-    async fn a_migration_whose_place_another_has_taken_records_nothing(stage) {
+    async fn a_migration_that_another_one_has_superseded_records_nothing(stage) {
         const UNGUARDED: &Collection = &FULL.uniques(&[]);
         stage.migrate(&[PLAIN]).await.unwrap();
         fill(&stage, PLAIN, 3).await;
         let barrier = Arc::new(Barrier::new(2));
-        // It has begun and gone through all documents, and is about to say so.
+        // It has begun, has gone through all documents, and is about to record that.
         stage.endpoint.script("PutItem", [Step::Pass, Step::Wait(Arc::clone(&barrier))]);
         let first = spawn_migration(&stage, FULL);
         barrier.wait().await;
@@ -299,19 +303,19 @@ on_a_stage! {
         assert_eq!(stage.items("system").await.len(), 3 + 1);
         barrier.wait().await;
         assert_eq!(first.await.unwrap(), Err(Error::Contended));
-        // What the other one has recorded stands, and the first one can be started again.
+        // The record of the other migration is kept, and the first one can be started again.
         stage.patient.migrate(&Schema::new([UNGUARDED]).unwrap()).await.unwrap();
         assert_eq!(stage.endpoint.requests("Scan").len(), 1);
         stage.migrate(&[FULL]).await.unwrap();
         expect_address_and_name(&stage, FULL, 3).await;
     }
 
-    async fn a_migration_that_another_came_before_when_it_began_clears_away_what_that_left(stage) {
+    async fn a_migration_removes_what_another_one_left_that_came_first_as_it_began(stage) {
         const BOTH: &Collection = &FULL.search(&["name", "email"]);
         stage.migrate(&[PLAIN]).await.unwrap();
         fill(&stage, PLAIN, 3).await;
         let barrier = Arc::new(Barrier::new(2));
-        // It has read what is recorded, and is about to say what it begins.
+        // It has read the record and is about to record its own beginning.
         stage.endpoint.script("PutItem", [Step::Wait(Arc::clone(&barrier))]);
         let first = spawn_migration(&stage, FULL);
         barrier.wait().await;
@@ -322,11 +326,11 @@ on_a_stage! {
         expect_address_and_name(&stage, FULL, 3).await;
     }
 
-    async fn instances_that_make_the_same_change_at_once_both_succeed(stage) {
+    async fn instances_that_run_the_same_migration_at_once_both_succeed(stage) {
         stage.migrate(&[PLAIN]).await.unwrap();
         fill(&stage, PLAIN, 210).await;
         let barrier = Arc::new(Barrier::new(2));
-        // The first one is about to say that it has gone through its first page when the other one finishes.
+        // The first migration is about to record its first page when the other one finishes.
         stage.endpoint.script("PutItem", [Step::Pass, Step::Wait(Arc::clone(&barrier))]);
         let first = spawn_migration(&stage, FULL);
         barrier.wait().await;
@@ -338,12 +342,12 @@ on_a_stage! {
         assert_eq!(resumptions(&stage), [false, true]);
     }
 
-    async fn what_a_migration_records_is_sent_again_when_the_reply_is_lost(stage) {
+    async fn a_migration_record_is_sent_again_when_the_reply_is_lost(stage) {
         stage.migrate(&[PLAIN]).await.unwrap();
         fill(&stage, PLAIN, 210).await;
         stage.endpoint.script("PutItem", [Step::LoseReply, Step::Pass, Step::LoseReply, Step::Pass, Step::LoseReply]);
         stage.patient.migrate(&Schema::new([FULL]).unwrap()).await.unwrap();
-        // What is begun, how far it has come, and that it is done.
+        // The record is written at the beginning, after the first page and at the end.
         assert_eq!(stage.endpoint.requests("PutItem").len(), 2 * 3);
         expect_address_and_name(&stage, FULL, 210).await;
     }
@@ -355,7 +359,7 @@ on_a_stage! {
             commit(&stage.direct, vec![create(PLAIN, id, json!({"email": email}))]).await.unwrap();
         }
         let [x, y] = [stage.stored(GUARDED, "x").await.unwrap(), stage.stored(GUARDED, "y").await.unwrap()];
-        // Both have been read, and their values are about to be claimed.
+        // Both documents have been read, and their values are about to be claimed.
         let barrier = Arc::new(Barrier::new(3));
         stage.endpoint.script("TransactWriteItems", [Step::Wait(Arc::clone(&barrier)), Step::Wait(Arc::clone(&barrier))]);
         let migration = spawn_migration(&stage, GUARDED);
@@ -370,7 +374,7 @@ on_a_stage! {
         }
     }
 
-    async fn a_migration_that_is_taken_back_restores_what_it_had_removed(stage) {
+    async fn reverting_a_migration_restores_what_it_had_removed(stage) {
         stage.migrate(&[FULL]).await.unwrap();
         fill(&stage, FULL, 210).await;
         begin(&stage, PLAIN, 3).await;
@@ -379,23 +383,25 @@ on_a_stage! {
         expect_address_and_name(&stage, FULL, 210).await;
     }
 
-    /// It knows what both declarations before it have left, and takes neither for complete.
-    async fn a_migration_after_one_that_was_given_up_restores_what_that_had_removed(stage) {
+    /// The last migration knows that both previous declarations have left items, and treats neither as complete.
+    async fn a_migration_after_an_abandoned_one_restores_what_that_had_removed(stage) {
         const GIVEN_UP: &Collection =
             &Collection::new("people").fields(FIELDS).uniques(&[Unique::new("age", &["age"])]).search(&["email"]);
         stage.migrate(&[FULL]).await.unwrap();
         fill(&stage, FULL, 210).await;
         begin(&stage, GIVEN_UP, 3).await;
-        // What is new of all, and what is old of those that were not reached again.
+        // The new items of all documents, and the old items of those that the second phase did not reach.
         assert_eq!(stage.items("system").await.len(), 2 * 210 + 2 * 10 + 1);
-        // The next one is stopped as well, in each phase, and resumed: what was given up before it stays in mind.
+        // The next migration is also stopped in each phase and resumed. It still knows about the one that was
+        // abandoned before.
         begin(&stage, OTHER, 1).await;
         begin(&stage, OTHER, 2).await;
         stage.migrate(&[OTHER]).await.unwrap();
         expect_address_and_name(&stage, OTHER, 210).await;
     }
 
-    /// The tables come from a template: DynamoDB Local loses writes to a table whose indexes are being made.
+    /// The tables exist before the migration, because DynamoDB Local loses writes to a table while its indexes are
+    /// being created.
     async fn documents_may_be_written_while_they_are_migrated(stage) {
         stage.migrate(&[FULL]).await.unwrap();
         forget_layout(&stage).await;
@@ -435,33 +441,33 @@ on_a_stage! {
         assert_eq!(page.documents.len(), 200);
     }
 
-    async fn a_value_twice_is_named_with_its_attribute_and_both_documents(stage) {
+    async fn a_duplicate_value_is_reported_with_its_attribute_and_both_documents(stage) {
         stage.migrate(&[PLAIN]).await.unwrap();
         for id in ["a", "b"] {
             commit(&stage.direct, vec![create(PLAIN, id, json!({"email": "twice"}))]).await.unwrap();
         }
-        let Err(Error::Invalid(message)) = stage.migrate(&[FULL]).await else { panic!("it is refused") };
+        let Err(Error::Invalid(message)) = stage.migrate(&[FULL]).await else { panic!("the migration is refused") };
         let sentence = "`email` of `people` cannot become unique: the documents `";
         let documents: BTreeSet<_> = message.strip_prefix(sentence).unwrap().split('`').step_by(2).collect();
         assert_eq!(documents, BTreeSet::from(["a", "b"]));
-        // What was declared before goes on, and what was begun is taken back.
+        // Migrating back to the previous declaration removes what was added.
         stage.migrate(&[PLAIN]).await.unwrap();
-        assert_eq!(stage.beside().await.len(), 0);
+        assert_eq!(stage.guards_and_terms().await.len(), 0);
         assert!(stage.items("people").await.iter().all(|item| index_attributes(item) == 0));
     }
 
-    async fn what_is_declared_no_more_is_dropped_with_all_that_stood_beside(stage) {
+    async fn what_is_no_longer_declared_is_dropped_with_its_guards_and_terms(stage) {
         stage.migrate(&[FULL]).await.unwrap();
         fill(&stage, FULL, 3).await;
         stage.migrate(&[PLAIN]).await.unwrap();
-        assert_eq!(stage.beside().await.len(), 0);
+        assert_eq!(stage.guards_and_terms().await.len(), 0);
         assert!(stage.items("people").await.iter().all(|item| index_attributes(item) == 0));
         let table = format!("{}-people", stage.tables.prefix);
         let described = stage.direct.client().describe_table().table_name(table).send().await.unwrap().table.unwrap();
         assert_eq!(described.global_secondary_indexes().len(), 0);
     }
 
-    async fn a_guard_that_is_declared_no_more_is_removed_though_that_fails_or_the_document_is_written(stage) {
+    async fn a_guard_that_is_no_longer_declared_is_removed_despite_failures_and_writes_to_its_document(stage) {
         const GUARDED: &Collection = &PLAIN.uniques(&[Unique::new("email", &["email"])]);
         stage.migrate(&[PLAIN]).await.unwrap();
         commit(&stage.direct, vec![create(PLAIN, "a", json!({"email": "e"}))]).await.unwrap();
@@ -483,15 +489,15 @@ on_a_stage! {
             Step::LoseReplyAfter(another_version, "PutItem"),
         ] {
             stage.migrate(&[GUARDED]).await.unwrap();
-            assert_eq!(stage.beside().await.len(), 1);
-            let told = format!("{step:?}");
+            assert_eq!(stage.guards_and_terms().await.len(), 1);
+            let described = format!("{step:?}");
             stage.endpoint.script("TransactWriteItems", [step]);
             stage.db.migrate(&Schema::new([PLAIN]).unwrap()).await.unwrap();
-            assert_eq!(stage.beside().await.len(), 0, "{told}");
+            assert_eq!(stage.guards_and_terms().await.len(), 0, "{described}");
         }
     }
 
-    async fn a_document_may_have_more_beside_it_than_a_transaction_holds(stage) {
+    async fn a_document_may_have_more_terms_than_a_transaction_holds(stage) {
         const LOTS: &Collection = &Collection::new("people").fields(FIELDS).search(&["name", "email"]);
         const OTHERS: &Collection = &Collection::new("people").fields(FIELDS).search(&["email"]);
         let words = |letter: char| (0..40).map(|n| format!("{letter}{n}")).collect::<Vec<_>>().join(" ");
@@ -499,8 +505,8 @@ on_a_stage! {
         commit(&stage.direct, vec![create(PLAIN, "a", json!({"name": words('n'), "email": words('e')}))]).await.unwrap();
         for collection in [LOTS, OTHERS, LOTS, OTHERS] {
             stage.migrate(&[collection]).await.unwrap();
-            assert_eq!(stage.beside().await.len(), 32);
+            assert_eq!(stage.guards_and_terms().await.len(), 32);
         }
-        assert!(stage.beside().await.keys().all(|about| about.starts_with("people: e")));
+        assert!(stage.guards_and_terms().await.keys().all(|about| about.starts_with("people: e")));
     }
 }

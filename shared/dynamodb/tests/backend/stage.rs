@@ -1,4 +1,4 @@
-//! What the tests play on: tables of their own, behind an endpoint that does as it is told.
+//! The test setup: tables of its own behind a proxy endpoint.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,26 +23,26 @@ pub(crate) const THINGS: &Collection = &Collection::new("things")
 pub(crate) const PEOPLE: &Collection =
     &Collection::new("people").fields(&[Field::string("email")]).uniques(&[Unique::new("email", &["email"])]);
 
-/// 2100-01-01T00:00:00Z: far enough for DynamoDB's own expiry to take nothing away.
+/// 2100-01-01T00:00:00Z, so late that DynamoDB's own expiry removes nothing.
 pub(crate) const START: Timestamp = Timestamp::from_seconds(4_102_444_800);
 
 pub(crate) type Item = std::collections::HashMap<String, AttributeValue>;
 
-/// Tables behind an endpoint.
+/// Tables behind a proxy endpoint.
 pub(crate) struct Stage {
     pub(crate) tables: Tables,
     pub(crate) endpoint: Endpoint,
     pub(crate) clock: ManualClock,
-    /// Through the endpoint.
+    /// Connects through the endpoint.
     pub(crate) db: DynamoDb,
-    /// Through it as well, and waits for requests that are held up there.
+    /// Connects through the endpoint, too, and waits for requests that are held up there.
     pub(crate) patient: DynamoDb,
-    /// Past it.
+    /// Connects to DynamoDB Local directly.
     pub(crate) direct: DynamoDb,
 }
 
 impl Stage {
-    /// Without tables.
+    /// Creates a stage without tables.
     pub(crate) async fn empty() -> Self {
         let tables = Tables::new();
         let clock = ManualClock::at(START);
@@ -54,14 +54,14 @@ impl Stage {
         Self { tables, endpoint, clock, db, patient, direct }
     }
 
-    /// With the tables of things and people.
+    /// Creates a stage with tables for `THINGS` and `PEOPLE`.
     pub(crate) async fn new() -> Self {
         let stage = Self::empty().await;
         stage.migrate(&[THINGS, PEOPLE]).await.unwrap();
         stage
     }
 
-    /// Past the endpoint.
+    /// Migrates through the direct connection.
     pub(crate) async fn migrate(&self, collections: &[&'static Collection]) -> Result<()> {
         self.direct.migrate(&Schema::new(collections.iter().copied()).unwrap()).await
     }
@@ -79,15 +79,15 @@ impl Stage {
         self.stored(THINGS, id).await.unwrap().body["count"].as_i64().unwrap()
     }
 
-    /// Every item of a table.
+    /// Returns every item of a table.
     pub(crate) async fn items(&self, table: &str) -> Vec<Item> {
         let table = format!("{}-{table}", self.tables.prefix);
         let scan = self.direct.client().scan().table_name(table).consistent_read(true);
         scan.into_paginator().items().send().collect::<Result<_, _>>().await.unwrap()
     }
 
-    /// What stands beside documents: what it is about, and whose it is.
-    pub(crate) async fn beside(&self) -> BTreeMap<String, String> {
+    /// Returns all guards and search terms: their `about` and their `owner`.
+    pub(crate) async fn guards_and_terms(&self) -> BTreeMap<String, String> {
         let items = self.items("system").await;
         let text = |item: &Item, name: &str| Some(item.get(name)?.as_s().unwrap().clone());
         items.iter().filter_map(|item| Some((text(item, "about")?, text(item, "owner")?))).collect()
@@ -120,7 +120,7 @@ pub(crate) async fn commit(db: &DynamoDb, operations: Vec<Operation>) -> Result<
     db.commit(&Batch::new(operations, &Ambient::system()).unwrap()).await.map(drop)
 }
 
-/// Runs a test on a stage, which is taken away afterwards, also after a failure.
+/// Runs a test on a stage and drops its tables afterwards, even if the test fails.
 pub(crate) async fn run<F>(stage: Stage, test: impl FnOnce(Arc<Stage>) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
@@ -133,7 +133,7 @@ where
     }
 }
 
-/// Tests that run on a stage: `on_a_stage! { Stage::new; async fn sentence(stage) { … } … }`.
+/// Defines tests that run on a stage: `on_a_stage! { Stage::new; async fn sentence(stage) { … } … }`.
 macro_rules! on_a_stage {
     ($set_up:path; $($(#[$attribute:meta])* async fn $name:ident($stage:ident) $body:block)*) => {
         $(

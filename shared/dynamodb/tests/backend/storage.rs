@@ -1,4 +1,4 @@
-//! What is stored, and in how many requests.
+//! Tests of the stored items and of the number of requests.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ fn item<const N: usize>(attributes: [(&str, AttributeValue); N]) -> Item {
 on_a_stage! {
     Stage::new;
 
-    async fn a_document_is_an_item_that_people_can_read(stage) {
+    async fn a_document_is_a_readable_item(stage) {
         let stored = stage.create("t-1", json!({"name": "Nut", "rank": 7, "count": 0, "tags": ["a", null]})).await;
         let tags = AttributeValue::L(vec![text("a"), AttributeValue::Null(true)]);
         let document = item([("name", text("Nut")), ("rank", number("7")), ("count", number("0")), ("tags", tags)]);
@@ -60,17 +60,17 @@ on_a_stage! {
         assert_eq!(stage.items("things").await, [expected]);
     }
 
-    async fn what_stands_beside_a_document_expires_with_it(stage) {
+    async fn guards_and_terms_expire_with_their_document(stage) {
         stage.migrate(&[SESSIONS]).await.unwrap();
         commit(&stage.direct, vec![session("s", "abc", 60)]).await.unwrap();
         let (expires_at, ttl) = (number("4102444860500000"), number("4102444861"));
         let stored = stage.items("sessions").await.remove(0);
         assert_eq!((&stored["expires_at"], &stored["ttl"]), (&expires_at, &ttl));
         assert_eq!(stored["all_partition"], bytes(&[0]));
-        let mut beside = stage.items("system").await;
-        beside.retain(|item| item.contains_key("owner"));
-        beside.sort_by_key(|item| item["about"].as_s().unwrap().clone());
-        // FNV-1a of the one field's name stands before the value.
+        let mut derived = stage.items("system").await;
+        derived.retain(|item| item.contains_key("owner"));
+        derived.sort_by_key(|item| item["about"].as_s().unwrap().clone());
+        // The FNV-1a hash of the name of the only field precedes the value.
         let fields = b"\x26\xc4\xb1\x7d\x50\xb3\xc1\x52";
         let guard = item([
             ("partition", bytes(&[&b"guard\0sessions\0token\0"[..], fields, b"abc\0"].concat())),
@@ -88,10 +88,10 @@ on_a_stage! {
             ("expires_at", expires_at),
             ("ttl", ttl),
         ]);
-        assert_eq!(beside, [guard, term]);
+        assert_eq!(derived, [guard, term]);
     }
 
-    async fn a_sweep_leaves_nothing_beside_a_document_but_what_others_took_over(stage) {
+    async fn a_sweep_removes_guards_and_terms_except_those_that_other_documents_took_over(stage) {
         stage.migrate(&[SESSIONS]).await.unwrap();
         commit(&stage.direct, vec![session("a", "1", 1), session("b", "2", 1), session("c", "3", 900)]).await.unwrap();
         stage.clock.advance(Duration::from_secs(2));
@@ -102,13 +102,13 @@ on_a_stage! {
         let mut left: Vec<_> = stage.items("sessions").await.iter().map(|item| item["id"].as_s().unwrap().clone()).collect();
         left.sort();
         assert_eq!(left, ["c", "d"]);
-        let beside = stage.items("system").await;
-        let mut owners: Vec<_> = beside.iter().filter_map(|item| Some(item.get("owner")?.as_s().unwrap().as_str())).collect();
+        let derived = stage.items("system").await;
+        let mut owners: Vec<_> = derived.iter().filter_map(|item| Some(item.get("owner")?.as_s().unwrap().as_str())).collect();
         owners.sort_unstable();
         assert_eq!(owners, ["c", "c", "d", "d"]);
     }
 
-    async fn one_document_with_nothing_beside_it_is_one_plain_request(stage) {
+    async fn one_document_without_guards_and_terms_is_one_plain_request(stage) {
         commit(&stage.db, vec![create(THINGS, "a", json!({"count": 1}))]).await.unwrap();
         commit(&stage.db, vec![increment("a")]).await.unwrap();
         let stored = stage.stored(THINGS, "a").await.unwrap();
@@ -122,7 +122,7 @@ on_a_stage! {
         assert_eq!(requests, [3, 1, 1, 0, 0]);
     }
 
-    async fn a_unique_value_that_stays_costs_no_transaction(stage) {
+    async fn an_unchanged_unique_value_needs_no_transaction(stage) {
         commit(&stage.direct, vec![create(PEOPLE, "p", json!({"email": "e"}))]).await.unwrap();
         let stored = stage.stored(PEOPLE, "p").await.unwrap();
         commit(&stage.db, vec![replace(&stored, json!({"email": "e", "name": "new"}))]).await.unwrap();
@@ -137,7 +137,7 @@ on_a_stage! {
         let requests = stage.endpoint.requests("TransactWriteItems");
         assert_eq!(requests.len(), 1);
         assert_eq!(requests[0]["TransactItems"].as_array().unwrap().len(), 3);
-        assert_eq!(stage.beside().await.get("people.email").map(String::as_str), Some("q"));
+        assert_eq!(stage.guards_and_terms().await.get("people.email").map(String::as_str), Some("q"));
     }
 
     async fn a_batch_that_only_checks_writes_nothing(stage) {
@@ -152,7 +152,7 @@ on_a_stage! {
         assert_eq!(counts, [2, 0]);
     }
 
-    async fn a_lookup_sends_as_many_requests_for_a_value_that_nobody_holds(stage) {
+    async fn a_lookup_of_a_free_value_sends_as_many_requests_as_one_of_a_held_value(stage) {
         commit(&stage.direct, vec![create(PEOPLE, "p", json!({"email": "held"}))]).await.unwrap();
         let mut sent = Vec::new();
         for email in ["held", "free"] {
@@ -163,8 +163,8 @@ on_a_stage! {
         assert_eq!(sent, [(true, 2), (false, 2)]);
     }
 
-    /// As a migration leaves it behind that was given up.
-    async fn a_guard_that_nobody_holds_keeps_no_value(stage) {
+    /// A migration that was abandoned leaves such a guard behind.
+    async fn a_stale_guard_does_not_block_its_value(stage) {
         commit(&stage.direct, vec![create(PEOPLE, "p", json!({"email": "other"}))]).await.unwrap();
         for owner in ["p", "nobody"] {
             let guard = item([

@@ -1,4 +1,4 @@
-//! DynamoDB Local for tests: tables under a prefix of their own, dropped afterwards.
+//! Connects tests to DynamoDB Local. Each test has its own table prefix, and its tables are dropped afterwards.
 
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,14 +9,14 @@ use aws_sdk_dynamodb::config::Credentials;
 use switchyard_ambient::Ambient;
 use switchyard_dynamodb::DynamoDb;
 
-/// Where DynamoDB Local answers.
+/// Returns the endpoint of DynamoDB Local.
 pub(crate) fn endpoint() -> String {
     std::env::var("TEST_DYNAMODB_ENDPOINT").unwrap_or_else(|_| {
         panic!("TEST_DYNAMODB_ENDPOINT is not set: run `local/servers start`, then `eval \"$(local/servers env)\"`")
     })
 }
 
-/// Settings for a DynamoDB at `endpoint`, which believes every signature.
+/// Returns the settings for a DynamoDB at `endpoint` that accepts every signature.
 pub(crate) async fn config(endpoint: &str) -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new("eu-west-1"))
@@ -26,7 +26,7 @@ pub(crate) async fn config(endpoint: &str) -> SdkConfig {
         .await
 }
 
-/// Tables under a prefix that no other test has.
+/// Tables under a prefix that no other test uses.
 pub(crate) struct Tables {
     pub(crate) prefix: String,
 }
@@ -47,7 +47,7 @@ impl Tables {
             .expect("the settings are complete")
     }
 
-    /// The SDK's own client, to look at what is stored.
+    /// Returns the client of the SDK, to inspect the stored items.
     pub(crate) async fn client(&self) -> Client {
         self.connect(Ambient::system()).await.client().clone()
     }
