@@ -14,8 +14,8 @@ use crate::removal::remove_document;
 use crate::statements::{Statements, Tables, bind_parts};
 use crate::{layout, rows};
 
-/// A batch on its way to the writer, with the text of the documents that it stores: made by the caller, whom nobody
-/// else waits for.
+/// A batch on its way to the writer, with the texts of the documents that it stores. The caller encodes the texts,
+/// so that the writer does not spend time on it.
 #[derive(Debug)]
 pub(crate) struct Work {
     batch: Batch,
@@ -32,20 +32,21 @@ impl Work {
     }
 }
 
-/// The text that stores a document.
+/// Returns the text that stores a document.
 fn text_of(body: &Body) -> Result<String> {
-    serde_json::to_string(body).map_err(|fault| Error::Internal(format!("a body is no JSON: {fault}")))
+    serde_json::to_string(body)
+        .map_err(|fault| Error::Internal(format!("a body cannot be encoded as JSON: {fault}")))
 }
 
-/// A batch that fits what is stored, with what it takes to apply it.
+/// A batch that was accepted, with everything needed to apply it.
 pub(crate) struct Plan {
-    /// Those of each operation's collection.
+    /// The statements for each operation's collection.
     statements: Vec<Arc<Statements>>,
     state: State,
     leftovers: Leftovers,
 }
 
-/// Decides whether a batch fits what is stored. Writes nothing.
+/// Decides whether a batch is accepted. Writes nothing.
 pub(crate) fn decide(
     connection: &Connection,
     tables: &mut Tables,
@@ -73,10 +74,11 @@ pub(crate) fn decide(
     Ok(Plan { statements, state, leftovers })
 }
 
-/// Applies a batch as decided in the same transaction, or fails and leaves some of it behind: the caller rolls that back.
+/// Applies an accepted batch in the transaction in which it was decided. If this fails, parts of the batch may
+/// have been written and the caller must roll back.
 pub(crate) fn apply(connection: &Connection, work: &Work, plan: &Plan) -> Result<Vec<Version>, Fault> {
     let (batch, statements) = (&work.batch, &plan.statements);
-    plan.leftovers.make_way(connection)?;
+    plan.leftovers.remove(connection)?;
     for ((prepared, statements), text) in batch.operations().iter().zip(statements).zip(&work.texts) {
         write(connection, statements, prepared, text.as_deref(), &plan.state)?;
     }
@@ -93,7 +95,7 @@ pub(crate) fn apply(connection: &Connection, work: &Work, plan: &Plan) -> Result
     Ok(batch.versions())
 }
 
-/// What is stored of an operation's document: the body only where the decision needs it.
+/// Reads the stored document of an operation, with its body only if the decision needs it.
 fn read_held(
     connection: &Connection,
     statements: &Statements,
@@ -110,7 +112,7 @@ fn read_held(
     Ok(Some(Document::from_stored(key.clone(), version, body, expires_at)))
 }
 
-/// Finds who holds the values that the batch claims. A value whose holder has expired is free.
+/// Finds the documents that hold the values that the batch claims. A value whose holder has expired is free.
 fn read_owners(
     connection: &Connection,
     batch: &Batch,
@@ -139,17 +141,17 @@ fn read_owners(
     Ok(())
 }
 
-/// What is still stored of documents that have expired, where the batch needs its place.
+/// Data of expired documents that the batch needs to remove first.
 #[derive(Default)]
 struct Leftovers {
-    /// Documents that are created again.
+    /// Expired documents that the batch creates again.
     documents: Vec<Key>,
-    /// Documents with a value that another one claims: two stored documents never hold one value.
+    /// Expired documents with a value that the batch claims: two stored documents must never hold the same value.
     holders: Vec<(UniqueKey, Key)>,
 }
 
 impl Leftovers {
-    fn make_way(&self, connection: &Connection) -> Result<(), Fault> {
+    fn remove(&self, connection: &Connection) -> Result<(), Fault> {
         for key in &self.documents {
             remove_document(connection, key.collection().name, key.id())?;
         }
@@ -189,7 +191,7 @@ fn write(
     if changed == 1 {
         Ok(())
     } else {
-        Err(Error::Internal(format!("{key} was read, and then {changed} rows were written for it")).into())
+        Err(Error::Internal(format!("{key} was read, but then {changed} rows were written for it")).into())
     }
 }
 

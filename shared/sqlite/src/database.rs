@@ -15,12 +15,12 @@ use crate::ranges::StoredRanges;
 use crate::writer::{Source, Writer};
 use crate::{migrate, open, rows, sweep};
 
-/// Keys up to which `get_many` reads on the calling thread.
+/// The largest number of keys that `get_many` reads on the calling thread.
 const FEW_KEYS: usize = 8;
 
-/// A database in one file, or in memory. See the crate's documentation.
+/// A [`Database`] in one file or in memory. See the documentation of the crate.
 ///
-/// Dropping it waits until what was accepted is written.
+/// Dropping it waits until all accepted writes are on the disk.
 #[derive(Debug)]
 pub struct Sqlite {
     writer: Writer,
@@ -29,13 +29,13 @@ pub struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens the database file at `path`. The file and its folder are created where they are not there.
+    /// Opens the database file at `path`. Creates the file and its folder if they do not exist.
     ///
     /// # Errors
     ///
-    /// [`Unavailable`](switchyard_database::Error::Unavailable) where the file cannot be opened for writing,
-    /// [`Invalid`](switchyard_database::Error::Invalid) where it is the database of another program,
-    /// [`Corrupt`](switchyard_database::Error::Corrupt) where it is no database.
+    /// Fails with [`Unavailable`](switchyard_database::Error::Unavailable) if the file cannot be opened for
+    /// writing, with [`Invalid`](switchyard_database::Error::Invalid) if it is the database of another program,
+    /// and with [`Corrupt`](switchyard_database::Error::Corrupt) if it is not a database.
     pub fn open(path: impl AsRef<Path>, ambient: Ambient) -> Result<Self> {
         let path = path.as_ref();
         let writer = open::writer(path)?;
@@ -48,10 +48,10 @@ impl Sqlite {
         })
     }
 
-    /// A new, empty database in memory, which ends with this value.
+    /// Creates an empty database in memory, which is deleted when this value is dropped.
     pub fn in_memory(ambient: Ambient) -> Result<Self> {
-        // One connection for all: what SQLite has for several (`memdb`, the shared cache) makes readers fail while
-        // somebody writes.
+        // One connection is shared by all callers: with the ways that SQLite offers to share a database in memory
+        // (`memdb`, the shared cache), reads fail during a write.
         let readers = Pool::new(vec![open::in_memory()?]);
         let writer = Writer::start(Source::Shared(Arc::clone(&readers)), ambient.clone())?;
         Ok(Self { writer, readers, ambient })

@@ -1,19 +1,19 @@
-//! What SQLite's errors mean to a caller.
+//! Converts SQLite's errors to the errors of the contract.
 
 use rusqlite::ErrorCode;
 use switchyard_database::Error;
 
-/// What can go wrong between a call and its answer.
+/// The reason why a call failed.
 #[derive(Debug)]
 pub(crate) enum Fault {
-    /// SQLite refused a statement.
+    /// An error of SQLite.
     Sql(rusqlite::Error),
-    /// The contract has a name for it.
+    /// An error of the contract.
     Contract(Error),
 }
 
 impl Fault {
-    /// Whether another connection held a lock: nothing was done, and trying again may help.
+    /// Whether another connection held a lock. Nothing was done, and trying again may help.
     pub(crate) fn is_busy(&self) -> bool {
         matches!(self, Self::Sql(fault) if is_busy(fault))
     }
@@ -73,13 +73,13 @@ fn meaning_of(fault: &rusqlite::Error) -> Error {
         }
         ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Error::Corrupt(fault.to_string()),
         _ if is_missing_table(fault) => Error::Internal(format!(
-            "the stored tables are not those of the declared collections, migrate them first: {fault}"
+            "the stored tables do not match the declared collections; run the migration first: {fault}"
         )),
         _ => Error::Internal(fault.to_string()),
     }
 }
 
-/// SQLite has one code for everything that a statement's text can have wrong.
+/// SQLite has one code for all errors in the text of a statement.
 fn is_missing_table(fault: &rusqlite::Error) -> bool {
     let text = fault.to_string();
     ["no such table", "no such column", "no such index", "has no column named"]

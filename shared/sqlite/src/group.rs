@@ -1,4 +1,4 @@
-//! Several batches in one transaction.
+//! Applies several batches in one transaction.
 
 use rusqlite::Connection;
 use switchyard_ambient::Ambient;
@@ -10,21 +10,21 @@ use crate::statements::Tables;
 
 type Outcomes = Vec<Result<Vec<Version>>>;
 
-/// Applies the batches in one transaction. Nothing is known of any of them, not even that it does not fit, before that
-/// has ended: later ones have seen what earlier ones wrote.
+/// Applies the batches in one transaction. No outcome may be reported before the transaction has ended, not even a
+/// rejection, because later batches have seen the writes of earlier ones.
 pub(crate) fn commit<'a>(
     connection: &Connection,
     tables: &mut Tables,
     group: impl Iterator<Item = &'a Work> + Clone,
     ambient: &Ambient,
 ) -> Result<Outcomes> {
-    // That a batch fits is known before anything of it is written. One that fails all the same is so rare that
-    // savepoints are set only when there was one: they cost a tenth of the work.
+    // A batch is accepted before it writes anything. An accepted batch fails so rarely that savepoints, which cost
+    // a tenth of the work, are set only after such a failure.
     if let Some(outcomes) = transaction(connection, tables, group.clone(), ambient, Savepoints::None)? {
         return Ok(outcomes);
     }
     let outcomes = transaction(connection, tables, group, ambient, Savepoints::OneEach)?;
-    outcomes.ok_or_else(|| Error::Internal("a savepoint did not hold".to_owned()))
+    outcomes.ok_or_else(|| Error::Internal("a batch failed despite its savepoint".to_owned()))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,7 @@ enum Savepoints {
     OneEach,
 }
 
-/// `None`: a batch failed half way, and there was no savepoint to go back to.
+/// Returns `None` if a batch failed halfway and there was no savepoint to roll back to.
 fn transaction<'a>(
     connection: &Connection,
     tables: &mut Tables,
@@ -41,7 +41,7 @@ fn transaction<'a>(
     ambient: &Ambient,
     savepoints: Savepoints,
 ) -> Result<Option<Outcomes>, Fault> {
-    roll_back(connection); // where the rollback of a failed transaction had failed too
+    roll_back(connection); // in case the rollback of a failed transaction had failed too
     execute(connection, "BEGIN IMMEDIATE")?;
     let ended = apply_each(connection, tables, group, ambient, savepoints).and_then(|outcomes| {
         if outcomes.is_some() {
@@ -78,7 +78,7 @@ fn apply_each<'a>(
         }
         match commit::apply(connection, work, &plan) {
             Ok(versions) => outcomes.push(Ok(versions)),
-            // On a full disk and the like SQLite ends the whole transaction.
+            // After some errors, such as a full disk, SQLite ends the whole transaction.
             Err(fault) if connection.is_autocommit() => return Err(fault),
             Err(_) if savepoints == Savepoints::None => return Ok(None),
             Err(fault) => {
@@ -95,7 +95,8 @@ fn apply_each<'a>(
 
 fn end(connection: &Connection) -> Result<(), Fault> {
     execute(connection, "COMMIT").map_err(|fault| match Fault::from(fault) {
-        // The transaction's last page may have reached the disk, and would then be found there after a crash.
+        // The last page of the transaction may have reached the disk, in which case a crash would recover the
+        // transaction.
         fault if fault.is_io() => Error::OutcomeUnknown(Error::from(fault).to_string()).into(),
         fault => fault,
     })
@@ -105,7 +106,7 @@ fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute([]).map(drop)
 }
 
-/// Ends a transaction that was left open.
+/// Rolls back a transaction that was left open.
 fn roll_back(connection: &Connection) {
     if !connection.is_autocommit()
         && let Err(fault) = execute(connection, "ROLLBACK")
@@ -143,7 +144,7 @@ mod tests {
         connection
     }
 
-    /// The outcome of each batch, and then the ids that are stored.
+    /// Returns the outcome of each batch, and the ids that are stored afterwards.
     fn commit_all(connection: &Connection, group: &[Work]) -> (Result<Vec<Result<usize>>>, Vec<String>) {
         let outcomes = commit(connection, &mut Tables::default(), group.iter(), &Ambient::system());
         let outcomes =
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn each_batch_sees_those_before_it_and_one_that_does_not_fit_leaves_nothing() {
+    fn each_batch_sees_the_previous_ones_and_a_rejected_one_leaves_nothing() {
         let connection = store();
         let group = [create(&["a"]), create(&["b", "a"]), create(&["b"])];
         let exists = Rejection { operation: 1, key: note("a"), cause: Cause::AlreadyExists };
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_that_breaks_half_way_is_rolled_back_alone() {
+    fn a_batch_that_fails_halfway_is_rolled_back_alone() {
         let connection = store();
         connection
             .execute_batch(
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn where_sqlite_ends_the_transaction_all_batches_of_the_group_fail() {
+    fn if_sqlite_ends_the_transaction_all_batches_of_the_group_fail() {
         let connection = store();
         connection
             .execute_batch(
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_transaction_does_not_commit_all_batches_of_the_group_fail() {
+    fn if_the_transaction_does_not_commit_all_batches_of_the_group_fail() {
         let connection = store();
         connection
             .execute_batch(
@@ -214,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_another_process_keeps_locked_is_not_available() {
+    fn a_file_that_another_process_keeps_locked_is_unavailable() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store.db");
         let (connection, other) = (open::writer(&path).unwrap(), open::writer(&path).unwrap());

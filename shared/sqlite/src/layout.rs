@@ -1,17 +1,18 @@
-//! What the tables of a collection are called, and for which declaration they were made.
+//! The names of the tables of a collection, and the declarations for which they were created.
 
 use rusqlite::Connection;
 use switchyard_database::{Collection, Index, Unique};
 
-/// Changes when the encoding of keys or the making of terms does: everything derived is then derived again.
+/// Must be increased when the encoding of keys or the extraction of search terms changes. All derived data is then
+/// derived again.
 const DERIVATION: u32 = 1;
 
-/// Something that is kept beside the documents of a collection and follows from its declaration.
+/// Data derived from the documents of a collection: an index, a unique attribute or the search terms.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Part {
     pub(crate) kind: PartKind,
     pub(crate) name: String,
-    /// What it is derived from: when this changes, it is derived again.
+    /// What the part is derived from. When this changes, the part is derived again.
     pub(crate) definition: String,
 }
 
@@ -37,7 +38,7 @@ impl PartKind {
 }
 
 impl Part {
-    /// The column that holds it, without quotes.
+    /// Returns the name of the column that holds the part, without quotes.
     pub(crate) fn column(&self) -> String {
         match self.kind {
             PartKind::Index => index_column(&self.name),
@@ -47,7 +48,7 @@ impl Part {
     }
 }
 
-/// What `collection` declares, in order.
+/// Returns the parts that `collection` declares, in order.
 pub(crate) fn parts(collection: &Collection) -> Vec<Part> {
     let part = |kind, name: &str, definition: String| Part {
         kind,
@@ -74,9 +75,10 @@ pub(crate) fn parts(collection: &Collection) -> Vec<Part> {
     parts
 }
 
-/// Creates the table of layouts.
+/// Creates the layout table.
 pub(crate) fn create_table(connection: &Connection) -> rusqlite::Result<()> {
-    // `filled_to`: the last id whose document was entered, while older documents are being entered; then NULL.
+    // `filled_to` is the id of the last document that was entered while existing documents are being entered, and
+    // NULL afterwards.
     connection.execute_batch(
         "CREATE TABLE IF NOT EXISTS _switchyard_layout (
             collection TEXT NOT NULL,
@@ -89,12 +91,13 @@ pub(crate) fn create_table(connection: &Connection) -> rusqlite::Result<()> {
     )
 }
 
-/// What the tables of a collection were made for, in order.
+/// Returns the stored parts of a collection, in order.
 pub(crate) fn stored_parts(connection: &Connection, collection: &str) -> rusqlite::Result<Vec<Part>> {
     Ok(stored(connection, collection)?.into_iter().map(|(part, _)| part).collect())
 }
 
-/// The same, each with the id up to which the documents that were there before have been entered; `None`: all of them.
+/// Returns the stored parts of a collection, in order. Each comes with the id up to which existing documents have
+/// been entered, or `None` if all have been entered.
 pub(crate) fn stored(
     connection: &Connection,
     collection: &str,
@@ -113,7 +116,7 @@ pub(crate) fn stored(
     Ok(parts)
 }
 
-/// Notes up to which id the documents that were there before have been entered.
+/// Records the id up to which existing documents have been entered.
 pub(crate) fn set_filled_to(
     connection: &Connection,
     collection: &str,
@@ -135,7 +138,7 @@ pub(crate) fn is_searchable(connection: &Connection, collection: &str) -> rusqli
         .exists([collection])
 }
 
-/// The collections that have tables.
+/// Returns the collections that have tables.
 pub(crate) fn stored_collections(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut statement = connection.prepare_cached(
         "SELECT DISTINCT collection FROM _switchyard_layout WHERE kind = 'table' ORDER BY 1",
@@ -143,35 +146,35 @@ pub(crate) fn stored_collections(connection: &Connection) -> rusqlite::Result<Ve
     statement.query_map([], |row| row.get(0))?.collect()
 }
 
-// Names of collections, indexes and attributes are of a-z, 0-9 and _, a letter first (`Schema::new`), so the names
-// below need no escaping inside their quotes, and none of them can be a collection's.
+// Names of collections, indexes and attributes consist of a-z, 0-9 and _, and start with a letter (`Schema::new`).
+// So the names below need no escaping inside quotes, and none of them can be the name of a collection.
 
-/// The table of a collection's documents, quoted: it may be a word of SQL.
+/// Returns the table of a collection's documents. The name is quoted, because it may be an SQL keyword.
 pub(crate) fn table(collection: &str) -> String {
     format!("\"{collection}\"")
 }
 
-/// The table of a collection's search terms.
+/// Returns the table of a collection's search terms.
 pub(crate) fn terms_table(collection: &str) -> String {
     format!("_{collection}_terms")
 }
 
-/// The view of a collection for people.
+/// Returns the view of a collection for people.
 pub(crate) fn view(collection: &str) -> String {
     format!("_{collection}_view")
 }
 
-/// The column of an index.
+/// Returns the column of an index.
 pub(crate) fn index_column(index: &str) -> String {
     format!("i_{index}")
 }
 
-/// The column of a unique attribute.
+/// Returns the column of a unique attribute.
 pub(crate) fn unique_column(attribute: &str) -> String {
     format!("u_{attribute}")
 }
 
-/// The b-tree over one column of a collection's table, quoted.
+/// Returns the index on one column of a collection's table, quoted.
 pub(crate) fn tree(collection: &str, column: &str) -> String {
     format!("\"{collection}.{column}\"")
 }

@@ -1,4 +1,4 @@
-//! The [`Database`](switchyard_database::Database) contract on embedded SQLite.
+//! An implementation of the [`Database`](switchyard_database::Database) contract on embedded SQLite.
 //!
 //! ```
 //! use switchyard_ambient::Ambient;
@@ -22,21 +22,22 @@
 //!
 //! # How it works
 //!
-//! One thread writes: it takes the batches that wait, applies them in one transaction, and answers when the transaction
-//! is on the disk, so that one `fsync` serves all of them. A pool of connections reads; in WAL mode readers and the
-//! writer do not wait for each other. A caller that is cancelled loses the answer, never the transaction.
+//! One thread writes. It takes the waiting batches, applies them in one transaction, and answers when the
+//! transaction is on the disk, so that one `fsync` serves all of them. A pool of connections reads; in WAL mode
+//! readers and the writer do not wait for each other. A caller that is cancelled loses only the answer; its
+//! transaction is still applied.
 //!
 //! # What is stored
 //!
-//! | name | what |
+//! | name | contents |
 //! |---|---|
-//! | `users` | the documents: `id`, `version`, `doc` (JSON), `expires_at` (microseconds since 1970), then `terms`, a column `i_<index>` for each index and `u_<attribute>` for each unique attribute: the encoded key, `NULL` where the document is not in it |
-//! | `_users_terms` | the search terms, in the order in which a search finds them |
-//! | `_users_view` | for people: the declared fields as columns, times as text |
-//! | `_switchyard_layout` | the declarations that the tables above were made for |
+//! | `users` | the documents: `id`, `version`, `doc` (JSON), `expires_at` (microseconds since 1970), then `terms`, and for each index a column `i_<index>` and for each unique attribute a column `u_<attribute>` with the encoded key, or `NULL` if the document has none |
+//! | `_users_terms` | the search terms, in search order |
+//! | `_users_view` | a view for people: the declared fields as columns, times as text |
+//! | `_switchyard_layout` | the declarations for which the tables above were created |
 //!
-//! Several processes may have one file open: each write transaction reads the state it decides on under SQLite's own
-//! lock, and a process refuses to write where the tables lack what it declares.
+//! Several processes may have one file open: each write transaction reads the state on which it decides under
+//! SQLite's own lock, and a process refuses to write if the tables lack something that it declares.
 
 mod commit;
 mod database;

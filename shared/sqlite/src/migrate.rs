@@ -1,13 +1,13 @@
-//! Brings the stored tables to the declared collections.
+//! Migrates the stored tables to the declared collections.
 //!
-//! A migration that is refused has taken nothing from the programs that ran before. So first what is new beside what they
-//! declare is made, in one transaction: from then on every commit keeps it up to date. Then the documents that were there
-//! before are entered, a few in each transaction, between the commits of others. How far that has come is stored with it,
-//! so that a migration that was cut short goes on where it was.
+//! A migration that is refused must remove nothing that the previous programs use. So the new parts are first
+//! created in addition to the existing ones, in one transaction; from then on every commit updates them. Then the
+//! existing documents are entered into them, a few in each transaction, between the commits of others. The
+//! progress is stored with each part, so that an interrupted migration continues where it stopped.
 //!
-//! What is declared otherwise under the same name takes the place of what was declared before: unique attributes in one
-//! transaction, since they may be refused, and then indexes and search, which may not. At the end what is declared no more
-//! is dropped; SQLite writes a table anew to drop a column of it.
+//! A part that is declared differently under the same name replaces the previous one: first unique attributes, in
+//! one transaction, because they can be refused, then indexes and search terms, which cannot. At the end the parts
+//! that are no longer declared are dropped. To drop a column, SQLite rewrites its table.
 
 mod fill;
 
@@ -22,7 +22,7 @@ use crate::writer::Writer;
 
 use fill::{fill_some, fill_step};
 
-/// Migrates.
+/// Implements [`Database::migrate`](switchyard_database::Database::migrate).
 pub(crate) async fn migrate(writer: &Writer, ambient: &Ambient, schema: &Schema) -> Result<()> {
     let step = async |step: fn(&Connection, &[&'static Collection], Timestamp) -> Result<(), Fault>| {
         let (collections, now) = (schema.collections().to_vec(), ambient.now());
@@ -49,7 +49,7 @@ async fn fill(writer: &Writer, ambient: &Ambient, schema: &Schema) -> Result<()>
     Ok(())
 }
 
-/// Makes what is declared and not there, but for what has the name of something else.
+/// Creates the declared parts that are missing, except those whose name is used by another part.
 pub(crate) fn lay_out(connection: &Connection, collections: &[&'static Collection]) -> Result<(), Fault> {
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     for collection in collections {
@@ -65,7 +65,7 @@ pub(crate) fn lay_out(connection: &Connection, collections: &[&'static Collectio
     Ok(())
 }
 
-/// What is declared and not there, each with what is there under its name.
+/// Returns the declared parts that are missing, each with the stored part of the same name, if there is one.
 fn missing(connection: &Connection, collection: &Collection) -> rusqlite::Result<Vec<(Part, Option<Part>)>> {
     let stored = layout::stored_parts(connection, collection.name)?;
     let missing = layout::parts(collection).into_iter().filter(|part| !stored.contains(part));
@@ -76,7 +76,7 @@ fn missing(connection: &Connection, collection: &Collection) -> rusqlite::Result
     Ok(with_before.collect())
 }
 
-/// Everybody who writes waits until all documents are entered.
+/// Replaces unique attributes. All other writers wait until all documents are entered.
 fn replace_unique_attributes(
     connection: &Connection,
     collections: &[&'static Collection],
@@ -104,7 +104,7 @@ fn replace_indexes_and_search(
     Ok(())
 }
 
-/// Puts what is declared in the place of what was declared before; whether there was anything to replace.
+/// Replaces the parts that were declared differently before. Returns whether there were any.
 fn replace(
     connection: &Connection,
     collection: &Collection,
@@ -139,7 +139,7 @@ fn create_table(connection: &Connection, collection: &Collection) -> Result<(), 
     let name = collection.name;
     if name.starts_with("sqlite_") {
         return Err(Error::Invalid(format!(
-            "the collection `{name}` cannot be stored: SQLite keeps names with `sqlite_` to itself"
+            "the collection `{name}` cannot be stored: SQLite reserves names that begin with `sqlite_`"
         ))
         .into());
     }
@@ -164,12 +164,13 @@ fn create_table(connection: &Connection, collection: &Collection) -> Result<(), 
     Ok(())
 }
 
-/// Adds the place for a part, to be filled where there are documents.
+/// Adds the column or table of a part, to be filled if there are documents.
 fn add_part(connection: &Connection, collection: &str, part: &Part) -> Result<(), Fault> {
     let (table, column) = (layout::table(collection), part.column());
     match part.kind {
         PartKind::Index | PartKind::Unique => {
-            // Not UNIQUE: two documents may swap their values, and SQLite checks after each statement.
+            // Not UNIQUE: two documents may swap their values, and SQLite checks the constraint after each
+            // statement.
             let tree = layout::tree(collection, &column);
             connection.execute_batch(&format!(
                 "ALTER TABLE {table} ADD COLUMN {column} BLOB;
@@ -207,7 +208,8 @@ fn drop_part(connection: &Connection, collection: &str, part: &Part) -> Result<(
     Ok(())
 }
 
-/// Only where it has changed: a statement that changes the schema makes every connection prepare anew.
+/// Replaces the view if it has changed. Otherwise nothing is executed, because a schema change makes every
+/// connection prepare its statements again.
 fn replace_view(connection: &Connection, collection: &Collection) -> Result<(), Fault> {
     let (name, definition) = (layout::view(collection.name), view::definition(collection));
     let changed = connection.execute(

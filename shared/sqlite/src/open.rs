@@ -12,21 +12,22 @@ use switchyard_database::{Error, Result};
 use crate::fault::{Fault, is_busy};
 use crate::layout;
 
-/// How long a writer waits for another process that writes.
+/// How long the writer waits while another process writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Statements that a connection keeps prepared: a handful for each collection that a program uses.
+/// The number of statements that a connection keeps prepared: a handful for each collection that a program uses.
 const PREPARED_STATEMENTS: usize = 128;
-/// Pages that the writer, and that all readers together, keep at the most. What is not used is not allocated. Mapping the
-/// file into memory instead makes reads of a large file 1.7 times as fast, but turns a failing disk into SIGBUS.
+/// The maximum size of the page cache of the writer, and of all readers together. Unused cache is not allocated.
+/// Memory-mapping the file instead makes reads of a large file 1.7 times as fast, but a failing disk then causes
+/// SIGBUS.
 const WRITER_CACHE_KIB: i64 = 8 * 1024;
 const READERS_CACHE_KIB: i64 = 16 * 1024;
-/// Pages of 4 KiB in the log before they are written to the file: each time costs two `fsync`s, and a page that many
-/// transactions wrote is written once.
+/// The number of 4 KiB pages in the log that triggers a checkpoint. Each checkpoint costs two `fsync`s, and a page
+/// that many transactions wrote is written to the file once.
 const CHECKPOINT_PAGES: i64 = 4000;
-/// Marks a file as one of this layer's ("SWYD"), in the header where `file` and others look for it.
+/// Marks a file as written by this crate ("SWYD"), in the header field that `file` and other tools read.
 const APPLICATION_ID: i32 = 0x5357_5944;
 
-/// The connection that writes to the file at `path`, which is created where there is none.
+/// Opens the connection that writes to the file at `path`, and creates the file if it does not exist.
 pub(crate) fn writer(path: &Path) -> Result<Connection> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder).map_err(|fault| {
@@ -43,8 +44,8 @@ pub(crate) fn writer(path: &Path) -> Result<Connection> {
     open().map_err(|fault| unusable(path, fault.into()))
 }
 
-/// Leaves a new file to its owner alone, as what is stored may be anybody's secret; SQLite gives the files beside it the
-/// same mode. One that exists keeps the mode that somebody gave it.
+/// Creates a new file that only its owner can access, because the stored data may be secret. SQLite gives the
+/// files beside it the same mode. An existing file keeps its mode.
 fn create_private(path: &Path) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -56,8 +57,8 @@ fn create_private(path: &Path) -> io::Result<()> {
     }
 }
 
-/// One of `count` connections that read the file at `path`. It never waits for a lock: [`Pool`](crate::pool::Pool)
-/// does.
+/// Opens one of `count` connections that read the file at `path`. It never waits for a lock;
+/// [`Pool`](crate::pool::Pool) retries instead.
 pub(crate) fn reader(path: &Path, count: usize) -> Result<Connection> {
     let cache_kib = READERS_CACHE_KIB / i64::try_from(count).unwrap_or(1).max(1);
     let open = || -> Result<Connection, Fault> {
@@ -70,7 +71,7 @@ pub(crate) fn reader(path: &Path, count: usize) -> Result<Connection> {
     open().map_err(|fault| unusable(path, fault.into()))
 }
 
-/// The only connection of a database that lives in memory and ends with it.
+/// Opens the only connection of a database in memory. The database is deleted when the connection is closed.
 pub(crate) fn in_memory() -> Result<Connection, Fault> {
     let connection = Connection::open_in_memory()?;
     configure(&connection)?;
@@ -79,7 +80,8 @@ pub(crate) fn in_memory() -> Result<Connection, Fault> {
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    // Without URI: a file name is what it says. Each connection is used by one thread at a time.
+    // Without `SQLITE_OPEN_URI`, so that file names are taken literally. With `NO_MUTEX`, because each connection
+    // is used by one thread at a time.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
@@ -114,7 +116,8 @@ fn prepare_writer(connection: &Connection) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Changing the journal takes a lock that SQLite does not wait for, lest two that change it wait for each other.
+/// Switches the journal to WAL. SQLite does not wait for the lock that this needs, because two connections that
+/// switch at once could wait for each other, so this function retries.
 fn use_write_ahead_log(connection: &Connection) -> Result<(), Fault> {
     let start = Instant::now();
     loop {
@@ -125,7 +128,7 @@ fn use_write_ahead_log(connection: &Connection) -> Result<(), Fault> {
             }
             Ok(mode) if mode != "wal" => {
                 return Err(Error::Unavailable(format!(
-                    "it lies on a file system without shared memory, so that its journal is `{mode}` instead of `wal`"
+                    "its file system does not support shared memory, so its journal mode is `{mode}` instead of `wal`"
                 ))
                 .into());
             }
@@ -134,7 +137,7 @@ fn use_write_ahead_log(connection: &Connection) -> Result<(), Fault> {
     }
 }
 
-/// Says which file an error is about.
+/// Adds the path of the file to an error.
 fn unusable(path: &Path, error: Error) -> Error {
     match error {
         Error::Unavailable(reason) => {

@@ -1,4 +1,4 @@
-//! The connections that read.
+//! The pool of connections that read.
 
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,10 +11,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::fault::Fault;
 
-/// Connections that are lent out one caller at a time, in the order in which the callers came.
+/// Connections that each serve one caller at a time, in the order in which the callers arrived.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    /// Last in, first out: the connection used last has its pages in its cache.
+    /// Last in, first out: the most recently used connection has its pages in its cache.
     idle: Mutex<Vec<Connection>>,
     /// One permit for each idle connection.
     permits: Arc<Semaphore>,
@@ -34,16 +34,16 @@ impl Pool {
             (Ok(permit), Some(connection)) => {
                 Ok(Lease { pool: Arc::clone(self), connection: Some(connection), _permit: permit })
             }
-            _ => Err(Error::Internal("the pool of connections is out of step".to_owned())),
+            _ => Err(Error::Internal("the connection pool is inconsistent".to_owned())),
         }
     }
 
     /// Reads a few rows on the calling thread.
     ///
-    /// A read by key takes some six microseconds, less than it takes to wake another thread and be woken by it: through
-    /// tokio's blocking threads a quarter as many reads a second were possible, on two cores. What has to come from the
-    /// disk holds the thread up for that long. Waiting for a connection makes a caller that reads in a loop give way to
-    /// others now and then.
+    /// A read by key takes about six microseconds, less than waking another thread and being woken by it. With
+    /// tokio's blocking threads, only a quarter as many reads per second were possible on two cores. The thread is
+    /// blocked while pages are read from the disk. Waiting for a connection makes a caller that reads in a loop
+    /// yield to other tasks now and then.
     pub(crate) async fn read_here<T>(
         self: &Arc<Self>,
         ambient: &Ambient,
@@ -61,7 +61,7 @@ impl Pool {
         }
     }
 
-    /// Reads as much as it takes on a thread that may block.
+    /// Reads any number of rows on a thread that may block.
     pub(crate) async fn read_apart<T: Send + 'static>(
         self: &Arc<Self>,
         ambient: &Ambient,
@@ -74,7 +74,7 @@ impl Pool {
             let task = Arc::clone(&read);
             let outcome = tokio::task::spawn_blocking(move || task(&lease))
                 .await
-                .map_err(|fault| Error::Internal(format!("a read did not end: {fault}")))?;
+                .map_err(|fault| Error::Internal(format!("a read did not finish: {fault}")))?;
             match outcome {
                 Err(fault) if fault.is_busy() && Backoff::UNAVAILABLE.pause(attempt, ambient).await => {
                     attempt += 1;
@@ -89,7 +89,7 @@ impl Pool {
     }
 }
 
-/// A connection on loan.
+/// A connection borrowed from the pool.
 #[derive(Debug)]
 pub(crate) struct Lease {
     pool: Arc<Pool>,
@@ -106,11 +106,11 @@ impl Deref for Lease {
 }
 
 impl Drop for Lease {
-    /// Gives the connection back before the permit, which is a field and goes afterwards.
+    /// Returns the connection to the pool before the permit, which is a field and is therefore dropped afterwards.
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
             if !connection.is_autocommit() {
-                // Somebody panicked in mid-transaction.
+                // The caller panicked during a transaction.
                 let _ = connection.execute_batch("ROLLBACK");
             }
             self.pool.idle().push(connection);

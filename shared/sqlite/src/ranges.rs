@@ -1,4 +1,4 @@
-//! Reads ordered ranges: by the key that the last page ended with, never by counting.
+//! Reads ordered ranges. A page starts at the key with which the previous page ended, not at a row number.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::fault::Fault;
 use crate::pool::Pool;
 use crate::{layout, rows};
 
-/// The ranges that the stored tables hold.
+/// The ranges of the stored tables.
 pub(crate) struct StoredRanges<'a> {
     pub(crate) readers: &'a Arc<Pool>,
     pub(crate) ambient: &'a Ambient,
@@ -41,11 +41,11 @@ impl Ranges for StoredRanges<'_> {
     }
 }
 
-/// A statement that reads a range, with its parameters; columns `position, id, version, doc, expires_at`.
+/// A statement that reads a range, and its parameters. Its columns are `position, id, version, doc, expires_at`.
 struct Select {
     sql: String,
     parameters: Vec<Value>,
-    /// What stands before each position in its column.
+    /// The length of the prefix before each position in its column.
     prefix: usize,
 }
 
@@ -57,11 +57,11 @@ impl Select {
             Source::Index { index, partition } => {
                 let column = layout::index_column(index.name);
                 let tree = layout::tree(name, &column);
-                // Told which tree to use, SQLite cannot take it into its head to sort instead.
+                // INDEXED BY makes SQLite use this tree instead of sorting.
                 (format!("d.{column}"), format!("{table} AS d INDEXED BY {tree}"), &partition[..])
             }
             Source::Terms { .. } => {
-                // CROSS JOIN keeps the order of the tables, and with it the order of the result.
+                // CROSS JOIN keeps the order of the tables and so the order of the result.
                 let terms = layout::terms_table(name);
                 let join = format!("{terms} AS t CROSS JOIN {table} AS d ON d.id = t.id");
                 ("t.position".to_owned(), join, &[][..])
@@ -109,7 +109,7 @@ fn read_range(
     Ok(entries)
 }
 
-/// In the order of the ids, each of which is above the empty one.
+/// Returns documents in the order of their ids. Every id is greater than the empty string.
 fn read_collection(
     connection: &Connection,
     collection: &'static Collection,

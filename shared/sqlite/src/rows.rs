@@ -7,7 +7,7 @@ use switchyard_database::{Body, Document, Error, Key, Result, UniqueKey, Version
 use crate::fault::Fault;
 use crate::layout;
 
-/// The document of `key`, if it is live.
+/// Returns the document of `key`, if it is live.
 pub(crate) fn get(connection: &Connection, key: &Key, now: Timestamp) -> Result<Option<Document>, Fault> {
     let table = layout::table(key.collection().name);
     let sql = format!("SELECT version, doc, expires_at FROM {table} WHERE id = ?1");
@@ -20,7 +20,8 @@ pub(crate) fn get(connection: &Connection, key: &Key, now: Timestamp) -> Result<
     document(key.clone(), row, 0).map(Some)
 }
 
-/// The documents of `keys`, in that order, in one read transaction: that is cheaper than one for each.
+/// Returns the documents of `keys`, in that order. Reads them in one transaction, which is cheaper than one for
+/// each.
 pub(crate) fn get_many(
     connection: &Connection,
     keys: &[Key],
@@ -32,7 +33,7 @@ pub(crate) fn get_many(
     Ok(documents)
 }
 
-/// The live document that holds a unique value.
+/// Returns the live document that holds a unique value.
 pub(crate) fn lookup(
     connection: &Connection,
     unique: &UniqueKey,
@@ -52,7 +53,7 @@ pub(crate) fn lookup(
     document(key, row, 1).map(Some)
 }
 
-/// The document in the columns `version, doc, expires_at`, of which the first is column `first`.
+/// Returns the document in the columns `version, doc, expires_at`, of which the first is column `first`.
 pub(crate) fn document(key: Key, row: &Row<'_>, first: usize) -> Result<Document, Fault> {
     let version = version(row, first)?;
     let body = body(&key, row, first + 1)?;

@@ -1,4 +1,4 @@
-//! The statements that write to a collection, for the tables that are stored.
+//! The statements that write to a collection, built for its stored tables.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,16 +10,16 @@ use crate::fault::Fault;
 use crate::layout::{self, Part, PartKind};
 use crate::removal::remove_terms;
 
-/// Below every id.
+/// A position before every id.
 const FROM_THE_FIRST: Option<&str> = Some("");
 
 /// The statements that write to one collection.
 #[derive(Debug)]
 pub(crate) struct Statements {
     collection: String,
-    /// Everything that is kept beside a document, one column each; parameters 5 and up of `insert` and `update`.
+    /// The declared parts, with one column each. They are parameters 5 and up of `insert` and `update`.
     pub(crate) parts: Vec<Part>,
-    /// What is stored though this program does not declare it: for an older or a newer program.
+    /// Parts that are stored but that this program does not declare. They belong to an older or a newer program.
     undeclared: Vec<Part>,
     pub(crate) held: String,
     pub(crate) held_document: String,
@@ -59,14 +59,14 @@ impl Statements {
         }
     }
 
-    /// Enters a document under a term.
+    /// Inserts a search term of a document.
     pub(crate) fn insert_term(&self, connection: &Connection, term: &str, id: &str) -> Result<(), Fault> {
         connection.prepare_cached(&self.insert_term)?.execute((term_position(term, id), id))?;
         Ok(())
     }
 
-    /// Before a write: takes the document out of what this program does not declare, and has that filled again by the
-    /// next migration of a program that does.
+    /// Removes the document from the parts that this program does not declare, and marks them to be filled again
+    /// by the next migration of a program that declares them. Must be called before each write.
     pub(crate) fn leave_undeclared(
         &self,
         connection: &Connection,
@@ -90,16 +90,18 @@ impl Statements {
     }
 }
 
-/// The statements of the collections that were written to, for as long as their tables are what they were.
+/// The cached statements of the collections that were written to, valid while the schema of the tables does not
+/// change.
 #[derive(Debug, Default)]
 pub(crate) struct Tables {
     schema_version: Option<i64>,
-    /// By the address of the declaration: another declaration of the same name is checked anew.
+    /// Keyed by the address of the declaration: another declaration with the same name is checked separately.
     known: HashMap<usize, Arc<Statements>>,
 }
 
 impl Tables {
-    /// To be called first in each write transaction: another process may have migrated the file.
+    /// Discards the cached statements if the schema has changed, because another process may have migrated the
+    /// file. Must be called first in each write transaction.
     pub(crate) fn refresh(&mut self, connection: &Connection) -> Result<(), Fault> {
         let current =
             connection.prepare_cached("PRAGMA schema_version")?.query_row([], |row| row.get::<_, i64>(0))?;
@@ -110,7 +112,8 @@ impl Tables {
         Ok(())
     }
 
-    /// The statements of a collection. All that it declares must be stored as it is declared.
+    /// Returns the statements of a collection. Fails if the stored tables lack something that the collection
+    /// declares.
     pub(crate) fn of(
         &mut self,
         connection: &Connection,
@@ -124,7 +127,7 @@ impl Tables {
             (layout::parts(collection), layout::stored_parts(connection, collection.name)?);
         if declared.iter().any(|part| !stored.contains(part)) {
             return Err(Error::Internal(format!(
-                "the stored tables of `{}` lack what this program declares, migrate them first",
+                "the stored tables of `{}` lack parts that this program declares; run the migration first",
                 collection.name
             ))
             .into());
@@ -136,7 +139,7 @@ impl Tables {
     }
 }
 
-/// Binds what is kept beside a document, from parameter `first` on.
+/// Binds the parts of a document to parameters, starting with parameter `first`.
 pub(crate) fn bind_parts(
     statement: &mut CachedStatement<'_>,
     first: usize,
@@ -155,8 +158,9 @@ pub(crate) fn bind_parts(
                 statement.raw_bind_parameter(place, guard.map(|guard| guard.value()))?;
             }
             PartKind::Search => {
-                let terms = serde_json::to_string(&projection.terms)
-                    .map_err(|fault| Error::Internal(format!("terms are no JSON: {fault}")))?;
+                let terms = serde_json::to_string(&projection.terms).map_err(|fault| {
+                    Error::Internal(format!("the search terms cannot be encoded as JSON: {fault}"))
+                })?;
                 statement.raw_bind_parameter(place, terms)?;
             }
         }

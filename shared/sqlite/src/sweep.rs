@@ -1,4 +1,4 @@
-//! Removes what has expired.
+//! Removes expired documents.
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use switchyard_ambient::{Ambient, Timestamp};
@@ -9,10 +9,10 @@ use crate::layout;
 use crate::removal::remove_document;
 use crate::writer::Writer;
 
-/// Documents that one transaction removes at the most, while everybody who writes waits.
+/// The maximum number of documents that one transaction removes. All other writers wait meanwhile.
 const AT_ONCE: u64 = 250;
 
-/// Removes up to `at_most` expired documents of all collections that have tables, declared or not.
+/// Removes up to `at_most` expired documents from all collections that have tables, declared or not.
 pub(crate) async fn sweep_expired(writer: &Writer, ambient: &Ambient, at_most: u32) -> Result<u64> {
     let mut removed = 0;
     loop {

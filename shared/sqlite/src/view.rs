@@ -1,13 +1,14 @@
-//! A view of each collection for people.
+//! Defines a view of each collection for people.
 
 use switchyard_database::{Collection, Field, FieldKind};
 
 use crate::layout;
 
-/// The statement that creates the view of a collection: its declared fields as columns, times as text.
+/// Returns the statement that creates the view of a collection, with its declared fields as columns and times as
+/// text.
 pub(crate) fn definition(collection: &Collection) -> String {
     let mut columns = vec!["id".to_owned()];
-    // A quote in a field's name has no way into a JSON path.
+    // A JSON path cannot contain a field name with a quote.
     let fields = collection.fields.iter().filter(|field| !field.name.contains(['"', '\'']));
     columns.extend(fields.filter(|field| field.name != "id").map(column));
     columns.push("lower(hex(version)) AS _version".to_owned());
@@ -26,7 +27,7 @@ fn column(field: &Field) -> String {
     format!("{shown} AS \"{}\"", field.name)
 }
 
-/// Microseconds as `2026-03-01T08:30:00.000Z`.
+/// Returns an expression that formats microseconds like `2026-03-01T08:30:00.000Z`.
 fn readable(micros: &str) -> String {
     format!("strftime('%Y-%m-%dT%H:%M:%fZ', ({micros} / 1000) / 1000.0, 'unixepoch')")
 }

@@ -1,4 +1,4 @@
-//! The one thread that writes.
+//! The only thread that writes.
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -15,14 +15,14 @@ use crate::group;
 use crate::pool::Pool;
 use crate::statements::Tables;
 
-/// Jobs that may wait; who comes later waits to be let in.
+/// The number of jobs in the queue. Further callers wait for a free place.
 const QUEUE: usize = 1024;
-/// Batches in one transaction, so that nobody waits long for others.
+/// The maximum number of batches in one transaction, which limits how long a caller waits for others.
 const GROUP: usize = 256;
-/// How long a group is kept open at the most.
+/// The longest time that a group is kept open for more batches.
 const LONGEST_PATIENCE: Duration = Duration::from_millis(1);
 
-/// Hands jobs to the thread that writes. Dropping it ends the thread, once the accepted jobs are done.
+/// Sends jobs to the writer thread. Dropping it ends the thread once all accepted jobs are done.
 #[derive(Debug)]
 pub(crate) struct Writer {
     jobs: Option<mpsc::Sender<Job>>,
@@ -31,7 +31,7 @@ pub(crate) struct Writer {
 
 enum Job {
     Commit(Waiting),
-    /// Something that opens its own transactions.
+    /// A task that opens its own transactions.
     Task(Box<dyn FnOnce(&Connection) + Send>),
 }
 
@@ -40,11 +40,11 @@ struct Waiting {
     reply: oneshot::Sender<Result<Vec<Version>>>,
 }
 
-/// What the writer writes through.
+/// The connection that the writer uses.
 pub(crate) enum Source {
-    /// A connection of its own.
+    /// The writer's own connection.
     Own(Connection),
-    /// The only connection there is, shared with the readers: a database in memory.
+    /// The only connection of a database in memory, shared with the readers.
     Shared(Arc<Pool>),
 }
 
@@ -63,7 +63,7 @@ impl Writer {
         let thread = thread::Builder::new()
             .name("sqlite-writer".to_owned())
             .spawn(move || run(&source, Queue::new(queue), &ambient))
-            .map_err(|fault| Error::Unavailable(format!("no thread can be started: {fault}")))?;
+            .map_err(|fault| Error::Unavailable(format!("the writer thread cannot be started: {fault}")))?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
@@ -72,25 +72,25 @@ impl Writer {
         self.send(Job::Commit(Waiting { work: Work::new(batch)?, reply })).await?;
         match answer.await {
             Ok(outcome) => outcome,
-            Err(_) => Err(Error::OutcomeUnknown("the thread that writes has ended".to_owned())),
+            Err(_) => Err(Error::OutcomeUnknown("the writer thread has ended".to_owned())),
         }
     }
 
-    /// Runs `task` on the thread that writes, between transactions. For tasks that can be repeated.
+    /// Runs `task` on the writer thread, between transactions. The task must be safe to repeat.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         task: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
         let task = move |connection: &Connection| {
-            // Who does not wait any more has no use for the answer.
+            // A caller that was cancelled does not receive the answer.
             let _ = reply.send(task(connection).map_err(Error::from));
         };
         self.send(Job::Task(Box::new(task))).await?;
         answer.await.map_err(|_| ended())?
     }
 
-    /// Whether the thread still runs.
+    /// Fails if the writer thread has ended.
     pub(crate) fn check(&self) -> Result<()> {
         match &self.jobs {
             Some(jobs) if !jobs.is_closed() => Ok(()),
@@ -105,19 +105,19 @@ impl Writer {
 }
 
 impl Drop for Writer {
-    /// Waits for the thread, so that what was accepted is on the disk, and the file is closed, when this returns.
+    /// Waits for the thread, so that all accepted writes are on the disk and the file is closed when this returns.
     fn drop(&mut self) {
         self.jobs = None;
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            tracing::error!("the thread that writes to SQLite had panicked");
+            tracing::error!("the SQLite writer thread panicked");
         }
     }
 }
 
 fn ended() -> Error {
-    Error::Unavailable("the thread that writes has ended".to_owned())
+    Error::Unavailable("the writer thread has ended".to_owned())
 }
 
 fn run(source: &Source, mut queue: Queue, ambient: &Ambient) {
@@ -125,7 +125,7 @@ fn run(source: &Source, mut queue: Queue, ambient: &Ambient) {
     while let Some(job) = queue.next() {
         match job {
             Job::Task(task) => {
-                // Where there is no connection, the task is dropped, and with it the sender of its answer.
+                // Without a connection the task is dropped, together with the sender of its answer.
                 let _ = source.with(task);
             }
             Job::Commit(first) => {
@@ -148,14 +148,14 @@ fn run(source: &Source, mut queue: Queue, ambient: &Ambient) {
     }
 }
 
-/// The jobs that wait.
+/// The waiting jobs.
 struct Queue {
     jobs: mpsc::Receiver<Job>,
-    /// Taken out while looking for something else.
+    /// A job that was taken from the channel while the queue was looking for commits.
     next: Option<Job>,
-    /// Batches in the last group.
+    /// The number of batches in the last group.
     expected: usize,
-    /// How long it is worth while to wait for as many again.
+    /// How long to wait for as many batches as in the last group.
     patience: Duration,
 }
 
@@ -164,13 +164,14 @@ impl Queue {
         Self { jobs, next: None, expected: 1, patience: Duration::ZERO }
     }
 
-    /// Waits for a job; `None` when there will be none.
+    /// Waits for a job. Returns `None` after the last one.
     fn next(&mut self) -> Option<Job> {
         self.next.take().or_else(|| self.jobs.blocking_recv())
     }
 
-    /// Who was answered a moment ago is likely about to come again: without waiting for them, one of them would go
-    /// ahead alone, and all the others wait for its transaction.
+    /// Collects the batches of the next transaction. Callers that were answered a moment ago are likely to commit
+    /// again soon. Without waiting for them, the first one would be committed alone, and all others would wait for
+    /// its transaction.
     fn group(&mut self, first: Waiting) -> Vec<Waiting> {
         let mut group = vec![first];
         let start = Instant::now();
@@ -190,7 +191,7 @@ impl Queue {
         group
     }
 
-    /// Sets the pace by the last transaction.
+    /// Sets the expectations for the next group from the last transaction.
     fn pace(&mut self, batches: usize, duration: Duration) {
         self.expected = batches;
         self.patience = (duration / 2).min(LONGEST_PATIENCE);
@@ -221,7 +222,7 @@ mod tests {
     use crate::open;
 
     #[tokio::test]
-    async fn after_the_thread_has_died_calls_are_told_that_the_database_is_not_available() {
+    async fn after_the_writer_thread_has_died_the_database_is_unavailable() {
         let pool = Pool::new(vec![open::in_memory().unwrap()]);
         let writer = Writer::start(Source::Shared(Arc::clone(&pool)), Ambient::system()).unwrap();
         let outcome = writer
@@ -230,9 +231,9 @@ mod tests {
                 panic!("a task that panics");
             })
             .await;
-        let ended = Error::Unavailable("the thread that writes has ended".to_owned());
+        let ended = Error::Unavailable("the writer thread has ended".to_owned());
         assert_eq!(outcome, Err(ended.clone()));
-        // Until its queue is closed too, what is sent is lost with an unknown outcome.
+        // Until the queue is closed too, a sent job is lost with an unknown outcome.
         while writer.check().is_ok() {
             tokio::task::yield_now().await;
         }
@@ -243,7 +244,7 @@ mod tests {
             Operation::Create { key, body: json!({}).as_object().unwrap().clone(), expires_at: None };
         let batch = Batch::new(vec![create], &Ambient::system()).unwrap();
         assert_eq!(writer.commit(&batch).await, Err(ended));
-        // Readers of a database in memory go on, and do not see what was not committed.
+        // Readers of a database in memory continue, and do not see uncommitted changes.
         let lease = pool.lease().await.unwrap();
         assert!(!lease.table_exists(None, "half_done").unwrap());
     }

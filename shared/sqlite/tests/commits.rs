@@ -1,6 +1,6 @@
-//! What grouping commits must not change.
+//! Tests of guarantees that grouping commits must not change.
 
-#![expect(clippy::unwrap_used, reason = "these are tests, their helpers too")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -21,7 +21,7 @@ async fn open(ambient: Ambient) -> Arc<Sqlite> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_batches_that_want_one_document_one_is_applied_and_nothing_of_the_others() {
+async fn of_many_batches_that_create_one_document_one_is_applied_and_nothing_of_the_others() {
     let sqlite = open(Ambient::system()).await;
     let commits = (0..64).map(|number| {
         let sqlite = Arc::clone(&sqlite);
@@ -48,13 +48,13 @@ async fn of_many_batches_that_want_one_document_one_is_applied_and_nothing_of_th
 }
 
 #[tokio::test]
-async fn a_cancelled_caller_loses_the_reply_and_not_the_transaction() {
+async fn a_cancelled_caller_loses_the_reply_but_not_the_transaction() {
     let sqlite = open(Ambient::system()).await;
     for number in 0..50 {
         let batch = batch(vec![create(&format!("p-{number:02}"), json!({"visits": number}))]);
         let _ = sqlite.commit(&batch).now_or_never();
     }
-    // Jobs are done in the order in which they came.
+    // Jobs are done in the order in which they arrive.
     sqlite.commit(&batch(vec![create("last", json!({"visits": 0}))])).await.unwrap();
     for number in 0..50 {
         let document = sqlite.get(&key(&format!("p-{number:02}"))).await.unwrap();
@@ -63,7 +63,7 @@ async fn a_cancelled_caller_loses_the_reply_and_not_the_transaction() {
 }
 
 #[tokio::test]
-async fn what_was_accepted_is_written_when_the_handle_is_gone() {
+async fn accepted_writes_are_stored_when_the_handle_is_dropped() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.db");
     let sqlite = Sqlite::open(&path, Ambient::system()).unwrap();
@@ -74,13 +74,13 @@ async fn what_was_accepted_is_written_when_the_handle_is_gone() {
     assert_eq!(reopened.get(&key("p")).await.unwrap().unwrap().body["visits"], json!(1));
 }
 
-/// Rows of a table that no read shows.
+/// Counts stored rows, including rows that no read returns.
 fn count(path: &std::path::Path, sql: &str) -> i64 {
     rusqlite::Connection::open(path).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
 }
 
 #[tokio::test]
-async fn nothing_is_left_of_what_has_expired_once_it_is_created_again_or_swept() {
+async fn nothing_is_left_of_an_expired_document_once_it_is_created_again_or_swept() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.db");
     let clock = ManualClock::at(Timestamp::from_seconds(1_000));
@@ -96,7 +96,7 @@ async fn nothing_is_left_of_what_has_expired_once_it_is_created_again_or_swept()
     assert_eq!(count(&path, "SELECT count(*) FROM _people_terms"), 4);
     clock.advance(Duration::from_secs(1));
 
-    // One is created again under its id, the other's value is claimed.
+    // The first document is created again under its id, and the value of the second one is claimed.
     let claim = create("c", json!({"email": "bob@example.com", "visits": 0}));
     sqlite.commit(&batch(vec![create("a", json!({"name": "Ada", "visits": 0})), claim])).await.unwrap();
     assert_eq!(count(&path, "SELECT count(*) FROM _people_terms"), 2);
@@ -113,7 +113,7 @@ async fn nothing_is_left_of_what_has_expired_once_it_is_created_again_or_swept()
 }
 
 #[tokio::test]
-async fn a_sweep_goes_on_until_it_has_removed_as_many_as_it_may() {
+async fn a_sweep_continues_until_it_has_removed_as_many_as_it_may() {
     let clock = ManualClock::at(Timestamp::from_seconds(1_000));
     let sqlite = open(Ambient::new(clock.clone(), SystemRandomness)).await;
     for number in 0..600 {

@@ -1,4 +1,4 @@
-//! Holds SQLite to the contract: in a file, where each handle has connections of its own, and in memory.
+//! Checks this backend against the contract: in a file, where each handle has its own connections, and in memory.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,7 +11,7 @@ use switchyard_database::Database;
 use switchyard_database::conformance::Subject;
 use switchyard_sqlite::Sqlite;
 
-/// A folder of its own, so that the log and the shared memory beside the file go with it.
+/// A database file in its own folder, so that the log and the shared memory file are removed with it.
 struct InFile(PathBuf);
 
 impl InFile {
@@ -34,7 +34,8 @@ impl Subject for InFile {
     }
 }
 
-/// A database in memory is its handle: all that a case opens are one.
+/// A database in memory. All handles that a case opens are the same one, because the database exists only in its
+/// handle.
 #[derive(Default)]
 struct InMemory(OnceLock<Arc<Sqlite>>);
 

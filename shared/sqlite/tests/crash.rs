@@ -1,6 +1,6 @@
-//! A process that is killed while it writes.
+//! Kills a process while it writes.
 
-#![expect(clippy::unwrap_used, reason = "these are tests, their helpers too")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -20,13 +20,13 @@ use switchyard_sqlite::Sqlite;
 const FILE: &str = "SWITCHYARD_TEST_CRASH_FILE";
 const ROUND: &str = "SWITCHYARD_TEST_CRASH_ROUND";
 const WRITERS: usize = 8;
-/// Commits that a round waits for before the kill.
+/// The number of commits that a round waits for before the kill.
 const COMMITS: usize = 60;
 
-/// The process that is killed. Each commit moves a visit from one of two counters to the other and creates a person; the
-/// person's id is printed once the commit is answered.
+/// The process that is killed. Each commit moves a visit from one of two counters to the other and creates a
+/// person. The id of the person is printed once the commit is answered.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "it is what the test below starts, and never ends by itself"]
+#[ignore = "the test below starts it, and it never ends by itself"]
 async fn writes_until_it_is_killed() {
     let (Ok(file), Ok(round)) = (env::var(FILE), env::var(ROUND)) else { return };
     let sqlite = Arc::new(Sqlite::open(file, Ambient::system()).unwrap());
@@ -50,7 +50,8 @@ async fn write(sqlite: Arc<Sqlite>, name: String) {
     }
 }
 
-/// Starts the writers, kills them when they have committed enough, and returns the ids whose commits were answered.
+/// Starts the writers, kills them when they have committed enough, and returns the ids whose commits were
+/// answered.
 fn run_and_kill(file: &Path, round: usize) -> BTreeSet<String> {
     let mut child: Child = Command::new(env::current_exe().unwrap())
         .args(["--exact", "writes_until_it_is_killed", "--ignored", "--nocapture"])
@@ -78,7 +79,7 @@ async fn visits(sqlite: &Sqlite, id: &str) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_answered_survives_a_kill_and_nothing_is_there_by_halves() {
+async fn answered_commits_survive_a_kill_and_no_commit_is_half_applied() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("store.db");
     let sqlite = Sqlite::open(&file, Ambient::system()).unwrap();
@@ -106,10 +107,10 @@ async fn what_was_answered_survives_a_kill_and_nothing_is_there_by_halves() {
         }
         found.retain(|id| id.contains('-'));
         assert_eq!(answered.difference(&found).next(), None, "an answered commit is lost");
-        // A commit is there with both counters, or not at all.
+        // A commit is stored with both counters or not at all.
         let total = i64::try_from(found.len()).unwrap();
         assert_eq!((visits(&sqlite, "from").await, visits(&sqlite, "to").await), (-total, total));
-        // What is kept beside the documents is there too, and for them only.
+        // Derived data is stored for these documents, and only for them.
         for id in &found {
             let email = UniqueKey::new(PEOPLE, "email", [id]).unwrap();
             assert_eq!(sqlite.lookup(&email).await.unwrap().unwrap().key.id(), id);

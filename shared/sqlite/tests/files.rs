@@ -1,6 +1,6 @@
-//! Opening files, and sharing them.
+//! Tests of opening files and sharing them between handles.
 
-#![expect(clippy::unwrap_used, reason = "these are tests, their helpers too")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -38,7 +38,7 @@ async fn the_folder_is_created_and_a_closed_database_is_one_file() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn new_files_are_their_owners_alone_and_old_ones_keep_their_mode() {
+async fn new_files_are_accessible_only_to_their_owner_and_existing_ones_keep_their_mode() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let folder = tempfile::tempdir().unwrap();
@@ -64,7 +64,7 @@ async fn new_files_are_their_owners_alone_and_old_ones_keep_their_mode() {
 }
 
 #[test]
-fn what_cannot_be_a_database_file_is_refused_in_one_sentence() {
+fn an_unusable_database_file_is_refused_in_one_sentence() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     fs::write(&file, "not a database, and long enough that SQLite does not take it for an empty one")
@@ -93,7 +93,7 @@ fn what_cannot_be_a_database_file_is_refused_in_one_sentence() {
 }
 
 #[test]
-fn the_database_of_another_program_is_left_alone() {
+fn the_database_of_another_program_is_refused_and_not_changed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("other.db");
     rusqlite::Connection::open(&path).unwrap().execute_batch("CREATE TABLE people (name TEXT)").unwrap();
@@ -103,7 +103,7 @@ fn the_database_of_another_program_is_left_alone() {
 }
 
 #[tokio::test]
-async fn every_database_in_memory_is_a_new_one() {
+async fn databases_in_memory_are_independent() {
     let first = Sqlite::in_memory(Ambient::system()).unwrap();
     let second = Sqlite::in_memory(Ambient::system()).unwrap();
     for sqlite in [&first, &second] {
@@ -114,7 +114,7 @@ async fn every_database_in_memory_is_a_new_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_handles_with_writers_of_their_own_count_exactly() {
+async fn two_handles_with_their_own_writers_count_exactly() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.db");
     let handles = [Arc::new(open(&path)), Arc::new(open(&path))];
@@ -154,24 +154,27 @@ async fn by_name(sqlite: &Sqlite) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_program_that_lacks_a_migration_is_told_so() {
+async fn a_missing_migration_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.db");
     let (one, other) = (open(&path), open(&path));
     one.migrate(&Schema::new([OLD]).unwrap()).await.unwrap();
     one.commit(&batch(vec![old("a", "Ada")])).await.unwrap();
     other.migrate(&Schema::new([NEW]).unwrap()).await.unwrap();
-    let told = "the stored tables of `people` lack what this program declares, migrate them first".to_owned();
-    assert_eq!(one.commit(&batch(vec![old("b", "Bob")])).await, Err(Error::Internal(told)));
+    let lacking =
+        "the stored tables of `people` lack parts that this program declares; run the migration first"
+            .to_owned();
+    assert_eq!(one.commit(&batch(vec![old("b", "Bob")])).await, Err(Error::Internal(lacking)));
 
     const UNKNOWN: &Collection = &Collection::new("unknown");
-    let told = "the stored tables are not those of the declared collections, migrate them first: no such table: unknown";
+    let mismatch = "the stored tables do not match the declared collections; run the migration first: no such \
+                    table: unknown";
     let unknown = one.get(&Key::new(UNKNOWN, "u").unwrap()).await.unwrap_err();
-    assert!(matches!(&unknown, Error::Internal(text) if text.starts_with(told)), "{unknown:?}");
+    assert!(matches!(&unknown, Error::Internal(text) if text.starts_with(mismatch)), "{unknown:?}");
 }
 
 #[tokio::test]
-async fn what_a_program_does_not_declare_is_filled_again_by_one_that_does() {
+async fn parts_that_one_program_does_not_declare_are_filled_again_by_a_program_that_does() {
     const PLAIN: &Collection = &Collection::new("people");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.db");
@@ -202,7 +205,7 @@ fn as_new(operation: Operation) -> Operation {
 }
 
 #[tokio::test]
-async fn people_see_declared_fields_as_columns_and_times_as_text() {
+async fn the_view_shows_declared_fields_as_columns_and_times_as_text() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.db");
     let sqlite = open(&path);

@@ -1,4 +1,4 @@
-//! Entering documents that were stored before something was declared into what was made for it.
+//! Enters existing documents into newly declared parts.
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
 use switchyard_ambient::Timestamp;
@@ -9,11 +9,12 @@ use crate::layout::{self, Part, PartKind};
 use crate::rows;
 use crate::statements::{Statements, bind_parts};
 
-/// Documents, and bytes of them, that one transaction enters at the most, while everybody who writes waits.
+/// The maximum number of documents, and of their bytes, that one transaction enters. All other writers wait
+/// meanwhile.
 const DOCUMENTS_AT_ONCE: usize = 250;
 const BYTES_AT_ONCE: usize = 1024 * 1024;
 
-/// Enters some documents of a collection into what is not filled yet; whether there are more.
+/// Enters some documents of a collection into its unfilled parts. Returns whether there are more.
 pub(super) fn fill_some(
     connection: &Connection,
     collection: &'static Collection,
@@ -25,7 +26,7 @@ pub(super) fn fill_some(
     Ok(more)
 }
 
-/// The same as a part of a transaction.
+/// Like [`fill_some`], within a transaction of the caller.
 pub(super) fn fill_step(
     connection: &Connection,
     collection: &'static Collection,
@@ -51,7 +52,7 @@ pub(super) fn fill_step(
     Ok(last.is_some())
 }
 
-/// What is declared and not filled, with the id up to which it is.
+/// Returns the declared parts that are not filled, with the id up to which each one is filled.
 fn unfilled(connection: &Connection, collection: &Collection) -> rusqlite::Result<Vec<(Part, String)>> {
     let declared = layout::parts(collection);
     let stored = layout::stored(connection, collection.name)?;
@@ -81,7 +82,7 @@ fn documents_after(
     Ok(documents)
 }
 
-/// Stores what follows from a document beside it. Its version stays.
+/// Stores the derived data of a document. Does not change the version of the document.
 fn enter(connection: &Connection, statements: &Statements, document: &Document) -> Result<(), Fault> {
     let projection = Projection::of(document);
     let settings: Vec<_> = statements
@@ -104,7 +105,7 @@ fn enter(connection: &Connection, statements: &Statements, document: &Document) 
     Ok(())
 }
 
-/// Fails where another live document holds one of the values that were entered of a document.
+/// Fails if another live document holds one of the values that were entered for a document.
 fn check_unique(
     connection: &Connection,
     statements: &Statements,

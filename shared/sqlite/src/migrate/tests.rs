@@ -30,7 +30,7 @@ fn commit(connection: &Connection, operations: Vec<Operation>) -> Result<Vec<Ver
     group::commit(connection, &mut Tables::default(), [&work].into_iter(), &ambient)?.remove(0)
 }
 
-/// `count` people of the ages 0, 1, 2, …, stored before anything about them was declared.
+/// Stores `count` people of the ages 0, 1, 2, …, before anything about them is declared.
 fn store(count: usize) -> Connection {
     let connection = open::in_memory().unwrap();
     lay_out(&connection, &[PLAIN]).unwrap();
@@ -68,7 +68,7 @@ async fn documents_are_entered_a_few_at_a_time_and_keep_their_versions() {
     let connection = store(600);
     let before = versions(&connection);
     lay_out(&connection, &[INDEXED]).unwrap();
-    assert_eq!(fill(&connection, INDEXED), Ok(4)); // 250, 250, 100, and nothing more
+    assert_eq!(fill(&connection, INDEXED), Ok(4)); // 250, 250, 100, and an empty step
     assert_eq!(fill(&connection, INDEXED), Ok(1));
     assert_eq!(versions(&connection), before);
     let expected: Vec<_> = (0..600).map(|age| format!("p-{age:04}")).collect();
@@ -76,18 +76,18 @@ async fn documents_are_entered_a_few_at_a_time_and_keep_their_versions() {
 }
 
 #[tokio::test]
-async fn a_migration_that_was_cut_short_goes_on_where_it_was() {
+async fn an_interrupted_migration_continues_where_it_stopped() {
     let connection = store(600);
     lay_out(&connection, &[INDEXED]).unwrap();
     assert_eq!(fill_some(&connection, INDEXED, NOW).map_err(Error::from), Ok(true));
-    // The process ends here, and the next one begins from the start.
+    // The process ends here, and the next one starts from the beginning.
     lay_out(&connection, &[INDEXED]).unwrap();
-    assert_eq!(fill(&connection, INDEXED), Ok(3)); // 250, 100, and nothing more
+    assert_eq!(fill(&connection, INDEXED), Ok(3)); // 250, 100, and an empty step
     assert_eq!(ids_by_age(connection).await.len(), 600);
 }
 
 #[tokio::test]
-async fn what_is_committed_during_a_migration_is_entered_as_it_is() {
+async fn documents_committed_during_a_migration_are_entered_in_their_new_state() {
     let connection = store(300);
     let read = |id: &str| {
         rows::get(&connection, &Key::new(INDEXED, id).unwrap(), NOW).map_err(Error::from).unwrap().unwrap()
@@ -97,9 +97,10 @@ async fn what_is_committed_during_a_migration_is_entered_as_it_is() {
         let body = json!({"age": age}).as_object().unwrap().clone();
         Operation::Replace { previous: read(id), body, expires_at: None }
     };
-    // Before the migration comes by, and behind it.
+    // Changes before the first step.
     commit(&connection, vec![aged("p-0000", 5_000), aged("p-0299", 6_000)]).unwrap();
     assert_eq!(fill_some(&connection, INDEXED, NOW).map_err(Error::from), Ok(true));
+    // Changes before and after the position that the first step has reached.
     let changes = vec![
         aged("p-0001", 7_000),
         aged("p-0298", 8_000),
@@ -116,19 +117,19 @@ async fn what_is_committed_during_a_migration_is_entered_as_it_is() {
 }
 
 #[test]
-fn two_documents_with_one_value_are_named_when_it_is_to_be_unique() {
+fn a_duplicate_value_of_a_new_unique_attribute_is_reported_with_both_documents() {
     let connection = store(300);
     commit(&connection, vec![create(PLAIN, "q", "e7", 0)]).unwrap();
     lay_out(&connection, &[UNIQUE]).unwrap();
     let refused = |one, other| Err(Error::not_unique(UNIQUE, "email", one, other));
     assert_eq!(fill(&connection, UNIQUE), refused("p-0007", "q"));
-    // The program that does not declare it goes on, and what it writes is looked at again.
+    // A program that does not declare the attribute continues, and its writes are checked again.
     let read =
         |id: &str| rows::get(&connection, &Key::new(PLAIN, id).unwrap(), NOW).map_err(Error::from).unwrap();
-    let Some(q) = read("q") else { panic!("the document stays") };
+    let Some(q) = read("q") else { panic!("the document exists") };
     commit(&connection, vec![Operation::Delete { previous: q }, create(PLAIN, "a", "e8", 0)]).unwrap();
     assert_eq!(fill(&connection, UNIQUE), refused("p-0008", "a"));
-    let Some(a) = read("a") else { panic!("the document stays") };
+    let Some(a) = read("a") else { panic!("the document exists") };
     commit(&connection, vec![Operation::Delete { previous: a }]).unwrap();
     assert_eq!(fill(&connection, UNIQUE), Ok(3));
     let key = Key::new(UNIQUE, "x").unwrap();
@@ -147,7 +148,7 @@ fn schema_of(connection: &Connection) -> Vec<String> {
 }
 
 #[test]
-fn what_is_declared_no_more_is_dropped() {
+fn parts_that_are_no_longer_declared_are_dropped() {
     const SEARCHED: &Collection = &Collection::new("people").fields(FIELDS).search(&["email"]).expiring();
     let connection = store(3);
     let bare = schema_of(&connection);

@@ -1,10 +1,10 @@
-//! What the tests share.
+//! Helpers that the tests share.
 
 use serde_json::Value;
 use switchyard_ambient::Ambient;
 use switchyard_database::{Batch, Collection, Field, Index, Key, Operation, Unique};
 
-/// A collection with everything that is kept beside documents.
+/// A collection with every kind of derived data.
 pub(crate) const PEOPLE: &Collection = &Collection::new("people")
     .fields(&[
         Field::string("email"),
