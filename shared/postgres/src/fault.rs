@@ -1,4 +1,4 @@
-//! What went wrong, and what follows from it.
+//! Classifies errors of a connection.
 
 use std::error::Error as _;
 
@@ -8,20 +8,20 @@ use tokio_postgres::error::{DbError, Severity, SqlState};
 /// Why a call on a connection failed.
 #[derive(Debug)]
 pub(crate) enum Fault {
-    /// There is no connection to be had. Nothing was sent.
+    /// No connection could be opened. Nothing was sent.
     Unreachable(String),
-    /// The connection broke before the reply came.
+    /// The connection broke before the reply arrived.
     Lost(String),
-    /// The server rolled the transaction back because of another one.
+    /// The server rolled the transaction back because of a conflict with another transaction.
     Contended,
-    /// A unique value is stored already. Rolled back.
+    /// A unique value is already stored. The transaction was rolled back.
     Duplicate,
-    /// Anything else: the error to answer with. Nothing was applied.
+    /// Any other error, to be returned to the caller. Nothing was applied.
     Final(Error),
 }
 
 impl Fault {
-    /// The error to answer with when trying again is over and nothing was applied.
+    /// Returns the error for the caller, after the last attempt and if nothing was applied.
     pub(crate) fn into_error(self) -> Error {
         match self {
             Self::Unreachable(why) | Self::Lost(why) => Error::Unavailable(why),
@@ -53,7 +53,7 @@ impl From<tokio_postgres::Error> for Fault {
 }
 
 fn of_answer(answer: &DbError) -> Fault {
-    // The message without the detail, which quotes stored values.
+    // Only the message, without the detail, which contains stored values.
     let said = format!("PostgreSQL says: {} ({})", answer.message(), answer.code().code());
     if matches!(answer.parsed_severity(), Some(Severity::Fatal | Severity::Panic)) {
         return Fault::Lost(said);
@@ -67,12 +67,12 @@ fn of_answer(answer: &DbError) -> Fault {
         }
         code if *code == SqlState::UNIQUE_VIOLATION => Fault::Duplicate,
         code if *code == SqlState::UNDEFINED_TABLE || *code == SqlState::UNDEFINED_COLUMN => Fault::Final(
-            Error::Internal(format!("{said}; run the migration before the program that needs it")),
+            Error::Internal(format!("{said}; run the migration before starting the program that needs it")),
         ),
         code if *code == SqlState::INVALID_SQL_STATEMENT_NAME => Fault::Final(Error::Internal(format!(
             "{said}; behind a proxy that pools transactions, add prepare=off to the database URL"
         ))),
-        // A standby that was the primary: another connection may reach the new one.
+        // The server was the primary and is now a standby. A new connection may reach the new primary.
         code if *code == SqlState::READ_ONLY_SQL_TRANSACTION => Fault::Unreachable(said),
         code if *code == SqlState::QUERY_CANCELED => {
             Fault::Final(Error::Unavailable(format!("{said}; it took longer than statement_timeout allows")))
@@ -82,7 +82,7 @@ fn of_answer(answer: &DbError) -> Fault {
     }
 }
 
-/// Why no connection came about. The causes that waiting does not cure are final.
+/// Returns the fault for a failed connection attempt. Causes that do not go away by waiting are final.
 pub(crate) fn of_connecting(server: &str, fault: &tokio_postgres::Error) -> Fault {
     let why = format!("PostgreSQL at {server} cannot be reached: {}", sentence_of(fault));
     match fault.as_db_error() {
@@ -91,13 +91,12 @@ pub(crate) fn of_connecting(server: &str, fault: &tokio_postgres::Error) -> Faul
     }
 }
 
-/// Class 22 is a parameter with a value that it cannot have, 28 a refused log-in, 3D an unknown database, 42 an unknown
-/// parameter.
+/// Class 22 is an invalid parameter value, 28 a refused login, 3D an unknown database, 42 an unknown parameter.
 fn is_misconfigured(code: &SqlState) -> bool {
     ["28", "3D", "42", "22"].contains(&code.code().get(..2).unwrap_or_default())
 }
 
-/// An error with its causes, in one line.
+/// Returns an error and its causes in one line.
 pub(crate) fn sentence_of(fault: &tokio_postgres::Error) -> String {
     if let Some(answer) = fault.as_db_error() {
         return format!("{} ({})", answer.message(), answer.code().code());
@@ -111,10 +110,10 @@ pub(crate) fn sentence_of(fault: &tokio_postgres::Error) -> String {
     sentence
 }
 
-/// What is stored under `key` is not a document.
+/// Returns the error for data under `key` that is not a document.
 pub(crate) fn corrupt(key: &dyn std::fmt::Display, why: &dyn std::fmt::Display) -> Error {
     Error::Corrupt(format!("{key}: {why}"))
 }
 
-/// A shorthand for signatures.
+/// The result of a call on a connection.
 pub(crate) type Outcome<T> = std::result::Result<T, Fault>;

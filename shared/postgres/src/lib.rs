@@ -1,4 +1,4 @@
-//! The [`Database`] contract on PostgreSQL.
+//! An implementation of the [`Database`] contract on PostgreSQL.
 //!
 //! ```no_run
 //! use switchyard_ambient::Ambient;
@@ -18,51 +18,52 @@
 //!
 //! # What is stored
 //!
-//! In the first schema of the search path:
+//! These tables and views are stored in the first schema of the search path:
 //!
-//! | name | what |
+//! | name | contents |
 //! |---|---|
-//! | `users` | the documents: `id`, `version`, `doc` (jsonb), `expires_at` (microseconds since 1970), `layout` (a hash of the declaration that the row was written under), then a column `index$<name>$<digest>` for each index and `unique$<name>$<digest>` for each unique attribute: the encoded key, null where the document is not in it. The digest is one of the declaration: a changed one gets a column of its own |
-//! | `users$terms$<digest>` | the search terms, in the order in which a search finds them |
-//! | `users_view` | for people and reports: the declared fields as columns, times as such; what has expired is not in it |
-//! | `switchyard$structures` | which of these columns and tables there are, and since when one is no longer declared |
+//! | `users` | the documents: `id`, `version`, `doc` (jsonb), `expires_at` (microseconds since 1970), `layout` (a hash of the declaration under which the row was written), then for each index a column `index$<name>$<digest>` and for each unique attribute a column `unique$<name>$<digest>` with the encoded key, or null if the document has none. The digest is a hash of the declaration, so a changed declaration gets a new column |
+//! | `users$terms$<digest>` | the search terms, in search order |
+//! | `users_view` | a view for people and reports: the declared fields as columns, times as timestamps, without expired documents |
+//! | `switchyard$structures` | which of these columns and tables exist, and since when a column or table is no longer declared |
 //!
 //! # Connections
 //!
-//! Whoever writes, lists or searches has a connection alone meanwhile. Those who read one document, by its id or a unique
-//! value, share one, up to eight of them, as long as it answers within a millisecond; and where all connections are in use,
-//! any number of them share those by which others read, unless somebody waits for one.
+//! Writes, and reads of several documents, use a connection exclusively. Up to eight reads of one document, by its
+//! id or a unique value, share a connection, as long as it answers within a millisecond. If all connections are in
+//! use, any number of such reads share the connections that serve other reads, unless another caller is waiting
+//! for a connection.
 //!
 //! # What a commit costs
 //!
-//! One operation on one document is one statement, and so one round trip; whatever else is two, the first to lock and
-//! read everything that the batch names, the second to write it. A batch that only checks is one. How that is strictly
-//! serializable stands in `commit/mod.rs`.
+//! One operation on one document is one statement and one round trip. Every other batch takes two round trips: the
+//! first one locks and reads everything that the batch names, the second one writes. A batch that only checks
+//! takes one. `commit/mod.rs` explains why this is strictly serializable.
 //!
 //! # When a reply is lost
 //!
-//! The server's process behind the lost connection is ended, and then the transaction's status and the stored versions
-//! tell what became of it. Behind a proxy that pools transactions (`prepare=off`) the process is not known, and more
-//! often the outcome is not either.
+//! The server process of the lost connection is terminated, and then the status of the transaction and the stored
+//! versions show whether the write was applied. Behind a proxy that pools transactions (`prepare=off`) the process
+//! is unknown, and so the outcome is unknown more often.
 //!
 //! # Migrations
 //!
-//! Programs go on reading and writing meanwhile, and one that still has the declarations of before goes on for a day.
-//! What it writes after the migration is not in the new indexes and unique attributes until the next migration: migrate
-//! once more when the last of its instances has ended.
+//! Programs continue to read and write during a migration, and programs with the previous declarations continue to
+//! work for a day. Their writes after the migration are missing from the new indexes and unique attributes until
+//! the next migration: migrate once more when their last instance has ended.
 //!
 //! # The URL
 //!
-//! Beside the parameters that tokio-postgres reads (`options`, `application_name`, `connect_timeout`,
-//! `target_session_attrs`, …) these are understood:
+//! Besides the parameters of tokio-postgres (`options`, `application_name`, `connect_timeout`,
+//! `target_session_attrs`, …), these are supported:
 //!
-//! | parameter | meaning | unless given |
+//! | parameter | meaning | default |
 //! |---|---|---|
-//! | `sslmode` | `disable`; `prefer`: TLS where the server has a certificate that can be verified, else none; `require`, `verify-full`: verified TLS | `prefer` |
-//! | `sslrootcert` | a PEM file of the authorities to trust, in the place of the machine's | |
-//! | `max_connections` | connections at the most | 10; on Lambda as many as an instance answers requests at once (`AWS_LAMBDA_MAX_CONCURRENCY`), else 1 |
-//! | `prepare` | `off`: no named prepared statements and no session settings, for a transaction-mode proxy | `on` |
-//! | `statement_timeout` | seconds after which the server gives up a statement; 0: never | 30 |
+//! | `sslmode` | `disable`; `prefer`: TLS if the certificate of the server can be verified, else no TLS; `require`, `verify-full`: verified TLS | `prefer` |
+//! | `sslrootcert` | a PEM file with the certificate authorities to trust instead of those of the machine | |
+//! | `max_connections` | the maximum number of connections | 10; on Lambda the number of requests that an instance handles at once (`AWS_LAMBDA_MAX_CONCURRENCY`), or 1 if that is not set |
+//! | `prepare` | `off`: use no named prepared statements and no session settings, as a proxy in transaction mode requires | `on` |
+//! | `statement_timeout` | the number of seconds after which the server cancels a statement; 0: never | 30 |
 
 mod commit;
 mod fault;
@@ -102,19 +103,19 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// The database at `url`; connections are made when they are needed.
+    /// Returns the database at `url`. Connections are opened when they are needed.
     ///
     /// # Errors
     ///
-    /// [`Invalid`](switchyard_database::Error::Invalid) for a URL that cannot be used. That the server does not answer
-    /// is no error here: [`ping`](Database::ping) tells.
+    /// Fails with [`Invalid`](switchyard_database::Error::Invalid) if the URL cannot be used. A server that does
+    /// not answer is not an error here; [`ping`](Database::ping) reports it.
     pub async fn connect(url: &str, ambient: Ambient) -> Result<Self> {
         let pool = Pool::new(Settings::parse(url)?, ambient.clone())?;
         Ok(Self { pool, tables: Arc::default(), ambient })
     }
 }
 
-/// Says where the database is, without the password.
+/// Shows where the database is, without the password.
 impl fmt::Debug for Postgres {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Postgres").field("pool", &self.pool).finish_non_exhaustive()
@@ -124,7 +125,7 @@ impl fmt::Debug for Postgres {
 #[async_trait]
 impl Database for Postgres {
     async fn migrate(&self, schema: &Schema) -> Result<()> {
-        self.bring_to(schema).await
+        self.migrate_schema(schema).await
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Document>> {

@@ -1,17 +1,17 @@
-//! The names of what is stored. A `$` separates what the layer adds from what is declared: it may stand in a name
-//! without quotes, and declared names cannot contain it, so nothing clashes.
+//! The names of stored objects. A `$` separates the parts that this crate adds from declared names. Unquoted names
+//! may contain a `$`, but declared names cannot, so these names never clash.
 
 use switchyard_database::Collection;
 
 use crate::hash::fnv1a;
 
-/// PostgreSQL cuts longer names.
+/// PostgreSQL truncates longer names.
 const MAX_NAME_BYTES: usize = 63;
 
-/// Which structures each collection has.
+/// The table that lists the structures of each collection.
 pub(crate) const STRUCTURES: &str = "switchyard$structures";
 
-/// The quoted table of a collection.
+/// Returns the table of a collection, quoted.
 pub(crate) fn table(collection: &Collection) -> String {
     quoted(collection.name)
 }
@@ -24,7 +24,7 @@ pub(crate) fn view(collection: &str) -> String {
     format!("{collection}_view")
 }
 
-/// A name that fits, the same one every time.
+/// Returns a name that is short enough. The same name always has the same short form.
 pub(crate) fn short(name: &str) -> String {
     if name.len() <= MAX_NAME_BYTES {
         return name.to_owned();
@@ -34,12 +34,12 @@ pub(crate) fn short(name: &str) -> String {
     format!("{}{digest}", &name[..keep])
 }
 
-/// An identifier in SQL.
+/// Returns a quoted SQL identifier.
 pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A string in SQL, whatever `standard_conforming_strings` says.
+/// Returns an SQL string literal that does not depend on `standard_conforming_strings`.
 pub(crate) fn literal(text: &str) -> String {
     format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }

@@ -1,7 +1,8 @@
-//! The connections.
+//! The pool of connections.
 //!
-//! A pool of our own and not deadpool-postgres: that gives back a connection whose transaction was abandoned, and does
-//! not look whether one that was idle for long, as through a freeze on Lambda, is still there without asking every time.
+//! This is not deadpool-postgres, which reuses a connection whose transaction was abandoned, and which can check
+//! whether a connection is still alive after being idle for long, for example after a freeze on Lambda, only by
+//! checking it at every use.
 
 use std::fmt;
 use std::ops::Deref;
@@ -22,35 +23,38 @@ use crate::session::{Backend, Session};
 use crate::settings::Settings;
 use crate::tls;
 
-/// A connection that was idle for longer is asked whether it is alive before it is used.
+/// A connection that was idle for longer is checked before it is used.
 const TRUSTED_WHEN_IDLE: Duration = Duration::from_secs(1);
-/// How long to wait for that answer.
+/// How long to wait for the answer to that check.
 const ALIVE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long to wait for a connection that others use.
+/// How long to wait for a connection if all are in use.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
-/// While a connection answers this promptly, others read by it, too, rather than by one of their own: client and server
-/// then read and send several statements and answers at once. Where reading takes longer they do so side by side.
+/// Reads share a connection while it answers this promptly, although other connections are free: client and server
+/// then receive and send several statements and answers at once. Slower reads use separate connections and run in
+/// parallel.
 const PROMPT: Duration = Duration::from_millis(1);
-/// Who read by one connection while others are free.
+/// The number of reads that share one connection while others are free.
 const READERS: usize = 8;
-/// A connection that has not answered for longer may never do so again: nobody else begins to read by it.
+/// A connection that has not answered for longer may never answer again: no further read joins it.
 const LONGEST_SILENCE: Duration = Duration::from_millis(100);
 
-/// How the server plans the statements of the pool's sessions.
+/// Settings for the query planner of the server, for all statements of the pool's sessions.
 ///
-/// Each is written for one plan: along an index, in its order, no further than its page. The planner does not know that,
-/// and guesses. It plans a range of a large table anew each time, which takes longer than reading it; what it plans while
-/// a table has a few rows reads all of them, and is kept when there are many; and it starts processes for a long search.
+/// Each statement is written for one plan: it follows an index in its order and reads no more than a page. The
+/// planner does not know this and estimates instead. It plans each range of a large table again, which takes
+/// longer than reading it. While a table has few rows, it chooses to read all of them, and keeps that plan when
+/// there are many. For a long search it starts parallel processes.
 pub(crate) const PLANNING: &[(&str, &str)] = &[
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_seqscan", "off"),
     ("enable_bitmapscan", "off"),
     ("max_parallel_workers_per_gather", "0"),
-    // A table without an index, as that of the structures, looks expensive enough now to compile its statement.
+    // With these settings a table without an index, such as the table of structures, looks so expensive that its
+    // statement would be compiled.
     ("jit", "off"),
 ];
 
-/// The connections to one database.
+/// The pool of connections to one database.
 #[derive(Clone)]
 pub(crate) struct Pool {
     shared: Arc<Shared>,
@@ -61,11 +65,11 @@ struct Shared {
     tls: MakeRustlsConnect,
     ambient: Ambient,
     permits: Arc<Semaphore>,
-    /// Callers that wait for a connection.
+    /// The number of callers that wait for a connection.
     waiting: AtomicUsize,
-    /// The one that was used last comes first, so that those not needed stay unused.
+    /// The most recently used connection is used first, so that connections that are not needed stay unused.
     idle: Mutex<Vec<Session>>,
-    /// Those by which rows are read, or were a moment ago.
+    /// The connections that serve reads of single rows, or did so recently.
     readers: Mutex<Vec<Weak<Pooled>>>,
 }
 
@@ -87,7 +91,7 @@ impl Pool {
         Ok(Self { shared: Arc::new(Shared { settings, tls, ambient, permits, waiting, idle, readers }) })
     }
 
-    /// A connection, an idle one if there is one.
+    /// Returns a connection: an idle one if there is one, else a new one.
     pub(crate) async fn session(&self) -> Outcome<Pooled> {
         let permit = match self.free_permit() {
             Some(permit) => permit,
@@ -96,7 +100,8 @@ impl Pool {
         self.lease(permit).await
     }
 
-    /// A connection to read one row by, maybe one by which others read as well. Who waits for a connection goes first.
+    /// Returns a connection for reading one row, which other reads may share. Callers that already wait for a
+    /// connection of their own have priority.
     pub(crate) async fn reader(&self) -> Outcome<Arc<Pooled>> {
         if let Some(reader) = self.joined_reader(PROMPT, READERS) {
             return Ok(reader);
@@ -115,8 +120,8 @@ impl Pool {
         Ok(reader)
     }
 
-    /// Of the connections by which others read, less than so many, and which answered so lately, the one by which the
-    /// fewest do.
+    /// Returns the least used among the connections that serve fewer than `readers` reads and have answered within
+    /// `silence`.
     fn joined_reader(&self, silence: Duration, readers: usize) -> Option<Arc<Pooled>> {
         if self.shared.waiting.load(Ordering::Relaxed) > 0 {
             return None;
@@ -139,7 +144,7 @@ impl Pool {
             Ok(Err(_)) | Err(_) => {
                 tracing::warn!(
                     max_connections = self.shared.settings.max_connections,
-                    "every connection to PostgreSQL is in use; consider more of them (max_connections)"
+                    "all connections to PostgreSQL are in use; consider raising max_connections"
                 );
                 Err(Fault::Final(Error::Throttled { after: None }))
             }
@@ -159,7 +164,7 @@ impl Pool {
         Ok(Pooled { session: Some(session), shared: self.shared.clone(), _permit: permit })
     }
 
-    /// A connection outside the pool, for statements that may read whole tables.
+    /// Opens a connection outside the pool, for statements that may read whole tables.
     pub(crate) async fn connect(&self, statement_timeout: Duration) -> Outcome<Session> {
         self.start(statement_timeout, &[]).await
     }
@@ -172,7 +177,7 @@ impl Pool {
         let opening = async {
             let mut session = self.open().await.map_err(|fault| fault::of_connecting(&server, &fault))?;
             if !settings.is_proxied {
-                introduce(&mut session, statement_timeout, planning)
+                configure(&mut session, statement_timeout, planning)
                     .await
                     .map_err(|fault| fault::of_connecting(&server, &fault))?;
             }
@@ -190,7 +195,7 @@ impl Pool {
     async fn open(&self) -> Result<Session, tokio_postgres::Error> {
         let config = &self.shared.settings.config;
         match self.open_as(config).await {
-            // As libpq does: where TLS is only preferred, a server without a usable certificate is used without it.
+            // Like libpq: if TLS is only preferred and the server has no usable certificate, connect without TLS.
             Err(fault) if config.get_ssl_mode() == SslMode::Prefer && is_handshake(&fault) => {
                 self.open_as(config.clone().ssl_mode(SslMode::Disable)).await
             }
@@ -220,7 +225,7 @@ fn is_handshake(fault: &tokio_postgres::Error) -> bool {
     fault.to_string().contains("TLS")
 }
 
-/// Counts a caller as long as it waits, also one that gives up.
+/// Counts a caller while it waits, even if the caller is cancelled.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {
@@ -236,7 +241,8 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// By both clocks: the one of the machine may have stood still while it was frozen, and the other may be set.
+/// Whether a session was used so recently that it needs no check. Compares both clocks, because the monotonic
+/// clock may have stopped while the machine was frozen, and the wall clock may have been set.
 fn is_trusted(session: &Session, now: Timestamp) -> bool {
     let (used_at, instant) = session.used_at;
     instant.elapsed() < TRUSTED_WHEN_IDLE && now >= used_at && now - used_at < TRUSTED_WHEN_IDLE
@@ -246,8 +252,8 @@ async fn is_alive(session: &Session) -> bool {
     matches!(timeout(ALIVE_TIMEOUT, session.client().check_connection()).await, Ok(Ok(())))
 }
 
-/// Learns which process serves the session and fixes the settings that statements rely on.
-async fn introduce(
+/// Reads which server process serves the session, and sets the settings on which statements rely.
+async fn configure(
     session: &mut Session,
     statement_timeout: Duration,
     planning: &[(&str, &str)],
@@ -270,8 +276,8 @@ async fn introduce(
     Ok(())
 }
 
-/// A connection of the pool. Dropped, it goes back, unless it was left in the middle of a transaction, or its server does not
-/// write.
+/// A connection of the pool. When dropped, it returns to the pool, unless a transaction is still open or the
+/// server is read-only.
 pub(crate) struct Pooled {
     session: Option<Session>,
     shared: Arc<Shared>,
@@ -283,7 +289,7 @@ impl Deref for Pooled {
 
     #[expect(clippy::expect_used, reason = "only `drop` takes the session out")]
     fn deref(&self) -> &Session {
-        self.session.as_ref().expect("the session is there until drop")
+        self.session.as_ref().expect("only drop takes the session")
     }
 }
 
@@ -291,7 +297,8 @@ impl Drop for Pooled {
     fn drop(&mut self) {
         let Some(mut session) = self.session.take() else { return };
         if session.is_read_only() {
-            // The others are connections to the same server: where there is another one, new ones may reach it.
+            // The other idle connections go to the same server. If there is another server, new connections may
+            // reach it.
             self.shared.idle().clear();
         } else if session.is_clean() {
             session.used_at = (self.shared.ambient.now(), Instant::now());
@@ -315,7 +322,7 @@ mod tests {
         Pool::new(Settings::parse(&format!("{url}?{settings}")).unwrap(), Ambient::system()).unwrap()
     }
 
-    /// As many idle connections, on a clock that stands still from now on.
+    /// Returns a pool with `connections` idle connections, and stops the clock.
     async fn idle(connections: usize) -> Pool {
         let pool = pool(&format!("max_connections={connections}"));
         let opened = join_all((0..connections).map(|_| pool.session())).await;
@@ -324,7 +331,7 @@ mod tests {
         pool
     }
 
-    /// The process of the server that answers a caller who need not wait.
+    /// Returns the server process that serves a caller that need not wait.
     fn process(reader: impl Future<Output = Outcome<Arc<Pooled>>>) -> Option<(i32, Arc<Pooled>)> {
         let reader = reader.now_or_never()?.unwrap();
         Some((reader.backend.as_ref().unwrap().pid, reader))
@@ -335,7 +342,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_who_read_rows_share_a_connection_that_answers_promptly_up_to_a_number() {
+    async fn reads_of_rows_share_a_promptly_answering_connection_up_to_a_limit() {
         let pool = idle(2).await;
         let (first, reader) = process(pool.reader()).unwrap();
         answer(&reader).await;
@@ -350,7 +357,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn where_none_is_free_they_share_one_that_answers_at_all() {
+    async fn if_no_connection_is_free_reads_share_one_that_still_answers() {
         let pool = idle(1).await;
         let (_, reader) = process(pool.reader()).unwrap();
         answer(&reader).await;
@@ -364,7 +371,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_for_a_connection_of_their_own_goes_before_those_who_read_rows() {
+    async fn callers_that_wait_for_a_connection_have_priority_over_reads_of_rows() {
         let pool = idle(1).await;
         let (_, reader) = process(pool.reader()).unwrap();
         answer(&reader).await;
@@ -380,7 +387,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_that_does_not_write_any_more_is_left_by_all_connections() {
+    async fn connections_to_a_server_that_became_read_only_are_discarded() {
         let pool = pool("");
         let sessions = [pool.session().await.unwrap(), pool.session().await.unwrap()];
         for session in &sessions {

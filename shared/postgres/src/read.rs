@@ -1,4 +1,4 @@
-//! Reading: by key, by unique attribute, along an index, by words, and everything.
+//! Reads documents by key, by unique attribute, by index, by search term, and whole collections.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -16,24 +16,24 @@ use crate::sql::{Sql, Step, call};
 use crate::values::{StoredBody, StoredVersion};
 
 impl Postgres {
-    /// The rows of a statement that may run twice.
+    /// Returns the rows of a statement that may run twice.
     pub(crate) async fn rows(&self, sql: &Sql, params: Params<'_>) -> Result<Vec<Row>> {
         self.repeated(|| async { Ok(self.pool.session().await?.query(sql, params).await?) }).await
     }
 
-    /// The row of a statement that finds one at the most.
+    /// Returns the row of a statement that finds at most one.
     async fn row(&self, sql: &Sql, params: Params<'_>) -> Result<Option<Row>> {
         let rows =
             self.repeated(|| async { Ok(self.pool.reader().await?.query(sql, params).await?) }).await?;
         Ok(rows.into_iter().next())
     }
 
-    /// The rows of several statements, sent together.
+    /// Returns the rows of several statements that are sent together.
     async fn replies<'a>(&self, steps: impl Fn() -> Vec<Step<'a>> + Send + Sync) -> Result<Vec<Vec<Row>>> {
         self.repeated(|| async { self.pool.session().await?.pipeline(steps()).await }).await
     }
 
-    /// Reads, and does it again when a connection fails.
+    /// Reads, and reads again after a connection failure.
     async fn repeated<T, F: Future<Output = Outcome<T>>>(&self, read: impl Fn() -> F) -> Result<T> {
         let mut attempt = 1;
         loop {
@@ -45,7 +45,7 @@ impl Postgres {
         }
     }
 
-    /// Waits before another try, if one makes sense.
+    /// Waits before the next attempt, or fails if another attempt cannot succeed.
     async fn pause_after(&self, fault: Fault, attempt: u32) -> Result<()> {
         match fault {
             Fault::Final(error) => Err(error),
@@ -97,7 +97,7 @@ impl Postgres {
             .ok_or_else(|| Error::Internal("a unique key names a declared attribute".to_owned()))?;
         let row = self.row(sql, &[&unique.value()]).await?;
         let document = row.map(|row| stored_document(collection, &row, 0)).transpose()?;
-        // A program that does not declare the attribute writes the document and leaves its column as it was.
+        // A program that does not declare the attribute does not update its column.
         Ok(self.live(document).filter(|document| unique.is_held_by(document)))
     }
 
@@ -117,7 +117,8 @@ impl Ranges for Postgres {
                 let sql = place
                     .and_then(|place| table.reads.range.get(place))
                     .ok_or_else(|| Error::Internal("a checked query names a declared index".to_owned()))?;
-                // No entry begins with more FF than its integers have bytes: no text has any.
+                // Only integers contain FF bytes, not texts, so no entry begins with more FF bytes than its
+                // integers have in all.
                 let above_all = vec![0xff; 8 * (index.partition.len() + index.sort.len()) + 1];
                 (sql, &partition[..], above_all)
             }
@@ -127,7 +128,7 @@ impl Ranges for Postgres {
                     .terms
                     .as_ref()
                     .ok_or_else(|| Error::Internal("a checked search has declared fields".to_owned()))?;
-                (sql, &[][..], vec![0xff]) // no text begins with it
+                (sql, &[][..], vec![0xff]) // no text begins with this byte
             }
         };
         let from = [prefix, &range.from].concat();
@@ -162,14 +163,14 @@ impl Ranges for Postgres {
     }
 }
 
-/// The document in the columns `id, version, doc, expires_at`, of which the id is the column `first`.
+/// Returns the document in the columns `id, version, doc, expires_at`, of which the id is column `first`.
 pub(crate) fn stored_document(collection: &'static Collection, row: &Row, first: usize) -> Result<Document> {
     let id: &str = column(row, first, &collection.name)?;
     let key = Key::new(collection, id).map_err(|fault| corrupt(&collection.name, &fault))?;
     document_of(key, row, first + 1)
 }
 
-/// The document in the columns `version, doc, expires_at`, of which the version is the column `first`.
+/// Returns the document in the columns `version, doc, expires_at`, of which the version is column `first`.
 pub(crate) fn document_of(key: Key, row: &Row, first: usize) -> Result<Document> {
     let StoredVersion(version) = column(row, first, &key)?;
     let body: Option<StoredBody> = column(row, first + 1, &key)?;
@@ -186,7 +187,7 @@ pub(crate) fn column<'a, T: tokio_postgres::types::FromSql<'a>>(
     row.try_get(column).map_err(|fault| corrupt(of, &crate::fault::sentence_of(&fault)))
 }
 
-/// What is stored of a version; used where nothing else of a document is needed.
+/// Returns the version in column `place`, for callers that need nothing else of a document.
 pub(crate) fn version_of(row: &Row, place: usize, of: &dyn std::fmt::Display) -> Result<Version> {
     let StoredVersion(version) = column(row, place, of)?;
     Ok(version)

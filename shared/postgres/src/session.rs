@@ -1,4 +1,4 @@
-//! One connection.
+//! One connection with its prepared statements.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -18,27 +18,27 @@ use tokio_postgres::{Client, Error, Row, Statement};
 use crate::fault::Outcome;
 use crate::sql::{Sql, Step};
 
-/// Values for a statement.
+/// The parameter values of a statement.
 pub(crate) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
-/// The server's process behind a connection.
+/// The server process of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Backend {
     pub(crate) pid: i32,
-    /// When it started: process ids come back.
+    /// When the process started, because process ids are reused.
     pub(crate) started: String,
 }
 
-/// A connection with the statements that were prepared on it.
+/// A connection and the statements that are prepared on it.
 pub(crate) struct Session {
     client: Client,
-    /// `None` where named statements do not outlive a transaction.
+    /// `None` behind a proxy, where named statements do not outlive a transaction.
     prepared: Option<Mutex<HashMap<String, Statement>>>,
-    /// `None` behind a proxy, where the process changes from transaction to transaction.
+    /// `None` behind a proxy, where each transaction may run in a different process.
     pub(crate) backend: Option<Backend>,
     pub(crate) used_at: (Timestamp, Instant),
     opened_at: Instant,
-    /// When the last reply came, in microseconds after it was opened.
+    /// When the last reply arrived, in microseconds after the connection was opened.
     answered_at: AtomicU64,
     is_in_transaction: AtomicBool,
     is_read_only: AtomicBool,
@@ -63,12 +63,12 @@ impl Session {
         &self.client
     }
 
-    /// Whether another caller may have it.
+    /// Whether another caller may use the connection.
     pub(crate) fn is_clean(&self) -> bool {
         !self.client.is_closed() && !self.is_in_transaction() && !self.is_read_only()
     }
 
-    /// Whether the server has refused to write: it is a standby, or has become one.
+    /// Whether the server has refused a write, because it is or has become a standby.
     pub(crate) fn is_read_only(&self) -> bool {
         self.is_read_only.load(Ordering::Relaxed)
     }
@@ -77,7 +77,8 @@ impl Session {
         self.is_in_transaction.load(Ordering::Relaxed)
     }
 
-    /// Between the two, a session that is given back is closed instead, and the server rolls back.
+    /// Records whether a transaction is open. A session that is returned to the pool with an open transaction is
+    /// closed, and the server rolls back.
     pub(crate) fn note_transaction(&self, is_open: bool) {
         self.is_in_transaction.store(is_open, Ordering::Relaxed);
     }
@@ -106,7 +107,7 @@ impl Session {
         self.note_answer(answer)
     }
 
-    /// How long ago the last reply came.
+    /// Returns how long ago the last reply arrived.
     pub(crate) fn silence(&self) -> Duration {
         self.opened_at
             .elapsed()
@@ -122,7 +123,7 @@ impl Session {
         answer
     }
 
-    /// Sends all steps at once and returns what they return, or the first fault: one round trip.
+    /// Sends all steps at once, in one round trip. Returns the rows of each step, or the first error.
     pub(crate) async fn pipeline(&self, steps: Vec<Step<'_>>) -> Outcome<Vec<Vec<Row>>> {
         let mut replies: Vec<_> =
             steps.into_iter().map(|step| Box::pin(maybe_done(self.step(step)))).collect();
@@ -154,7 +155,7 @@ impl Session {
         }
     }
 
-    /// Ends a transaction without waiting for the answer: what is sent later is answered later.
+    /// Rolls back a transaction without waiting for the answer. The server answers later requests afterwards.
     pub(crate) fn roll_back(&self) {
         let _ = self.client.batch_execute("rollback").now_or_never();
         self.note_transaction(false);
@@ -165,7 +166,7 @@ impl Session {
         prepared.get(&sql.text).cloned()
     }
 
-    /// The first use of a statement prepares it for the next one, in the same round trip.
+    /// Prepares a statement for its next use, in the same round trip as the first use.
     async fn preparing<T>(
         &self,
         sql: &Sql,
@@ -177,7 +178,8 @@ impl Session {
             Ok(statement) => {
                 prepared.lock().unwrap_or_else(PoisonError::into_inner).insert(sql.text.clone(), statement);
             }
-            // The transaction has failed with it: its `commit` would roll back what the reply tells of, and not say so.
+            // The transaction has failed too: `commit` would then roll back the statement that the reply reports
+            // as done, without an error.
             Err(fault) if reply.is_ok() && self.is_in_transaction() => return Err(fault),
             Err(_) => {}
         }
@@ -195,12 +197,12 @@ mod tests {
     use crate::sql::call;
 
     #[tokio::test]
-    async fn a_statement_that_cannot_be_prepared_in_a_transaction_fails_it() {
+    async fn a_statement_that_cannot_be_prepared_in_a_transaction_fails_the_transaction() {
         let url = std::env::var("TEST_POSTGRES_URL").expect("see local/servers");
         let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
         tokio::spawn(connection);
         let session = Session::new(client, false, Timestamp::from_micros(0));
-        // Under the names that the next statements are prepared with there are others.
+        // The names for the next prepared statements are already taken.
         let taken: String = (0..200).map(|n| format!("prepare s{n} as select 1;")).collect();
         session.client().batch_execute(&taken).await.unwrap();
         session.client().batch_execute("create temp table notes (id int4)").await.unwrap();

@@ -1,4 +1,4 @@
-//! What the URL says.
+//! Parses the settings in the database URL.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,16 +9,17 @@ use switchyard_database::{Error, Result};
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 
-/// Connections at the most, unless the URL says how many.
+/// The default for the maximum number of connections.
 const CONNECTIONS: usize = 10;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
-/// A peer that vanished is noticed after about half a minute, not after the system's two hours.
+/// A peer that has disappeared is noticed after about half a minute instead of the two hours that the system takes
+/// by default.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The settings of a URL `postgres://user:password@host:port/database?…`. The parameters that are ours are told by the
-/// documentation of the crate.
+/// The settings of a URL `postgres://user:password@host:port/database?…`. The documentation of the crate lists the
+/// parameters that this crate adds.
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) config: Config,
@@ -41,7 +42,8 @@ impl Settings {
             let Some((name, value)) = form_urlencoded::parse(parameter.as_bytes()).next() else { continue };
             match &*name {
                 "sslmode" => rest.push(match &*value {
-                    // Verified always: encryption to whoever answers is not what was asked for.
+                    // The certificate is always verified, because encryption to an unverified server does not
+                    // protect the connection.
                     "verify-full" | "require" => "sslmode=require",
                     "prefer" => "sslmode=prefer",
                     "disable" => "sslmode=disable",
@@ -65,7 +67,7 @@ impl Settings {
         let mut config = Config::from_str(&format!("{address}?{}", rest.join("&")))
             .map_err(|fault| invalid(&crate::fault::sentence_of(&fault)))?;
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
-            return Err(invalid("it names no host"));
+            return Err(invalid("it does not contain a host"));
         }
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_TIMEOUT);
@@ -80,7 +82,7 @@ impl Settings {
             config.application_name("switchyard");
         }
         if config.get_ssl_mode() == SslMode::Require && config.get_hosts().is_empty() {
-            return Err(invalid("a certificate can only be verified against a host name: give `host`, too"));
+            return Err(invalid("a certificate can only be verified against a host name; set `host` too"));
         }
         let default_connections = default_connections(|name| std::env::var(name).ok());
         Ok(Self {
@@ -92,12 +94,12 @@ impl Settings {
         })
     }
 
-    /// How long to wait for a connection, the log-in included.
+    /// How long to wait for a connection, including the login.
     pub(crate) fn connect_timeout(&self) -> Duration {
         self.config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT)
     }
 
-    /// Where the server is, for messages.
+    /// Returns the address of the server, for messages.
     pub(crate) fn server(&self) -> String {
         let hosts = self.config.get_hosts().iter().map(|host| match host {
             Host::Tcp(name) => name.clone(),
@@ -114,7 +116,7 @@ impl Settings {
     }
 }
 
-/// Without the password.
+/// Does not show the password.
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
@@ -128,7 +130,7 @@ impl fmt::Debug for Settings {
     }
 }
 
-/// What would let a part of the password pass for a host, and so into messages.
+/// Rejects a URL in which part of the password would be parsed as the host and so appear in messages.
 fn check_address(address: &str) -> Result<()> {
     let Some(rest) = address.strip_prefix("postgres://").or_else(|| address.strip_prefix("postgresql://"))
     else {
@@ -150,8 +152,8 @@ fn count(name: &str, value: &str, least: usize) -> Result<usize> {
     number.ok_or_else(|| invalid(&format!("{name} must be a whole number from {least} to 100000")))
 }
 
-/// An instance of a Lambda function answers one request at a time, unless the environment says how many, and there may be a
-/// thousand instances.
+/// Returns the default for the maximum number of connections. An instance of a Lambda function handles one request
+/// at a time, unless the environment sets a number, and there may be a thousand instances.
 fn default_connections(variable: impl Fn(&str) -> Option<String>) -> usize {
     if variable("AWS_LAMBDA_RUNTIME_API").is_none() {
         return CONNECTIONS;
@@ -169,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_instance_on_lambda_has_a_connection_for_each_request_that_it_answers_at_once() {
+    fn an_instance_on_lambda_has_a_connection_for_each_request_that_it_handles_at_once() {
         let in_an_instance_of = |requests: Option<&str>| {
             default_connections(|name| match name {
                 "AWS_LAMBDA_RUNTIME_API" => Some("127.0.0.1:9001".to_owned()),

@@ -1,11 +1,12 @@
-//! A statement, and the calls that are made of it.
+//! Statements and calls of statements.
 
 use tokio_postgres::types::{ToSql, Type};
 
-/// A value for a statement.
+/// The value of a parameter.
 pub(crate) type Param<'a> = Box<dyn ToSql + Sync + Send + 'a>;
 
-/// The text of a statement with the types of its parameters, which spares asking the server for them.
+/// The text of a statement with the types of its parameters. The types save a request to the server that would ask
+/// for them.
 #[derive(Clone, Debug)]
 pub(crate) struct Sql {
     pub(crate) text: String,
@@ -26,7 +27,7 @@ pub(crate) struct Call<'a> {
 
 /// One of the statements that are sent together.
 pub(crate) enum Step<'a> {
-    /// Text without parameters, as `begin`.
+    /// Text without parameters, such as `begin`.
     Plain(&'static str),
     Call(Call<'a>),
 }
@@ -35,14 +36,14 @@ pub(crate) fn call<'a>(sql: &'a Sql, params: Vec<Param<'a>>) -> Step<'a> {
     Step::Call(Call { sql, params })
 }
 
-/// Puts a statement together while counting its parameters.
+/// Collects the parameters of a statement while its text is built.
 #[derive(Debug, Default)]
 pub(crate) struct Parameters {
     types: Vec<Type>,
 }
 
 impl Parameters {
-    /// The placeholder of the next parameter.
+    /// Adds a parameter and returns its placeholder.
     pub(crate) fn next(&mut self, kind: Type) -> String {
         self.types.push(kind);
         format!("${}", self.types.len())

@@ -1,18 +1,18 @@
-//! What is kept beside the documents of a collection so that they can be found.
+//! Structures: data derived from the documents of a collection so that they can be found.
 //!
-//! A structure is known by its kind, its name and what it is made of, and so is the column or table that holds it: when
-//! a declaration changes, the new structure stands beside the old one, and instances of the program before go on with
-//! theirs.
+//! A structure is identified by its kind, its name and its definition, and so is the column or table that holds
+//! it. When a declaration changes, the new structure exists together with the old one, and instances of the
+//! previous program continue to use theirs.
 
 use switchyard_database::Collection;
 
 use crate::hash::fnv1a;
 use crate::names::{short, terms_table};
 
-/// Raised when the encoding of index entries or the making of search terms changes.
+/// Must be increased when the encoding of index entries or the extraction of search terms changes.
 const FORMAT: &str = "1";
 
-/// Kinds of structures.
+/// The kind of a structure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A column with an index on it.
@@ -21,14 +21,14 @@ pub(crate) enum Kind {
     Unique,
     /// A table of search terms.
     Search,
-    /// An index on the moment of expiry.
+    /// An index on the time of expiry.
     Expiry,
 }
 
 impl Kind {
     const ALL: [Self; 4] = [Self::Index, Self::Unique, Self::Search, Self::Expiry];
 
-    /// As it is noted in the database.
+    /// Returns the name that is stored in the database.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Index => "index",
@@ -47,14 +47,15 @@ impl Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Structure {
     pub(crate) kind: Kind,
-    /// Of the index or the unique attribute; empty for the other kinds, of which there is one.
+    /// The name of the index or unique attribute. Empty for the other kinds, which have at most one structure
+    /// each.
     pub(crate) name: String,
-    /// What it is made of.
+    /// What the structure is derived from.
     pub(crate) definition: String,
 }
 
 impl Structure {
-    /// The name of the column, or of the table of search terms, that holds it.
+    /// Returns the name of the column or of the search term table that holds the structure.
     pub(crate) fn storage(&self, collection: &str) -> String {
         let digest = format!("{:08x}", fnv1a([self.definition.as_bytes()]) >> 32);
         match self.kind {
@@ -64,7 +65,7 @@ impl Structure {
         }
     }
 
-    /// The name of its index. Indexes share one space of names with tables.
+    /// Returns the name of the structure's index. Indexes share one namespace with tables.
     pub(crate) fn index(&self, collection: &str) -> String {
         match self.kind {
             Kind::Search => short(&format!("{}$id", self.storage(collection))),
@@ -73,7 +74,8 @@ impl Structure {
     }
 }
 
-/// The declared structures: indexes and unique attributes in the order of their declaration, search terms, expiry.
+/// Returns the declared structures: indexes and unique attributes in the order of their declaration, then search
+/// terms, then expiry.
 pub(crate) fn declared(collection: &Collection) -> Vec<Structure> {
     let structure =
         |kind, name: &str, definition: String| Structure { kind, name: name.to_owned(), definition };
@@ -88,7 +90,8 @@ pub(crate) fn declared(collection: &Collection) -> Vec<Structure> {
         .map(|unique| structure(Kind::Unique, unique.name, format!("{FORMAT}: {}", fields(unique.fields))));
     let mut structures: Vec<_> = indexes.chain(uniques).collect();
     if !collection.search.is_empty() {
-        // The terms of what has expired are found by the id, for which their table has an index, or has not.
+        // An expiring collection finds the terms of expired documents by id, so its table of terms has an index on
+        // the id.
         let expiring = if collection.expiring { ", expiring" } else { "" };
         structures.push(structure(
             Kind::Search,
@@ -102,8 +105,8 @@ pub(crate) fn declared(collection: &Collection) -> Vec<Structure> {
     structures
 }
 
-/// What a row says of the structures that its writer knew of, so that a migration finds the rows to bring up to date:
-/// those of the time before, and those that instances of the program before go on writing.
+/// Returns a hash of the declared structures, which each row stores. With it a migration finds the rows to update:
+/// those written before it, and those that instances of the previous program still write.
 pub(crate) fn layout(collection: &Collection) -> i64 {
     let parts: Vec<_> = declared(collection)
         .into_iter()

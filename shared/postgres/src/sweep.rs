@@ -1,4 +1,4 @@
-//! Removing what has expired.
+//! Removes expired documents.
 
 use switchyard_database::Result;
 use tokio_postgres::types::Type;
@@ -10,7 +10,8 @@ use crate::sql::Sql;
 use crate::structure::{Kind, Structure};
 
 impl Postgres {
-    /// Removes up to `at_most` documents. Which collections have such documents is known since the migration.
+    /// Removes up to `at_most` expired documents. The migrations have recorded which collections have expiring
+    /// documents.
     pub(crate) async fn sweep(&self, at_most: u32) -> Result<u64> {
         let collections = Sql::new(
             format!(
@@ -35,8 +36,9 @@ impl Postgres {
     }
 }
 
-/// A row that someone is writing is left for the next time; one that was written meanwhile is looked at again under its
-/// lock, and stays. `searches`: the definitions of the search terms that the collection has or had.
+/// Returns the statement that removes expired rows of a collection. It skips rows that are locked, and checks
+/// again under the lock whether a row has expired. `searches` are the definitions of the search terms that the
+/// collection has or had.
 fn statement(collection: &str, searches: Vec<String>) -> Sql {
     let table = quoted(collection);
     let mut text = format!(

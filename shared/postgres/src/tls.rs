@@ -8,15 +8,15 @@ use rustls::pki_types::pem::PemObject as _;
 use switchyard_database::{Error, Result};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// A connector that accepts only servers whose certificate is for the host of the URL and signed by an authority of
-/// `root_certificates`, or else by one that the machine trusts.
+/// Returns a connector that accepts a server only if its certificate is valid for the host of the URL and is
+/// signed by an authority in `root_certificates`, or without that file by one that the machine trusts.
 pub(crate) fn connector(root_certificates: Option<&Path>) -> Result<MakeRustlsConnect> {
     let roots = match root_certificates {
         Some(file) => roots_of_file(file)?,
         None => switchyard_tls::roots_of_machine(),
     };
     let mut config = switchyard_tls::client_config(roots);
-    // Asked for by sslnegotiation=direct; servers that negotiate ignore it.
+    // Required by `sslnegotiation=direct`; servers that negotiate TLS ignore it.
     config.alpn_protocols = vec![b"postgresql".to_vec()];
     Ok(MakeRustlsConnect::new(config))
 }
@@ -30,5 +30,5 @@ fn roots_of_file(file: &Path) -> Result<RootCertStore> {
         let certificate = certificate.map_err(|fault| cannot(&fault))?;
         roots.add(certificate).map_err(|fault| cannot(&fault))?;
     }
-    if roots.is_empty() { Err(cannot(&"there are none")) } else { Ok(roots) }
+    if roots.is_empty() { Err(cannot(&"the file contains none")) } else { Ok(roots) }
 }

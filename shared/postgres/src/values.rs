@@ -1,4 +1,4 @@
-//! How versions and contents travel: in PostgreSQL's binary format, without a value in between.
+//! Encodes versions and contents in PostgreSQL's binary format, without intermediate values.
 
 use std::borrow::Borrow;
 use std::error::Error;
@@ -37,10 +37,10 @@ impl ToSql for StoredVersion {
     to_sql_checked!();
 }
 
-/// The one version of jsonb's binary format there is: it stands in front of the text.
+/// The only version of jsonb's binary format. This byte precedes the text.
 const JSONB_FORMAT: u8 = 1;
 
-/// A content as it is read.
+/// The content of a document, when it is read.
 #[derive(Debug)]
 pub(crate) struct StoredBody(pub(crate) Body);
 
@@ -48,7 +48,7 @@ impl<'a> FromSql<'a> for StoredBody {
     fn from_sql(_: &Type, raw: &'a [u8]) -> Fallible<Self> {
         match raw.split_first() {
             Some((&JSONB_FORMAT, text)) => Ok(Self(serde_json::from_str(std::str::from_utf8(text)?)?)),
-            _ => Err("an unknown format of jsonb".into()),
+            _ => Err("unknown jsonb format".into()),
         }
     }
 
@@ -57,7 +57,7 @@ impl<'a> FromSql<'a> for StoredBody {
     }
 }
 
-/// A content as it is written.
+/// The content of a document, when it is written.
 #[derive(Debug)]
 pub(crate) struct WrittenBody<B>(pub(crate) B);
 

@@ -1,5 +1,5 @@
-//! Callers that vanish.
-#![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+//! Tests of callers that are cancelled.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -31,9 +31,9 @@ fn increment(key: Key, by: i64) -> Operation {
     Operation::Increment { key, field: "balance", by, at_least: None }
 }
 
-/// The time that a caller has before it vanishes reaches from nothing to enough.
+/// The time before a caller is cancelled ranges from none to enough for the call.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_vanishes_leaves_whole_transactions_and_usable_connections_behind() {
+async fn cancelled_callers_leave_whole_transactions_and_usable_connections() {
     let schema = TestSchema::create().await;
     let ambient = Ambient::system();
     let database = Postgres::connect(&schema.url("max_connections=3"), ambient.clone()).await.unwrap();
@@ -75,7 +75,7 @@ async fn whoever_vanishes_leaves_whole_transactions_and_usable_connections_behin
         finished += worker.await.unwrap();
     }
 
-    // What was under way ends, one way or the other, and no transaction stays open.
+    // Transactions that were running end either way, and none stays open.
     let client = schema.client().await;
     until(async || {
         let open = "select count(*) from pg_stat_activity a where state <> 'idle' and exists \

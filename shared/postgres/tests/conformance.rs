@@ -1,4 +1,4 @@
-//! Holds this backend to the contract, on the PostgreSQL that `local/servers start` brings up.
+//! Checks this backend against the contract, on the PostgreSQL that `local/servers start` starts.
 
 mod common;
 

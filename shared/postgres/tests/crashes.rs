@@ -1,8 +1,8 @@
-//! A server that crashes under load: killed with all its processes, or taken down by one of them that dies.
+//! Tests of a server that crashes under load, because all its processes are killed or because one of them dies.
 //!
-//! `SWITCHYARD_TEST_CRASHES` says how often, four times unless it is set; `cargo test` runs longer ones, since nextest
-//! ends a test that takes minutes.
-#![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+//! `SWITCHYARD_TEST_CRASHES` sets the number of crashes; the default is four. Use `cargo test` for longer runs,
+//! because nextest ends a test that takes minutes.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -32,14 +32,15 @@ const PAPERS: &Collection = &Collection::new("papers")
     .search(&["number"]);
 
 const WRITERS: usize = 12;
-/// Commits that are answered between two crashes.
+/// The number of answered commits between two crashes.
 const COMMITS: u64 = 150;
 
 fn account(writer: usize) -> Key {
     Key::new(ACCOUNTS, writer.to_string()).unwrap()
 }
 
-/// Nobody has to read it to add to it, and so nobody can tell whether a lost addition is in it.
+/// An account that is incremented without being read, so that it cannot be determined whether a lost increment was
+/// applied.
 fn visitors() -> Key {
     Key::new(ACCOUNTS, "visitors").unwrap()
 }
@@ -61,7 +62,7 @@ fn write_paper(id: &str, number: &str, writer: usize, turn: i64) -> Operation {
     Operation::Create { key: paper(id), body, expires_at: None }
 }
 
-/// What all writers share, and what is counted of them.
+/// The state and the counters that all writers share.
 struct Load {
     database: Postgres,
     ambient: Ambient,
@@ -74,8 +75,8 @@ struct Load {
 }
 
 impl Load {
-    /// Commits, again for as long as nothing was applied; `None` where that cannot be told. Every other error is a fault:
-    /// nobody else writes what is written here.
+    /// Commits, and retries while nothing was applied. Returns `None` if the outcome is unknown. Every other error
+    /// is a failure, because no other caller writes these documents.
     async fn commit(&self, operations: Vec<Operation>) -> Option<Vec<Version>> {
         let batch = Batch::new(operations, &self.ambient).unwrap();
         loop {
@@ -119,7 +120,7 @@ impl Load {
     }
 }
 
-/// What a writer knows of its papers: the version of each that it was told, or that the outcome is unknown.
+/// The papers of a writer, with the version that each commit returned, or `None` if its outcome is unknown.
 type Papers = BTreeMap<String, Option<Version>>;
 
 fn moving(writer: usize) -> String {
@@ -130,14 +131,14 @@ fn first_holder(writer: usize) -> String {
     format!("m{writer}")
 }
 
-/// Answers also with the paper that holds the value which moves.
+/// Returns the papers that it wrote, and the paper that holds the moving value.
 async fn write(load: Arc<Load>, writer: usize) -> (Papers, String) {
     let (mut papers, mut holder) = (Papers::new(), first_holder(writer));
     for turn in 0.. {
         if load.is_over.load(Ordering::Relaxed) {
             break;
         }
-        // A transfer with its receipt, whose being there says whether the transfer was made.
+        // A transfer with a receipt, which exists if and only if the transfer was applied.
         let id = format!("t{writer}n{turn}");
         let next = account((writer + 1) % WRITERS);
         let transfer = vec![add(account(writer), -1), add(next, 1), write_paper(&id, &id, writer, turn)];
@@ -152,19 +153,19 @@ async fn write(load: Arc<Load>, writer: usize) -> (Papers, String) {
             None => load.lost_visits.fetch_add(1, Ordering::Relaxed),
         };
 
-        // A unique value goes from one paper to the next, and is never held by none or by both.
-        let previous = load.get(&paper(&holder)).await.expect("the holder is there");
+        // A unique value moves from one paper to the next, and is always held by exactly one of them.
+        let previous = load.get(&paper(&holder)).await.expect("the holder exists");
         let next = format!("m{writer}n{turn}");
         let moves = vec![Operation::Delete { previous }, write_paper(&next, &moving(writer), writer, -1)];
         let is_moved = load.commit(moves).await.is_some();
         let held = load.holder(&moving(writer)).await.expect("the value is held by one of the two");
         assert!(
             held == next || (held == holder && !is_moved),
-            "{held} holds what went from {holder} to {next}"
+            "{held} holds the value that moved from {holder} to {next}"
         );
         holder = held;
 
-        // What was answered is there at once, whatever has happened since.
+        // Answered writes are visible at once, even after a crash.
         for id in [&id, &single] {
             if let Some(version) = papers[id] {
                 assert_eq!(
@@ -180,7 +181,7 @@ async fn write(load: Arc<Load>, writer: usize) -> (Papers, String) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_crashes_under_load_keeps_what_was_answered_and_nothing_by_halves() {
+async fn a_server_that_crashes_under_load_keeps_answered_commits_and_no_half_applied_ones() {
     let crashes: u32 = std::env::var("SWITCHYARD_TEST_CRASHES").map_or(4, |count| count.parse().unwrap());
     let server = Server::start().await;
     let ambient = Ambient::system();
@@ -204,10 +205,7 @@ async fn a_server_that_crashes_under_load_keeps_what_was_answered_and_nothing_by
     for crash in 0..crashes {
         let enough = load.answered.load(Ordering::Relaxed) + COMMITS;
         until(async || {
-            assert!(
-                !writers.iter().any(tokio::task::JoinHandle::is_finished),
-                "a writer has ended too early"
-            );
+            assert!(!writers.iter().any(tokio::task::JoinHandle::is_finished), "a writer ended too early");
             load.answered.load(Ordering::Relaxed) >= enough
         })
         .await;
@@ -225,15 +223,16 @@ async fn a_server_that_crashes_under_load_keeps_what_was_answered_and_nothing_by
     }
     let (done, undone) = expect_whole(&load, &papers, &holders).await;
     println!(
-        "{crashes} crashes, {} answered commits, {} of unknown outcome (papers: {done} done, {undone} not), {} refusals",
+        "{crashes} crashes, {} answered commits, {} of unknown outcome (papers: {done} stored, {undone} not), \
+         {} refusals",
         load.answered.load(Ordering::Relaxed),
         load.unknown.load(Ordering::Relaxed),
         load.refused.load(Ordering::Relaxed),
     );
 }
 
-/// Everything that was answered is stored, once, and all ways to it agree. Answers with how many writes of unknown outcome
-/// were done, and how many not.
+/// Asserts that every answered write is stored once and that all ways to read it agree. Returns how many writes of
+/// unknown outcome were stored, and how many were not.
 async fn expect_whole(load: &Load, papers: &Papers, holders: &BTreeSet<String>) -> (usize, usize) {
     let mut stored = BTreeMap::new();
     let mut scan = Scan::new(PAPERS).limit(1000);
@@ -242,7 +241,7 @@ async fn expect_whole(load: &Load, papers: &Papers, holders: &BTreeSet<String>) 
         for document in page.documents {
             assert!(
                 stored.insert(document.key.id().to_owned(), document).is_none(),
-                "a document comes twice"
+                "a document is listed twice"
             );
         }
         scan.cursor = page.next;
@@ -251,13 +250,13 @@ async fn expect_whole(load: &Load, papers: &Papers, holders: &BTreeSet<String>) 
         }
     }
     let is_known = |id: &&String| papers.contains_key(*id) || holders.contains(*id);
-    assert_eq!(stored.keys().find(|id| !is_known(id)), None, "nobody has written this, or it was deleted");
+    assert_eq!(stored.keys().find(|id| !is_known(id)), None, "a document was never written, or was deleted");
     for (id, version) in papers {
         let found = stored.get(id);
         if version.is_some() {
             assert_eq!(found.map(|document| document.version), *version, "{id}");
         }
-        // The guard and the terms are there exactly where their document is.
+        // The unique value and the terms are stored if and only if their document is.
         let is_there = found.is_some();
         assert_eq!(load.holder(id).await.is_some(), is_there, "{id}");
         let search = Search::new(PAPERS, id).limit(1000);
@@ -300,9 +299,9 @@ async fn expect_whole(load: &Load, papers: &Papers, holders: &BTreeSet<String>) 
     (done, unsure().count() - done)
 }
 
-/// After a crash the server gives away again the numbers of transactions of which nothing had reached the disk.
+/// After a crash the server reuses the numbers of transactions of which nothing had reached the disk.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_number_that_another_transaction_has_after_a_crash_is_no_proof_of_a_commit() {
+async fn a_transaction_number_that_was_reused_after_a_crash_does_not_prove_a_commit() {
     let server = Server::start().await;
     let ambient = Ambient::system();
     let proxy = Proxy::before(server.url.clone()).await;
@@ -310,7 +309,7 @@ async fn a_number_that_another_transaction_has_after_a_crash_is_no_proof_of_a_co
     database.migrate(&Schema::new([ACCOUNTS]).unwrap()).await.unwrap();
     let opening = vec![open(account(0)), open(account(1))];
     database.commit(&Batch::new(opening, &ambient).unwrap()).await.unwrap();
-    // The transaction has its number and is about to write, when the server crashes.
+    // The server crashes when the transaction has its number and is about to write.
     let client = server.client().await.unwrap();
     client
         .batch_execute(
@@ -331,10 +330,10 @@ async fn a_number_that_another_transaction_has_after_a_crash_is_no_proof_of_a_co
         number.is_some()
     })
     .await;
-    // Nobody finds out what has become of it before another transaction has its number.
+    // The outcome is not looked up before another transaction has the number.
     proxy.set_open(false);
     server.crash_one_process().await;
-    // Until the server has noticed, it would go on counting.
+    // Until the server has noticed the crash, it would continue counting.
     until(async || client.is_closed()).await;
     until(async || {
         let Ok(client) = server.client().await else { return false };

@@ -1,5 +1,5 @@
-//! Connections that break: before something is sent, in the middle of a statement, during the commit.
-#![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+//! Tests of connections that break before a request is sent, in the middle of a statement, or during the commit.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -24,7 +24,7 @@ const STOCK: &Collection = &Collection::new("stock")
     .search(&["name"])
     .counters(&["left"]);
 
-/// A store that is reached through a proxy.
+/// A database that is reached through a proxy.
 struct Setting {
     schema: TestSchema,
     proxy: Proxy,
@@ -90,11 +90,11 @@ fn left(document: &Document) -> i64 {
 }
 
 #[tokio::test]
-async fn a_connection_that_broke_while_it_was_idle_is_replaced_unnoticed() {
+async fn a_connection_that_broke_while_idle_is_replaced_without_an_error() {
     let setting = Setting::new().await;
     let stored = setting.stored("a", 1).await;
     setting.proxy.cut_all();
-    // That the connection has ended takes the network a moment to tell.
+    // The network takes a moment to report that the connection has ended.
     tokio::time::sleep(Duration::from_millis(50)).await;
     setting.commit(vec![increment("a", 1)]).await.unwrap();
     setting.proxy.cut_all();
@@ -105,7 +105,7 @@ async fn a_connection_that_broke_while_it_was_idle_is_replaced_unnoticed() {
 }
 
 #[tokio::test]
-async fn a_read_whose_reply_is_lost_is_done_again() {
+async fn a_read_whose_reply_is_lost_is_retried() {
     let setting = Setting::new().await;
     let stored = setting.stored("a", 1).await;
     for cut in [Cut::Before, Cut::After, Cut::Reply] {
@@ -132,7 +132,7 @@ async fn a_replacement_whose_reply_is_lost_is_applied_once() {
 }
 
 #[tokio::test]
-async fn a_deletion_that_the_server_never_saw_is_done_again() {
+async fn a_deletion_that_the_server_did_not_receive_is_retried() {
     let setting = Setting::new().await;
     let stored = setting.stored("a", 1).await;
     setting.proxy.set_trap("a", Cut::Before);
@@ -157,9 +157,10 @@ async fn a_creation_or_increment_whose_reply_is_lost_is_found_by_its_version() {
     setting.close().await;
 }
 
-/// Whether it was never applied or applied and then overwritten by someone else cannot be told, so it is not repeated.
+/// It cannot be determined whether the increment was never applied or was applied and then overwritten, so it is
+/// not retried.
 #[tokio::test]
-async fn an_increment_of_which_no_trace_is_found_is_not_repeated() {
+async fn an_increment_that_leaves_no_trace_is_not_retried() {
     let setting = Setting::new().await;
     setting.stored("a", 1).await;
     setting.proxy.set_trap("a", Cut::Before);
@@ -189,15 +190,15 @@ async fn a_batch_is_applied_once_wherever_its_connection_breaks() {
     setting.close().await;
 }
 
-/// The lost commit is known by its transaction's number, also when another writer came behind it at once.
+/// The lost commit is identified by its transaction number, even if another writer followed at once.
 #[tokio::test]
-async fn a_committed_batch_of_which_nothing_is_left_is_known_as_committed() {
+async fn a_committed_batch_that_was_overwritten_is_recognized_as_committed() {
     let setting = Setting::new().await;
     setting.stored("a", 10).await;
     setting.stored("b", 10).await;
     let direct = setting.schema.open(setting.ambient.clone()).await;
     let client = setting.schema.client().await;
-    // Whoever looks for the outcome finds the two documents overwritten: a trigger does it, on the server.
+    // When the outcome is looked up, both documents have been overwritten by a trigger on the server.
     client
         .batch_execute(
             "create function overwrite() returns trigger language plpgsql as \
@@ -230,7 +231,7 @@ async fn a_connection_that_breaks_while_it_waits_for_a_lock_leaves_no_lock_behin
     let cutting = async {
         until(is_waiting).await;
         proxy.cut_all();
-        // The second attempt ends the first one's process, and waits in its place.
+        // The second attempt terminates the process of the first one, and waits for the lock in turn.
         tokio::time::sleep(Duration::from_millis(200)).await;
         until(is_waiting).await;
         transaction.rollback().await.unwrap();
@@ -256,7 +257,7 @@ async fn a_rejection_is_told_over_a_fresh_connection() {
 }
 
 #[tokio::test]
-async fn checks_alone_survive_a_broken_connection() {
+async fn a_batch_of_checks_survives_a_broken_connection() {
     let setting = Setting::new().await;
     let stored = setting.stored("a", 1).await;
     for cut in [Cut::Before, Cut::After, Cut::Reply] {
@@ -269,9 +270,10 @@ async fn checks_alone_survive_a_broken_connection() {
     setting.close().await;
 }
 
-/// Every increment is counted once or is of unknown outcome; the total lies between the two.
+/// Every increment is applied once or has an unknown outcome. The total lies between the number of the known ones
+/// and the number of all.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn writers_over_connections_that_break_all_the_time_count_exactly() {
+async fn writers_over_constantly_breaking_connections_count_exactly() {
     const WRITERS: usize = 4;
     const EACH: i64 = 15;
     let setting = Setting::new().await;

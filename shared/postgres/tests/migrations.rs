@@ -1,5 +1,5 @@
-//! Migrations that bring in what instances of the program before have written.
-#![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+//! Tests of migrations that include documents written by instances of the previous program.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -15,7 +15,7 @@ use switchyard_postgres::Postgres;
 
 use common::TestSchema;
 
-/// As an instance of the program before declares it.
+/// The declaration of the previous program.
 const BEFORE: &Collection = &Collection::new("people").expiring();
 const PEOPLE: &Collection = &Collection::new("people")
     .fields(&[Field::string("email"), Field::integer("visits")])
@@ -34,7 +34,7 @@ struct Setting {
 }
 
 impl Setting {
-    /// With the attribute unique, and its index built.
+    /// Creates the tables with the unique attribute and its index.
     async fn new() -> Self {
         let schema = TestSchema::create().await;
         let clock = ManualClock::at(NOW);
@@ -57,7 +57,7 @@ impl Setting {
         self.try_commit(vec![operation]).await.unwrap();
     }
 
-    /// As an instance of this program does it.
+    /// Changes a document as this program does.
     async fn try_change(&self, id: &str, body: Body) -> Result<(), Error> {
         let previous = self.database.get(&Key::new(PEOPLE, id).unwrap()).await.unwrap().unwrap();
         self.try_commit(vec![Operation::Replace { previous, body, expires_at: None }]).await
@@ -78,7 +78,7 @@ impl Setting {
         self.commit(Operation::Create { key, body, expires_at }).await;
     }
 
-    /// As an instance of the program before does it, which leaves the column of the attribute as it was.
+    /// Changes a document as the previous program does, which does not update the column of the attribute.
     async fn change_before(&self, id: &str, email: &str) {
         let previous = self.database.get(&Key::new(BEFORE, id).unwrap()).await.unwrap().unwrap();
         let body = person(email, 0);
@@ -97,7 +97,7 @@ fn person(email: &str, visits: i64) -> Body {
 }
 
 #[tokio::test]
-async fn a_value_that_an_expired_document_holds_is_free_for_one_that_is_brought_in() {
+async fn a_value_of_an_expired_document_is_free_for_a_migrated_document() {
     let setting = Setting::new().await;
     setting.create_until(PEOPLE, "short", "shared", Some(NOW + SOON)).await;
     setting.clock.advance(SOON);
@@ -108,7 +108,7 @@ async fn a_value_that_an_expired_document_holds_is_free_for_one_that_is_brought_
 }
 
 #[tokio::test]
-async fn a_value_that_the_program_before_let_go_of_is_free() {
+async fn a_value_that_the_previous_program_released_is_free() {
     let setting = Setting::new().await;
     setting.create(PEOPLE, "a", "1").await;
     setting.change_before("a", "2").await;
@@ -120,13 +120,13 @@ async fn a_value_that_the_program_before_let_go_of_is_free() {
     setting.schema.drop().await;
 }
 
-/// As long as the migration has not brought it in, what the program before has stored holds none of its values.
+/// Until the migration includes it, a document of the previous program holds none of its values.
 #[tokio::test]
-async fn a_document_of_the_program_before_can_be_written_unless_another_holds_its_value() {
+async fn a_document_of_the_previous_program_can_be_written_unless_another_one_holds_its_value() {
     let setting = Setting::new().await;
     setting.create(BEFORE, "a", "1").await;
     setting.create(PEOPLE, "b", "1").await;
-    // What does not touch the value goes on, also beside something else.
+    // Writes that do not change the value succeed, also in a batch with other documents.
     let visit = || Operation::Increment {
         key: Key::new(PEOPLE, "a").unwrap(),
         field: "visits",
@@ -144,7 +144,7 @@ async fn a_document_of_the_program_before_can_be_written_unless_another_holds_it
     assert_eq!(rejection.cause, Cause::UniqueTaken { attribute: "email" });
     let stored = setting.database.get(&Key::new(PEOPLE, "a").unwrap()).await.unwrap().unwrap();
     assert_eq!(stored.body, person("1", 2));
-    // The row of the other one still names the value, and the document does not hold it any more.
+    // The row of the other document still stores the value, but the document no longer holds it.
     setting.change_before("b", "2").await;
     assert_eq!(setting.try_change("a", person("1", 7)).await, Ok(()));
     assert_eq!(setting.holder("1").await.as_deref(), Some("a"));
@@ -154,14 +154,14 @@ async fn a_document_of_the_program_before_can_be_written_unless_another_holds_it
 }
 
 #[tokio::test]
-async fn rows_that_somebody_has_locked_are_waited_for() {
+async fn a_migration_waits_for_locked_rows() {
     let setting = Setting::new().await;
     setting.create(BEFORE, "a", "1").await;
     setting.create(BEFORE, "b", "2").await;
     let holder = setting.schema.client().await;
     holder.batch_execute("begin; select from people where id = 'a' for share").await.unwrap();
     let release = async {
-        tokio::time::sleep(Duration::from_millis(1500)).await; // longer than it waits at a time
+        tokio::time::sleep(Duration::from_millis(1500)).await; // longer than one attempt waits
         holder.batch_execute("commit").await.unwrap();
     };
     let (migrated, ()) = tokio::join!(setting.migrate(), release);
@@ -172,7 +172,7 @@ async fn rows_that_somebody_has_locked_are_waited_for() {
 }
 
 #[tokio::test]
-async fn values_that_were_moved_by_the_program_before_are_brought_in_as_they_are_now() {
+async fn values_that_the_previous_program_moved_are_migrated_in_their_current_state() {
     let setting = Setting::new().await;
     for (id, email) in [("a", "1"), ("b", "2"), ("c", "3")] {
         setting.create(PEOPLE, id, email).await;
@@ -189,13 +189,13 @@ async fn values_that_were_moved_by_the_program_before_are_brought_in_as_they_are
 }
 
 #[tokio::test]
-async fn a_value_that_a_live_document_holds_is_refused_to_one_that_is_brought_in() {
+async fn a_value_of_a_live_document_is_refused_to_a_migrated_document() {
     let setting = Setting::new().await;
     setting.create(PEOPLE, "a", "shared").await;
     setting.create(BEFORE, "b", "shared").await;
     assert_eq!(setting.migrate().await, Err(Error::not_unique(PEOPLE, "email", "a", "b")));
     assert_eq!(setting.holder("shared").await.as_deref(), Some("a"));
-    // Both of them in one step, and one beside them that does not count any more.
+    // Both documents are migrated in one step, together with an expired one, which does not count.
     setting.create(BEFORE, "c", "other").await;
     setting.create_until(BEFORE, "d", "other", Some(NOW + SOON)).await;
     setting.create(BEFORE, "e", "other").await;
@@ -205,12 +205,12 @@ async fn a_value_that_a_live_document_holds_is_refused_to_one_that_is_brought_in
     setting.schema.drop().await;
 }
 
-/// The server says that a value is stored already, and when the migration looks for its holder, there is none.
+/// The server reports a duplicate value, but when the migration looks for its holder, there is none.
 #[tokio::test]
-async fn a_holder_that_is_gone_when_it_is_looked_for_is_no_reason_to_end_a_migration() {
+async fn a_holder_that_has_gone_meanwhile_does_not_end_a_migration() {
     let setting = Setting::new().await;
     setting.create(BEFORE, "a", "mine").await;
-    // A sequence is not rolled back: it is the first time once.
+    // A sequence is not rolled back, so the trigger raises the error only once.
     let once = "create sequence times; \
                 create function refuse_once() returns trigger language plpgsql as $$ begin \
                 if nextval('times') = 1 then raise unique_violation; end if; return new; end $$; \

@@ -1,5 +1,5 @@
-//! How often a call waits for the network.
-#![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+//! Tests of the number of round trips of each call.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -30,7 +30,7 @@ fn create(id: &str, email: &str) -> Operation {
     Operation::Create { key: key(id), body: body.as_object().unwrap().clone(), expires_at: None }
 }
 
-/// How often something was sent to the server by a call, once its statements are prepared.
+/// Counts the messages that a call sends to the server, once its statements are prepared.
 #[tokio::test]
 async fn a_single_write_takes_one_round_trip_and_a_batch_two() {
     let schema = TestSchema::create().await;
@@ -45,7 +45,7 @@ async fn a_single_write_takes_one_round_trip_and_a_batch_two() {
         (outcome.is_ok(), proxy.take_sent())
     };
     database.ping().await.unwrap();
-    // The first use of a statement prepares it along the way, and takes no round trip more.
+    // The first use of a statement also prepares it, which needs no additional round trip.
     for round in 0..2 {
         let id = format!("a{round}");
         assert_eq!(commit(vec![create(&id, &id)]).await, (true, 1), "create");
@@ -62,7 +62,7 @@ async fn a_single_write_takes_one_round_trip_and_a_batch_two() {
         let check = |id: &str, expect| Operation::Check { key: key(id), expect };
         let checks = vec![check(&id, Expect::Exists), check("nobody", Expect::Absent)];
         assert_eq!(commit(checks).await, (true, 1), "checks");
-        // One more to learn why, and the rollback, for which nobody waits.
+        // One more to find out why, and the rollback, for whose answer the call does not wait.
         let (is_applied, mut sent) = commit(vec![replace]).await;
         assert!(!is_applied && (2..=3).contains(&sent), "a rejected replace: {sent}");
         until(async || {
@@ -81,7 +81,7 @@ async fn a_single_write_takes_one_round_trip_and_a_batch_two() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_named_in_one_sentence() {
+async fn an_unreachable_server_is_reported_in_one_sentence() {
     let url = "postgres://someone:secret@127.0.0.1:1/nothing?connect_timeout=1";
     let database = Postgres::connect(url, Ambient::system()).await.unwrap();
     let error = database.ping().await.unwrap_err();
@@ -92,7 +92,7 @@ async fn a_server_that_is_not_there_is_named_in_one_sentence() {
 }
 
 #[tokio::test]
-async fn a_refused_log_in_is_told_without_the_password() {
+async fn a_refused_login_is_reported_without_the_password() {
     let url = common::server_url().replacen("switchyard:switchyard@", "switchyard:wrong%20secret@", 1);
     let database = Postgres::connect(&url, Ambient::system()).await.unwrap();
     let error = database.ping().await.unwrap_err();

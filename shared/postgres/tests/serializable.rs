@@ -1,5 +1,5 @@
-//! Transactions that each would be right alone, under load.
-#![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+//! Tests of serializability under load, with transactions that would each be correct alone.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -35,7 +35,7 @@ impl Setting {
         Self { schema, database: Arc::new(database), ambient }
     }
 
-    /// Commits all batches at once; whether each one was applied.
+    /// Commits all batches at once and returns whether each one was applied.
     async fn race(&self, batches: Vec<Vec<Operation>>) -> Vec<bool> {
         let start = Arc::new(Barrier::new(batches.len()));
         let racers: Vec<_> = batches
@@ -82,7 +82,7 @@ fn check(id: &str, expect: Expect) -> Operation {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_two_that_each_need_the_other_absent_one_fails() {
+async fn of_two_batches_that_each_need_the_other_absent_one_fails() {
     let setting = Setting::new().await;
     for round in 0..ROUNDS {
         let (a, b) = (&*format!("{round}-a"), &*format!("{round}-b"));
@@ -112,7 +112,8 @@ async fn a_cycle_of_three_never_closes() {
     setting.schema.drop().await;
 }
 
-/// The plain create comes first for one of the two and last for the other: both cannot be.
+/// For one of the two batches the plain create comes first, for the other it comes last: only one of them can
+/// succeed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plain_create_takes_part_in_the_order() {
     let setting = Setting::new().await;
@@ -125,13 +126,13 @@ async fn a_plain_create_takes_part_in_the_order() {
                 vec![check(&a, Expect::Exists), check(&b, Expect::Absent), create(&c)],
             ])
             .await;
-        assert!(outcomes[0], "nothing stands in the way of a plain create");
+        assert!(outcomes[0], "a plain create always succeeds");
         assert!(!(outcomes[1] && outcomes[2]), "round {round}: {outcomes:?}");
     }
     setting.schema.drop().await;
 }
 
-/// Replacements that are one statement each take no lock but that of their row.
+/// Replacements that are single statements lock only their row.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn plain_replacements_take_part_in_the_order() {
     let setting = Setting::new().await;
@@ -161,16 +162,16 @@ async fn plain_replacements_take_part_in_the_order() {
                 ],
             ])
             .await;
-        assert!(outcomes[0], "nothing else writes it");
-        // Whoever saw the second document unchanged comes before the one that changed it.
+        assert!(outcomes[0], "no other batch writes this document");
+        // The batch that saw the second document unchanged comes before the one that changed it.
         let second_now = read(b).await.version;
         assert_eq!(outcomes[1], second_now != second.version);
     }
     setting.schema.drop().await;
 }
 
-/// Keys in opposite orders, checked and written: everybody waits in one order, so nobody waits in a circle, which the
-/// server would only notice after a second.
+/// Batches name the same keys in opposite orders, for checks and writes. All of them lock in one order, so there
+/// is no cycle, which the server would notice only after a second.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn batches_over_the_same_documents_do_not_deadlock() {
     let setting = Setting::new().await;

@@ -1,4 +1,4 @@
-//! The statements that apply a batch.
+//! Builds the statements that apply a batch.
 
 use switchyard_ambient::Timestamp;
 use switchyard_database::{Batch, Body, Operation, Prepared, UniqueKey, term_position};
@@ -8,7 +8,7 @@ use crate::sql::{Param, Step, call};
 use crate::table::{Table, derived_values};
 use crate::values::{StoredVersion, WrittenBody};
 
-/// The statements that bring about what the batch decided.
+/// Returns the statements that apply a batch after it was decided.
 pub(super) fn steps<'a>(
     parts: &'a [Part<'_>],
     batch: &'a Batch,
@@ -33,7 +33,7 @@ pub(super) fn steps<'a>(
                     updates.push(call(&part.table.locked.update, row_of(part, prepared, body, *expires_at)));
                 }
                 Operation::Increment { field, by, .. } => {
-                    let at_least = i64::MIN; // that has been decided
+                    let at_least = i64::MIN; // the minimum has been checked already
                     let (id, version) = (prepared.key().id(), StoredVersion(prepared.version));
                     let params: Vec<Param<'_>> = vec![
                         Box::new(id),
@@ -59,8 +59,8 @@ fn is_of(prepared: &Prepared, part: &Part<'_>) -> bool {
     *prepared.key().collection() == *part.table.collection
 }
 
-/// Removes what has expired and is in the way, and takes the unique values that move between documents from those that
-/// give them, so that they are never stored twice in between.
+/// Removes expired documents that the batch creates again. Takes moving unique values from the documents that
+/// release them first, so that they are never stored twice.
 fn make_room<'a>(
     steps: &mut Vec<Step<'a>>,
     part: &'a Part<'_>,
@@ -99,7 +99,7 @@ fn make_room<'a>(
     }
 }
 
-/// The row of a new state, with the columns that follow from it.
+/// Returns the parameters for the row of a new state, with the derived columns.
 fn row_of<'a>(
     part: &Part<'_>,
     prepared: &'a Prepared,

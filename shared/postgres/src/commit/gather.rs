@@ -1,4 +1,4 @@
-//! What a batch has to know before it is decided: the statements that lock and read it, and what they found.
+//! The statements that lock and read everything that the decision on a batch needs, and their results.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock};
@@ -13,7 +13,7 @@ use crate::read::{column, stored_document};
 use crate::sql::{Sql, Step, call};
 use crate::table::{Table, Tables};
 
-/// The locks, in the order in which they are listed, and the transaction's number.
+/// Takes the locks in the listed order, and returns the number of the transaction.
 static LOCK: LazyLock<Sql> = LazyLock::new(|| {
     Sql::new(
         "select pg_current_xact_id()::text, count(case when alone then pg_advisory_xact_lock(k)::text \
@@ -22,29 +22,29 @@ static LOCK: LazyLock<Sql> = LazyLock::new(|| {
     )
 });
 
-/// What a batch names in one collection.
+/// The documents and unique values of a batch in one collection.
 pub(super) struct Part<'b> {
     pub(super) table: Arc<Table>,
-    /// The documents that it writes.
+    /// The documents that the batch writes.
     pub(super) written: Vec<&'b str>,
-    /// Those of them whose content is needed.
+    /// The written documents whose content is needed.
     pub(super) wanted: Vec<&'b str>,
-    /// The documents that it checks.
+    /// The documents that the batch checks.
     pub(super) checked: Vec<&'b str>,
-    /// For each unique attribute the values that it claims.
+    /// For each unique attribute, the values that the batch claims.
     pub(super) claimed: Vec<Vec<&'b UniqueKey>>,
 }
 
-/// What was read under the locks.
+/// The results of reading under the locks.
 pub(super) struct Found {
     pub(super) state: State,
-    /// Claimed values in the rows of documents that do not hold them: those have expired, or were given another value by a
-    /// program that did not know of the attribute.
+    /// Claimed values that are stored in the rows of documents that do not hold them: these documents have
+    /// expired, or were given another value by a program that does not declare the attribute.
     pub(super) stale: Vec<(UniqueKey, Key, Version)>,
     pub(super) transaction: Option<String>,
 }
 
-/// The collections of a batch, ordered by name.
+/// Returns the parts of a batch, one for each collection, ordered by name.
 pub(super) fn parts_of<'b>(tables: &Tables, batch: &'b Batch) -> Vec<Part<'b>> {
     let mut parts: BTreeMap<&str, Part<'b>> = BTreeMap::new();
     for prepared in batch.operations() {
@@ -74,7 +74,7 @@ pub(super) fn parts_of<'b>(tables: &Tables, batch: &'b Batch) -> Vec<Part<'b>> {
     parts.into_values().collect()
 }
 
-/// Begins, locks and reads; the replies are taken apart by [`found_in`].
+/// Returns the statements that begin the transaction, lock and read. [`found_in`] evaluates their replies.
 pub(super) fn steps_of_reading<'a>(parts: &'a [Part<'_>], batch: &Batch) -> Vec<Step<'a>> {
     let (locks, alone): (Vec<i64>, Vec<bool>) = locks::of_batch(batch).into_iter().unzip();
     let mut steps = vec![
@@ -104,7 +104,7 @@ pub(super) fn steps_of_reading<'a>(parts: &'a [Part<'_>], batch: &Batch) -> Vec<
 
 pub(super) fn found_in(parts: &[Part<'_>], rows: &[Vec<Row>], now: Timestamp) -> Result<Found> {
     let mut found = Found { state: State::default(), stale: Vec::new(), transaction: None };
-    let mut replies = rows.iter().skip(1); // of `begin`
+    let mut replies = rows.iter().skip(1); // the reply to `begin`
     let mut next = || replies.next().map(Vec::as_slice).unwrap_or_default();
     if let Some(row) = next().first() {
         found.transaction = Some(column(row, 0, &"pg_current_xact_id")?);
@@ -134,7 +134,7 @@ pub(super) fn found_in(parts: &[Part<'_>], rows: &[Vec<Row>], now: Timestamp) ->
     Ok(found)
 }
 
-/// Reads in one snapshot; the replies are taken apart by [`checked_in`].
+/// Returns the statements that read in one snapshot. [`checked_in`] evaluates their replies.
 pub(super) fn steps_of_checking<'a>(parts: &'a [Part<'_>]) -> Vec<Step<'a>> {
     let mut steps = vec![Step::Plain("begin isolation level repeatable read read only")];
     steps.extend(

@@ -1,4 +1,4 @@
-//! Any batch: lock and read everything, decide, write. Two round trips.
+//! Commits any batch in two round trips: locks and reads everything, decides, and writes.
 
 use switchyard_database::{Batch, State, evaluate};
 
@@ -41,7 +41,7 @@ impl Postgres {
                 Ok(())
             }
             Err(Fault::Lost(why)) => Err(Setback::Unknown(why, trace(transaction))),
-            // A statement failed, and so the `commit` behind it rolled back.
+            // A statement failed, so the `commit` after it rolled back.
             Err(fault) => {
                 session.note_transaction(false);
                 Err(fault.into())
@@ -49,7 +49,8 @@ impl Postgres {
         }
     }
 
-    /// A batch that only checks needs no locks: one snapshot of all its documents is the state at one moment.
+    /// Checks a batch that only checks. It needs no locks, because one snapshot of all its documents is their
+    /// state at one moment.
     pub(super) async fn check(&self, session: &Session, batch: &Batch) -> Result<(), Setback> {
         let parts = gather::parts_of(&self.tables, batch);
         let rows = session.pipeline(gather::steps_of_checking(&parts)).await?;

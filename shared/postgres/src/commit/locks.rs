@@ -1,4 +1,4 @@
-//! The advisory locks that a batch takes.
+//! The advisory locks of a batch.
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,10 @@ use switchyard_database::{Batch, Key, Operation, UniqueKey};
 
 use crate::hash::fnv1a;
 
-/// The numbers of the locks, ordered: the one global order. `true` for those that are held alone.
+/// Returns the numbers of the locks in ascending order, which is the global lock order. The value is `true` for an
+/// exclusive lock and `false` for a shared one.
 ///
-/// Two keys may share a number: that makes them wait for each other now and then, and nothing else.
+/// Two keys may share a number. They then sometimes wait for each other, which has no other effect.
 pub(crate) fn of_batch(batch: &Batch) -> BTreeMap<i64, bool> {
     let mut locks = BTreeMap::new();
     for prepared in batch.operations() {

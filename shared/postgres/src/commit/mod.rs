@@ -1,17 +1,18 @@
-//! Writing.
+//! Commits batches.
 //!
-//! What makes commits strictly serializable, at READ COMMITTED:
+//! Commits run at READ COMMITTED. These rules make them strictly serializable:
 //!
-//! - A document that exists is protected by its row's lock: `for update` by those who write it, `for share` by those who
-//!   check it. A statement that waited for a row sees its newest state.
-//! - A key that is to stay absent has no row. Whoever creates it, or checks that it is absent, takes an advisory lock on
-//!   it, in a statement before the one that looks: a statement sees the state of when it began, so it must begin after
-//!   the lock is held.
-//! - Batches take advisory locks on *all* their keys and claimed unique values first, ordered by the lock's number, so
-//!   that two of them never wait for each other in a circle.
-//! - A single operation on one document is one statement, which holds one row and waits for nothing else afterwards.
+//! - An existing document is protected by the lock of its row, which writers take with `for update` and checks
+//!   with `for share`. A statement that waited for a row sees its newest state.
+//! - A key that must stay absent has no row. A batch that creates it, or checks that it is absent, takes an
+//!   advisory lock on it in a statement before the one that reads it: a statement sees the state at its start, so
+//!   it must start after the lock is held.
+//! - Batches first take advisory locks on *all* their keys and claimed unique values, ordered by lock number, so
+//!   that no two batches wait for each other in a cycle.
+//! - A single operation on one document is one statement, which locks one row and waits for nothing else
+//!   afterwards.
 //!
-//! SERIALIZABLE was tried and refused: it protects only against others that use it too.
+//! SERIALIZABLE was tried and rejected: it protects only against other transactions that use it.
 
 mod apply;
 mod gather;
@@ -29,26 +30,27 @@ use crate::Postgres;
 use crate::commit::outcome::{Trace, Verdict};
 use crate::fault::Fault;
 
-/// A transaction that had to give way is repeated after growing pauses, of half a second in all at the most; the caller's
-/// own repetition comes after that.
-const GIVING_WAY: Backoff = Backoff {
+/// The backoff after a conflict. The pauses grow and add up to at most half a second; after that the caller may
+/// retry.
+const CONFLICT: Backoff = Backoff {
     attempts: 8,
     base: std::time::Duration::from_millis(4),
     ceiling: std::time::Duration::from_millis(250),
 };
 
-/// A connection that failed is replaced a few times at once; for a database that is away the caller waits.
-const RECONNECTING: Backoff = Backoff {
+/// The backoff after a connection failure. A few attempts follow quickly; if the database is down, the caller has
+/// to wait.
+const RECONNECT: Backoff = Backoff {
     attempts: 4,
     base: std::time::Duration::from_millis(25),
     ceiling: std::time::Duration::from_millis(250),
 };
 
-/// Why an attempt did not end well.
+/// Why an attempt failed.
 enum Setback {
-    /// Nothing was applied. If a connection was lost, this was behind it.
+    /// Nothing was applied. If a connection was lost, the trace identifies its session.
     NotApplied(Fault, Option<Trace>),
-    /// The reply to what would have applied the batch did not come.
+    /// The reply to the statement that applies the batch was lost.
     Unknown(String, Trace),
 }
 
@@ -84,19 +86,20 @@ impl Postgres {
                 },
             };
             if matches!(fault, Fault::Duplicate) {
-                // Under the locks of all that changes, only a value that stays can be another row's: that of a document
-                // which was stored while the attribute was not declared. Who holds it is decided with the rest then.
+                // All changed values are locked, so only an unchanged value can be stored in another row: that of
+                // a document which was stored while the attribute was not declared. Claiming the unchanged values
+                // too decides who holds them.
                 batch = Cow::Owned(batch.claiming_kept_values());
             }
             let again = match &fault {
                 Fault::Final(_) => false,
                 Fault::Contended | Fault::Duplicate => {
                     contended += 1;
-                    GIVING_WAY.pause(contended - 1, &self.ambient).await
+                    CONFLICT.pause(contended - 1, &self.ambient).await
                 }
                 Fault::Unreachable(_) | Fault::Lost(_) => {
                     unavailable += 1;
-                    RECONNECTING.pause(unavailable - 1, &self.ambient).await
+                    RECONNECT.pause(unavailable - 1, &self.ambient).await
                 }
             };
             if !again {

@@ -1,4 +1,4 @@
-//! What became of a write whose reply was lost.
+//! Finds out whether a write whose reply was lost was applied.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -13,19 +13,19 @@ use crate::read::{column, version_of};
 use crate::session::{Backend, Session};
 use crate::sql::{Sql, call};
 
-/// What is known of the session whose reply was lost.
+/// What is known about the session whose reply was lost.
 #[derive(Debug)]
 pub(super) struct Trace {
     pub(super) backend: Option<Backend>,
-    /// The transaction's number, where the server had told it.
+    /// The number of the transaction, if the server had already returned it.
     pub(super) transaction: Option<String>,
 }
 
-/// What became of it.
+/// The outcome of the write.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Applied,
-    /// And it never will be.
+    /// It was not applied and will not be.
     NotApplied,
     Unknown,
 }
@@ -38,13 +38,14 @@ static END: LazyLock<Sql> = LazyLock::new(|| {
     )
 });
 
-/// A transaction's status, and whether the server has not crashed since a session started; null where that start is not
-/// known.
+/// Returns the status of a transaction, and whether the server has not crashed since a session started; null if
+/// that start is unknown.
 ///
-/// A crash takes back the numbers of transactions of which nothing had reached the disk, and the server gives them to
-/// others: what has committed under such a number is another transaction. Every session ends with a crash, so one whose
-/// reply is lost started before it. A crash of the whole server shows in the start of its first process. A process that
-/// dies alone makes that one restart all others, which shows in the statistics: they begin anew after every crash.
+/// After a crash the server reuses the numbers of transactions of which nothing had reached the disk: a commit
+/// under such a number is that of another transaction. Every session ends with a crash, so a session whose reply
+/// was lost started before it. A crash of the whole server changes the start time of its first process. If a
+/// single process dies, the first process restarts all others, which shows in the statistics: they are reset after
+/// every crash.
 static STATUS: LazyLock<Sql> = LazyLock::new(|| {
     Sql::new(
         "select case when same is not false then pg_xact_status($1::text::xid8) end, same from (\
@@ -54,21 +55,22 @@ static STATUS: LazyLock<Sql> = LazyLock::new(|| {
     )
 });
 
-/// How long the lost session may take to end.
+/// How long to wait for the lost session to end.
 const ENDING: Backoff =
     Backoff { attempts: 60, base: Duration::from_millis(2), ceiling: Duration::from_millis(200) };
 
 impl Postgres {
-    /// Makes sure that a lost session holds no locks any more, as far as that can be done now.
+    /// Ends a lost session so that it holds no more locks, if that is possible now.
     pub(super) async fn end(&self, trace: &Trace) {
         if let (Some(backend), Ok(session)) = (&trace.backend, self.pool.session().await) {
             let _ = self.has_ended(&session, backend).await;
         }
     }
 
-    /// Finds out what became of `batch`.
+    /// Finds out whether `batch` was applied.
     ///
-    /// The lost session may be about to commit still, so it is ended first: what is read afterwards is final.
+    /// The lost session may still be about to commit, so it is ended first. The state that is read afterwards is
+    /// final.
     pub(super) async fn find_out(&self, batch: &Batch, trace: &Trace) -> Verdict {
         let mut attempt = 1;
         loop {
@@ -105,7 +107,7 @@ impl Postgres {
         Ok(judge(batch, &stored, has_ended, status.as_deref()))
     }
 
-    /// Ends the server's process of a lost session; `true` once it is gone.
+    /// Terminates the server process of a lost session. Returns whether it has ended.
     async fn has_ended(&self, session: &Session, backend: &Backend) -> Outcome<bool> {
         let mut attempt = 1;
         while !session.query(&END, &[&backend.pid, &backend.started]).await?.is_empty() {
@@ -117,8 +119,8 @@ impl Postgres {
         Ok(true)
     }
 
-    /// `committed` or `aborted`, once it is neither in progress nor too long ago; nothing where the number may have been
-    /// given to another transaction that has committed.
+    /// Waits while the transaction is in progress, and returns `committed` or `aborted`. Returns `None` if the
+    /// transaction is too old, or if its number may have been given to another transaction that has committed.
     async fn status_of(
         &self,
         session: &Session,
@@ -143,7 +145,7 @@ impl Postgres {
         }
     }
 
-    /// The stored version of each operation's document.
+    /// Returns the stored version of each operation's document.
     async fn versions_of(&self, session: &Session, batch: &Batch) -> Outcome<Vec<Option<Version>>> {
         let tables: Vec<_> =
             batch.operations().iter().map(|prepared| self.tables.of(prepared.key().collection())).collect();
@@ -160,8 +162,9 @@ impl Postgres {
     }
 }
 
-/// A version is never used twice: a document that has the version which the batch fixed beforehand was written by it,
-/// and one that still has the version which the batch replaces was not.
+/// Decides the outcome from the stored versions and the status. A version is never used twice: a document with the
+/// version that the batch chose in advance was written by it, and a document that still has the version that the
+/// batch replaces was not.
 fn judge(batch: &Batch, stored: &[Option<Version>], has_ended: bool, status: Option<&str>) -> Verdict {
     let operations = || batch.operations().iter().zip(stored);
     if operations()

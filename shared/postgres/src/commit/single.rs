@@ -1,4 +1,4 @@
-//! One operation on one document: one statement, one round trip.
+//! Commits one operation on one document: one statement, one round trip.
 
 use switchyard_database::{Batch, Error, Operation, Prepared, TermChange, term_position};
 use tokio_postgres::types::ToSql;
@@ -13,8 +13,8 @@ use crate::table::{Table, derived_values};
 use crate::values::{StoredVersion, WrittenBody};
 
 impl Postgres {
-    /// Applies the only operation of a batch if it fits as it stands. If not, it changes nothing and answers `false`:
-    /// the way over the locks finds out why, or what has to make room first.
+    /// Applies the only operation of a batch if that succeeds without further steps. If not, it changes nothing
+    /// and returns `false`; committing with locks then finds out why, or what has to be removed first.
     pub(super) async fn write_single(
         &self,
         session: &Session,
@@ -91,7 +91,7 @@ async fn run(session: &Session, sql: &Sql, params: &[&(dyn ToSql + Sync)]) -> Re
     }
 }
 
-/// The positions of the search terms that the operation takes away and adds.
+/// Returns the positions of the search terms that the operation removes and adds.
 fn terms(batch: &Batch, id: &str) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     let (new, gone): (Vec<&TermChange>, Vec<&TermChange>) =
         batch.term_changes().iter().partition(|change| change.present);

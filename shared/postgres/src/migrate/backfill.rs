@@ -1,4 +1,4 @@
-//! Bringing rows of another layout up to date, without a new version.
+//! Updates rows with another layout, without changing their versions.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,17 +15,18 @@ use crate::sql::{Param, Sql, Step, call};
 use crate::table::{Table, derived_values};
 use crate::values::StoredVersion;
 
-/// Rows in one transaction: their writers wait for it.
+/// The number of rows in one transaction. Other writers of these rows wait for it.
 const ROWS: i64 = 200;
-/// Times that the whole table is gone through: once for rows that nobody has locked, and then for the others and for
-/// those that instances of the program before write anew.
+/// The maximum number of passes through the table: the first one skips rows that are locked, the others wait for
+/// them and update rows that instances of the previous program have written again.
 const PASSES: usize = 5;
-/// While one row is waited for, nobody else writes those of the same transaction.
+/// A short lock timeout, because other writers cannot write the locked rows of the transaction while it waits for
+/// one row.
 const BEGIN: &str = "begin isolation level read committed; set local lock_timeout = '1s'";
 
-/// Writers and a migration may wait for each other in a circle over unique values or rows, and what stands in the way may
-/// be gone a moment later: the migration tries again.
-const GIVING_WAY: Backoff =
+/// The backoff after a conflict. Writers and a migration may wait for each other in a cycle over unique values or
+/// rows. The conflict may be gone a moment later, so the migration tries again.
+const CONFLICT: Backoff =
     Backoff { attempts: 20, base: Duration::from_millis(10), ceiling: Duration::from_millis(500) };
 
 pub(super) async fn fill(database: &Postgres, session: &Session, table: &Table) -> Outcome<()> {
@@ -40,7 +41,7 @@ pub(super) async fn fill(database: &Postgres, session: &Session, table: &Table) 
             match step(database, session, table, read, &after).await {
                 Ok(Some(last)) => (after, attempt) = (last, 1),
                 Ok(None) => break,
-                Err(Fault::Contended) if GIVING_WAY.pause(attempt, &database.ambient).await => attempt += 1,
+                Err(Fault::Contended) if CONFLICT.pause(attempt, &database.ambient).await => attempt += 1,
                 Err(fault) => return Err(fault),
             }
         }
@@ -48,7 +49,7 @@ pub(super) async fn fill(database: &Postgres, session: &Session, table: &Table) 
     Ok(())
 }
 
-/// Brings some rows behind `after` up to date and answers with the last one; `None`: there were none.
+/// Updates some rows after `after` and returns the id of the last one, or `None` if there were none.
 async fn step(
     database: &Postgres,
     session: &Session,
@@ -111,8 +112,9 @@ fn steps_of_writing<'a>(table: &'a Table, stored: &[Document], now: Timestamp) -
     steps
 }
 
-/// Why a value is stored for the second time, and whether that stays so: a document that has expired, or that a writer
-/// changed which did not know of the attribute, lets go of the value, and the step can be tried again.
+/// Returns why a value is already stored. If its holder has expired, or was changed by a program that does not
+/// declare the attribute, removes the value from that row and returns [`Fault::Contended`], so that the step is
+/// tried again.
 async fn resolve(session: &Session, table: &Table, stored: &[Document], now: Timestamp) -> Outcome<Fault> {
     let collection = table.collection;
     let mut claims = BTreeMap::new();
@@ -138,7 +140,7 @@ async fn resolve(session: &Session, table: &Table, stored: &[Document], now: Tim
             if !holder.is_expired(now) && guard.is_held_by(&holder) {
                 return Ok(Error::not_unique(collection, guard.attribute(), other, id).into());
             }
-            // Unless it was written meanwhile, and then the next try finds out.
+            // If it was written meanwhile, nothing changes and the next attempt finds out.
             let params: Params<'_> = &[&other, &StoredVersion(holder.version)];
             session.execute(&table.locked.release_stale[place], params).await?;
         }

@@ -1,4 +1,4 @@
-//! Indexes, built while others write.
+//! Builds indexes while other callers write.
 
 use switchyard_database::{Collection, Error};
 use tokio_postgres::types::Type;
@@ -13,11 +13,11 @@ use crate::sql::Sql;
 use crate::structure::{Kind, Structure};
 use crate::table::is_live;
 
-/// Indexes of smaller tables are built in a moment for which writers can wait. `create index concurrently` makes
-/// nobody wait, but waits itself for every transaction in the whole database.
+/// Tables smaller than this are indexed so quickly that writers can wait. `create index concurrently` does not
+/// block writers, but itself waits for all transactions in the database.
 const SMALL_BYTES: i64 = 16 * 1024 * 1024;
 
-/// Builds the indexes of structures whose columns are filled, and notes them as ready.
+/// Builds the indexes of structures whose columns are filled, and marks the structures as ready.
 pub(super) async fn build(
     database: &Postgres,
     session: &Session,
@@ -31,7 +31,7 @@ pub(super) async fn build(
             transact(database, session, &[ready]).await?;
             continue;
         };
-        // Left unfinished by a migration before, perhaps.
+        // A previous migration may have left an unfinished index.
         let drop = format!("drop index if exists {}", index.name);
         if structure.kind == Kind::Unique {
             release_expired(database, session, collection, structure).await?;
@@ -58,7 +58,7 @@ async fn build_concurrently(
 ) -> Outcome<()> {
     session.client().batch_execute(drop).await?;
     if let Err(fault) = session.client().batch_execute(&index.create("concurrently")).await {
-        // What is left of it costs every write and is of no use.
+        // An unfinished index slows every write and is of no use.
         let _ = session.client().batch_execute(drop).await;
         return Err(fault.into());
     }
@@ -69,12 +69,12 @@ struct Index {
     /// Quoted.
     name: String,
     kind: &'static str,
-    /// On which columns of which table, and for which rows.
+    /// The table, the columns, and the condition for the rows.
     on: String,
 }
 
 impl Index {
-    /// The index of a structure; search terms have one besides their primary key where documents expire.
+    /// Returns the index of a structure. Search terms have one besides their primary key if documents expire.
     fn of(collection: &Collection, structure: &Structure) -> Option<Self> {
         let storage = quoted(&structure.storage(collection.name));
         let table = names::table(collection);
@@ -99,7 +99,7 @@ async fn is_small(session: &Session, collection: &Collection) -> Outcome<bool> {
     Ok(rows.first().map(|row| column(row, 0, &collection.name)).transpose()?.unwrap_or_default())
 }
 
-/// Takes their values from documents that have expired since their columns were filled, and are not swept yet.
+/// Removes the unique values of documents that have expired since their columns were filled and are not swept yet.
 async fn release_expired(
     database: &Postgres,
     session: &Session,
@@ -113,7 +113,8 @@ async fn release_expired(
     transact(database, session, &[release]).await
 }
 
-/// Two documents with one value of an attribute that is to be unique: someone has to decide which one keeps it.
+/// Returns the error that names two documents with the same value of a new unique attribute. Someone has to decide
+/// which document keeps the value.
 async fn duplicate(
     database: &Postgres,
     session: &Session,
@@ -131,7 +132,7 @@ async fn duplicate(
         &[Type::INT8],
     );
     let rows = session.query(&sql, &[&database.ambient.now().as_micros()]).await?;
-    // They are gone again: whoever migrates next will succeed.
+    // The duplicates are gone; the next attempt to migrate will succeed.
     let Some(row) = rows.first() else { return Ok(Fault::Contended) };
     let (one, other): (&str, &str) = (column(row, 0, &value)?, column(row, 1, &value)?);
     Ok(Error::not_unique(collection, &structure.name, one, other).into())

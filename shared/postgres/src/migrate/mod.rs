@@ -1,17 +1,18 @@
-//! Bringing the stored tables to the declared collections, while programs go on reading and writing.
+//! Migrates the stored tables to the declared collections, while programs continue to read and write.
 //!
-//! Every step can be interrupted and is taken up again by the next call:
+//! Every step can be interrupted and is continued by the next call:
 //!
 //! 1. tables and columns are added, in one short transaction;
-//! 2. rows of another layout ([`structure::layout`](crate::structure::layout)) get their columns and search terms, a few
-//!    hundred in a transaction, without a new version;
+//! 2. rows with another layout ([`structure::layout`](crate::structure::layout)) get their columns and search
+//!    terms, a few hundred in a transaction, without a new version;
 //! 3. indexes are built;
-//! 4. the view for people is brought to the declared fields;
-//! 5. what is no longer declared is noted, and dropped a day later.
+//! 4. the view for people is updated to the declared fields;
+//! 5. structures that are no longer declared are marked, and dropped a day later.
 //!
-//! So a migration that fails, as on a value that is not unique, leaves the program before it as it was, and one that
-//! succeeds lets its instances go on until the new ones have taken over. What those write meanwhile is not in the new
-//! structures: migrating once more, when the last of them has ended, brings it in.
+//! So a migration that fails, for example because a value is not unique, does not affect the previous program, and
+//! after one that succeeds the instances of the previous program continue until the new ones have replaced them.
+//! Documents that they write meanwhile are missing from the new structures; migrating once more after the last of
+//! them has ended adds these documents.
 
 mod backfill;
 mod indexes;
@@ -30,24 +31,25 @@ use crate::fault::{Fault, Outcome};
 use crate::session::Session;
 use crate::structure::{self, Structure};
 
-/// A statement waits as long as it takes: a large index is large.
+/// Migration statements have no timeout, because building a large index takes long.
 const NO_TIMEOUT: Duration = Duration::ZERO;
 
-/// The longest pause before asking again whether another migration has ended.
+/// The longest pause before checking again whether another migration has ended.
 const TURN: Duration = Duration::from_millis(200);
 
-/// Locks on whole tables are asked for briefly and repeatedly: whoever waits for one makes everybody behind wait, too.
+/// The backoff for locks on whole tables. Each attempt waits only briefly, because a waiting lock request makes
+/// all later requests wait too.
 const LOCKING: Backoff =
     Backoff { attempts: 60, base: Duration::from_millis(50), ceiling: Duration::from_secs(2) };
 
 impl Postgres {
-    pub(crate) async fn bring_to(&self, schema: &Schema) -> Result<()> {
+    pub(crate) async fn migrate_schema(&self, schema: &Schema) -> Result<()> {
         check_names(schema)?;
-        self.migrating(schema).await.map_err(Fault::into_error)
+        self.migrate_exclusively(schema).await.map_err(Fault::into_error)
     }
 
-    async fn migrating(&self, schema: &Schema) -> Outcome<()> {
-        // Connections of its own: the pool may have only one.
+    async fn migrate_exclusively(&self, schema: &Schema) -> Outcome<()> {
+        // Connections outside the pool, because the pool may have only one.
         let guard = self.pool.connect(NO_TIMEOUT).await?;
         take_turn(self, &guard).await?;
         let session = self.pool.connect(NO_TIMEOUT).await?;
@@ -76,17 +78,17 @@ impl Postgres {
         tables::add(self, session, collection, &missing).await?;
         backfill::fill(self, session, &self.tables.of(collection)).await?;
         indexes::build(self, session, collection, &unready).await?;
-        view::bring(self, session, collection).await?;
+        view::create_or_replace(self, session, collection).await?;
         tables::retire(self, session, collection, &undeclared).await
     }
 }
 
-/// The view of one collection must not be the table of another, and the system's tables hide ours.
+/// Checks that no collection has the name of another collection's view, or a name that a system table hides.
 fn check_names(schema: &Schema) -> Result<()> {
     for collection in schema.collections() {
         if collection.name.starts_with("pg_") {
             return Err(Error::Invalid(format!(
-                "the collection `{}` needs another name: PostgreSQL keeps names that begin with pg_ for itself",
+                "the collection `{}` needs another name: PostgreSQL reserves names that begin with pg_",
                 collection.name
             )));
         }
@@ -102,15 +104,16 @@ fn check_names(schema: &Schema) -> Result<()> {
     Ok(())
 }
 
-/// One migration at a time for each schema.
+/// Waits until no other migration of the schema is running.
 ///
-/// The lock is a transaction's, not a session's, so that it holds behind a proxy, too; while it is held the transaction
-/// reads nothing and so keeps nothing alive. It is asked for repeatedly and not waited for: a statement that waits has a
-/// snapshot, for whose end `create index concurrently` of the migration before would wait in turn.
+/// The lock belongs to a transaction instead of a session, so that it also works behind a proxy. While it is held,
+/// the transaction reads nothing and so holds no snapshot. The lock is polled: a statement that waits for it would
+/// have a snapshot, and `create index concurrently` of the running migration would wait for the end of that
+/// snapshot.
 async fn take_turn(database: &Postgres, guard: &Session) -> Outcome<()> {
     const BEGIN: &str =
         "begin; set local idle_in_transaction_session_timeout = 0; set local statement_timeout = 0";
-    // The simple protocol: the other one leaves a portal open, and with it a snapshot.
+    // Uses the simple protocol, because the extended one leaves a portal open, and with it a snapshot.
     const ASK: &str =
         "select pg_try_advisory_xact_lock(hashtextextended('switchyard migrate ' || current_schema(), 0))";
     loop {
@@ -119,7 +122,7 @@ async fn take_turn(database: &Postgres, guard: &Session) -> Outcome<()> {
             Some("t") => return Ok(()),
             Some(_) => {}
             None => {
-                let message = "there is no schema of the search_path: create it, or name another one";
+                let message = "no schema of the search_path exists; create one or change the search_path";
                 return Err(Error::Invalid(message.to_owned()).into());
             }
         }
@@ -128,7 +131,7 @@ async fn take_turn(database: &Postgres, guard: &Session) -> Outcome<()> {
     }
 }
 
-/// The first column of the first row.
+/// Returns the first column of the first row.
 pub(crate) fn single_value(reply: &[SimpleQueryMessage]) -> Option<&str> {
     reply.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => row.get(0),
@@ -140,7 +143,7 @@ async fn prepare(session: &Session) -> Outcome<()> {
     let encoding = session.client().simple_query("show server_encoding").await?;
     let is_utf8 = single_value(&encoding) == Some("UTF8");
     if !is_utf8 {
-        let message = "the database must have the encoding UTF8: create it with `encoding 'UTF8'`";
+        let message = "the database must have the encoding UTF8; create it with `encoding 'UTF8'`";
         return Err(Error::Invalid(message.to_owned()).into());
     }
     let text = format!("set client_min_messages = warning; {}", stored::create_table());
@@ -148,7 +151,7 @@ async fn prepare(session: &Session) -> Outcome<()> {
     Ok(())
 }
 
-/// Runs statements in one transaction, again when it did not get its locks in time.
+/// Runs statements in one transaction, and again if it did not get its locks in time.
 async fn transact(database: &Postgres, session: &Session, statements: &[String]) -> Outcome<()> {
     let text = format!("begin; set local lock_timeout = '1s'; {}; commit", statements.join("; "));
     let mut attempt = 1;

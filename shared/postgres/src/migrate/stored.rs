@@ -1,4 +1,4 @@
-//! What the database notes of its structures.
+//! The table of structures, which records the structures in the database.
 
 use switchyard_ambient::Timestamp;
 use switchyard_database::Collection;
@@ -11,17 +11,17 @@ use crate::session::Session;
 use crate::sql::Sql;
 use crate::structure::{Kind, Structure};
 
-/// A structure that is in the database.
+/// A structure in the database.
 #[derive(Clone, Debug)]
 pub(super) struct Stored {
     pub(super) structure: Structure,
-    /// Whether it was filled and its index built.
+    /// Whether it has been filled and its index has been built.
     pub(super) is_ready: bool,
-    /// Since when it is no longer declared.
+    /// Since when it is no longer declared, if so.
     pub(super) retired_at: Option<Timestamp>,
 }
 
-/// The statement that creates the table of structures.
+/// Returns the statement that creates the table of structures.
 pub(super) fn create_table() -> String {
     format!(
         "create table if not exists {} (collection text, kind text, name text, definition text, \
@@ -30,7 +30,7 @@ pub(super) fn create_table() -> String {
     )
 }
 
-/// The structures of a collection.
+/// Returns the structures of a collection.
 pub(super) async fn of(session: &Session, collection: &Collection) -> Outcome<Vec<Stored>> {
     let sql = Sql::new(
         format!(
@@ -56,7 +56,7 @@ pub(super) async fn of(session: &Session, collection: &Collection) -> Outcome<Ve
     Ok(stored)
 }
 
-/// The statement that notes a structure as begun, or as begun again.
+/// Returns the statement that records a structure as begun, or as begun again.
 pub(super) fn note_begun(collection: &Collection, structure: &Structure) -> String {
     format!(
         "insert into {} values ({}, {}, {}, {}, false) on conflict (collection, kind, name, definition) \
@@ -69,18 +69,18 @@ pub(super) fn note_begun(collection: &Collection, structure: &Structure) -> Stri
     )
 }
 
-/// The statement that notes a structure as filled and built.
+/// Returns the statement that records a structure as filled and built.
 pub(super) fn note_ready(collection: &Collection, structure: &Structure) -> String {
     format!("update {} set is_ready = true where {}", quoted(STRUCTURES), is(collection, structure))
 }
 
-/// The statement that notes a structure as no longer declared.
+/// Returns the statement that records a structure as no longer declared.
 pub(super) fn note_retired(collection: &Collection, structure: &Structure, now: Timestamp) -> String {
     let now = now.as_micros();
     format!("update {} set retired_at = {now} where {}", quoted(STRUCTURES), is(collection, structure))
 }
 
-/// The statement that forgets a structure.
+/// Returns the statement that deletes the record of a structure.
 pub(super) fn forget(collection: &Collection, structure: &Structure) -> String {
     format!("delete from {} where {}", quoted(STRUCTURES), is(collection, structure))
 }

@@ -1,4 +1,4 @@
-//! Tables and columns: added before, and dropped long after, they are needed.
+//! Adds tables and columns before they are needed, and drops them long after they are no longer needed.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ use crate::session::Session;
 use crate::sql::Sql;
 use crate::structure::{Kind, Structure};
 
-/// How long what is no longer declared is kept for the instances of a program that still declares it: for as long as
-/// a deployment, or taking one back, may take.
+/// How long a structure that is no longer declared is kept for instances of a program that still declares it: as
+/// long as a deployment or its rollback may take.
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Adds the tables and columns that are missing, in one transaction.
@@ -29,7 +29,7 @@ pub(super) async fn add(
     let table = names::table(collection);
     if is_ours(session, collection).await? == Some(false) {
         return Err(Error::Invalid(format!(
-            "the table `{}` is there already and is not one of this program's: choose another schema",
+            "the table `{}` exists already and was not created by this program; choose another schema",
             collection.name
         ))
         .into());
@@ -49,7 +49,8 @@ pub(super) async fn add(
             )),
             Kind::Expiry => {}
         }
-        // What was declared once before has values of that time, which are in the way of a unique index.
+        // A structure that was declared before may still have old values, which would conflict with its unique
+        // index.
         if structure.kind == Kind::Unique {
             statements.push(format!("drop index if exists {}", quoted(&structure.index(collection.name))));
         }
@@ -58,8 +59,8 @@ pub(super) async fn add(
     transact(database, session, &statements).await
 }
 
-/// Notes what is no longer declared, and drops it when that was so for long. Expiry stays: the documents that expire
-/// are still there.
+/// Records structures that are no longer declared, and drops those that have not been declared for long. The
+/// expiry structure is kept, because the expiring documents still exist.
 pub(super) async fn retire(
     database: &Postgres,
     session: &Session,
@@ -90,7 +91,7 @@ pub(super) async fn retire(
     if statements.is_empty() { Ok(()) } else { transact(database, session, &statements).await }
 }
 
-/// Whether the table has the columns that every table of ours has; `None`: there is no table.
+/// Returns whether the table has the columns that every collection table has, or `None` if there is no table.
 async fn is_ours(session: &Session, collection: &Collection) -> Outcome<Option<bool>> {
     let sql = Sql::new(
         "select count(*) = 5 from pg_attribute where attrelid = to_regclass($1) \

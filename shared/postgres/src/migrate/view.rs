@@ -1,4 +1,4 @@
-//! A view of each collection with its declared fields as columns, for people and reports.
+//! Creates a view of each collection with its declared fields as columns, for people and reports.
 
 use switchyard_database::{Collection, Error, Field, FieldKind};
 use tokio_postgres::types::Type;
@@ -12,8 +12,13 @@ use crate::read::column;
 use crate::session::Session;
 use crate::sql::Sql;
 
-/// What the view was made of is kept as its comment: an unchanged view is left alone, and with it whoever reads it.
-pub(super) async fn bring(database: &Postgres, session: &Session, collection: &Collection) -> Outcome<()> {
+/// Creates or updates the view. A hash of its definition is stored as its comment, so that an unchanged view is
+/// not replaced and its readers are not disturbed.
+pub(super) async fn create_or_replace(
+    database: &Postgres,
+    session: &Session,
+    collection: &Collection,
+) -> Outcome<()> {
     let name = names::view(collection.name);
     let view = quoted(&name);
     let select = select(collection);
@@ -27,16 +32,17 @@ pub(super) async fn bring(database: &Postgres, session: &Session, collection: &C
     }
     let comment = format!("comment on view {view} is {}", literal(&comment));
     let replace = [format!("create or replace view {view} as {select}"), comment.clone()];
-    // New columns at its end are all that a view takes; for everything else it has to be dropped.
+    // An existing view can only be extended by columns at its end. For all other changes it is dropped.
     match transact(database, session, &replace).await {
         Err(Fault::Final(_)) => {}
         outcome => return outcome,
     }
-    let anew = [format!("drop view if exists {view}"), format!("create view {view} as {select}"), comment];
-    transact(database, session, &anew).await.map_err(|fault| match fault {
+    let recreate =
+        [format!("drop view if exists {view}"), format!("create view {view} as {select}"), comment];
+    transact(database, session, &recreate).await.map_err(|fault| match fault {
         Fault::Final(error) => Fault::Final(Error::Invalid(format!(
-            "the view `{name}` cannot be brought to the declared fields, perhaps because other views are built on it: \
-             {error}"
+            "the view `{name}` cannot be updated to the declared fields, perhaps because other views depend \
+             on it: {error}"
         ))),
         fault => fault,
     })
@@ -66,8 +72,8 @@ fn select(collection: &Collection) -> String {
     format!("select {} from {}{condition}", columns.join(", "), names::table(collection))
 }
 
-/// Of a value of another kind, as documents from before the declaration may have, a column shows nothing: a view that
-/// fails on one document shows none.
+/// Returns the expression for a field. A value of another kind, which a document from before the declaration may
+/// have, is shown as null, because an error in one document would make the whole view fail.
 fn expression(field: &Field) -> String {
     let value = format!("doc -> {}", literal(field.name));
     let integer = format!(
@@ -87,7 +93,8 @@ fn expression(field: &Field) -> String {
     }
 }
 
-/// Microseconds as a moment, exactly, where PostgreSQL has it: from 4713 BC to the year 9999.
+/// Returns an expression that converts microseconds to an exact timestamp, or null outside PostgreSQL's range of
+/// 4713 BC to the year 9999.
 fn time(micros: &str) -> String {
     format!(
         "case when {micros} between -210866803200000000 and 253402300799999999 then \

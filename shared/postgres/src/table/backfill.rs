@@ -1,18 +1,18 @@
-//! Statements that bring rows of another layout up to date.
+//! Statements that update rows with another layout.
 
 use tokio_postgres::types::Type;
 
 use super::Writer;
 use crate::sql::{Parameters, Sql};
 
-/// Statements that bring rows of another layout up to date.
+/// Statements that update rows with another layout.
 #[derive(Debug)]
 pub(crate) struct Backfill {
-    /// Answers with a row if there is one to bring up to date.
+    /// Returns a row if there is a row to update.
     pub(crate) any: Sql,
-    /// `after, limit` → documents, locked. Those that somebody else has locked are left out.
+    /// `after, limit` → documents, locked. Skips documents that are locked by others.
     pub(crate) read_free: Sql,
-    /// The same, and those that somebody else has locked are waited for.
+    /// `after, limit` → documents, locked. Waits for documents that are locked by others.
     pub(crate) read: Sql,
     /// `ids, derived columns…`.
     pub(crate) write: Sql,

@@ -1,11 +1,11 @@
-//! Statements of a transaction that holds the locks of everything that it names.
+//! Statements of a transaction that has locked everything that it uses.
 
 use tokio_postgres::types::Type;
 
 use super::{Writer, list};
 use crate::sql::{Parameters, Sql};
 
-/// Statements of a transaction that holds the locks of everything that it names.
+/// Statements of a transaction that has locked everything that it uses.
 #[derive(Debug)]
 pub(crate) struct Locked {
     /// `ids, ids of those whose content is needed` → documents, locked for a write.
@@ -14,17 +14,17 @@ pub(crate) struct Locked {
     pub(crate) read_for_check: Sql,
     /// `ids` → documents without their content.
     pub(crate) read_unlocked: Sql,
-    /// For each unique attribute: `values` → the values, and the documents in whose rows they are.
+    /// For each unique attribute: `values` → the values and the documents in whose rows they are.
     pub(crate) owners: Vec<Sql>,
     /// `ids, now`: removes documents that have expired.
     pub(crate) remove_expired: Sql,
-    /// For each unique attribute: `ids`, which let go of their values.
+    /// For each unique attribute: `ids`: removes the values of these documents.
     pub(crate) release: Vec<Sql>,
-    /// For each unique attribute: `id, version`: takes its value from a document that is still of that version.
+    /// For each unique attribute: `id, version`: removes the value of a document if it still has that version.
     pub(crate) release_stale: Vec<Sql>,
     /// `id, version, doc, expires_at, columns…`.
     pub(crate) insert: Sql,
-    /// The same.
+    /// `id, version, doc, expires_at, columns…`.
     pub(crate) update: Sql,
     /// `id`.
     pub(crate) delete: Sql,

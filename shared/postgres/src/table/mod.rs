@@ -1,4 +1,4 @@
-//! The statements on one collection's table.
+//! The statements on the table of one collection.
 
 mod backfill;
 mod locked;
@@ -22,7 +22,7 @@ pub(crate) use locked::Locked;
 pub(crate) use reads::Reads;
 pub(crate) use single::Single;
 
-/// The statements on a collection's table, written once.
+/// The statements on the table of a collection, built once.
 #[derive(Debug)]
 pub(crate) struct Table {
     pub(crate) collection: &'static Collection,
@@ -47,12 +47,12 @@ impl Table {
     }
 }
 
-/// The condition that a row has not expired.
+/// Returns the condition that a row has not expired.
 pub(crate) fn is_live(now: &str) -> String {
     format!("(expires_at is null or expires_at > {now})")
 }
 
-/// The names of what holds a collection's structures, quoted.
+/// The names of the columns and tables that hold the structures of a collection, quoted.
 #[derive(Debug)]
 struct Storage {
     indexes: Vec<String>,
@@ -70,13 +70,13 @@ impl Storage {
         Self { indexes: of(Kind::Index), uniques: of(Kind::Unique), terms: of(Kind::Search).pop() }
     }
 
-    /// The columns that follow from the content.
+    /// Returns the columns that are derived from the content.
     fn derived(&self) -> impl Iterator<Item = &String> {
         self.indexes.iter().chain(&self.uniques)
     }
 }
 
-/// The values of the columns that follow from a content: those of the indexes, then those of the unique attributes.
+/// Returns the values of the derived columns: those of the indexes, then those of the unique attributes.
 pub(crate) fn derived_values(table: &Table, projection: &Projection) -> Vec<Option<Vec<u8>>> {
     let entries = projection.entries.iter().map(|entry| entry.as_ref().map(IndexEntry::whole_key));
     let values = table.collection.uniques.iter().map(|unique| {
@@ -86,7 +86,7 @@ pub(crate) fn derived_values(table: &Table, projection: &Projection) -> Vec<Opti
     entries.chain(values).collect()
 }
 
-/// What statements that write are put together from.
+/// The components of statements that write.
 struct Writer {
     collection: &'static Collection,
     table: String,
@@ -95,7 +95,7 @@ struct Writer {
 }
 
 impl Writer {
-    /// Names and placeholders of all columns of a row.
+    /// Returns the names and placeholders of all columns of a row.
     fn row(&self, parameters: &mut Parameters) -> Vec<(String, String)> {
         let mut row = vec![
             ("id".to_owned(), parameters.next(Type::TEXT)),
@@ -110,8 +110,9 @@ impl Writer {
 }
 
 impl Writer {
-    /// What an update sets. Where there are search terms it changes only those that differ from the document before, as
-    /// this program knows them: that completes a row only if it was complete.
+    /// Returns what an update sets. If there are search terms, the update changes only the terms that differ from
+    /// the previous document as this program declares them. This makes a row complete only if it was complete
+    /// before, so a row with another layout is marked as mixed.
     fn sets(&self, row: &[(String, String)]) -> String {
         list(&row[1..], |(name, value)| match (&**name, &self.storage.terms) {
             ("layout", Some(_)) => format!("layout = case layout when {value} then {value} else {MIXED} end"),
@@ -120,17 +121,18 @@ impl Writer {
     }
 }
 
-/// The layout of a row that no program has left complete.
+/// The layout of a row that is complete under no declaration.
 const MIXED: i64 = 0;
 
 fn list(row: &[(String, String)], of: impl FnMut(&(String, String)) -> String) -> String {
     row.iter().map(of).collect::<Vec<_>>().join(", ")
 }
 
-/// The tables of the collections that were used so far.
+/// The tables of the collections that have been used so far.
 #[derive(Debug, Default)]
 pub(crate) struct Tables {
-    /// By the address of the declaration: two declarations of one name, as before and after a change, are two.
+    /// Keyed by the address of the declaration: two declarations with the same name, such as before and after a
+    /// change, have separate entries.
     tables: RwLock<HashMap<usize, Arc<Table>>>,
 }
 

@@ -1,4 +1,5 @@
-//! How the server carries the statements out: along an index, reading no more than a page, wherever the page begins.
+//! Tests of the query plans: each statement follows an index and reads no more than a page, wherever the page
+//! begins.
 
 use serde_json::Value;
 use switchyard_ambient::Ambient;
@@ -25,12 +26,12 @@ const NOTES: &Collection = &Collection::new("notes")
     .search(&["title"])
     .expiring();
 
-/// Rows of a table whose program has just begun, where the planner would rather read all of it, and keep doing so when it
-/// has grown; and enough for it to take what is wrong for wrong.
+/// Numbers of rows. With few rows, as in a new table, the planner would prefer to read the whole table, and would
+/// keep that plan when the table has grown. The large number makes a wrong plan visible.
 const ROWS: [i64; 2] = [3, 20_000];
 
 struct Plans {
-    /// A session as the pool makes it, and its schema, for each number of rows.
+    /// For each number of rows, a session with the settings of the pool, and its schema.
     sessions: Vec<(Client, String)>,
     table: Table,
 }
@@ -63,7 +64,8 @@ impl Plans {
         Self { sessions, table: Table::new(NOTES) }
     }
 
-    /// The plan of a statement, the same for any number of rows, with what became of it among many.
+    /// Returns the plan of a statement, which must be the same for both numbers of rows, with the measurements for
+    /// the large table.
     async fn explain(&self, sql: &Sql, arguments: &str) -> Plan {
         let types = sql.types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let mut plans = Vec::new();
@@ -90,7 +92,8 @@ impl Plans {
     }
 }
 
-/// Rows as the layer writes them, made on the server: forty authors, one word that all titles have.
+/// Fills the table with rows as this crate writes them, created on the server: forty authors, and one word that
+/// all titles contain.
 async fn fill(client: &Client, rows: i64) {
     let Storage { indexes, uniques, terms } = Storage::new(NOTES);
     let terms = terms.expect("the collection has search fields");
@@ -114,7 +117,7 @@ async fn fill(client: &Client, rows: i64) {
 struct Plan(Value);
 
 impl Plan {
-    /// The kinds of steps, the outermost first.
+    /// Returns the types of the steps, the outermost first.
     fn steps(&self) -> Vec<String> {
         fn collect(plan: &Value, into: &mut Vec<String>) {
             into.push(plan["Node Type"].as_str().unwrap_or_default().to_owned());
@@ -129,13 +132,13 @@ impl Plan {
         self.0["Actual Rows"].as_f64().unwrap_or_default() as i64
     }
 
-    /// Pages of eight kilobytes that were looked at.
+    /// Returns the number of 8 KiB pages that were read.
     fn pages(&self) -> i64 {
         ["Shared Hit Blocks", "Shared Read Blocks"].iter().filter_map(|name| self.0[name].as_i64()).sum()
     }
 }
 
-/// The position of the row `number` in an index, as SQL.
+/// Returns the position of row `number` in an index, as SQL.
 fn position(author: &str, number: i64) -> String {
     format!(
         "'{author}'::bytea || {nul} || int8send(({number}::bigint::bit(64) # (1::bigint << 63)::bit(64))::bigint)",
@@ -159,7 +162,7 @@ async fn a_key_is_read_through_one_index_entry() {
 }
 
 #[tokio::test]
-async fn a_page_reads_its_own_rows_only_wherever_it_begins() {
+async fn a_page_reads_only_its_own_rows_wherever_it_begins() {
     let plans = Plans::new().await;
     let first = position("", 1);
     let last = position("", ROWS[1] - 100);
@@ -176,7 +179,7 @@ async fn a_page_reads_its_own_rows_only_wherever_it_begins() {
 }
 
 #[tokio::test]
-async fn a_page_of_a_partition_reads_its_own_rows_only() {
+async fn a_page_of_a_partition_reads_only_its_own_rows() {
     let plans = Plans::new().await;
     for sql in &plans.table.reads.range[0] {
         let arguments = format!("{}, '\\x617574686f723701'::bytea, 0, 50", position("author7", 0)); // author7 and 01
@@ -189,7 +192,7 @@ async fn a_page_of_a_partition_reads_its_own_rows_only() {
 }
 
 #[tokio::test]
-async fn a_search_walks_along_its_terms() {
+async fn a_search_follows_the_index_of_its_terms() {
     let plans = Plans::new().await;
     for sql in plans.table.reads.terms.as_ref().expect("the collection has search fields") {
         for from in ["'comm'::bytea", "'common'::bytea || '\\x00'::bytea || 'n00019000'::bytea"] {
@@ -203,7 +206,7 @@ async fn a_search_walks_along_its_terms() {
 }
 
 #[tokio::test]
-async fn a_scan_goes_on_behind_an_id() {
+async fn a_scan_continues_after_an_id() {
     let plans = Plans::new().await;
     for after in ["''", "'n00019000'"] {
         let plan = plans.explain(&plans.table.reads.scan, &format!("{after}, 0, 50")).await;
@@ -215,7 +218,7 @@ async fn a_scan_goes_on_behind_an_id() {
 }
 
 #[tokio::test]
-async fn rows_are_found_through_an_index_each() {
+async fn each_statement_finds_its_rows_through_an_index() {
     let plans = Plans::new().await;
     let Table { reads, single, locked, .. } = &plans.table;
     let terms = locked.terms.as_ref().expect("the collection has search fields");

@@ -1,18 +1,18 @@
-//! Statements that are a whole transaction each.
+//! Statements that are each a whole transaction.
 
 use tokio_postgres::types::Type;
 
 use super::{Writer, is_live, list};
 use crate::sql::{Parameters, Sql};
 
-/// Statements that are a whole transaction each; they answer with a row for each document that was written.
+/// Statements that are each a whole transaction. They return a row for each document that was written.
 #[derive(Debug)]
 pub(crate) struct Single {
-    /// `locks, id, version, doc, expires_at, columns…[, terms][, now]`; `now` in a collection that is expiring.
+    /// `locks, id, version, doc, expires_at, columns…[, terms][, now]`; `now` only in an expiring collection.
     pub(crate) create: Sql,
     /// `id, version, doc, expires_at, columns…, previous version, now[, terms gone, terms new]`.
     pub(crate) replace: Sql,
-    /// The same with the `locks` of the unique values that it claims in front.
+    /// Like `replace`, preceded by the `locks` of the unique values that it claims.
     pub(crate) replace_claiming: Sql,
     /// `id, version, now[, terms]`.
     pub(crate) delete: Sql,
@@ -35,7 +35,7 @@ impl Single {
 }
 
 impl Writer {
-    /// A new document may take the place of one that has expired, all but its search terms overwritten.
+    /// A new document may replace an expired one. Everything is overwritten except the search terms.
     fn create(&self) -> Sql {
         let mut parameters = Parameters::default();
         let locks = parameters.next(Type::INT8_ARRAY);
@@ -62,7 +62,8 @@ impl Writer {
              on conflict do nothing)"
         );
         if self.collection.expiring {
-            // Both see the state before: a term that stays must not be deleted by one and left alone by the other.
+            // Both statements see the previous state: a term that stays must not be deleted by one of them and
+            // skipped by the other.
             text += &format!(
                 ", gone as (delete from {terms} using written where id = {id} and position <> all({terms_new}))"
             );
@@ -96,7 +97,8 @@ impl Writer {
         parameters.into_sql(text)
     }
 
-    /// Completes a statement that writes one row by one that changes its search terms when it did.
+    /// Extends a statement that writes one row with statements that change its search terms if the row was
+    /// written.
     fn with_terms(
         &self,
         write: String,

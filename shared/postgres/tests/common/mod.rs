@@ -1,4 +1,4 @@
-//! A schema of its own for each test on the PostgreSQL of `local/servers`.
+//! Gives each test its own schema on the PostgreSQL of `local/servers`.
 #![expect(dead_code, unreachable_pub, reason = "each test uses what it needs")]
 
 pub mod proxy;
@@ -11,14 +11,15 @@ use switchyard_database::Error;
 use switchyard_postgres::Postgres;
 use tokio_postgres::{Client, NoTls};
 
-/// Where the tests' PostgreSQL is.
+/// Returns the URL of the PostgreSQL for the tests.
 pub fn server_url() -> String {
     std::env::var("TEST_POSTGRES_URL").expect(
-        "TEST_POSTGRES_URL is not set: run `local/servers start`, then `eval \"$(local/servers env)\"`, and test again",
+        "TEST_POSTGRES_URL is not set: run `local/servers start`, then `eval \"$(local/servers env)\"`, and \
+         test again",
     )
 }
 
-/// A schema; dropped by [`TestSchema::drop`].
+/// A schema, which [`TestSchema::drop`] drops.
 #[derive(Clone, Debug)]
 pub struct TestSchema {
     pub name: String,
@@ -31,25 +32,25 @@ impl TestSchema {
         Self { name }
     }
 
-    /// The URL of the schema, with further parameters.
+    /// Returns the URL of the schema, with additional parameters.
     pub fn url(&self, parameters: &str) -> String {
         self.at(&server_url(), parameters)
     }
 
-    /// The same on another way to the server.
+    /// Like [`TestSchema::url`], for another URL of the server.
     pub fn at(&self, server: &str, parameters: &str) -> String {
         let sign = if server.contains('?') { '&' } else { '?' };
         format!("{server}{sign}options=-c%20search_path%3D{}&{parameters}", self.name)
     }
 
     pub async fn open(&self, ambient: Ambient) -> Postgres {
-        Postgres::connect(&self.url(""), ambient).await.expect("the URL is understood")
+        Postgres::connect(&self.url(""), ambient).await.expect("the URL is valid")
     }
 
-    /// A plain connection that sees the schema.
+    /// Opens a plain connection with the schema in its search path.
     pub async fn client(&self) -> Client {
         let client = admin().await;
-        client.batch_execute(&format!("set search_path = {}", self.name)).await.expect("the schema is there");
+        client.batch_execute(&format!("set search_path = {}", self.name)).await.expect("the schema exists");
         client
     }
 
@@ -60,7 +61,7 @@ impl TestSchema {
     }
 }
 
-/// A plain connection to the server.
+/// Opens a plain connection to the server.
 pub async fn admin() -> Client {
     let (client, connection) =
         tokio_postgres::connect(&server_url(), NoTls).await.expect("PostgreSQL answers");
@@ -68,16 +69,16 @@ pub async fn admin() -> Client {
     client
 }
 
-/// Waits until `is_so`.
+/// Waits until `is_so` returns `true`.
 pub async fn until(mut is_so: impl AsyncFnMut() -> bool) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     while !is_so().await {
-        assert!(tokio::time::Instant::now() < deadline, "what is waited for does not come about");
+        assert!(tokio::time::Instant::now() < deadline, "the condition was not met in time");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
 
-/// The message of an `Invalid`.
+/// Returns the message of an `Invalid` error.
 pub fn invalid(error: Error) -> String {
     match error {
         Error::Invalid(message) => message,

@@ -1,4 +1,4 @@
-//! A way to the server that fails when told to.
+//! A TCP proxy to the server that can be made to fail.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -10,14 +10,14 @@ use tokio::sync::watch;
 
 use super::server_url;
 
-/// What happens to the message that a trap waits for.
+/// What happens to the message for which a trap is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
-    /// The server never sees it.
+    /// The server does not receive the message.
     Before,
-    /// The server gets it, and nobody is there for the reply.
+    /// The server receives the message, and the connection is cut before the reply.
     After,
-    /// The server gets it, and its reply is lost on the way.
+    /// The server receives the message and replies, and the reply is lost.
     Reply,
 }
 
@@ -29,14 +29,15 @@ pub struct Proxy {
 }
 
 struct Shared {
-    /// The server's own URL.
+    /// The URL of the server itself.
     server: String,
-    /// Whether new connections are let through; they wait otherwise.
+    /// Whether new connections are forwarded. If not, they wait.
     is_open: watch::Sender<bool>,
     trap: Mutex<Option<(Vec<u8>, Cut)>>,
-    /// Counts up when all connections are to be cut.
+    /// Incremented to cut all connections.
     cuts: watch::Sender<u32>,
-    /// Messages of clients that were forwarded in one piece: round trips, for a client that waits for its answers.
+    /// The number of messages from clients that were forwarded in one piece. For a client that waits for its
+    /// answers, this is the number of round trips.
     sent: Mutex<u32>,
 }
 
@@ -45,7 +46,7 @@ impl Proxy {
         Self::before(server_url()).await
     }
 
-    /// In front of another server.
+    /// Starts a proxy in front of another server.
     pub async fn before(server: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let shared = Arc::new(Shared {
@@ -55,7 +56,7 @@ impl Proxy {
             cuts: watch::Sender::new(0),
             sent: Mutex::default(),
         });
-        let proxy = Self { address: listener.local_addr().expect("it is bound"), shared };
+        let proxy = Self { address: listener.local_addr().expect("the listener is bound"), shared };
         let shared = proxy.shared.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -65,24 +66,24 @@ impl Proxy {
         proxy
     }
 
-    /// The server's URL, through the proxy.
+    /// Returns the URL of the server through the proxy.
     pub fn url(&self) -> String {
         let (front, rest) = self.shared.server.split_once('@').expect("the URL names a user");
         let (_, database) = rest.split_once('/').expect("the URL names a database");
         format!("{front}@{}/{database}", self.address)
     }
 
-    /// Cuts the connection that sends something with `text` in it, once.
+    /// Cuts, once, the connection that sends a message containing `text`.
     pub fn set_trap(&self, text: &str, cut: Cut) {
         *locked(&self.shared.trap) = Some((text.as_bytes().to_vec(), cut));
     }
 
-    /// Whether the trap was met.
+    /// Whether the trap was triggered.
     pub fn has_struck(&self) -> bool {
         locked(&self.shared.trap).is_none()
     }
 
-    /// Lets new connections through, or makes them wait.
+    /// Sets whether new connections are forwarded or wait.
     pub fn set_open(&self, is_open: bool) {
         self.shared.is_open.send_replace(is_open);
     }
@@ -92,23 +93,23 @@ impl Proxy {
         self.shared.cuts.send_modify(|cuts| *cuts += 1);
     }
 
-    /// How often something was sent since the last call.
+    /// Returns how many messages were sent since the last call.
     pub fn take_sent(&self) -> u32 {
         std::mem::take(&mut *locked(&self.shared.sent))
     }
 }
 
 fn locked<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
-    value.lock().expect("nobody panics with it")
+    value.lock().expect("no thread panics while it holds the lock")
 }
 
 async fn serve(client: TcpStream, shared: Arc<Shared>) {
-    let url: tokio_postgres::Config = shared.server.parse().expect("the URL is understood");
+    let url: tokio_postgres::Config = shared.server.parse().expect("the URL is valid");
     let host = match &url.get_hosts()[0] {
         tokio_postgres::config::Host::Tcp(host) => host.clone(),
-        other => panic!("the tests' server is not reached by TCP: {other:?}"),
+        other => panic!("the server for the tests must use TCP: {other:?}"),
     };
-    shared.is_open.subscribe().wait_for(|is_open| *is_open).await.expect("the sender is there");
+    shared.is_open.subscribe().wait_for(|is_open| *is_open).await.expect("the sender exists");
     let Ok(server) = TcpStream::connect((host, url.get_ports()[0])).await else { return };
     client.set_nodelay(true).expect("the socket is open");
     server.set_nodelay(true).expect("the socket is open");
@@ -116,7 +117,7 @@ async fn serve(client: TcpStream, shared: Arc<Shared>) {
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let (drop_replies, replies_dropped) = watch::channel(false);
-    // Whatever ends first takes everything with it, and all sockets are closed.
+    // When one direction ends, the other one ends too, and all sockets are closed.
     tokio::select! {
         () = forward_requests(from_client, to_server, shared, drop_replies) => {}
         () = forward_replies(from_server, to_client, replies_dropped) => {}
@@ -157,7 +158,7 @@ async fn forward_replies(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, droppe
     let mut buffer = vec![0; 256 * 1024];
     loop {
         let Ok(count @ 1..) = from.read(&mut buffer).await else { return };
-        // The server has done its part once it answers.
+        // The server has applied the request once it answers.
         if *dropped.borrow() || to.write_all(&buffer[..count]).await.is_err() {
             return;
         }
