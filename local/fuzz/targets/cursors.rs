@@ -1,4 +1,5 @@
-//! Cursors: page by page a list is what it is as a whole, and a cursor that was not given leads nowhere else.
+//! Cursors: the pages of a list together are the whole list, and a cursor that was never issued is refused or stays within
+//! the list.
 
 #![no_main]
 
@@ -41,8 +42,8 @@ static STORE: LazyLock<Vec<Document>> = LazyLock::new(|| {
         .collect()
 });
 
-/// What is kept beside each of them.
-static BESIDE: LazyLock<Vec<Projection>> = LazyLock::new(|| STORE.iter().map(Projection::of).collect());
+/// The index entries and search terms of each note.
+static PROJECTIONS: LazyLock<Vec<Projection>> = LazyLock::new(|| STORE.iter().map(Projection::of).collect());
 
 fn note(id: &str, pinned: bool, rank: i64, title: &str) -> Document {
     let body = json!({"pinned": pinned, "rank": rank, "title": title});
@@ -62,12 +63,12 @@ struct Input {
     ranks: Option<Vec<i64>>,
     limit: u8,
     words: String,
-    /// A position that somebody made up.
+    /// A forged position.
     position: Vec<u8>,
-    /// How much longer it is than any may be.
+    /// If set, resizes `position` to the maximum length plus this.
     longer: Option<i8>,
     id: String,
-    /// What is done to a cursor: bytes of its text replaced.
+    /// Bytes to replace in the text of a cursor.
     edits: Vec<(u8, u8)>,
     cursor: String,
 }
@@ -100,7 +101,7 @@ fuzz_target!(|input: Input| {
     ];
     assert!(found_by_words.is_ok() || matches!(run_search(limit, None), Err(Error::Limit(_))));
 
-    // Pages of one note each give all cursors that there are.
+    // Pages of one note each return all valid cursors.
     let of_query = LazyCell::new(|| walk(|cursor| run_query(1, cursor), &found));
     let of_search = LazyCell::new(|| {
         found_by_words.as_ref().map_or(Vec::new(), |found| walk(|cursor| run_search(1, cursor), found))
@@ -120,8 +121,8 @@ fuzz_target!(|input: Input| {
     if let Some(longer) = input.longer {
         position.resize(MAX_SORT_KEY_BYTES.saturating_add_signed(longer.into()), 0);
     }
-    a_made_up_position_leads_to_a_place_in_the_query(&query, &found, &position);
-    a_made_up_id_leads_to_a_place_in_the_scan(&input.id);
+    a_forged_position_stays_within_the_query(&query, &found, &position);
+    a_forged_id_stays_within_the_scan(&input.id);
 });
 
 fn query_of(input: &Input) -> Query {
@@ -153,23 +154,23 @@ fn edge(edge: &Edge, by_title: bool) -> Bound<Vec<Scalar>> {
     }
 }
 
-/// Goes through a list from page to page; answers the cursors that it was given.
+/// Reads a list page by page and returns the cursors that were issued.
 fn walk(run: impl Fn(Option<String>) -> Result<Page>, expected: &[&str]) -> Vec<String> {
     let (mut ids, mut given) = (Vec::new(), Vec::<String>::new());
     loop {
-        let page = run(given.last().cloned()).expect("a cursor that was given is good");
+        let page = run(given.last().cloned()).expect("an issued cursor is valid");
         ids.extend(page.documents.iter().map(|document| document.key.id().to_owned()));
         let Some(next) = page.next else { break };
         let bytes = URL_SAFE_NO_PAD.decode(&next).expect("a cursor is base64url");
         assert_eq!(URL_SAFE_NO_PAD.encode(bytes), next);
-        assert!(!given.contains(&next), "the list goes in circles");
+        assert!(!given.contains(&next), "a cursor was issued twice");
         given.push(next);
     }
     assert_eq!(ids, expected);
     given
 }
 
-/// The ids that a query finds, by the values of the notes and not by their encoding.
+/// The ids that a query finds, computed from the values of the notes instead of their encoding.
 fn notes_of(query: &Query) -> Vec<&'static str> {
     let index = NOTES.index(query.index).expect("an index");
     let values = |note: &Document| -> Vec<Scalar> {
@@ -198,12 +199,12 @@ fn notes_of(query: &Query) -> Vec<&'static str> {
     notes.into_iter().map(|note| note.key.id()).collect()
 }
 
-/// The ids that a search finds: by the lowest word that the longest of `wanted` begins, then by the id.
+/// The ids that a search finds, ordered by the lowest word that starts with the longest of `wanted`, then by id.
 fn found_by(wanted: &BTreeSet<String>) -> Vec<&'static str> {
     let longest = wanted.iter().map(String::len).max();
     let Some(leading) = wanted.iter().find(|term| Some(term.len()) == longest) else { return Vec::new() };
     let mut found = BTreeSet::new();
-    for (note, Projection { terms, .. }) in STORE.iter().zip(BESIDE.iter()) {
+    for (note, Projection { terms, .. }) in STORE.iter().zip(PROJECTIONS.iter()) {
         let met = |prefix: &String| terms.iter().find(|term| term.starts_with(prefix.as_str())).cloned();
         if wanted.iter().all(|prefix| met(prefix).is_some()) {
             found.insert((met(leading), note.key.id()));
@@ -226,9 +227,9 @@ fn edit(cursor: &str, edits: &[(u8, u8)]) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The digest in a cursor is no signature, so anybody may make one up. It must lead into the list, and nowhere else.
-fn a_made_up_position_leads_to_a_place_in_the_query(query: &Query, found: &[&str], position: &[u8]) {
-    let Some(cursor) = made_up_cursor(query, position) else { return };
+/// The digest in a cursor is not a signature, so anyone can forge a cursor. A forged cursor must stay within the list.
+fn a_forged_position_stays_within_the_query(query: &Query, found: &[&str], position: &[u8]) {
+    let Some(cursor) = forged_cursor(query, position) else { return };
     let page = block_on(paging::query(&Store, &query.clone().limit(1000).after(Some(cursor.clone()))));
     let mut other = query.clone().after(Some(cursor));
     other.descending = !query.descending;
@@ -239,7 +240,7 @@ fn a_made_up_position_leads_to_a_place_in_the_query(query: &Query, found: &[&str
     }
     let is_behind = |id: &&&str| {
         let place = STORE.iter().position(|note| note.key.id() == **id).expect("a note");
-        let entries = BESIDE[place].entries.iter().flatten();
+        let entries = PROJECTIONS[place].entries.iter().flatten();
         let mut of_index = entries.filter(|entry| entry.index.name == query.index);
         let of_note = &of_index.next().expect("an entry").position;
         if query.descending { **of_note < *position } else { **of_note > *position }
@@ -251,9 +252,8 @@ fn a_made_up_position_leads_to_a_place_in_the_query(query: &Query, found: &[&str
     assert_eq!(page.next, None);
 }
 
-/// A cursor that stands on `position`, as a store would have it given out that has a note there; `None` where the query
-/// lets nothing in.
-fn made_up_cursor(query: &Query, position: &[u8]) -> Option<String> {
+/// The cursor that is issued if a store has a note at `position`. Returns `None` if the query matches no note.
+fn forged_cursor(query: &Query, position: &[u8]) -> Option<String> {
     let rank = query.filters.first().map_or(Some(0), |filter| match &filter.condition {
         switchyard_database::Condition::OneOf(values) => match values.first() {
             Some(Scalar::Integer(rank)) => Some(*rank),
@@ -261,16 +261,16 @@ fn made_up_cursor(query: &Query, position: &[u8]) -> Option<String> {
         },
         switchyard_database::Condition::Between(..) => None,
     })?;
-    let liar = Liar(note("made-up", true, rank, ""), position.to_vec());
-    block_on(paging::query(&liar, &query.clone().limit(1))).expect("a page").next
+    let forger = Forger(note("made-up", true, rank, ""), position.to_vec());
+    block_on(paging::query(&forger, &query.clone().limit(1))).expect("a page").next
 }
 
-fn a_made_up_id_leads_to_a_place_in_the_scan(id: &str) {
+fn a_forged_id_stays_within_the_scan(id: &str) {
     if Key::new(NOTES, id).is_err() {
         return;
     }
-    let liar = Liar(note(id, true, 0, ""), Vec::new());
-    let cursor = block_on(paging::scan(&liar, &Scan::new(NOTES).limit(1))).expect("a page").next;
+    let forger = Forger(note(id, true, 0, ""), Vec::new());
+    let cursor = block_on(paging::scan(&forger, &Scan::new(NOTES).limit(1))).expect("a page").next;
     assert!(cursor.is_some());
     let mut scan = Scan::new(NOTES);
     scan.cursor = cursor;
@@ -280,7 +280,7 @@ fn a_made_up_id_leads_to_a_place_in_the_scan(id: &str) {
     assert_eq!(ids, expected);
 }
 
-/// The notes, as a database keeps them.
+/// The notes as a database stores them.
 struct Store;
 
 #[async_trait]
@@ -292,16 +292,16 @@ impl Ranges for Store {
         assert!(longest <= MAX_SORT_KEY_BYTES, "DynamoDB would refuse a bound of {longest} bytes");
         assert!(range.to.as_ref().is_none_or(|to| range.from < *to), "DynamoDB would refuse an empty range");
         let mut entries = Vec::new();
-        for (note, beside) in STORE.iter().zip(BESIDE.iter()) {
+        for (note, projection) in STORE.iter().zip(PROJECTIONS.iter()) {
             let positions: Vec<Vec<u8>> = match &range.source {
                 Source::Index { index, partition } => {
-                    let of_note = beside.entries.iter().flatten();
+                    let of_note = projection.entries.iter().flatten();
                     let is_here =
                         |entry: &&IndexEntry| entry.index == *index && entry.partition == *partition;
                     of_note.filter(is_here).map(|entry| entry.position.clone()).collect()
                 }
                 Source::Terms { prefix } => {
-                    let met = beside.terms.iter().filter(|term| term.starts_with(prefix.as_str()));
+                    let met = projection.terms.iter().filter(|term| term.starts_with(prefix.as_str()));
                     met.map(|term| term_position(term, note.key.id())).collect()
                 }
             };
@@ -328,11 +328,11 @@ impl Ranges for Store {
     }
 }
 
-/// Says that the same note stands wherever one looks, at one position.
-struct Liar(Document, Vec<u8>);
+/// A store that returns the same note at the same position for every read.
+struct Forger(Document, Vec<u8>);
 
 #[async_trait]
-impl Ranges for Liar {
+impl Ranges for Forger {
     async fn read_range(&self, _range: &Range, at_most: usize) -> Result<Vec<Entry>> {
         let entry = Entry { position: self.1.clone(), document: self.0.clone() };
         Ok(vec![entry; at_most])

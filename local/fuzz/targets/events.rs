@@ -1,8 +1,9 @@
-//! Events of an API Gateway HTTP API. The input's lines: a path, a query, a method, a cookie; behind them the body.
+//! Events of an API Gateway HTTP API. The first lines of the input are a path, a query, a method and a cookie. The rest is
+//! the body.
 
 #![no_main]
 
-#[expect(dead_code, reason = "only what reads an event is tried")]
+#[expect(dead_code, reason = "only the parsing of events is fuzzed")]
 #[path = "../../../shared/runtime/src/lambda/event.rs"]
 mod event;
 
@@ -28,7 +29,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
         return Corpus::Reject;
     };
     let body = line();
-    // The gateway encodes what is not text; it may encode text too.
+    // The gateway encodes a body that is not text. It may also encode text.
     let encoded = (STANDARD.encode(body), true);
     let plain = std::str::from_utf8(body).ok().map(|text| (text.to_owned(), false));
     for (written, is_encoded) in plain.into_iter().chain([encoded]) {
@@ -39,11 +40,11 @@ fuzz_target!(|input: &[u8]| -> Corpus {
         });
         let Ok(event) = serde_json::from_value(event) else { return Corpus::Reject }; // no HTTP method
         let Ok(request) = event::to_request(event) else {
-            assert!(path.len() + query.len() > 8_000, "only what is too long is no request");
+            assert!(path.len() + query.len() > 8_000, "only a target that is too long is refused");
             return Corpus::Keep;
         };
         assert_eq!(request.method().as_str(), if method.is_empty() { "GET" } else { method });
-        path_and_query_say_the_same(request.uri(), path, query);
+        path_and_query_are_preserved(request.uri(), path, query);
         assert_eq!(request.headers()["host"], "api.example.com");
         let cookies = HeaderValue::try_from(format!("{cookie}; last=1")).ok();
         assert_eq!(request.headers().get(header::COOKIE), cookies.as_ref());
@@ -54,8 +55,8 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     Corpus::Keep
 });
 
-/// What was encoded still is, and what was not says the same.
-fn path_and_query_say_the_same(uri: &Uri, path: &str, query: &str) {
+/// The URI decodes to the same bytes as the event's path and query, and every `%` in its path starts an encoded byte.
+fn path_and_query_are_preserved(uri: &Uri, path: &str, query: &str) {
     let slash = if path.starts_with('/') { "" } else { "/" };
     let decoded: Vec<u8> = percent_decode_str(uri.path()).collect();
     assert_eq!(decoded, percent_decode_str(&format!("{slash}{path}")).collect::<Vec<u8>>());

@@ -1,5 +1,5 @@
-//! The formats that accounts are imported from. The input is `n` (NDJSON) or `c` (CSV), a byte that says in pieces of
-//! what size the file is read, and the file. With `N` and `C`, the bytes 01 to 03 in it stand for long runs of text.
+//! The file formats of the account import. The input is `n` (NDJSON) or `c` (CSV), a byte with the size of the pieces in
+//! which the file is read, and the file. With `N` and `C`, the bytes 01 to 03 in the file stand for long runs of text.
 
 #![no_main]
 
@@ -14,13 +14,14 @@ use switchyard_ambient::Timestamp;
 use switchyard_identity::{EmailAddress, PasswordHash, PersonName, RoleName};
 
 const MAX_RECORD_BYTES: usize = 64 * 1024;
-/// With a comma between them, the first two are as long as a record may be; with the names of two members of JSON, the
-/// first and the last.
+/// The lengths of the runs. The first two with a comma between them have the maximum length of a record. So do the first and
+/// the last with the names of two JSON members.
 const RUNS: [usize; 3] = [65_000, 535, 514];
 const MAX_FILE_BYTES: usize = 3 * MAX_RECORD_BYTES;
 const COLUMNS: [&str; 5] = ["email", "name", "roles", "created_at", "password_hash"];
 
-/// What is read of a file: `None` where it is refused as a whole, and of each record its line and, if it has no fault, it.
+/// The result of reading a file: the line number of each record, and the record unless it has a fault. `None` if the whole
+/// file is refused.
 type Outcome = Option<Vec<(u64, Option<Record>)>>;
 
 fuzz_target!(|input: &[u8]| -> Corpus {
@@ -28,7 +29,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     let file = if format.is_ascii_uppercase() { expand(file) } else { Some(file.to_vec()) };
     let Some(file) = file else { return Corpus::Reject };
     let format = if format.eq_ignore_ascii_case(&b'c') { Format::Csv } else { Format::Ndjson };
-    // Long files in larger pieces: byte by byte they would take most of the time.
+    // Long files are read in larger pieces, because reading them byte by byte would take most of the time.
     let size = usize::from(*piece).max(1) * if file.len() > 4096 { 64 } else { 1 };
     let whole = read(format, Cursor::new(file.clone()));
     let in_pieces = read(format, Pieces { rest: Cursor::new(file.clone()), size });
@@ -39,7 +40,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     };
     assert_eq!(whole, model);
     for (_, record) in whole.unwrap_or_default() {
-        record.iter().for_each(values_are_read_as_they_are_written);
+        record.iter().for_each(values_round_trip);
     }
     Corpus::Keep
 });
@@ -68,7 +69,7 @@ fn read(format: Format, input: impl BufRead + 'static) -> Outcome {
     )
 }
 
-/// A file that comes in pieces of one size, as from a pipe.
+/// A file that arrives in pieces of one size, as from a pipe.
 struct Pieces {
     rest: Cursor<Vec<u8>>,
     size: usize,
@@ -142,7 +143,8 @@ fn record(header: &[String], fields: Vec<Vec<u8>>) -> Option<Record> {
     })
 }
 
-/// RFC 4180, read as leniently as usual: the rows with the lines they begin on; no fields where there are too many bytes.
+/// Parses CSV (RFC 4180) as leniently as common parsers. Returns the rows with the lines they begin on. A row that is too
+/// long has no fields.
 fn rows(file: &[u8]) -> Vec<(u64, Option<Vec<Vec<u8>>>)> {
     let is_line_end = |place: usize| matches!(file[place], b'\r' | b'\n');
     let line_ends = |begin: usize, end: usize| file[begin..end].iter().filter(|&&byte| byte == b'\n').count();
@@ -183,7 +185,7 @@ fn rows(file: &[u8]) -> Vec<(u64, Option<Vec<Vec<u8>>>)> {
     }
 }
 
-fn values_are_read_as_they_are_written(record: &Record) {
+fn values_round_trip(record: &Record) {
     if let Ok(email) = record.email.parse::<EmailAddress>() {
         assert_eq!(email.as_str(), record.email);
         assert_eq!(email.key().parse::<EmailAddress>().map(|key| key.key()), Ok(email.key()));

@@ -1,4 +1,4 @@
-//! Keys and positions in indexes: their bytes order as the values do, and the values can be read back out of them.
+//! Keys and index positions: their bytes have the same order as the values, and the values can be decoded from them.
 
 #![no_main]
 
@@ -18,7 +18,7 @@ const PLACES: &Collection = &Collection::new("places")
 
 #[derive(Arbitrary, Debug)]
 struct Input {
-    /// Pairs of one kind each: the first ones make one tuple, the second ones another.
+    /// Pairs of values of the same kind. The first values form one tuple, the second values another.
     pairs: Vec<Pair>,
     bytes: Vec<u8>,
     documents: [Place; 2],
@@ -30,7 +30,7 @@ enum Pair {
     Booleans(bool, bool),
     Integers(i64, i64),
     Strings(String, String),
-    /// Makes tuples that part late.
+    /// The same value twice, so that the tuples first differ at a later place.
     Same(String),
 }
 
@@ -40,17 +40,17 @@ struct Place {
     rank: i64,
     open: bool,
     id: String,
-    /// How much longer than they may be the name and the id are.
+    /// If set, extends the name and the id to their maximum lengths plus these.
     longer: Option<(i8, i8)>,
 }
 
 fuzz_target!(|input: Input| {
-    tuples_order_as_their_bytes_do(&input);
-    what_is_read_as_a_version_is_written_so(&input.version);
-    documents_order_as_their_positions_do(&input.documents.map(lengthened));
+    tuples_and_their_bytes_have_the_same_order(&input);
+    versions_round_trip(&input.version);
+    documents_and_their_positions_have_the_same_order(&input.documents.map(lengthened));
 });
 
-fn tuples_order_as_their_bytes_do(input: &Input) {
+fn tuples_and_their_bytes_have_the_same_order(input: &Input) {
     let (a, b): (Vec<Scalar>, Vec<Scalar>) = input.pairs.iter().map(scalars).unzip();
     let (bytes_a, bytes_b) = (encoding::encode(&a), encoding::encode(&b));
     assert_eq!(bytes_a.cmp(&bytes_b), a.cmp(&b));
@@ -83,7 +83,7 @@ fn text(text: &str) -> String {
     text.replace('\0', "")
 }
 
-/// Reads as many values as `like` has, of the same kinds.
+/// Decodes as many values as `like` has, of the same kinds.
 fn decode(like: &[Scalar], mut bytes: &[u8]) -> Vec<Scalar> {
     let mut values = Vec::new();
     for kind in like {
@@ -103,7 +103,7 @@ fn decode(like: &[Scalar], mut bytes: &[u8]) -> Vec<Scalar> {
             Scalar::String(_) => String::from_utf8(value[..length - 1].to_vec()).expect("UTF-8").into(),
         });
     }
-    assert!(bytes.is_empty(), "nothing is left over");
+    assert!(bytes.is_empty(), "bytes are left over");
     values
 }
 
@@ -119,7 +119,7 @@ fn lengthened(mut place: Place) -> Place {
     place
 }
 
-fn documents_order_as_their_positions_do(places: &[Place; 2]) {
+fn documents_and_their_positions_have_the_same_order(places: &[Place; 2]) {
     let [a, b] = places;
     let (Some(of_a), Some(of_b)) = (position(a), position(b)) else { return };
     let by_value = |place: &Place| (place.name.clone(), place.rank, place.open, place.id.clone());
@@ -130,7 +130,7 @@ fn documents_order_as_their_positions_do(places: &[Place; 2]) {
     }
 }
 
-/// Where a place stands in the index, if it can be stored and indexed at all.
+/// The position of a place in the index, if it can be stored and indexed.
 fn position(place: &Place) -> Option<Vec<u8>> {
     let key = Key::new(PLACES, &*place.id);
     assert_eq!(key.is_ok(), (1..=256).contains(&place.id.len()) && !place.id.contains('\0'));
@@ -144,7 +144,7 @@ fn position(place: &Place) -> Option<Vec<u8>> {
     entry.map(|entry| entry.position).inspect(|position| assert_eq!(position.len(), bytes))
 }
 
-fn what_is_read_as_a_version_is_written_so(text: &str) {
+fn versions_round_trip(text: &str) {
     if let Ok(version) = text.parse::<Version>() {
         assert_eq!(version.to_string(), text);
     }

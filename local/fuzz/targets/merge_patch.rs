@@ -1,4 +1,4 @@
-//! JSON bodies and JSON Merge Patch (RFC 7396). The input is a line of JSON to change, and behind it the body of a PATCH.
+//! JSON bodies and JSON Merge Patch (RFC 7396). The first line of the input is JSON to change, the rest the body of a PATCH.
 
 #![no_main]
 
@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use switchyard_api::{Faults, MergePatch};
 
-/// What the API takes: the nesting of a body, its own braces counted.
+/// The maximum nesting that the API accepts, including the braces of the body.
 const MAX_DEPTH: usize = 32;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserr)]
@@ -44,19 +44,19 @@ fuzz_target!(|input: &[u8]| -> Corpus {
 
     let patch = read(body);
     let Ok(plain) = serde_json::from_slice::<Value>(body) else {
-        assert!(patch.is_none(), "what is not JSON is not read");
+        assert!(patch.is_none(), "a body that is not JSON is refused");
         return Corpus::Keep;
     };
     let fits = plain.is_object() && depth(&plain) <= MAX_DEPTH && !has_null_character(&plain);
     assert!(fits || patch.is_none());
-    // Written anew, no name stands twice in it.
+    // Serialising it again removes duplicate names.
     let again = read(&serde_json::to_vec(&plain).expect("JSON can be written"));
     assert_eq!(again.is_some(), fits);
     assert!(patch.is_none() || patch == again);
 
     let Some(patch) = again else { return Corpus::Keep };
-    it_nests_as_deep_as_it_may(&plain);
-    no_name_may_stand_twice(&plain);
+    the_nesting_limit_is_exact(&plain);
+    duplicate_names_are_refused(&plain);
     let reference = whole_numbers(plain);
     values_change_as_the_rfc_says(&target, &patch, &reference);
     types_change_as_the_rfc_says(&patch, &reference);
@@ -69,7 +69,7 @@ fn read(body: &[u8]) -> Option<MergePatch> {
     block_on(MergePatch::from_request(request, &())).ok()
 }
 
-fn it_nests_as_deep_as_it_may(patch: &Value) {
+fn the_nesting_limit_is_exact(patch: &Value) {
     for depth in [MAX_DEPTH, MAX_DEPTH + 1] {
         let levels = depth - self::depth(patch);
         let nested = format!("{}{patch}{}", "{\"a\":".repeat(levels), "}".repeat(levels));
@@ -77,8 +77,8 @@ fn it_nests_as_deep_as_it_may(patch: &Value) {
     }
 }
 
-/// Readers disagree about which of the two counts.
-fn no_name_may_stand_twice(patch: &Value) {
+/// Duplicate names are refused because parsers disagree about which value counts.
+fn duplicate_names_are_refused(patch: &Value) {
     if let Some((name, value)) = members(patch).iter().next_back() {
         let text = patch.to_string();
         let twice = format!("{{{}:{value},{}", json!(name), &text[1..]);
@@ -90,7 +90,11 @@ fn no_name_may_stand_twice(patch: &Value) {
 fn values_change_as_the_rfc_says(target: &Value, patch: &MergePatch, reference: &Value) {
     let changed: Value = patch.apply_to(target).expect("any value is a value");
     assert_eq!(changed, merge(target.clone(), reference));
-    assert_eq!(patch.apply_to(&changed).ok().as_ref(), Some(&changed), "once is as good as twice");
+    assert_eq!(
+        patch.apply_to(&changed).ok().as_ref(),
+        Some(&changed),
+        "applying a patch twice changes nothing more"
+    );
     for name in members(reference).keys() {
         assert!(patch.touches(name));
     }
@@ -109,14 +113,14 @@ fn types_change_as_the_rfc_says(patch: &MergePatch, reference: &Value) {
         match patch.apply_to(&present) {
             Ok(changed) => {
                 assert_eq!(Some(changed), expected);
-                assert!(!removes_what_no_card_has(reference));
+                assert!(!removes_unknown_member(reference));
             }
-            Err(_) => assert!(expected.is_none() || removes_what_no_card_has(reference)),
+            Err(_) => assert!(expected.is_none() || removes_unknown_member(reference)),
         }
     }
 }
 
-/// RFC 7396 §2, as it stands there.
+/// The algorithm of RFC 7396 §2.
 fn merge(target: Value, patch: &Value) -> Value {
     let Value::Object(patch) = patch else { return patch.clone() };
     let mut target = if let Value::Object(members) = target { members } else { Map::new() };
@@ -131,7 +135,7 @@ fn merge(target: Value, patch: &Value) -> Value {
     Value::Object(target)
 }
 
-fn removes_what_no_card_has(patch: &Value) -> bool {
+fn removes_unknown_member(patch: &Value) -> bool {
     let removes_other = |value: &Value, known: &[&str]| {
         members(value).iter().any(|(name, value)| value.is_null() && !known.contains(&name.as_str()))
     };
@@ -162,7 +166,7 @@ fn has_null_character(value: &Value) -> bool {
     }
 }
 
-/// `1.0` is 1, as in JSON Schema, as far as a double is exact.
+/// Turns `1.0` into 1, as in JSON Schema, if the double is exact.
 fn whole_numbers(value: Value) -> Value {
     match value {
         Value::Number(number) => match number.as_f64().filter(|_| number.is_f64()) {

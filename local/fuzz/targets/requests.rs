@@ -1,4 +1,5 @@
-//! What of a request is read beside its body. The input's lines: a query string, an `If-Match`, an `Idempotency-Key`.
+//! The parts of a request that are read besides its body. The lines of the input are a query string, an `If-Match` and an
+//! `Idempotency-Key`.
 
 #![no_main]
 
@@ -68,7 +69,7 @@ fn query(query: &[u8]) {
     }
 }
 
-/// A page's size is a whole number as JSON writes it, from 1 to 100.
+/// A page size is an integer in JSON notation, from 1 to 100.
 fn limit(text: &str) {
     let target = format!("/?limit={}", utf8_percent_encode(text, NON_ALPHANUMERIC));
     let (mut parts, ()) = Request::get(target).body(()).expect("an encoded query").into_parts();
@@ -77,7 +78,7 @@ fn limit(text: &str) {
     assert_eq!(paged.map(|paged| paged.limit), expected.filter(|limit| (1..=100).contains(limit)));
 }
 
-/// The parameters of a query as forms write it; `None` where one is not text.
+/// Parses a form-encoded query string. Returns `None` if a name or a value is not text.
 fn parameters(query: &str) -> Option<BTreeMap<String, Vec<String>>> {
     let mut parameters = BTreeMap::<_, Vec<_>>::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -117,18 +118,18 @@ fn with_header(name: HeaderName, value: &[u8]) -> Option<Parts> {
 
 fn if_match(line: &[u8]) {
     let Some(mut parts) = with_header(header::IF_MATCH, line) else { return };
-    let if_match: IfMatch = read(&mut parts).expect("it is never refused");
+    let if_match: IfMatch = read(&mut parts).expect("any If-Match header is accepted");
     assert!(if_match.is_given() && if_match.require().is_ok());
     let text = String::from_utf8_lossy(line).into_owned();
     for version in text.split('"').chain(["never-used"]).filter(|version| !version.is_empty()) {
         let is_named = text.trim() == "*" || text.contains(&format!("\"{version}\""));
         assert!(is_named || if_match.check(version).is_err());
     }
-    a_list_of_tags_is_read_as_it_is_written(&text);
+    lists_of_tags_round_trip(&text);
 }
 
-/// Makes tags of the words of a text, every other one weak.
-fn a_list_of_tags_is_read_as_it_is_written(text: &str) {
+/// Makes entity tags of the words of a text, every second one weak.
+fn lists_of_tags_round_trip(text: &str) {
     let tags: Vec<String> = text
         .split(' ')
         .map(|word| word.chars().filter(|c| ('!'..='~').contains(c) && *c != '"').collect())
@@ -138,8 +139,8 @@ fn a_list_of_tags_is_read_as_it_is_written(text: &str) {
         tags.iter().enumerate().map(|(place, tag)| format!("{}\"{tag}\"", weak(place))).collect();
     for separator in [", ", ",", " ,\t"] {
         let mut parts =
-            with_header(header::IF_MATCH, written.join(separator).as_bytes()).expect("a header's value");
-        let if_match: IfMatch = read(&mut parts).expect("it is never refused");
+            with_header(header::IF_MATCH, written.join(separator).as_bytes()).expect("a valid header value");
+        let if_match: IfMatch = read(&mut parts).expect("any If-Match header is accepted");
         for tag in &tags {
             let is_strong = tags.iter().step_by(2).any(|strong| strong == tag);
             assert_eq!(if_match.check(tag).is_ok(), is_strong);
@@ -160,5 +161,5 @@ fn idempotency_key(line: &[u8]) {
     assert_eq!(key.as_ref().map(|key| key.as_str().as_bytes()), fits.then_some(unquoted));
     let quoted = [b"\"", unquoted, b"\""].concat();
     let quoted = with_header(name, &quoted).and_then(|mut parts| read(&mut parts));
-    assert!(key.is_none() || quoted == key, "quotes make no other key");
+    assert!(key.is_none() || quoted == key, "quotes do not change the key");
 }

@@ -1,4 +1,4 @@
-//! Access and refresh tokens: what is accepted was issued, to the letter.
+//! Access and refresh tokens: only tokens exactly as they were issued are accepted.
 
 #![no_main]
 
@@ -14,7 +14,7 @@ use switchyard_identity::{Identity, Principal, RoleName, SessionId, TokenError, 
 
 const NOW: i64 = 1_700_000_000;
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
-/// Of base64url (RFC 4648 §5).
+/// The alphabet of base64url (RFC 4648 §5).
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 static IDENTITY: LazyLock<Identity> = LazyLock::new(|| {
@@ -29,7 +29,7 @@ static HEADER: LazyLock<Value> = LazyLock::new(|| {
     json!({"alg": "RS256", "typ": "at+jwt", "kid": kid})
 });
 
-/// Tokens that are good, for the fuzzer to alter and to mix.
+/// Valid tokens for the fuzzer to alter and to mix.
 static ISSUED: LazyLock<[String; 2]> = LazyLock::new(|| {
     let customer = claims();
     let mut other = claims();
@@ -49,13 +49,13 @@ fn claims() -> Value {
 
 #[derive(Arbitrary, Debug)]
 enum Input {
-    /// Any text at all.
+    /// Any text.
     Text(String),
-    /// A token that was issued, altered.
+    /// An issued token, altered.
     Altered { which: bool, alterations: Vec<Alteration> },
-    /// Parts of two tokens and of a text.
+    /// Parts of two tokens and of texts.
     Mixed([Part; 3]),
-    /// A token that was never issued but that our key signed.
+    /// A token that was never issued but is signed with our key.
     Signed { header: Vec<Change>, claims: Vec<Change>, seconds: i32, token_id_letters: Option<u16> },
     /// A refresh token of these bytes, altered.
     Refresh { bytes: [[u8; 32]; 2], alterations: Vec<Alteration> },
@@ -68,7 +68,7 @@ enum Alteration {
     Remove(u16),
     Truncate(u16),
     Append(String),
-    /// Another last digit.
+    /// Replaces the last digit.
     End(u8),
 }
 
@@ -79,7 +79,7 @@ enum Part {
     Text(String),
 }
 
-/// A member that gets another value.
+/// Replaces the value of a member.
 #[derive(Arbitrary, Debug)]
 struct Change {
     member: u8,
@@ -96,7 +96,7 @@ enum Replacement {
     Near(i8),
     Text(String),
     Texts(Vec<String>),
-    /// What the member with this number has.
+    /// The value of the member with this number.
     Of(u8),
     Nested,
 }
@@ -131,9 +131,9 @@ fn access_token(token: &str) {
     refresh_token(token);
 }
 
-/// A refresh token is 64 bytes in one way of writing them.
+/// A refresh token is 64 bytes, and has exactly one valid encoding.
 fn refresh_token(text: &str) {
-    // Of the last digit, four bits stand for nothing, and are zero.
+    // Four bits of the last digit are unused, and must be zero.
     let is_one = text.len() == 86
         && text.bytes().all(|byte| DIGITS.contains(&byte))
         && text.ends_with(['A', 'Q', 'g', 'w']);
@@ -180,13 +180,13 @@ fn signed_token(header: &Value, claims: &Value, seconds: i32) {
     let token = testing::signed_token(header, claims);
     let read = Read::of(header, claims).filter(|_| token.len() <= MAX_TOKEN_BYTES);
     let end = read.as_ref().map_or(NOW, |read| read.ends);
-    // At some moment, in the last second that it is good for, and in the one after.
+    // At an arbitrary time, in the last second in which the token is valid, and in the second after that.
     for now in [NOW + i64::from(seconds), end.saturating_sub(1), end] {
-        is_good_for_its_time(&token, read.as_ref(), Timestamp::from_seconds(now));
+        is_valid_until_it_expires(&token, read.as_ref(), Timestamp::from_seconds(now));
     }
 }
 
-fn is_good_for_its_time(token: &str, read: Option<&Read>, now: Timestamp) {
+fn is_valid_until_it_expires(token: &str, read: Option<&Read>, now: Timestamp) {
     match (authenticate(token, now), read) {
         (Ok(principal), Some(read)) => {
             assert!(now.as_seconds() < read.ends);
@@ -195,12 +195,12 @@ fn is_good_for_its_time(token: &str, read: Option<&Read>, now: Timestamp) {
             assert_eq!(principal.auth_time, Timestamp::from_seconds(read.auth_time));
         }
         (Err(TokenError::Expired), Some(read)) => assert!(now.as_seconds() >= read.ends),
-        // What could be no role's name cannot be looked up.
+        // A role with an invalid name cannot be looked up.
         (Err(TokenError::Database(_)), Some(read)) => {
             assert!(read.roles.iter().any(|role| role.parse::<RoleName>().is_err()));
         }
         (Err(TokenError::Invalid), None) => {}
-        (outcome, read) => panic!("{outcome:?}, though the token says {read:?}"),
+        (outcome, read) => panic!("{outcome:?}, but the token contains {read:?}"),
     }
 }
 
@@ -230,7 +230,7 @@ fn changed(value: &Value, changes: &[Change]) -> Value {
     Value::Object(members)
 }
 
-/// What a token of ours says.
+/// The contents of a token that this service could have issued.
 #[derive(Debug)]
 struct Read {
     user_id: UserId,
@@ -241,7 +241,7 @@ struct Read {
 }
 
 impl Read {
-    /// What a token of this header and these claims says; `None` where it is not one of ours.
+    /// Reads a token's header and claims. Returns `None` if this service could not have issued the token.
     fn of(header: &Value, claims: &Value) -> Option<Self> {
         let text = |name: &str| claims.get(name)?.as_str();
         let number = |name: &str| claims.get(name)?.as_i64();
