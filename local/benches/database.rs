@@ -1,8 +1,8 @@
-//! What the contract costs: reads and writes through `Db` beside the same statements on the bare drivers.
+//! The cost of the database contract: compares reads and writes through `Db` with the same statements on bare drivers.
 //!
-//! `cargo bench -p switchyard-local --bench database`, after `eval "$(local/servers env)"`. Each comparison alternates
-//! between the two sides for several rounds on the same table and prints the medians, so that a machine that slows
-//! down slows both.
+//! Run `cargo bench -p switchyard-local --bench database` after `eval "$(local/servers env)"`. Each comparison
+//! alternates between the two sides for several rounds on the same table, so that changes in the machine's speed affect
+//! both. It prints the medians.
 
 #[path = "support/arguments.rs"]
 mod arguments;
@@ -27,7 +27,7 @@ use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
 const DOCUMENTS: u64 = 20_000;
 
-/// Of the shape of an account, without search: what is compared is one row.
+/// Has the shape of an account but no search terms, because the comparison is of single rows.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Account {
     id: String,
@@ -67,7 +67,7 @@ fn account(number: u64) -> Account {
     }
 }
 
-/// Walks through the ids in an order that caches cannot guess.
+/// Returns the ids in an order that defeats caches.
 fn next_id(counter: &AtomicU64) -> String {
     id(counter.fetch_add(1, Ordering::Relaxed).wrapping_mul(7919) % DOCUMENTS)
 }
@@ -91,7 +91,7 @@ async fn filled(store: &Store) -> anyhow::Result<Db> {
 
 async fn get_through(db: &Db, counter: &AtomicU64) -> anyhow::Result<()> {
     let account = db.collection::<Account>().get(&next_id(counter)).await?;
-    anyhow::ensure!(account.is_some(), "every document is there");
+    anyhow::ensure!(account.is_some(), "a document is missing");
     Ok(())
 }
 
@@ -100,11 +100,11 @@ async fn transact_through(db: &Db, counter: &AtomicU64) -> anyhow::Result<()> {
     db.collection::<Account>()
         .update(id, |account| account.visits += 1)
         .await?
-        .context("every document is there")?;
+        .context("a document is missing")?;
     Ok(())
 }
 
-/// A version as its column has it: sixteen bytes.
+/// A version as stored in its column: sixteen bytes.
 #[derive(Debug)]
 struct Version([u8; 16]);
 
@@ -161,7 +161,7 @@ async fn on_postgres() -> anyhow::Result<()> {
                     let row = client.query_one(select, &[&next_id(counter)]).await?;
                     let _: (Version, Option<i64>) = (row.get(0), row.get(2));
                     let account: tokio_postgres::types::Json<Account> = row.get(1);
-                    anyhow::ensure!(!account.0.id.is_empty(), "every document is there");
+                    anyhow::ensure!(!account.0.id.is_empty(), "a document is missing");
                     Ok(())
                 })
             },
@@ -193,7 +193,7 @@ async fn on_sqlite() -> anyhow::Result<()> {
     const WRITERS: usize = 64;
     let store = Store::fresh(Backend::Sqlite).await?;
     let db = &filled(&store).await?;
-    let path = store.database_url.strip_prefix("sqlite:").context("the URL names a file")?.to_owned();
+    let path = store.database_url.strip_prefix("sqlite:").context("the URL does not name a file")?.to_owned();
     let open = || -> anyhow::Result<_> {
         let connection = rusqlite::Connection::open(&path)?;
         connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000")?;
@@ -216,7 +216,7 @@ async fn on_sqlite() -> anyhow::Result<()> {
                         serde_json::from_str(text)
                             .map_err(|fault| rusqlite::Error::ToSqlConversionFailure(fault.into()))
                     })?;
-                    anyhow::ensure!(!account.id.is_empty(), "every document is there");
+                    anyhow::ensure!(!account.id.is_empty(), "a document is missing");
                     Ok(())
                 })
             },

@@ -1,8 +1,8 @@
-//! What the HTTP API costs: `GET /api/v1/users/{id}`, signed in, on PostgreSQL, beside a bare axum handler and beside an
-//! Express server, which check the same token and run the same query.
+//! The cost of the HTTP API: compares an authenticated `GET /api/v1/users/{id}` on PostgreSQL with a bare axum handler
+//! and with an Express server, which check the same token and run the same query.
 //!
-//! `cargo bench -p switchyard-local --bench http`, after `eval "$(local/servers env)"`; needs Node.js too. All are
-//! processes of their own, loaded in turns by the same client over the same number of connections.
+//! Run `cargo bench -p switchyard-local --bench http` after `eval "$(local/servers env)"`. It needs Node.js too. Each
+//! server is a process of its own. The same client loads them in turns, over the same number of connections.
 
 #[path = "support/compare.rs"]
 mod compare;
@@ -65,8 +65,9 @@ async fn compare() -> anyhow::Result<()> {
         .error_for_status()?
         .json()
         .await?;
-    let token = signed_in["access_token"].as_str().context("registering signs in")?;
-    let id = signed_in["user"]["id"].as_str().context("a user has an id")?;
+    let token =
+        signed_in["access_token"].as_str().context("the answer to the registration has no access token")?;
+    let id = signed_in["user"]["id"].as_str().context("the user has no id")?;
     let keys: Value = reqwest::get(format!("{}/.well-known/jwks.json", ours.base_url)).await?.json().await?;
 
     let bare = Command::new(std::env::current_exe()?);
@@ -94,7 +95,7 @@ async fn compare() -> anyhow::Result<()> {
     for (name, load) in
         [("switchyard", &our_load), ("the bare handler", &bare_load), ("Express", &express_load)]
     {
-        println!("{name} computes for {:.0} µs of a request", load.microseconds_of_a_request().await);
+        println!("{name} takes {:.0} µs of CPU time per request", load.microseconds_of_a_request().await);
     }
     for (name, process) in [("switchyard", &ours), ("the bare handler", &bare)] {
         println!("resident memory of {name}: {:.1} MB", process.megabytes()?);
@@ -102,14 +103,14 @@ async fn compare() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The folder of the Express server, with what it needs.
+/// Installs the dependencies of the Express server and returns its folder.
 fn install_express() -> anyhow::Result<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/express");
     if !folder.join("node_modules").exists() {
         let mut npm = Command::new("npm");
         npm.args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder);
         let status = npm.status().context("npm is missing: install Node.js 20 or later")?;
-        anyhow::ensure!(status.success(), "npm could not install what Express needs");
+        anyhow::ensure!(status.success(), "npm could not install the dependencies of the Express server");
     }
     Ok(folder)
 }
@@ -118,7 +119,7 @@ struct Load<'a> {
     process: &'a Process,
     request: String,
     connections: Vec<Mutex<Connection>>,
-    /// What the rounds so far have cost the server.
+    /// Requests so far, and the CPU time that the server spent on them.
     spent: Mutex<(u64, Duration)>,
 }
 
@@ -164,7 +165,7 @@ struct Yardstick {
 
 async fn serve_yardstick() -> anyhow::Result<()> {
     let key: Value = serde_json::from_str(&std::env::var("YARDSTICK")?)?;
-    let part = |name: &str| key[name].as_str().context("an RSA key has a modulus and an exponent");
+    let part = |name: &str| key[name].as_str().context("the RSA key lacks a modulus or an exponent");
     let mut validation = Validation::new(Algorithm::RS256);
     validation.set_audience(&["switchyard"]);
     validation.set_issuer(&["switchyard"]);

@@ -1,8 +1,8 @@
-//! What many users cost: the same requests to a server with a thousand of them and to one with a million, in turns; how
-//! long their import takes; how much room they need; and what the ten-thousandth page of a list takes beside the first.
+//! The cost of many users: sends the same requests in turns to a server with a thousand users and to one with a million.
+//! Also measures the import, the size on disk, and page 10,000 of a list compared to page 1.
 //!
-//! `cargo bench -p switchyard-local --bench scale`, with the name of one database (sqlite, postgres) behind `--`, and with
-//! another number than a million, after `eval "$(local/servers env)"`.
+//! Run `cargo bench -p switchyard-local --bench scale` after `eval "$(local/servers env)"`. Optional arguments after `--`
+//! are the name of one database (sqlite, postgres) and the number of users instead of a million.
 
 #[path = "support/admin.rs"]
 mod admin;
@@ -29,31 +29,31 @@ use tempfile::TempDir;
 
 const FEW: u64 = 1_000;
 const MANY: u64 = 1_000_000;
-/// Each request is made so many times on either side.
+/// How often each request is sent to each side.
 const TIMES: usize = 201;
-/// As long as a page can be: a million users are ten thousand of them.
+/// The maximum page size. A million users are ten thousand pages.
 const PAGE: usize = 100;
 
-/// What is asked for, and how many users have to be found: the same among few as among many.
+/// Labels, paths, and how many users each request must find, both among few and among many.
 const REQUESTS: &[(&str, &str, usize)] = &[
-    ("the latest 20", "/api/v1/users?limit=20", 20),
-    ("the earliest 20", "/api/v1/users?limit=20&sort=created_at", 20),
+    ("20 newest", "/api/v1/users?limit=20", 20),
+    ("20 oldest", "/api/v1/users?limit=20&sort=created_at", 20),
     ("20 with a role", "/api/v1/users?limit=20&role=merchant", 20),
-    ("20 in a state", "/api/v1/users?limit=20&status=active", 20),
+    ("20 with a status", "/api/v1/users?limit=20&status=active", 20),
     (
-        "20 of a time",
+        "20 in a time range",
         "/api/v1/users?limit=20&created_from=2023-01-01T01:00:00Z&created_to=2023-01-01T02:00:00Z",
         20,
     ),
     ("5 by a word", "/api/v1/users?limit=5&q=grace", 5),
-    ("5 by the beginning of a word", "/api/v1/users?limit=5&q=gra", 5),
+    ("5 by a prefix", "/api/v1/users?limit=5&q=gra", 5),
     ("1 by two words", "/api/v1/users?limit=1&q=grace%20mensah", 1),
     ("1 by address", "/api/v1/users?limit=1&q=person-0000007%40example.org", 1),
     ("counts", "/api/v1/users/stats", 0),
 ];
 
-/// Users in a database, and nobody who serves them yet: a connection or a token that is got before another's import is
-/// no longer good after it.
+/// A database with imported users, not served yet. The server starts only after all imports, because its connections and
+/// tokens would expire during another import.
 struct Imported {
     store: Store,
     directory: TempDir,
@@ -65,7 +65,7 @@ impl Imported {
         let directory = tempfile::tempdir()?;
         import(&store, directory.path(), users)?;
         if let Backend::Postgres = backend {
-            // What PostgreSQL does by itself in the minutes after an import, and during what is measured otherwise.
+            // PostgreSQL does this by itself in the minutes after an import, which would disturb the measurement.
             connect(&store).await?.batch_execute("VACUUM (ANALYZE)").await?;
         }
         Ok(Self { store, directory })
@@ -114,7 +114,7 @@ impl Site {
         Ok(start.elapsed())
     }
 
-    /// The path of the last page, and how manyth it is.
+    /// The path of the last full page, and its number.
     async fn last_page(&mut self) -> anyhow::Result<(String, u64)> {
         let (mut path, mut number) = (first_page(), 1);
         loop {
@@ -122,7 +122,7 @@ impl Site {
             let full = page["data"].as_array().is_some_and(|users| users.len() == PAGE);
             let Some(cursor) = page["pagination"]["next_cursor"].as_str().filter(|_| full) else { break };
             let next = format!("{}&cursor={cursor}", first_page());
-            // The admin makes the last page a page of one: what is compared is the last full one.
+            // The admin is one user more, so the very last page may have only one user.
             let after: Value = serde_json::from_slice(self.get(&next).await?)?;
             if after["data"].as_array().is_none_or(|users| users.len() < PAGE) {
                 break;
@@ -164,11 +164,11 @@ fn import(store: &Store, directory: &Path, users: u64) -> anyhow::Result<()> {
     let file = directory.join("users.ndjson");
     let mut sample = program(store, directory);
     sample.args(["sample", &users.to_string()]).stdout(File::create(&file)?);
-    ensure!(sample.status()?.success(), "the sample is written");
+    ensure!(sample.status()?.success(), "the sample could not be written");
     let mut load = program(store, directory);
     let start = Instant::now();
     load.arg("load").arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
-    ensure!(load.status()?.success(), "the sample is imported");
+    ensure!(load.status()?.success(), "the sample could not be imported");
     let took = start.elapsed().as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
     let rate = users as f64 / took;

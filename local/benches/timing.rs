@@ -1,10 +1,10 @@
-//! Whether the time of an answer tells which addresses have an account: log-ins with a wrong password and registrations,
-//! for addresses that are known and that are not, in turns.
+//! Whether response times reveal which addresses have an account: compares log-ins with a wrong password and
+//! registrations for known addresses with those for unknown addresses, in turns.
 //!
-//! `cargo bench -p switchyard-local --bench timing`, with the name of one database (sqlite, postgres, dynamodb) behind `--`,
-//! after `eval "$(local/servers env)"`. Welch's t of the two samples, without the slowest tenth of both together, is the
-//! measure, and 4.5 the bound beyond which a difference is no noise: Reparaz, Balasch, Verbauwhede, "Dude, is my code
-//! constant time?" (DATE 2017), <https://eprint.iacr.org/2016/1123>.
+//! Run `cargo bench -p switchyard-local --bench timing` after `eval "$(local/servers env)"`. An optional argument after
+//! `--` is the name of one database (sqlite, postgres, dynamodb). The measure is Welch's t of the two samples, after
+//! removing the slowest tenth of both together. A difference is significant if |t| exceeds 4.5: Reparaz, Balasch,
+//! Verbauwhede, "Dude, is my code constant time?" (DATE 2017), <https://eprint.iacr.org/2016/1123>.
 
 #[path = "support/arguments.rs"]
 mod arguments;
@@ -27,8 +27,8 @@ use switchyard_harness::store::{Backend, Store};
 const PASSWORD: &str = "correct-horse-battery-staple-9";
 const BOUND: f64 = 4.5;
 
-/// At what cost of a password, and how many times each is asked: at the usual one, and at the least, where everything
-/// that is not the hash of a password has 256 times its weight.
+/// bcrypt costs, and the number of requests of each kind: the default cost, and the minimum, at which everything besides the
+/// hash weighs 256 times as much.
 const MEASURED: [(u32, usize); 2] = [(12, 200), (4, 4_000)];
 
 fn main() -> anyhow::Result<()> {
@@ -50,13 +50,13 @@ async fn measure(backend: Backend) -> anyhow::Result<()> {
         let connection = Connection::open(server.base_url.trim_start_matches("http://").parse()?).await?;
         let mut visitor = Visitor { connection };
 
-        // Every address is asked for once in each way: attempts that are remembered are nobody's reason to be slower.
+        // Each address is used once for each kind of request, so that recorded attempts do not slow down any request.
         for number in 0..10 {
             visitor.register(&format!("first{number}"), 201).await?;
         }
         let (mut known, mut unknown) = (Vec::new(), Vec::new());
         for turn in 0..times {
-            // The one made in this turn is known in the next.
+            // The address registered in this turn is the known address of the next turn.
             let taken = if turn == 0 { "first0".to_owned() } else { format!("made{}", turn - 1) };
             let new = format!("made{turn}");
             if turn % 2 == 0 {
@@ -111,7 +111,7 @@ impl Visitor {
         let answer = self.connection.exchange(request.as_bytes()).await?;
         let took = start.elapsed();
         let body = String::from_utf8_lossy(answer.body);
-        ensure!(answer.status == status, "not {status}: {}\n{body}", answer.head);
+        ensure!(answer.status == status, "expected status {status}: {}\n{body}", answer.head);
         Ok(took)
     }
 }
@@ -124,13 +124,13 @@ fn report(what: &str, known: Vec<Duration>, unknown: Vec<Duration>) {
     let (known, unknown) = (Sample::of(&known, cut), Sample::of(&unknown, cut));
     let difference = known.mean - unknown.mean;
     let t = difference / (known.error + unknown.error).sqrt();
-    let noise = if t.abs() <= BOUND { "" } else { " (no noise)" };
+    let noise = if t.abs() <= BOUND { "" } else { " (significant)" };
     println!(
         "| {what} | {known_median:.3} ms | {unknown_median:.3} ms | {difference:+.3} ms | {t:+.1}{noise} |"
     );
 }
 
-/// Of times in milliseconds.
+/// Statistics of times in milliseconds.
 struct Sample {
     mean: f64,
     /// The square of the mean's standard error.

@@ -13,7 +13,7 @@ const BLUE: RGBColor = RGBColor(31, 119, 180);
 const RED: RGBColor = RGBColor(214, 39, 40);
 const GREY: RGBColor = RGBColor(225, 225, 225);
 
-/// A line of a panel.
+/// A line in a panel.
 struct Line {
     name: &'static str,
     colour: RGBColor,
@@ -24,7 +24,7 @@ struct Line {
 pub(crate) fn draw(run: &Run, file: &Path) -> anyhow::Result<()> {
     let root = SVGBackend::new(file, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
-    let title = "Mixed traffic; where it is grey, the database is down";
+    let title = "Mixed traffic (grey: the database is down)";
     let panels = root.titled(title, ("sans-serif", 18))?.split_evenly((3, 1));
 
     let seconds = seconds_of(run);
@@ -57,7 +57,7 @@ pub(crate) fn draw(run: &Run, file: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The highest point, and above it room for the names of the lines.
+/// The upper end of the axis: the highest point, with room above it for the legend.
 fn highest(lines: &[Line]) -> f64 {
     lines.iter().flat_map(|line| &line.points).map(|point| point.1).fold(1.0, f64::max) * 1.6
 }
@@ -69,7 +69,8 @@ struct Second {
     failed: f64,
 }
 
-/// Latencies, those of answers, by the second in which a request was due; answers and failures by that in which they came.
+/// Groups latencies of answers by the second in which the request was due, and answers and failures by the second in which
+/// they arrived.
 fn seconds_of(run: &Run) -> Vec<Second> {
     let mut seconds = vec![Second::default(); usize::try_from(run.length.as_secs()).unwrap_or_default()];
     #[expect(

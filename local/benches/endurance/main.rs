@@ -1,8 +1,8 @@
-//! Ten minutes of mixed traffic on each database at the highest rate that it holds; in the middle the database is killed
-//! and comes back. Clients know what each answer has to be; afterwards everything that was answered has to be there.
+//! Sends ten minutes of mixed traffic to each database, at 80 % of the highest sustainable rate. Halfway through, kills
+//! and restarts the database. Clients check each answer. Afterwards every acknowledged write must exist.
 //!
-//! `cargo bench -p switchyard-local --bench endurance`, with the name of one database (sqlite, postgres, dynamodb) behind
-//! `--`, and with a number, which is how many seconds it takes instead of 600. Beside what is printed, a graph is written:
+//! Run `cargo bench -p switchyard-local --bench endurance`. Optional arguments after `--` are the name of one database
+//! (sqlite, postgres, dynamodb) and the duration in seconds instead of 600. Prints the results, and writes a graph:
 //! `endurance-sqlite.svg` and so on.
 
 #[path = "../support/admin.rs"]
@@ -31,13 +31,14 @@ use switchyard_harness::store::Backend;
 use traffic::{Client, Pace, Sample};
 
 const CLIENTS: usize = 64;
-/// How long the most and each lower rate are tried.
+/// How long each rate is tried.
 const TRIAL: Duration = Duration::from_secs(60);
-/// A rate is held while 99 of 100 requests have their answer within this time from when they were due.
+/// A rate is sustainable if 99 of 100 requests are answered within this time after they were due.
 const BOUND: Duration = Duration::from_millis(100);
-/// How much of the highest rate that is held is sent: a crash leaves work to catch up on.
+/// The share of the highest sustainable rate that is sent. The rest is for the backlog after the crash.
 const SHARE: f64 = 0.8;
-/// How long after the database is back requests may fail: connections that are gone are found out one by one.
+/// For how many seconds after the restart of the database requests may fail, because broken connections are detected one by
+/// one.
 const GRACE: f64 = 5.0;
 
 fn main() -> anyhow::Result<()> {
@@ -56,7 +57,7 @@ async fn endure(backend: Backend, length: Duration) -> anyhow::Result<()> {
     let clients = try_join_all(clients).await?;
 
     let (clients, rate) = highest_rate(clients).await?;
-    println!("{backend:?}: {rate:.0} requests/s are held for a minute");
+    println!("{backend:?}: {rate:.0} requests/s are sustainable for a minute");
 
     let admin = site.admin_token().await?;
     let mut run = Run::of(Arc::clone(&site), clients, &admin, rate * SHARE, length).await?;
@@ -65,14 +66,14 @@ async fn endure(backend: Backend, length: Duration) -> anyhow::Result<()> {
     let file = format!("benches/endurance-{}.svg", backend.name());
     let graph = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     chart::draw(&run, &graph)?;
-    println!("the graph is {}", graph.display());
+    println!("wrote the graph to {}", graph.display());
 
     let admin = site.admin_token().await?;
     run.settle(&site, &admin).await?;
-    run.judge()
+    run.check()
 }
 
-/// Sends requests from all clients; what became of each.
+/// Sends requests from all clients and returns the outcome of each request.
 async fn send(
     clients: Vec<Client>,
     rate: Option<f64>,
@@ -96,13 +97,13 @@ async fn send(
     Ok((clients, samples))
 }
 
-/// The most that the clients get answered when each sends one request after the other, and less of it by and by until it
-/// is held.
+/// Finds the highest sustainable rate. Measures the throughput when each client sends one request after the other, then tries
+/// decreasing shares of it.
 async fn highest_rate(clients: Vec<Client>) -> anyhow::Result<(Vec<Client>, f64)> {
     let (mut clients, samples) = send(clients, None, TRIAL).await?;
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
     let most = samples.len() as f64 / TRIAL.as_secs_f64();
-    println!("at most {most:.0} requests/s");
+    println!("maximum throughput: {most:.0} requests/s");
     for share in [0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.4] {
         let rate = most * share;
         let (back, samples) = send(clients, Some(rate), TRIAL).await?;
@@ -113,16 +114,16 @@ async fn highest_rate(clients: Vec<Client>) -> anyhow::Result<(Vec<Client>, f64)
             return Ok((clients, rate));
         }
     }
-    bail!("no rate is held")
+    bail!("no rate is sustainable")
 }
 
-/// What was seen.
+/// The measurements of the main run.
 pub(crate) struct Run {
     clients: Vec<Client>,
     pub(crate) samples: Vec<Sample>,
     /// Seconds after the start, and megabytes.
     pub(crate) memory: Vec<(f64, f64)>,
-    /// When the database was killed, and when its start was over: seconds after the start.
+    /// When the database was killed, and when it was running again: seconds after the start.
     pub(crate) down: (f64, f64),
     pub(crate) length: Duration,
 }
@@ -168,7 +169,7 @@ impl Run {
         let (killed, back) = self.down;
         let failed: Vec<_> = self.samples.iter().filter(|sample| sample.failed).collect();
         println!(
-            "{} requests, {} of them failed; the database was killed after {killed:.1} s and started {:.1} s later",
+            "{} requests, {} of them failed; the database was killed after {killed:.1} s and back {:.1} s later",
             self.samples.len(),
             failed.len(),
             back - killed
@@ -176,7 +177,7 @@ impl Run {
         if let (Some(first), Some(last)) = (failed.first(), failed.last()) {
             let end = last.at + last.latency.as_secs_f64();
             println!(
-                "the first failure began {:+.1} s, the last was over {:+.1} s after the kill",
+                "the first failed request started {:+.1} s after the kill, the last one ended {:+.1} s after it",
                 first.at - killed,
                 end - killed
             );
@@ -200,7 +201,7 @@ impl Run {
         }
     }
 
-    /// Everything that was answered is there.
+    /// Checks that every acknowledged write exists.
     async fn settle(&mut self, site: &Site, admin: &str) -> anyhow::Result<()> {
         let (mut users, mut settled) = (1, 0);
         for client in &mut self.clients {
@@ -217,14 +218,14 @@ impl Run {
             )
         };
         let counted = get("/users/stats".to_owned()).await?["total"].clone();
-        println!("{users} users, {counted} counted; {settled} writes without an answer settled");
-        ensure!(counted == users, "there are other users than those who were made");
+        println!("{users} users known, {counted} counted; {settled} unanswered writes resolved");
+        ensure!(counted == users, "the number of users is {counted}, not {users}");
         let start = Instant::now();
         let (mut path, mut entries) = ("/audit-logs/verify".to_owned(), 0);
         loop {
             let part = get(path).await?;
-            ensure!(part["valid"] == true, "the audit log is broken: {part}");
-            entries += part["entries"].as_u64().context("a count")?;
+            ensure!(part["valid"] == true, "the audit log is invalid: {part}");
+            entries += part["entries"].as_u64().context("the number of entries is missing")?;
             let Some(next) = part["next_cursor"].as_str() else { break };
             path = format!("/audit-logs/verify?cursor={next}");
         }
@@ -232,7 +233,7 @@ impl Run {
         Ok(())
     }
 
-    fn judge(&self) -> anyhow::Result<()> {
+    fn check(&self) -> anyhow::Result<()> {
         let (killed, back) = self.down;
         let wrong: Vec<_> = self.clients.iter().flat_map(|client| &client.wrong).collect();
         let is_far = |sample: &&Sample| {
@@ -243,8 +244,8 @@ impl Run {
         for answer in wrong.iter().take(10) {
             println!("{answer}");
         }
-        println!("{} wrong answers; {strange} failures apart from the crash", wrong.len());
-        ensure!(wrong.is_empty() && strange == 0, "not everything was answered rightly");
+        println!("{} wrong answers; {strange} failures not caused by the crash", wrong.len());
+        ensure!(wrong.is_empty() && strange == 0, "some answers were wrong or failed");
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! The server under load, on a database of its own that can be killed.
+//! The server under load, with a database of its own that can be killed.
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::admin;
 
-/// A server and what it stands on; both end with it.
+/// A server and its database. Dropping it stops both.
 pub(crate) struct Site {
     environment: Vec<(String, String)>,
     address: Mutex<SocketAddr>,
@@ -37,7 +37,7 @@ impl Site {
         };
         let url = match backend {
             Backend::Sqlite => format!("sqlite:{}", folder.path().join("switchyard.db").display()),
-            Backend::Postgres => environment.first().context("local/servers tells the URL")?.1.clone(),
+            Backend::Postgres => environment.first().context("local/servers printed no URL")?.1.clone(),
             Backend::DynamoDb => "dynamodb://endurance".to_owned(),
         };
         environment.push(("DATABASE_URL".to_owned(), url));
@@ -46,30 +46,30 @@ impl Site {
         Ok(Self { environment, address, server: Mutex::new(server), database, folder })
     }
 
-    /// Where the server answers; elsewhere after a crash.
+    /// The address of the server. It changes if a crash restarts the server.
     pub(crate) fn address(&self) -> SocketAddr {
-        *self.address.lock().expect("nobody panics with it")
+        *self.address.lock().expect("the lock is not poisoned")
     }
 
     pub(crate) async fn admin_token(&self) -> anyhow::Result<String> {
         admin::access_token(&format!("http://{}", self.address())).await
     }
 
-    /// The server's resident memory; nothing while it does not run.
+    /// The server's resident memory; `None` while it is not running.
     pub(crate) fn megabytes(&self) -> Option<f64> {
-        self.server.lock().expect("nobody panics with it").megabytes().ok()
+        self.server.lock().expect("the lock is not poisoned").megabytes().ok()
     }
 
-    /// Kills the database's processes (SIGKILL) and starts them again on what they have left. An embedded database is
-    /// the server itself.
+    /// Kills the database's processes (SIGKILL) and restarts them on the same data. An embedded database runs in the
+    /// server, so the server is killed.
     pub(crate) async fn crash(&self) -> anyhow::Result<()> {
         if let Some(database) = &self.database {
             return database.crash().await;
         }
-        self.server.lock().expect("nobody panics with it").kill()?;
+        self.server.lock().expect("the lock is not poisoned").kill()?;
         let server = serve(self.folder.path(), &self.environment).await?;
-        *self.address.lock().expect("nobody panics with it") = address_of(&server)?;
-        *self.server.lock().expect("nobody panics with it") = server;
+        *self.address.lock().expect("the lock is not poisoned") = address_of(&server)?;
+        *self.server.lock().expect("the lock is not poisoned") = server;
         Ok(())
     }
 }
@@ -82,7 +82,7 @@ async fn serve(folder: &Path, environment: &[(String, String)]) -> anyhow::Resul
     let mut command = Command::new(env!("CARGO_BIN_EXE_switchyard"));
     command.current_dir(folder).env_clear().envs(environment.iter().cloned()).envs(admin::VARIABLES);
     command.envs([
-        // A log-in is a request among others here, not a quarter of a second of a core.
+        // The minimum, so that a log-in does not take a quarter of a second of a core.
         ("BCRYPT_COST", "4"),
         ("RATE_LIMIT", "off"),
         ("RATE_LIMIT_USER", "off"),

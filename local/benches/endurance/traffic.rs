@@ -1,4 +1,4 @@
-//! A client that knows what each answer has to be.
+//! A client that checks each answer.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,12 +10,12 @@ use crate::http::{Connection, header};
 use crate::site::Site;
 
 const PASSWORD: &str = "correct-horse-battery-staple-9";
-/// Longer than any bound of the server: what takes longer has no answer.
+/// Longer than any time-out of the server. A request that takes longer counts as unanswered.
 const PATIENCE: Duration = Duration::from_secs(40);
-/// How long a client waits after a request that has failed.
+/// How long a client waits after a failed request.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What a client does in a hundred turns.
+/// How many of a client's hundred turns each operation gets.
 const MIX: &[(Operation, usize)] = &[
     (Operation::Read, 48),
     (Operation::ReadMe, 10),
@@ -45,12 +45,13 @@ enum Operation {
     AskWrongly,
 }
 
-/// What became of a request, and when, as seconds after the start.
+/// The outcome of a request.
 #[derive(Clone, Copy)]
 pub(crate) struct Sample {
+    /// When the request was due, in seconds after the start.
     pub(crate) at: f64,
     pub(crate) latency: Duration,
-    /// A failure is an answer of the server's (5xx) or none at all.
+    /// Whether the answer was a 5xx, or none came.
     pub(crate) failed: bool,
 }
 
@@ -59,11 +60,11 @@ pub(crate) struct Sample {
 pub(crate) struct Pace {
     pub(crate) start: Instant,
     pub(crate) length: Duration,
-    /// Between two requests of one client; without it the next follows each answer.
+    /// The time between two requests of one client. If `None`, the client sends the next request after each answer.
     pub(crate) interval: Option<Duration>,
 }
 
-/// No answer has come, or one that the server is not able to give the right one.
+/// No answer, or a 5xx.
 struct Failed;
 
 struct Reply {
@@ -78,7 +79,7 @@ impl Reply {
     }
 }
 
-/// A user with a client, which nobody else changes.
+/// A client with a user of its own, which no other client changes.
 pub(crate) struct Client {
     site: Arc<Site>,
     number: usize,
@@ -88,18 +89,18 @@ pub(crate) struct Client {
     token: String,
     refresh_token: Option<String>,
     id: String,
-    /// The user, as it was last answered.
+    /// The user as in the last answer.
     body: Vec<u8>,
     etag: String,
-    /// The name that a change without an answer may have given.
+    /// The name that an unanswered change may have stored.
     unsure_name: Option<String>,
-    /// Whether the time of the latest log-in is another now, which is a part of the user.
+    /// Whether the user's `last_login_at` may have changed.
     has_logged_in: bool,
-    /// Users it has made: id and the one word that only they are found by.
+    /// Users created by this client: the id, and a word that only this user is found by.
     created: Vec<(String, String)>,
-    /// The words of those of whom it does not know.
+    /// The words of users whose creation was not answered.
     unsure_created: Vec<String>,
-    /// What was answered and is not so.
+    /// Descriptions of wrong answers.
     pub(crate) wrong: Vec<String>,
 }
 
@@ -124,11 +125,12 @@ impl Client {
         };
         let fields = json!({"email": client.email(), "password": PASSWORD, "name": client.name()});
         let reply = client.send("POST", "/auth/register", "", "", &fields.to_string()).await;
-        let reply = reply.ok().filter(|reply| reply.status == 201).context("nobody can register")?;
+        let reply =
+            reply.ok().filter(|reply| reply.status == 201).context("the client could not register")?;
         client.take_tokens(&reply);
-        client.id = reply.json()["user"]["id"].as_str().context("a user has an id")?.to_owned();
+        client.id = reply.json()["user"]["id"].as_str().context("the user has no id")?.to_owned();
         let reply = client.send("GET", &client.path(), &client.token.clone(), "", "").await;
-        let reply = reply.ok().filter(|reply| reply.status == 200).context("users can read themselves")?;
+        let reply = reply.ok().filter(|reply| reply.status == 200).context("the user could not be read")?;
         client.take_user(reply);
         Ok(client)
     }
@@ -137,8 +139,8 @@ impl Client {
         token.clone_into(&mut self.admin);
     }
 
-    /// Takes its turns at a pace. A request that is due while the one before is not answered has its latency counted
-    /// from when it was due.
+    /// Takes turns at the given pace. If a request is due before the previous one is answered, its latency counts from when
+    /// it was due.
     pub(crate) async fn run(&mut self, pace: Pace) -> Vec<Sample> {
         let mut samples = Vec::new();
         let phase = |interval: Duration| interval.mul_f64((self.number * 37 % 64) as f64 / 64.0);
@@ -174,14 +176,14 @@ impl Client {
         let mut place = (self.turn * 61 + self.number * 17) % 100;
         let mut mix = MIX.iter();
         let operation = loop {
-            let (operation, share) = mix.next().expect("the shares make a hundred");
+            let (operation, share) = mix.next().expect("the shares add up to a hundred");
             match place.checked_sub(*share) {
                 Some(rest) => place = rest,
                 None => break *operation,
             }
         };
         if self.unsure_name.is_some() || self.has_logged_in {
-            self.read().await?; // nothing else can be judged before
+            self.read().await?; // other answers cannot be checked before
         }
         match operation {
             Operation::Read => self.read().await,
@@ -210,7 +212,7 @@ impl Client {
             let is_named_so = is_known("name") || unsure_name.is_some_and(|name| user["name"] == name);
             is_named_so && is_known("id") && is_known("email") && (has_logged_in || is_known("last_login_at"))
         };
-        self.expect(reply.status == 200 && is_right, "a user reads what was last written", &reply);
+        self.expect(reply.status == 200 && is_right, "reading returns the last write", &reply);
         self.take_user(reply);
         Ok(())
     }
@@ -218,7 +220,7 @@ impl Client {
     async fn read_me(&mut self) -> Result<(), Failed> {
         let reply = self.send("GET", "/auth/me", &self.token.clone(), "", "").await?;
         let is_right = reply.status == 200 && reply.json()["id"] == self.id.as_str();
-        self.expect(is_right, "users learn who they are", &reply);
+        self.expect(is_right, "`/auth/me` returns the user", &reply);
         Ok(())
     }
 
@@ -231,7 +233,7 @@ impl Client {
             return Err(Failed);
         };
         let is_right = reply.status == 200 && reply.json()["name"] == name && reply.etag != self.etag;
-        self.expect(is_right, "users change their name", &reply);
+        self.expect(is_right, "the name is changed", &reply);
         self.take_user(reply);
         Ok(())
     }
@@ -239,7 +241,7 @@ impl Client {
     async fn change_stale(&mut self) -> Result<(), Failed> {
         let change = json!({"name": "Nobody"}).to_string();
         let reply = self.send("PATCH", &self.path(), &self.token.clone(), "\"stale\"", &change).await?;
-        self.expect(reply.status == 412, "a state that is not the present one is not changed", &reply);
+        self.expect(reply.status == 412, "a stale `If-Match` is refused", &reply);
         Ok(())
     }
 
@@ -248,7 +250,7 @@ impl Client {
         let word = user["name"].as_str().unwrap_or_default().rsplit(' ').next().unwrap_or_default();
         let reply = self.send("GET", &format!("/users?q={word}"), &self.admin.clone(), "", "").await?;
         let is_right = reply.status == 200 && reply.json()["data"] == json!([user]);
-        self.expect(is_right, "a user is found by the present name", &reply);
+        self.expect(is_right, "a search finds the user by the current name", &reply);
         Ok(())
     }
 
@@ -258,7 +260,7 @@ impl Client {
         let times: Vec<_> =
             page["data"].as_array().into_iter().flatten().map(|user| &user["created_at"]).collect();
         let is_right = times.len() == 20 && times.is_sorted_by(|one, next| one.as_str() >= next.as_str());
-        self.expect(reply.status == 200 && is_right, "the latest users are listed", &reply);
+        self.expect(reply.status == 200 && is_right, "the list contains the newest users", &reply);
         Ok(())
     }
 
@@ -268,7 +270,7 @@ impl Client {
         let page = reply.json();
         let mut entries = page["data"].as_array().into_iter().flatten();
         let is_right = reply.status == 200 && entries.next().is_some();
-        self.expect(is_right, "what a user has done is in the audit log", &reply);
+        self.expect(is_right, "the audit log contains the user's actions", &reply);
         Ok(())
     }
 
@@ -282,11 +284,11 @@ impl Client {
     }
 
     async fn refresh(&mut self) -> Result<(), Failed> {
-        // Taken: of a refresh without an answer nobody knows whether the token is used up.
+        // The token is removed first, because after an unanswered refresh it may be used up.
         let Some(token) = self.refresh_token.take() else { return Ok(()) };
         let body = json!({"refresh_token": token}).to_string();
         let reply = self.send("POST", "/auth/refresh", "", "", &body).await?;
-        self.expect(reply.status == 200, "the latest refresh token is good", &reply);
+        self.expect(reply.status == 200, "the latest refresh token is accepted", &reply);
         self.take_tokens(&reply);
         Ok(())
     }
@@ -299,7 +301,7 @@ impl Client {
             self.unsure_created.push(word);
             return Err(Failed);
         };
-        self.expect(reply.status == 201, "a user is made", &reply);
+        self.expect(reply.status == 201, "a user is created", &reply);
         if let Some(id) = reply.json()["id"].as_str() {
             self.created.push((id.to_owned(), word));
         }
@@ -315,14 +317,14 @@ impl Client {
             _ => (400, self.send("GET", "/users?cursor=none", &admin, "", "").await),
         };
         let reply = sent?;
-        self.expect(reply.status == expected, &format!("what is wrong is refused with {expected}"), &reply);
+        self.expect(reply.status == expected, &format!("a wrong request is refused with {expected}"), &reply);
         Ok(())
     }
 
-    /// Everything that was answered is there, and of what was not, all or nothing: how many users there are of this
-    /// client, and how many requests had to be settled.
+    /// Checks that every acknowledged write exists, and that every unanswered one was done completely or not at all.
+    /// Returns how many users this client has created, including its own, and how many requests were unanswered.
     pub(crate) async fn settle(&mut self) -> anyhow::Result<(usize, usize)> {
-        self.connection = None; // the server closes those that wait while the clients before this one settle
+        self.connection = None; // the server may have closed it while other clients were settling
         let settled = self.unsure_created.len() + usize::from(self.unsure_name.is_some());
         let lost = || anyhow::anyhow!("the server does not answer");
         self.read().await.map_err(|_| lost())?;
@@ -331,8 +333,8 @@ impl Client {
             let path = format!("/users?q={word}");
             let reply = self.send("GET", &path, &self.admin.clone(), "", "").await.map_err(|_| lost())?;
             let page = reply.json();
-            let found = page["data"].as_array().context("a page")?;
-            self.expect(found.len() <= 1, "nobody is made twice", &reply);
+            let found = page["data"].as_array().context("the page has no data")?;
+            self.expect(found.len() <= 1, "no user is created twice", &reply);
             let ids = found.iter().filter_map(|user| user["id"].as_str());
             self.created.extend(ids.map(|id| (id.to_owned(), word.clone())));
         }
@@ -342,14 +344,15 @@ impl Client {
             let email = format!("{word}@example.org");
             self.expect(
                 reply.status == 200 && reply.json()["email"] == email,
-                "who was made is there",
+                "a created user exists",
                 &reply,
             );
         }
         Ok((1 + self.created.len(), settled))
     }
 
-    /// An error means that nobody knows whether it was done. A body is a merge patch where there is an `If-Match`.
+    /// Sends a request. After an error the request may or may not have been executed. A body is sent as a merge patch if there
+    /// is an `If-Match`.
     async fn send(
         &mut self,
         method: &str,
@@ -391,7 +394,7 @@ impl Client {
     fn expect(&mut self, is_so: bool, what: &str, reply: &Reply) {
         if !is_so {
             let body = String::from_utf8_lossy(&reply.body);
-            self.wrong.push(format!("not so: {what} (client {}): {} {body}", self.number, reply.status));
+            self.wrong.push(format!("violated: {what} (client {}): {} {body}", self.number, reply.status));
         }
     }
 
@@ -413,7 +416,7 @@ impl Client {
         format!("client{}@example.org", self.number)
     }
 
-    /// Its last word is one that no other name contains.
+    /// Returns a name whose last word no other name contains.
     fn name(&self) -> String {
         format!("Client w{}n{}", self.number, self.turn)
     }

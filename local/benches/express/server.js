@@ -1,5 +1,5 @@
-// `GET /api/v1/users/:id` as one writes it with Express: the same table, the same query and the same check of the same
-// token as the server beside which it is measured, on every core.
+// A typical Express implementation of `GET /api/v1/users/:id`, with one process per core. It reads the same table with the
+// same query and checks the same token as the server that it is compared with.
 
 import cluster from 'node:cluster';
 import { createPublicKey } from 'node:crypto';
@@ -32,7 +32,7 @@ if (cluster.isPrimary) {
       return response.sendStatus(401);
     }
     if (claims.sub !== request.params.id) return response.sendStatus(404);
-    // Named, so that it is prepared once for each connection.
+    // A named query is prepared once for each connection.
     const text = 'SELECT version, doc, expires_at FROM users WHERE id = $1';
     const { rows } = await pool.query({ name: 'user', text, values: [request.params.id] });
     return response.json(rows[0].doc);

@@ -1,4 +1,4 @@
-//! The least that a function can be.
+//! A minimal Lambda function, the yardstick of the functions benchmark.
 
 use lambda_http::{Body, Error, Request, Response, run, service_fn};
 

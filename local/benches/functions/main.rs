@@ -1,7 +1,7 @@
-//! What a function weighs: its size zipped, the time from its start to its first answer under the Lambda emulator, and its
-//! memory when it has nothing to do; beside a function that only says hello, built in the same way.
+//! The size of the Lambda functions: measures their zipped size, the time from start to first answer under the Lambda
+//! emulator, and their memory when idle. Compares them with a function that only answers hello and is built the same way.
 //!
-//! `cargo bench -p switchyard-local --bench functions`, after `eval "$(local/servers env)"`. It builds the functions.
+//! Run `cargo bench -p switchyard-local --bench functions` after `eval "$(local/servers env)"`. It builds the functions.
 
 #[path = "../support/statistics.rs"]
 mod statistics;
@@ -20,10 +20,10 @@ use switchyard_harness::store::{Backend, Store};
 use zip::write::SimpleFileOptions;
 
 const FUNCTIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../functions");
-/// How often each is started, in turns.
+/// How often each function is started. The function and hello take turns.
 const STARTS: usize = 31;
 
-/// Each function with a request, and what it reads of the database to answer it, after the ping of its start.
+/// Each function with a request, and what it reads from the database to answer it, after the ping at its start.
 const REQUESTS: [(&str, &str, &str); 3] = [
     ("switchyard-system", "/readyz", "a ping"),
     ("switchyard-auth", "/.well-known/jwks.json", "nothing"),
@@ -54,7 +54,7 @@ fn main() -> anyhow::Result<()> {
     })
 }
 
-/// The folder with what was built as a deployment is: in `functions`, whose settings make it small.
+/// Builds `what` as a deployment does: in `functions`, whose settings optimise for size. Returns the folder of the binaries.
 fn build(what: &[&str]) -> anyhow::Result<PathBuf> {
     let mut cargo = Command::new(env!("CARGO"));
     ensure!(
@@ -65,7 +65,7 @@ fn build(what: &[&str]) -> anyhow::Result<PathBuf> {
     Ok(target.join("release"))
 }
 
-/// The size of the archive that a deployment would send.
+/// The size of the zip archive that a deployment would upload.
 fn zipped(program: &[u8]) -> anyhow::Result<usize> {
     let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
     archive.start_file("bootstrap", SimpleFileOptions::default().compression_level(Some(9)))?;
@@ -109,14 +109,14 @@ async fn start_on(backend: Backend, folder: &Path, hello: &Path) -> anyhow::Resu
     Ok(())
 }
 
-/// A function's start.
+/// The measurements of one start of a function.
 struct Start {
     took: Duration,
     megabytes: f64,
 }
 
 impl Start {
-    /// The emulator starts the function with the first request that it gets.
+    /// Sends a request to a new emulator, which starts the function at its first request.
     async fn of(
         binary: &Path,
         environment: &[(String, String)],
@@ -127,8 +127,8 @@ impl Start {
         let start = Instant::now();
         let answer = function.invoke("GET", path, &[("authorization", authorization)], "").await?;
         let took = start.elapsed();
-        ensure!(answer.status == 200, "{} answers {answer:?}: {}", binary.display(), function.output());
-        let megabytes = function.megabytes().context("the function runs")?;
+        ensure!(answer.status == 200, "{} answered {answer:?}: {}", binary.display(), function.output());
+        let megabytes = function.megabytes().context("the function is not running")?;
         Ok(Self { took, megabytes })
     }
 }

@@ -1,4 +1,4 @@
-//! Two ways to do one thing, measured in turns.
+//! Measures two ways to do one thing in turns.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use crate::statistics::percentile;
 const ROUNDS: usize = 7;
 const ROUND: Duration = Duration::from_millis(1_500);
 
-/// A comparison of ours with a yardstick.
+/// A comparison of our code with a yardstick.
 pub(crate) struct Comparison {
     name: &'static str,
     yardstick: &'static str,
@@ -18,12 +18,12 @@ pub(crate) struct Comparison {
 }
 
 impl Comparison {
-    /// `name` is to reach `budget` times the throughput of `yardstick`.
+    /// `name` should reach at least `budget` times the throughput of `yardstick`.
     pub(crate) fn new(name: &'static str, yardstick: &'static str, budget: f64) -> Self {
         Self { name, yardstick, budget }
     }
 
-    /// Runs both sides in turns and prints the medians. Each side returns how many operations it did in how long.
+    /// Runs both sides in turns and prints the medians.
     pub(crate) async fn run<A, B>(self, ours: impl Fn() -> A, yardstick: impl Fn() -> B) -> anyhow::Result<()>
     where
         A: Future<Output = anyhow::Result<Round>>,
@@ -53,7 +53,7 @@ impl Comparison {
     }
 }
 
-/// What one side did.
+/// The result of one round of one side.
 pub(crate) struct Round {
     pub(crate) operations: u64,
     took: Duration,
@@ -66,7 +66,7 @@ impl Round {
     }
 }
 
-/// Repeats `operation` in `count` tasks at once for one round, on as many threads as there are cores.
+/// Repeats `operation` in `count` concurrent tasks for one round, on as many threads as there are cores.
 pub(crate) async fn tasks<F>(count: usize, operation: impl Fn(usize) -> F + Sync) -> anyhow::Result<Round>
 where
     F: Future<Output = anyhow::Result<()>>,

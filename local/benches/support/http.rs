@@ -1,4 +1,4 @@
-//! A client that costs as little as one can: it sends the same bytes over connections that stay open.
+//! An HTTP client with minimal overhead: it sends prepared bytes over persistent connections.
 
 use std::net::SocketAddr;
 
@@ -6,13 +6,13 @@ use anyhow::{Context as _, ensure};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// A connection that is kept alive.
+/// A persistent connection.
 pub(crate) struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
-/// An answer, as it was sent.
+/// An answer as it was received.
 #[derive(Clone, Copy)]
 pub(crate) struct Answer<'a> {
     pub(crate) status: u16,
@@ -20,7 +20,7 @@ pub(crate) struct Answer<'a> {
     pub(crate) body: &'a [u8],
 }
 
-/// The value of a header in a head.
+/// Returns the value of a header.
 pub(crate) fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     head.lines().find_map(|line| {
         let (named, value) = line.split_once(':')?;
@@ -36,7 +36,7 @@ impl Connection {
         Ok(Self { stream, buffer: Vec::with_capacity(16 * 1024) })
     }
 
-    /// Sends a request and reads the whole answer. After an error the connection is of no more use.
+    /// Sends a request and reads the whole answer. The connection cannot be used after an error.
     pub(crate) async fn exchange(&mut self, request: &[u8]) -> anyhow::Result<Answer<'_>> {
         self.stream.write_all(request).await?;
         self.buffer.clear();
@@ -47,7 +47,10 @@ impl Connection {
             }
         };
         let head = std::str::from_utf8(&self.buffer[..end])?;
-        let status = head.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)).context("a status")?;
+        let status = head
+            .strip_prefix("HTTP/1.1 ")
+            .and_then(|rest| rest.get(..3))
+            .context("the answer has no HTTP/1.1 status line")?;
         let status: u16 = status.parse()?;
         let length = match header(head, "content-length") {
             Some(length) => length.parse()?,
