@@ -1,10 +1,10 @@
-//! The server of `cargo run`, killed while 64 clients write and then started again: what was answered is there, and
-//! nothing is there by halves.
+//! Kills the server of `cargo run` while 64 clients write, and starts it again: every acknowledged write must
+//! exist, and no write may be partial.
 //!
-//! `SWITCHYARD_TEST_KILLS` says how often on each database, three times unless it is set; `cargo test` runs longer ones,
-//! since nextest ends a test that takes minutes.
+//! `SWITCHYARD_TEST_KILLS` sets the number of kills on each database (3). Use `cargo test` for more kills, because
+//! nextest terminates a test that takes minutes.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -23,12 +23,13 @@ use switchyard_harness::process::Process;
 use switchyard_harness::store::{Backend, Store};
 
 const WRITERS: usize = 64;
-/// Kills that one store goes through: recoveries come on top of each other, and what has to be read stays bounded.
+/// The number of kills before a new store is used. Several kills of one store test repeated recovery; the limit
+/// bounds the data to be checked.
 const KILLS_OF_A_STORE: usize = 10;
-/// How many requests ask at once whether everything is there.
+/// The number of concurrent checks after a restart.
 const READERS: usize = 8;
 
-/// A client of one life of the server.
+/// A client of one server process.
 #[derive(Clone)]
 struct Api {
     client: Client,
@@ -52,7 +53,7 @@ impl Api {
         api
     }
 
-    /// An error means that no whole answer came: what was asked for may have been done.
+    /// Sends a request. An error means that no complete answer arrived; the request may still have been executed.
     async fn send(
         &self,
         method: Method,
@@ -90,7 +91,7 @@ impl Api {
         self.send(Method::PATCH, &person.path(), Some(&state.fields()), Some(&person.etag)).await
     }
 
-    /// Everything of a list, page by page.
+    /// Reads all pages of a list.
     async fn list(&self, path: &str) -> Vec<Value> {
         let (mut items, mut cursor) = (Vec::new(), String::new());
         loop {
@@ -104,7 +105,7 @@ impl Api {
     }
 }
 
-/// What a user is called and where they are reached, both made of one word that nothing else contains.
+/// The name and e-mail address of a user, both made of one unique word.
 #[derive(Clone, Debug, PartialEq)]
 struct State(String);
 
@@ -122,7 +123,7 @@ impl State {
     }
 }
 
-/// A user as the last answer has shown them.
+/// A user as in the last answer.
 #[derive(Clone, Debug)]
 struct Person {
     state: State,
@@ -133,7 +134,7 @@ struct Person {
 
 impl Person {
     fn of(state: State, answer: Answer, changes: usize) -> Self {
-        assert!(state.is_of(&answer.body), "{state:?} is answered with {}", answer.body);
+        assert!(state.is_of(&answer.body), "the answer for {state:?} is {}", answer.body);
         Self { state, etag: answer.etag.unwrap(), user: answer.body, changes }
     }
 
@@ -142,13 +143,13 @@ impl Person {
     }
 }
 
-/// A request whose answer never came.
+/// An unanswered request.
 enum Lost {
     Creation(State),
     Change(Person, State),
 }
 
-/// Makes users and changes each of them, until no answer comes.
+/// Creates users and changes each of them until a request is not answered.
 async fn write(api: Api, name: String, answered: Arc<AtomicUsize>) -> (Vec<Person>, Lost) {
     let mut people: Vec<Person> = Vec::new();
     for number in 0.. {
@@ -166,11 +167,11 @@ async fn write(api: Api, name: String, answered: Arc<AtomicUsize>) -> (Vec<Perso
         answered.fetch_add(1, Ordering::Relaxed);
         people.push(Person::of(changed, answer, 1));
     }
-    unreachable!("the writers end when the server does")
+    unreachable!("the loop ends when the server is killed")
 }
 
-/// Finds out what has become of a request without an answer, all or nothing of which was done: whom there is then, and
-/// which address is free.
+/// Determines whether an unanswered request was executed; it must have been executed completely or not at all.
+/// Returns the user, if there is one, and the state whose address must be free.
 async fn settle(api: &Api, lost: Lost) -> (Option<Person>, Option<State>) {
     let get = async |path: String| api.send(Method::GET, &path, None, None).await.unwrap();
     match lost {
@@ -190,7 +191,7 @@ async fn settle(api: &Api, lost: Lost) -> (Option<Person>, Option<State>) {
     }
 }
 
-/// Whoever was answered is found by every way that leads to them.
+/// Checks that a user is found by id, by search, by the uniqueness of the address, and in the audit log.
 async fn expect_whole(api: &Api, person: &Person) {
     let answer = api.send(Method::GET, &person.path(), None, None).await.unwrap();
     assert_eq!((answer.status, &answer.body, &answer.etag), (200, &person.user, &Some(person.etag.clone())));
@@ -202,11 +203,11 @@ async fn expect_whole(api: &Api, person: &Person) {
     assert_eq!(actions, [&["user.changed"][..person.changes], &["user.created"]].concat(), "{entries:?}");
 }
 
-/// The list, the counts and the audit log tell of the same users.
+/// Checks that the list, the counts and the audit log are consistent with the known users.
 async fn expect_agreement(api: &Api, known: &BTreeSet<String>) {
     let users = api.list("/users?sort=created_at").await;
     let ids: BTreeSet<_> = users.iter().map(|user| user["id"].as_str().unwrap().to_owned()).collect();
-    assert_eq!(ids.len(), users.len(), "somebody is listed twice");
+    assert_eq!(ids.len(), users.len(), "a user is listed twice");
     let (lost, strange): (Vec<_>, Vec<_>) =
         (known.difference(&ids).collect(), ids.difference(known).collect());
     assert_eq!((lost, strange), (vec![], vec![]));
@@ -240,7 +241,7 @@ async fn serve(folder: &Path, store: &Store) -> (Process, Api) {
     (server, api)
 }
 
-async fn what_was_answered_survives_a_kill_on(backend: Backend) {
+async fn acknowledged_writes_survive_a_kill_on(backend: Backend) {
     let kills = std::env::var("SWITCHYARD_TEST_KILLS").map_or(3, |count| count.parse().unwrap());
     let (mut answers, mut done, mut undone) = (0, 0, 0);
     for first in (0..kills).step_by(KILLS_OF_A_STORE) {
@@ -255,11 +256,11 @@ async fn what_was_answered_survives_a_kill_on(backend: Backend) {
                 tokio::spawn(write(api.clone(), format!("k{kill}w{writer}"), Arc::clone(&answered)))
             });
             let writers: Vec<_> = writers.collect();
-            // Another moment each time: while the first are answered, or all have long been writing.
+            // Each kill happens at a different time: during the first answers, or after many.
             while answered.load(Ordering::Relaxed) < 1 + kill * 61 % 200 {
                 assert!(
                     !writers.iter().any(tokio::task::JoinHandle::is_finished),
-                    "a writer has ended too early"
+                    "a writer ended before the kill"
                 );
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
@@ -279,7 +280,11 @@ async fn what_was_answered_survives_a_kill_on(backend: Backend) {
                 everybody.extend(person);
                 if let Some(free) = free {
                     let answer = api.create(&free).await.unwrap();
-                    assert_eq!(answer.status, 201, "{free:?} is neither there nor free: {}", answer.body);
+                    assert_eq!(
+                        answer.status, 201,
+                        "{free:?} does not exist but is not free: {}",
+                        answer.body
+                    );
                     everybody.push(Person::of(free, answer, 0));
                 }
             }
@@ -289,17 +294,17 @@ async fn what_was_answered_survives_a_kill_on(backend: Backend) {
         }
     }
     println!(
-        "{backend:?}: {kills} kills, {answers} answered writes, {} without an answer ({done} done, {undone} not)",
+        "{backend:?}: {kills} kills, {answers} acknowledged writes, {} unanswered ({done} done, {undone} not)",
         done + undone
     );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_answered_survives_a_kill_on_sqlite() {
-    what_was_answered_survives_a_kill_on(Backend::Sqlite).await;
+async fn acknowledged_writes_survive_a_kill_on_sqlite() {
+    acknowledged_writes_survive_a_kill_on(Backend::Sqlite).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_answered_survives_a_kill_on_postgres() {
-    what_was_answered_survives_a_kill_on(Backend::Postgres).await;
+async fn acknowledged_writes_survive_a_kill_on_postgres() {
+    acknowledged_writes_survive_a_kill_on(Backend::Postgres).await;
 }

@@ -1,6 +1,6 @@
-//! `switchyard load`: importing accounts from files, on each database.
+//! Tests `switchyard load`, the import of accounts from files, on each database.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::path::Path;
 use std::process::Command;
@@ -14,12 +14,12 @@ fn switchyard(folder: &Path, store: &Store, arguments: &[&str]) -> Command {
     command
 }
 
-/// What the import says last.
+/// The last line that the import prints.
 fn summary(errors: &str) -> &str {
     errors.trim_end().lines().last().unwrap_or_default()
 }
 
-async fn bad_lines_are_named_and_a_second_run_doubles_nothing_on(backend: Backend) {
+async fn bad_lines_are_reported_and_a_second_run_imports_nothing_twice_on(backend: Backend) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::fresh(backend).await.unwrap();
     let mut sample = process::run(switchyard(folder.path(), &store, &["sample", "1200"])).unwrap().1;
@@ -37,7 +37,7 @@ async fn bad_lines_are_named_and_a_second_run_doubles_nothing_on(backend: Backen
     assert!(summary(&errors).starts_with("600 imported, 0 there already, 0 refused"), "{errors}");
 
     let (code, _, errors) = process::run(switchyard(folder.path(), &store, &["load", "all.ndjson"])).unwrap();
-    assert_eq!(code, Some(2), "some lines were refused: {errors}");
+    assert_eq!(code, Some(2), "exit code 2 reports refused lines: {errors}");
     assert!(summary(&errors).starts_with("600 imported, 601 there already, 3 refused"), "{errors}");
     for line in ["line 1201: email must be", "line 1202: is not an account", "line 1203: "] {
         assert!(errors.contains(line), "{line}: {errors}");
@@ -49,16 +49,16 @@ async fn bad_lines_are_named_and_a_second_run_doubles_nothing_on(backend: Backen
 }
 
 #[tokio::test]
-async fn bad_lines_are_named_and_a_second_run_doubles_nothing_on_sqlite() {
-    bad_lines_are_named_and_a_second_run_doubles_nothing_on(Backend::Sqlite).await;
+async fn bad_lines_are_reported_and_a_second_run_imports_nothing_twice_on_sqlite() {
+    bad_lines_are_reported_and_a_second_run_imports_nothing_twice_on(Backend::Sqlite).await;
 }
 
 #[tokio::test]
-async fn bad_lines_are_named_and_a_second_run_doubles_nothing_on_postgres() {
-    bad_lines_are_named_and_a_second_run_doubles_nothing_on(Backend::Postgres).await;
+async fn bad_lines_are_reported_and_a_second_run_imports_nothing_twice_on_postgres() {
+    bad_lines_are_reported_and_a_second_run_imports_nothing_twice_on(Backend::Postgres).await;
 }
 
 #[tokio::test]
-async fn bad_lines_are_named_and_a_second_run_doubles_nothing_on_dynamodb() {
-    bad_lines_are_named_and_a_second_run_doubles_nothing_on(Backend::DynamoDb).await;
+async fn bad_lines_are_reported_and_a_second_run_imports_nothing_twice_on_dynamodb() {
+    bad_lines_are_reported_and_a_second_run_imports_nothing_twice_on(Backend::DynamoDb).await;
 }

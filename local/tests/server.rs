@@ -1,6 +1,6 @@
-//! The server of `cargo run` as a stranger meets it: the real binary, started in an empty folder, on each database.
+//! Tests the server of `cargo run` as a new user sees it: the binary, started in an empty folder, on each database.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use switchyard_harness::process::{self, Process};
 use switchyard_harness::store::{Backend, Store};
 
-/// The binary in a folder of its own, knowing only what a shell would tell it.
+/// The binary in its own folder, with an empty environment except for `BCRYPT_COST`.
 fn switchyard(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_switchyard"));
     command.current_dir(folder).env_clear().env("BCRYPT_COST", "4");
@@ -28,7 +28,7 @@ async fn get(server: &Process, path: &str, token: &str) -> (u16, Value) {
     (answer.status().as_u16(), answer.json().await.unwrap())
 }
 
-/// What stands behind a label in the lines that the server prints first.
+/// The text after a label in the lines that the server prints at its start.
 fn printed<'a>(output: &'a str, label: &str) -> Option<&'a str> {
     output.lines().find_map(|line| Some(line.trim().strip_prefix(label)?.trim()))
 }
@@ -57,11 +57,11 @@ async fn a_restart_keeps_everything_on(backend: Backend) {
     assert_eq!(server.terminate().unwrap(), Some(0));
 
     let server = start().await;
-    assert_eq!(printed(&server.output(), "Password"), None, "the password is printed once");
+    assert_eq!(printed(&server.output(), "Password"), None, "the password is printed only once");
     let (status, again) = post(&server, "/auth/login", credentials).await;
     assert_eq!(status, 200, "{again}");
     assert_eq!(again["user"]["id"], admin["user"]["id"]);
-    // The keys are the same, so a token from before the restart is still good.
+    // The keys are stored, so a token issued before the restart is still valid.
     let (status, me) = get(&server, "/api/v1/auth/me", registered["access_token"].as_str().unwrap()).await;
     assert_eq!((status, &me["name"]), (200, &json!("Zoë 山田")));
     let (status, list) = get(&server, "/api/v1/users?limit=1", again["access_token"].as_str().unwrap()).await;
@@ -92,7 +92,7 @@ async fn without_any_setting_there_is_sqlite_under_data() {
 }
 
 #[tokio::test]
-async fn migrate_makes_the_admin_that_the_settings_name_and_refuses_other_secrets() {
+async fn migrate_creates_the_configured_admin_and_refuses_other_secrets() {
     let folder = tempfile::tempdir().unwrap();
     let admin = [("ADMIN_EMAIL", "root@example.org"), ("ADMIN_PASSWORD", "seven green kettles")];
     for _ in 0..2 {
@@ -141,7 +141,7 @@ fn a_wrong_database_url_ends_the_start_with_one_sentence() {
 }
 
 #[tokio::test]
-async fn a_schema_that_is_not_there_ends_the_start() {
+async fn a_missing_schema_ends_the_start() {
     let store = Store::fresh(Backend::Postgres).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let mut command = switchyard(folder.path());
@@ -153,7 +153,7 @@ async fn a_schema_that_is_not_there_ends_the_start() {
 }
 
 #[test]
-fn a_server_that_cannot_listen_still_shows_the_password_that_it_has_made() {
+fn a_server_that_cannot_listen_still_prints_the_generated_password() {
     let folder = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
@@ -168,7 +168,7 @@ fn a_server_that_cannot_listen_still_shows_the_password_that_it_has_made() {
 }
 
 #[test]
-fn every_wrong_setting_is_named_at_once() {
+fn all_wrong_settings_are_reported_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = switchyard(folder.path());
     command.envs([("PORT", "http"), ("RATE_LIMIT", "many"), ("BCRYPT_COST", "99")]);

@@ -1,6 +1,7 @@
-//! The real binary and a database behind TLS: it trusts only who can prove their name, and says why it does not.
+//! Tests the binary with a database behind TLS: it connects only if the certificate is trusted and matches the host
+//! name, and otherwise reports why.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
-/// Speaks TLS as `localhost`, by a certificate that it has signed itself, and passes on what it hears.
+/// A TLS proxy with a self-signed certificate for `localhost`.
 struct Front {
     port: u16,
     folder: TempDir,
@@ -37,7 +38,7 @@ impl Front {
                 let (acceptor, upstream) = (acceptor.clone(), upstream.clone());
                 tokio::spawn(async move {
                     if backend == Backend::Postgres {
-                        // An SSLRequest, and the consent.
+                        // The SSLRequest, and the answer that accepts it.
                         heard.read_exact(&mut [0; 8]).await?;
                         heard.write_all(b"S").await?;
                     }
@@ -55,7 +56,7 @@ impl Front {
     }
 }
 
-/// `switchyard migrate`, told nothing but this: its exit code, and what it prints on either output.
+/// Runs `switchyard migrate` with only this environment. Returns its exit code and everything it prints.
 fn migrate(environment: &[(String, String)]) -> (Option<i32>, String) {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_switchyard"));
@@ -64,9 +65,9 @@ fn migrate(environment: &[(String, String)]) -> (Option<i32>, String) {
     (code, output + &errors)
 }
 
-/// Migrates `store` through `environment_of(host, trusted certificate)` under the name of the certificate, under
-/// another one, and trusting the machine's authorities alone.
-async fn only_who_proves_their_name_is_trusted(
+/// Runs a migration with `environment_of(host, trusted certificate)` three times: with the name in the certificate,
+/// with another name, and with only the machine's certificate authorities. Only the first may succeed.
+async fn only_a_trusted_certificate_with_the_right_name_is_accepted(
     front: &Front,
     environment_of: impl Fn(&str, Option<&Path>) -> Vec<(String, String)>,
 ) {
@@ -84,12 +85,12 @@ async fn only_who_proves_their_name_is_trusted(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_a_dynamodb_that_proves_its_name_is_trusted() {
+async fn dynamodb_needs_a_trusted_certificate_with_the_right_name() {
     let store = Store::fresh(Backend::DynamoDb).await.unwrap();
     let endpoint = std::env::var("TEST_DYNAMODB_ENDPOINT").unwrap();
     let upstream = endpoint.trim_start_matches("http://").to_owned();
     let front = Front::before(Backend::DynamoDb, upstream).await;
-    only_who_proves_their_name_is_trusted(&front, |host, trusted| {
+    only_a_trusted_certificate_with_the_right_name_is_accepted(&front, |host, trusted| {
         let mut environment = store.environment();
         environment.retain(|(name, _)| name != "AWS_ENDPOINT_URL_DYNAMODB");
         environment.push(("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), format!("https://{host}")));
@@ -100,12 +101,12 @@ async fn only_a_dynamodb_that_proves_its_name_is_trusted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_a_postgres_that_proves_its_name_is_trusted() {
+async fn postgres_needs_a_trusted_certificate_with_the_right_name() {
     let store = Store::fresh(Backend::Postgres).await.unwrap();
     let (credentials, rest) = store.database_url.split_once('@').unwrap();
     let (upstream, schema) = rest.split_once('/').unwrap();
     let front = Front::before(Backend::Postgres, upstream.to_owned()).await;
-    only_who_proves_their_name_is_trusted(&front, |host, trusted| {
+    only_a_trusted_certificate_with_the_right_name_is_accepted(&front, |host, trusted| {
         let trusted = trusted.map(|path| format!("&sslrootcert={}", path.display())).unwrap_or_default();
         let url = format!("{credentials}@{host}/{schema}&sslmode=require{trusted}");
         vec![("DATABASE_URL".to_owned(), url)]

@@ -1,4 +1,4 @@
-//! Very many connections.
+//! Large numbers of connections.
 
 use std::process::Command;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use crate::Server;
 
-/// Lets this process open as many files as it may.
+/// Raises this process's limit of open files to its maximum.
 fn raise_limit_of_open_files() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
@@ -19,7 +19,7 @@ fn connections() -> usize {
     std::env::var("HOSTILE_CONNECTIONS").map_or(500, |count| count.parse().unwrap())
 }
 
-/// Opens connections, and sends the same on each.
+/// Opens connections and sends the same bytes on each.
 async fn crowd(server: &Server, count: usize, bytes: &[u8]) -> Vec<TcpStream> {
     let mut streams = Vec::new();
     for _ in 0..count {
@@ -30,7 +30,7 @@ async fn crowd(server: &Server, count: usize, bytes: &[u8]) -> Vec<TcpStream> {
     streams
 }
 
-async fn the_server_answers_beside(bytes: &[u8], kib_each: u64) {
+async fn the_server_answers_despite(bytes: &[u8], kib_each: u64) {
     raise_limit_of_open_files();
     let server = Server::start(&[("MAX_CONNECTIONS", "16000"), ("CLIENT_TIMEOUT", "10m")]).await;
     server.get("/readyz").await;
@@ -42,7 +42,7 @@ async fn the_server_answers_beside(bytes: &[u8], kib_each: u64) {
         assert_eq!(status, 200);
         assert!(took < Duration::from_secs(5), "{path} took {took:?}");
     }
-    assert!(server.open_files() >= count, "all connections are open: {}", server.open_files());
+    assert!(server.open_files() >= count, "only {} of {count} connections are open", server.open_files());
     let grown = server.resident_kib().saturating_sub(before);
     println!("{count} connections of {} bytes: {grown} KiB", bytes.len());
     let bound = 16 * 1024 + kib_each * count as u64;
@@ -51,18 +51,18 @@ async fn the_server_answers_beside(bytes: &[u8], kib_each: u64) {
 }
 
 #[tokio::test]
-async fn idle_connections_cost_little_and_keep_nobody_out() {
-    the_server_answers_beside(b"", 24).await;
+async fn idle_connections_cost_little_and_block_no_client() {
+    the_server_answers_despite(b"", 24).await;
 }
 
 #[tokio::test]
 async fn heads_without_an_end_cost_no_more_than_their_limit() {
     let head = format!("GET /healthz HTTP/1.1\r\nHost: test\r\nX: {}", "a".repeat(30_000));
-    the_server_answers_beside(head.as_bytes(), 80).await;
+    the_server_answers_despite(head.as_bytes(), 80).await;
 }
 
 #[tokio::test]
-async fn who_finds_every_connection_taken_waits_until_the_idle_ones_are_closed() {
+async fn a_client_over_the_connection_limit_waits_until_idle_connections_are_closed() {
     let server = Server::start(&[("MAX_CONNECTIONS", "20"), ("CLIENT_TIMEOUT", "2s")]).await;
     let files = server.open_files();
     let streams = crowd(&server, 50, b"").await;
@@ -74,7 +74,7 @@ async fn who_finds_every_connection_taken_waits_until_the_idle_ones_are_closed()
 }
 
 #[tokio::test]
-async fn a_server_uses_all_the_files_that_it_may_open() {
+async fn a_server_raises_its_limit_of_open_files() {
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -Sn 64 && exec \"$0\"", env!("CARGO_BIN_EXE_switchyard")]);
     let server = Server::start_by(command, &[]).await;
@@ -85,7 +85,7 @@ async fn a_server_uses_all_the_files_that_it_may_open() {
 }
 
 #[tokio::test]
-async fn a_server_that_may_open_few_files_keeps_some_for_its_database() {
+async fn a_server_with_a_low_file_limit_reserves_files_for_its_database() {
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -n 160 && exec \"$0\"", env!("CARGO_BIN_EXE_switchyard")]);
     let server = Server::start_by(command, &[("CLIENT_TIMEOUT", "2s")]).await;

@@ -1,8 +1,8 @@
-//! The running server among clients that mean harm or take no care, and on a database that does not answer.
+//! Tests the running server against malicious and careless clients, and with a database that does not answer.
 //!
-//! `HOSTILE_CONNECTIONS` (500) says how many connections are left idle at once.
+//! `HOSTILE_CONNECTIONS` (500) sets the number of concurrent idle connections.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod crowd;
 mod proxy;
@@ -17,19 +17,19 @@ use std::time::{Duration, Instant};
 use switchyard_harness::identity::identity_environment;
 use switchyard_harness::process::Process;
 
-/// A server with a folder of its own.
+/// A server with its own folder.
 struct Server {
     process: Process,
     folder: tempfile::TempDir,
 }
 
 impl Server {
-    /// A server on SQLite, with these settings.
+    /// Starts a server on SQLite with these settings.
     async fn start(settings: &[(&str, &str)]) -> Self {
         Self::start_by(Command::new(env!("CARGO_BIN_EXE_switchyard")), settings).await
     }
 
-    /// The same, started by a command that ends in being the server.
+    /// Starts a server with a command that runs it, directly or through a shell's `exec`.
     async fn start_by(mut command: Command, settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         command.current_dir(folder.path()).env_clear().envs(identity_environment());
@@ -38,35 +38,35 @@ impl Server {
         Self { process: Process::serve(command).await.unwrap(), folder }
     }
 
-    /// Where it listens.
+    /// The address that the server listens on.
     fn address(&self) -> &str {
         self.process.base_url.strip_prefix("http://").unwrap()
     }
 
-    /// The status of an answer, and how long it took.
+    /// Sends a GET. Returns the status of the answer, and how long it took.
     async fn get(&self, path: &str) -> (u16, Duration) {
         let asked = Instant::now();
         let answer = reqwest::get(format!("{}{path}", self.process.base_url)).await.unwrap();
         (answer.status().as_u16(), asked.elapsed())
     }
 
-    /// How many files and connections it has open.
+    /// The number of files and connections that the server has open.
     fn open_files(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.process.id())).unwrap().count()
     }
 
-    /// What it occupies, in KiB.
+    /// The server's resident memory, in KiB.
     fn resident_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
-    /// Waits until it has no more than so many files open: until the connections of the test are closed.
+    /// Waits until the server has at most this many files open: until it has closed the connections of the test.
     async fn wait_until_open_files(&self, at_most: usize) {
         let deadline = Instant::now() + Duration::from_secs(20);
         while self.open_files() > at_most {
-            assert!(Instant::now() < deadline, "{} files are open, not {at_most}", self.open_files());
+            assert!(Instant::now() < deadline, "{} files are open, more than {at_most}", self.open_files());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }

@@ -1,4 +1,4 @@
-//! A way to the database that can be blocked.
+//! A proxy in front of the database that can stall or cut its connections.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// How the way is.
+/// What the proxy does with connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// What is sent arrives.
+    /// Forwards all data.
     Open,
-    /// Nothing arrives, until the way is open again; connections are taken all the same.
+    /// Accepts connections but forwards nothing until it is open again.
     Stalled,
-    /// Connections are cut, and new ones too.
+    /// Closes all connections, including new ones.
     Cut,
 }
 
@@ -25,7 +25,7 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// A proxy before a server, `host:port`.
+    /// Starts a proxy in front of a server, given as `host:port`.
     pub(crate) async fn before(server: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -51,7 +51,7 @@ async fn carry(client: TcpStream, server: Arc<str>, mut way: watch::Receiver<Way
     let Ok(server) = TcpStream::connect(&*server).await else { return };
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    // Whatever ends first takes everything with it.
+    // When one of these ends, the others are dropped, which closes both connections.
     tokio::select! {
         () = forward(from_client, to_server, way.clone()) => {}
         () = forward(from_server, to_client, way.clone()) => {}

@@ -1,4 +1,4 @@
-//! Requests that no library would send.
+//! Malformed and unusual requests that no HTTP library sends.
 
 use crate::Server;
 use crate::wire::{Reply, request, send};
@@ -7,7 +7,7 @@ const JSON: &str = "Content-Type: application/json\r\n";
 const REGISTER: &str = "/api/v1/auth/register";
 
 #[tokio::test]
-async fn what_is_not_http_is_refused_and_harms_nothing() {
+async fn malformed_http_is_refused_and_does_no_harm() {
     let server = Server::start(&[]).await;
     let long = "a".repeat(100_000);
     let heads = [
@@ -39,7 +39,7 @@ async fn what_is_not_http_is_refused_and_harms_nothing() {
     }
 }
 
-/// A body sent as JSON to an operation that reads one.
+/// Sends a body as JSON to an operation that reads one.
 async fn post(server: &Server, body: &[u8]) -> Reply {
     send(server.address(), &request("POST", REGISTER, JSON, body)).await
 }
@@ -49,7 +49,11 @@ async fn a_body_over_the_limit_is_refused_however_it_is_sent() {
     let server = Server::start(&[]).await;
     let mebibyte = 1024 * 1024;
     let text = |length: usize| format!("\"{}\"", "a".repeat(length - 2)).into_bytes();
-    assert_eq!(post(&server, &text(mebibyte)).await.code(), "VALIDATION_ERROR", "this is within the limit");
+    assert_eq!(
+        post(&server, &text(mebibyte)).await.code(),
+        "VALIDATION_ERROR",
+        "a body of exactly the limit is read"
+    );
     let over = post(&server, &text(mebibyte + 1)).await;
     assert_eq!((over.status, over.code().as_str()), (413, "PAYLOAD_TOO_LARGE"));
 
@@ -58,7 +62,7 @@ async fn a_body_over_the_limit_is_refused_however_it_is_sent() {
     let over = send(server.address(), &request("POST", REGISTER, &chunked, &chunk.repeat(17))).await;
     assert_eq!((over.status, over.code().as_str()), (413, "PAYLOAD_TOO_LARGE"));
 
-    // It is refused before it is sent, and before the client is told to go on.
+    // The body is refused before it is sent, and without a `100 Continue`.
     for expect in ["", "Expect: 100-continue\r\n"] {
         let announced = format!("{JSON}{expect}Content-Length: 10000000000\r\n");
         let mut bytes = request("POST", REGISTER, &announced, b"");
@@ -76,7 +80,7 @@ async fn a_body_over_the_limit_is_refused_however_it_is_sent() {
 }
 
 #[tokio::test]
-async fn json_that_only_a_careless_reader_takes_is_refused() {
+async fn json_that_only_a_lenient_parser_accepts_is_refused() {
     let server = Server::start(&[]).await;
     let account = |name: &str| {
         format!(
@@ -100,12 +104,12 @@ async fn json_that_only_a_careless_reader_takes_is_refused() {
         ("U+0000, escaped", account(r#""a\u0000b""#)),
         ("U+0000, raw", account("\"a\0b\"")),
         ("a line break, raw", account("\"a\nb\"")),
-        ("a name twice", account(r#""a","name":"b""#)),
-        ("a number that no float holds", account("1e999")),
+        ("a duplicate name", account(r#""a","name":"b""#)),
+        ("a number out of the range of a float", account("1e999")),
         ("arrays, a million deep", deep("[")),
         ("objects, deep", deep("{\"a\":")),
         ("a byte order mark", [b"\xef\xbb\xbf", &account("\"a\"")[..]].concat()),
-        ("something after the end", [&account("\"a\"")[..], b"{}"].concat()),
+        ("data after the end", [&account("\"a\"")[..], b"{}"].concat()),
     ];
     for (what, body) in bodies {
         let reply = post(&server, &body).await;
@@ -114,12 +118,12 @@ async fn json_that_only_a_careless_reader_takes_is_refused() {
     assert_eq!(
         post(&server, &account("\"\\ud83d\\ude80\"")).await.status,
         201,
-        "a pair of surrogates is a character"
+        "a surrogate pair is a character"
     );
 }
 
 #[tokio::test]
-async fn no_header_of_a_request_gets_into_an_answer_unless_it_is_plain() {
+async fn only_a_request_id_of_visible_ascii_is_repeated_in_the_answer() {
     let server = Server::start(&[]).await;
     let ask = async |value: &[u8]| {
         let bytes = [
@@ -133,7 +137,7 @@ async fn no_header_of_a_request_gets_into_an_answer_unless_it_is_plain() {
     assert_eq!(
         plain.header("x-request-id"),
         ["req-7/<>\"%0d%0aset-cookie:x"],
-        "visible ASCII comes back as it was"
+        "visible ASCII is returned unchanged"
     );
     let long = "a".repeat(129);
     let values: [&[u8]; 7] =
@@ -142,10 +146,11 @@ async fn no_header_of_a_request_gets_into_an_answer_unless_it_is_plain() {
         let reply = ask(value).await;
         assert_eq!((reply.status, reply.code().as_str()), (404, "NOT_FOUND"));
         let [id] = reply.header("x-request-id")[..] else { panic!("{reply:?}") };
-        assert_eq!(id.len(), 36, "{value:?} is replaced by an id of ours");
+        assert_eq!(id.len(), 36, "{value:?} is replaced by a generated id");
         assert!(reply.body.contains(id), "{reply:?}");
     }
-    // Lines that end in a line feed alone are lines: nothing is smuggled past the parser, only into it.
+    // A bare line feed ends a header line. The rest is parsed as another request header, and is not part of the
+    // answer.
     let reply = ask(b"a\nX-Other: b").await;
     assert_eq!(reply.header("x-request-id"), ["a"]);
     assert_eq!(reply.header("x-other"), Vec::<&str>::new());
@@ -176,7 +181,7 @@ async fn a_path_means_what_it_says_however_it_is_encoded() {
         let reply = get(path).await;
         assert_eq!((reply.status, reply.code().as_str()), (404, "NOT_FOUND"), "{path} {reply:?}");
     }
-    // Who is not signed in learns nothing about the parameter.
+    // Without a token the answer reveals nothing about the parameter.
     for path in ["%00", "%c0%af", "%2e%2e", "a%2fb", "%ff", "..", "%", "%zz", "a'--"] {
         for resource in ["users", "roles"] {
             let reply = get(&format!("/api/v1/{resource}/{path}")).await;

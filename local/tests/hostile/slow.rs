@@ -1,4 +1,4 @@
-//! Clients that take their time. The server here gives a client one second, and a request two.
+//! Slow clients. The servers in these tests have a client time-out of one second and a request time-out of two.
 
 use std::time::{Duration, Instant};
 
@@ -13,10 +13,10 @@ use crate::wire::{read_to_end, request};
 const SETTINGS: [(&str, &str); 2] = [("CLIENT_TIMEOUT", "1s"), ("REQUEST_TIMEOUT", "2s")];
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(1);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
-/// What a machine with much else to do may add.
+/// The additional time allowed on a busy machine.
 const SLACK: Duration = Duration::from_secs(3);
 
-/// Sends one byte after another until that fails, or everything is sent.
+/// Sends the bytes one by one until sending fails or all are sent.
 async fn trickle(to: &mut OwnedWriteHalf, bytes: &[u8]) {
     for byte in bytes {
         if to.write_all(&[*byte]).await.is_err() {
@@ -26,7 +26,8 @@ async fn trickle(to: &mut OwnedWriteHalf, bytes: &[u8]) {
     }
 }
 
-/// Sends `at_once` and then `slowly`, byte after byte: what came back until the connection was closed, and after how long.
+/// Sends `at_once`, then `slowly` byte by byte. Returns what arrived until the connection was closed, and how long
+/// that took.
 async fn send_slowly(server: &Server, at_once: &[u8], slowly: Vec<u8>) -> (String, Duration) {
     let (mut from, mut to) = TcpStream::connect(server.address()).await.unwrap().into_split();
     to.write_all(at_once).await.unwrap();
@@ -65,7 +66,7 @@ async fn a_connection_that_is_kept_alive_is_closed_when_nothing_comes() {
 }
 
 #[tokio::test]
-async fn a_body_that_trickles_in_is_given_up_with_the_request() {
+async fn a_body_that_trickles_in_is_aborted_by_the_request_timeout() {
     let server = Server::start(&SETTINGS).await;
     let files = server.open_files();
     let head = request(
@@ -80,9 +81,9 @@ async fn a_body_that_trickles_in_is_given_up_with_the_request() {
     server.wait_until_open_files(files).await;
 }
 
-/// A request whose body nobody reads is answered at once, and a body that goes on for ever does not keep the connection.
+/// A request whose body is not read is answered at once, and a body that never ends does not keep the connection open.
 #[tokio::test]
-async fn a_body_that_nobody_asked_for_is_not_waited_for() {
+async fn a_body_that_is_not_read_is_not_waited_for() {
     let server = Server::start(&SETTINGS).await;
     let files = server.open_files();
     let mut stream = TcpStream::connect(server.address()).await.unwrap();
@@ -100,15 +101,15 @@ async fn a_body_that_nobody_asked_for_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_client_that_never_reads_is_not_written_to_for_ever() {
+async fn a_client_that_never_reads_loses_its_connection() {
     let server = Server::start(&SETTINGS).await;
     let files = server.open_files();
     let mut streams = Vec::new();
     for _ in 0..20 {
         let mut stream = TcpStream::connect(server.address()).await.unwrap();
-        // Half a megabyte each: more than the sockets take between them.
+        // An answer has 0.4 MB, so 200 answers exceed what the socket buffers hold.
         let requests = b"GET /openapi.json HTTP/1.1\r\nHost: test\r\n\r\n".repeat(200);
-        // The server stops reading once it cannot write.
+        // The server stops reading when it cannot write.
         let _ = timeout(Duration::from_secs(1), stream.write_all(&requests)).await;
         streams.push(stream);
     }

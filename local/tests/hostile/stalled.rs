@@ -1,4 +1,4 @@
-//! A database that does not answer, or answers when nobody waits any more.
+//! A database that does not answer, or answers only after the request has timed out.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::proxy::{Proxy, Way};
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 const SLACK: Duration = Duration::from_secs(3);
 
-/// The variables of a store whose server is behind a proxy.
+/// Starts a proxy in front of the store's server. Returns the variables that connect through the proxy.
 async fn behind_a_proxy(store: &Store) -> (Proxy, Vec<(String, String)>) {
     let mut variables = store.environment();
     let place = variables.iter().position(|(name, _)| name == "AWS_ENDPOINT_URL_DYNAMODB").unwrap_or(0);
@@ -25,14 +25,14 @@ async fn behind_a_proxy(store: &Store) -> (Proxy, Vec<(String, String)>) {
     (proxy, variables)
 }
 
-/// A request's answer, and how long it took.
+/// Sends a request. Returns the status and body of the answer, and how long it took.
 async fn ask(request: reqwest::RequestBuilder) -> (u16, Value, Duration) {
     let asked = Instant::now();
     let answer = request.send().await.unwrap();
     (answer.status().as_u16(), answer.json().await.unwrap_or_default(), asked.elapsed())
 }
 
-async fn a_database_that_does_not_answer_is_told_of_in_time_on(backend: Backend) {
+async fn a_database_that_does_not_answer_is_reported_in_time_on(backend: Backend) {
     let store = Store::fresh(backend).await.unwrap();
     let (proxy, variables) = behind_a_proxy(&store).await;
     let mut settings: Vec<(&str, &str)> =
@@ -53,13 +53,13 @@ async fn a_database_that_does_not_answer_is_told_of_in_time_on(backend: Backend)
         proxy.set(way);
         let login =
             || client.post(url("/api/v1/auth/login")).json(&json!({"email": "a@b.co", "password": "x"}));
-        // Twenty at once: no more than the pool has connections, and more.
+        // 40 concurrent requests, more than the pool has connections.
         let asking = futures::future::join_all((0..20).flat_map(|_| [me(), login()]).map(ask));
         let alive = async {
             for _ in 0..10 {
                 let (status, _, took) = ask(client.get(url("/healthz"))).await;
                 assert_eq!(status, 200);
-                assert!(took < Duration::from_secs(1), "{way:?}: alive after {took:?}");
+                assert!(took < Duration::from_secs(1), "{way:?}: /healthz took {took:?}");
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         };
@@ -81,7 +81,7 @@ async fn a_database_that_does_not_answer_is_told_of_in_time_on(backend: Backend)
         proxy.set(Way::Open);
         let deadline = Instant::now() + Duration::from_secs(15);
         while ask(me()).await.0 != 200 {
-            assert!(Instant::now() < deadline, "{way:?}: it is not forgotten");
+            assert!(Instant::now() < deadline, "{way:?}: the server does not recover");
         }
         assert_eq!(ask(client.get(url("/readyz"))).await.0, 200, "{way:?}");
     }
@@ -89,11 +89,11 @@ async fn a_database_that_does_not_answer_is_told_of_in_time_on(backend: Backend)
 }
 
 #[tokio::test]
-async fn a_database_that_does_not_answer_is_told_of_in_time_on_postgres() {
-    a_database_that_does_not_answer_is_told_of_in_time_on(Backend::Postgres).await;
+async fn a_database_that_does_not_answer_is_reported_in_time_on_postgres() {
+    a_database_that_does_not_answer_is_reported_in_time_on(Backend::Postgres).await;
 }
 
 #[tokio::test]
-async fn a_database_that_does_not_answer_is_told_of_in_time_on_dynamodb() {
-    a_database_that_does_not_answer_is_told_of_in_time_on(Backend::DynamoDb).await;
+async fn a_database_that_does_not_answer_is_reported_in_time_on_dynamodb() {
+    a_database_that_does_not_answer_is_reported_in_time_on(Backend::DynamoDb).await;
 }

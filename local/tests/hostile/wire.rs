@@ -1,4 +1,4 @@
-//! HTTP as bytes.
+//! Sends and reads HTTP as raw bytes.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// Longer than any time-out of the servers here.
+/// Longer than any time-out of the servers in these tests.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What came back until the connection was closed.
+/// What the server sent until it closed the connection.
 #[derive(Debug)]
 pub(crate) struct Reply {
-    /// 0 where there was no answer.
+    /// The status of the answer, or 0 if there was none.
     pub(crate) status: u16,
     pub(crate) head: String,
     pub(crate) body: String,
@@ -32,7 +32,7 @@ impl Reply {
         lines.filter(|(own, _)| *own == name).map(|(_, value)| value).collect()
     }
 
-    /// The code of an error; empty where there is none.
+    /// The code of an error; empty if there is none.
     pub(crate) fn code(&self) -> String {
         let body: serde_json::Value = serde_json::from_str(&self.body).unwrap_or_default();
         body["error"]["code"].as_str().unwrap_or_default().to_owned()
@@ -42,7 +42,7 @@ impl Reply {
 /// Reads until the server closes the connection.
 pub(crate) async fn read_to_end(stream: &mut TcpStream) -> Reply {
     let mut bytes = Vec::new();
-    // A connection that is reset was closed too; what came before counts.
+    // A reset counts as closing the connection. The bytes before it are kept.
     let _ =
         timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("the server closes the connection");
     Reply::read(&bytes)
@@ -51,14 +51,14 @@ pub(crate) async fn read_to_end(stream: &mut TcpStream) -> Reply {
 /// Sends bytes, and reads until the server closes the connection.
 pub(crate) async fn send(address: &str, bytes: &[u8]) -> Reply {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    // The server may have heard enough before the end.
+    // The server may close the connection before it has read everything.
     let _ = timeout(PATIENCE, stream.write_all(bytes))
         .await
-        .expect("the server takes it or closes the connection");
+        .expect("the server reads the request or closes the connection");
     read_to_end(&mut stream).await
 }
 
-/// A request after which the connection is closed. The length of a body is told, unless it comes in chunks.
+/// A request after which the connection is closed. It has a `Content-Length` if it has a body that is not chunked.
 pub(crate) fn request(method: &str, path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     let mut bytes =
         format!("{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{headers}").into_bytes();

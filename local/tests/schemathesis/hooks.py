@@ -1,4 +1,4 @@
-"""What schemathesis cannot know of the API from its document."""
+"""What schemathesis cannot know about the API from its OpenAPI document."""
 
 import os
 import uuid
@@ -9,7 +9,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 BASE_URL = os.environ["BASE_URL"]
 ADMIN = os.environ["ADMIN_ACCESS_TOKEN"]
-# A file to which each answer's operation and status are added.
+# The file to which the operation and status of each answer are appended.
 ANSWERS = open(os.environ["ANSWERS"], "a", buffering=1)
 PASSWORD = "a-passphrase-of-the-tests-31"
 
@@ -22,13 +22,13 @@ def ask(method, path, token=None, **fields):
 
 
 def somebody():
-    """A new account, signed in."""
+    """Registers a new account and returns the answer, which has its tokens."""
     return ask("POST", "/auth/register", email=f"{uuid.uuid4()}@example.com", password=PASSWORD, name="Somebody")
 
 
 @schemathesis.auth()
 class SignedIn:
-    """Requests are the admin's."""
+    """Sends requests as the admin."""
 
     def get(self, case, context):
         return ADMIN
@@ -38,16 +38,16 @@ class SignedIn:
 
 
 ADMIN_ID = ask("GET", "/auth/me", ADMIN)["id"]
-# Operations that end the caller's own access, and those that, done to the admin, end the admin's.
+# Operations that end the caller's access, and operations that end the access of the user in the path.
 ENDS_OWN_ACCESS = {"logout", "logout_all", "change_password"}
 ENDS_ACCESS_OF = {"delete_user", "disable_user", "replace_user_roles"}
 
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Tries on somebody else what would lock the admin out, and gives half of the sign-ins credentials that are good.
+    """Uses another account for requests that would lock the admin out, and valid credentials for half of the log-ins.
 
-    Whatever else the case has is sent as it was made.
+    Everything else in the case is sent as it was generated.
     """
     operation = operation_id(case)
     is_valid = case.meta is not None and case.meta.generation.mode.is_positive
@@ -74,23 +74,23 @@ def operation_id(case):
     return case.operation.definition.raw["operationId"]
 
 
-# Why valid data may be refused all the same: what is stored by now, or a rule that JSON Schema has no words for.
+# Reasons why valid data may be refused: the stored state, or a rule that JSON Schema cannot express.
 STATES = {"PRECONDITION_FAILED", "IDEMPOTENCY_KEY_REUSED", "ACCOUNT_LOCKED"}
 RULES = {
-    "cursor",  # is one that a list gave out
-    "date_of_birth",  # lies in the past, and not too far
-    "email",  # has a domain of labels, and no more bytes than mail servers take
-    "new_password",  # is not easy to guess
-    "password",  # likewise
-    "q",  # has at most sixteen words
-    "roles",  # are there
-    "timezone",  # is in the database of time zones
+    "cursor",  # must have been issued by a list
+    "date_of_birth",  # must be in the past, and not too far
+    "email",  # must have a domain of labels, and no more bytes than mail servers accept
+    "new_password",  # must not be easy to guess
+    "password",  # must not be easy to guess
+    "q",  # must have at most sixteen words
+    "roles",  # must exist
+    "timezone",  # must be in the time zone database
 }
 
 
 @schemathesis.check
 def valid_data_acceptance(ctx, response, case):
-    """`positive_data_acceptance`, except that what an error says can excuse it."""
+    """`positive_data_acceptance`, but accepts errors with one of the reasons above."""
     if response.status_code in {400, 412, 422, 423}:
         error = response.json()["error"]
         if error["code"] in STATES:

@@ -1,11 +1,12 @@
-//! The running server, held to its OpenAPI document by schemathesis (<https://schemathesis.readthedocs.io>): requests made
-//! from the document, fit ones and unfit ones, alone and in sequences, whose answers must be what it says.
+//! Checks the running server against its OpenAPI document with schemathesis
+//! (<https://schemathesis.readthedocs.io>). It generates valid and invalid requests from the document, alone and in
+//! sequences, and checks that the answers conform.
 //!
-//! `SCHEMATHESIS_EXAMPLES` (5) says how many requests are made up at random for each operation, and `SCHEMATHESIS_SEED`
-//! (1) which ones. `SCHEMATHESIS_PHASES` says what else is done; unless it is set, the bounds of every value are tried
-//! on one backend alone (`coverage`), since most of what lies beyond them never gets as far as the database.
+//! `SCHEMATHESIS_EXAMPLES` (5) is the number of random requests for each operation, and `SCHEMATHESIS_SEED` (1)
+//! their seed. `SCHEMATHESIS_PHASES` sets the test phases. By default the bounds of every value (`coverage`) are
+//! tested on only one backend, because most values beyond them never reach the database.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,7 +20,7 @@ use switchyard_harness::process::{self, Process};
 use switchyard_harness::required;
 use switchyard_harness::store::{Backend, Store};
 
-/// The server, whose admin stays signed in for as long as the longest run takes.
+/// Starts a server whose access tokens outlast the longest run.
 async fn start(store: &Store, folder: &Path) -> Process {
     let mut command = Command::new(env!("CARGO_BIN_EXE_switchyard"));
     command.current_dir(folder).env_clear().envs(store.environment()).envs(identity_environment()).envs([
@@ -53,12 +54,13 @@ fn schemathesis(server: &Process, folder: &Path, access_token: &str, backend: Ba
     command
         .arg("--config-file")
         .arg(here.join("schemathesis.toml"))
-        // The file and not the address of it, which would be left out as an operation then.
+        // The file instead of its URL, because schemathesis would then leave out the operation that serves the
+        // document.
         .arg("run")
         .arg(package.join("../functions/system/openapi.json"))
         .args(["--url", &server.base_url, "--phases", &setting("SCHEMATHESIS_PHASES", phases)])
-        // That one judges by status alone; `valid_data_acceptance` of hooks.py, which asks for the reason too, takes its
-        // place.
+        // `valid_data_acceptance` of hooks.py replaces the excluded check, which considers only the status and not the
+        // reason.
         .args(["--checks", "all", "--exclude-checks", "positive_data_acceptance"])
         .args(["--seed", &setting("SCHEMATHESIS_SEED", "1")])
         .args(["--max-examples", &setting("SCHEMATHESIS_EXAMPLES", "5")])
@@ -72,7 +74,7 @@ fn schemathesis(server: &Process, folder: &Path, access_token: &str, backend: Ba
     command
 }
 
-async fn every_answer_is_what_the_document_says_on(backend: Backend) {
+async fn every_answer_conforms_to_the_document_on(backend: Backend) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::fresh(backend).await.unwrap();
     let server = start(&store, folder.path()).await;
@@ -83,7 +85,7 @@ async fn every_answer_is_what_the_document_says_on(backend: Backend) {
     assert_eq!(code, Some(0), "{output}{errors}{}", server.output());
     println!("{output}");
 
-    // A run that could do nothing would find nothing.
+    // A run in which no request succeeds would find no faults, so each operation must succeed at least once.
     let mut statuses: BTreeMap<String, BTreeSet<u16>> = BTreeMap::new();
     let answers = fs::read_to_string(folder.path().join("answers")).unwrap();
     for (operation, status) in answers.lines().map(|line| line.split_once(' ').unwrap()) {
@@ -97,7 +99,7 @@ async fn every_answer_is_what_the_document_says_on(backend: Backend) {
     let me = format!("{}/api/v1/auth/me", server.base_url);
     let me: Value =
         reqwest::Client::new().get(me).bearer_auth(&access_token).send().await.unwrap().json().await.unwrap();
-    assert_eq!(me["role"], "admin", "the admin was one to the end: {me}");
+    assert_eq!(me["role"], "admin", "the admin must still be an admin at the end: {me}");
 }
 
 /// The ids of all operations.
@@ -111,16 +113,16 @@ fn operations() -> Vec<String> {
 }
 
 #[tokio::test]
-async fn every_answer_is_what_the_document_says_on_sqlite() {
-    every_answer_is_what_the_document_says_on(Backend::Sqlite).await;
+async fn every_answer_conforms_to_the_document_on_sqlite() {
+    every_answer_conforms_to_the_document_on(Backend::Sqlite).await;
 }
 
 #[tokio::test]
-async fn every_answer_is_what_the_document_says_on_postgres() {
-    every_answer_is_what_the_document_says_on(Backend::Postgres).await;
+async fn every_answer_conforms_to_the_document_on_postgres() {
+    every_answer_conforms_to_the_document_on(Backend::Postgres).await;
 }
 
 #[tokio::test]
-async fn every_answer_is_what_the_document_says_on_dynamodb() {
-    every_answer_is_what_the_document_says_on(Backend::DynamoDb).await;
+async fn every_answer_conforms_to_the_document_on_dynamodb() {
+    every_answer_conforms_to_the_document_on(Backend::DynamoDb).await;
 }
