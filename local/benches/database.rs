@@ -1,8 +1,8 @@
 //! The cost of the database contract: compares reads and writes through `Db` with the same statements on bare drivers.
 //!
 //! Run `cargo bench -p switchyard-local --bench database` after `eval "$(local/servers env)"`. Each comparison
-//! alternates between the two sides for several rounds on the same table, so that changes in the machine's speed affect
-//! both. It prints the medians.
+//! alternates between the two sides for several rounds on the same table, so that changes in the machine's speed
+//! affect both. It prints the medians.
 
 #[path = "support/arguments.rs"]
 mod arguments;

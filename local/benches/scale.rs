@@ -1,8 +1,8 @@
-//! The cost of many users: sends the same requests in turns to a server with a thousand users and to one with a million.
-//! Also measures the import, the size on disk, and page 10,000 of a list compared to page 1.
+//! The cost of many users: sends the same requests in turns to a server with a thousand users and to one with a
+//! million. Also measures the import, the size on disk, and page 10,000 of a list compared to page 1.
 //!
-//! Run `cargo bench -p switchyard-local --bench scale` after `eval "$(local/servers env)"`. Optional arguments after `--`
-//! are the name of one database (sqlite, postgres) and the number of users instead of a million.
+//! Run `cargo bench -p switchyard-local --bench scale` after `eval "$(local/servers env)"`. Optional arguments
+//! after `--` are the name of one database (sqlite, postgres) and the number of users instead of a million.
 
 #[path = "support/admin.rs"]
 mod admin;
@@ -52,8 +52,8 @@ const REQUESTS: &[(&str, &str, usize)] = &[
     ("counts", "/api/v1/users/stats", 0),
 ];
 
-/// A database with imported users, not served yet. The server starts only after all imports, because its connections and
-/// tokens would expire during another import.
+/// A database with imported users, not served yet. The server starts only after all imports, because its
+/// connections and tokens would expire during another import.
 struct Imported {
     store: Store,
     directory: TempDir,

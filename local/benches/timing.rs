@@ -1,10 +1,11 @@
 //! Whether response times reveal which addresses have an account: compares log-ins with a wrong password and
 //! registrations for known addresses with those for unknown addresses, in turns.
 //!
-//! Run `cargo bench -p switchyard-local --bench timing` after `eval "$(local/servers env)"`. An optional argument after
-//! `--` is the name of one database (sqlite, postgres, dynamodb). The measure is Welch's t of the two samples, after
-//! removing the slowest tenth of both together. A difference is significant if |t| exceeds 4.5: Reparaz, Balasch,
-//! Verbauwhede, "Dude, is my code constant time?" (DATE 2017), <https://eprint.iacr.org/2016/1123>.
+//! Run `cargo bench -p switchyard-local --bench timing` after `eval "$(local/servers env)"`. An optional argument
+//! after `--` is the name of one database (sqlite, postgres, dynamodb). The measure is Welch's t of the two
+//! samples, after removing the slowest tenth of both together. A difference is significant if |t| exceeds 4.5:
+//! Reparaz, Balasch, Verbauwhede, "Dude, is my code constant time?" (DATE 2017),
+//! <https://eprint.iacr.org/2016/1123>.
 
 #[path = "support/arguments.rs"]
 mod arguments;
@@ -27,8 +28,8 @@ use switchyard_harness::store::{Backend, Store};
 const PASSWORD: &str = "correct-horse-battery-staple-9";
 const BOUND: f64 = 4.5;
 
-/// bcrypt costs, and the number of requests of each kind: the default cost, and the minimum, at which everything besides the
-/// hash weighs 256 times as much.
+/// bcrypt costs, and the number of requests of each kind: the default cost, and the minimum, at which everything
+/// besides the hash weighs 256 times as much.
 const MEASURED: [(u32, usize); 2] = [(12, 200), (4, 4_000)];
 
 fn main() -> anyhow::Result<()> {

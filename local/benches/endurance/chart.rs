@@ -69,8 +69,8 @@ struct Second {
     failed: f64,
 }
 
-/// Groups latencies of answers by the second in which the request was due, and answers and failures by the second in which
-/// they arrived.
+/// Groups latencies of answers by the second in which the request was due, and answers and failures by the second
+/// in which they arrived.
 fn seconds_of(run: &Run) -> Vec<Second> {
     let mut seconds = vec![Second::default(); usize::try_from(run.length.as_secs()).unwrap_or_default()];
     #[expect(

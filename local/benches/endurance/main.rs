@@ -1,5 +1,5 @@
-//! Sends ten minutes of mixed traffic to each database, at 80 % of the highest sustainable rate. Halfway through, kills
-//! and restarts the database. Clients check each answer. Afterwards every acknowledged write must exist.
+//! Sends ten minutes of mixed traffic to each database, at 80 % of the highest sustainable rate. Halfway through,
+//! kills and restarts the database. Clients check each answer. Afterwards every acknowledged write must exist.
 //!
 //! Run `cargo bench -p switchyard-local --bench endurance`. Optional arguments after `--` are the name of one database
 //! (sqlite, postgres, dynamodb) and the duration in seconds instead of 600. Prints the results, and writes a graph:
@@ -37,8 +37,8 @@ const TRIAL: Duration = Duration::from_secs(60);
 const BOUND: Duration = Duration::from_millis(100);
 /// The share of the highest sustainable rate that is sent. The rest is for the backlog after the crash.
 const SHARE: f64 = 0.8;
-/// For how many seconds after the restart of the database requests may fail, because broken connections are detected one by
-/// one.
+/// For how many seconds after the restart of the database requests may fail, because broken connections are
+/// detected one by one.
 const GRACE: f64 = 5.0;
 
 fn main() -> anyhow::Result<()> {
@@ -97,8 +97,8 @@ async fn send(
     Ok((clients, samples))
 }
 
-/// Finds the highest sustainable rate. Measures the throughput when each client sends one request after the other, then tries
-/// decreasing shares of it.
+/// Finds the highest sustainable rate. Measures the throughput when each client sends one request after the other,
+/// then tries decreasing shares of it.
 async fn highest_rate(clients: Vec<Client>) -> anyhow::Result<(Vec<Client>, f64)> {
     let (mut clients, samples) = send(clients, None, TRIAL).await?;
     #[expect(clippy::cast_precision_loss, reason = "a rate")]

@@ -139,8 +139,8 @@ impl Client {
         token.clone_into(&mut self.admin);
     }
 
-    /// Takes turns at the given pace. If a request is due before the previous one is answered, its latency counts from when
-    /// it was due.
+    /// Takes turns at the given pace. If a request is due before the previous one is answered, its latency counts
+    /// from when it was due.
     pub(crate) async fn run(&mut self, pace: Pace) -> Vec<Sample> {
         let mut samples = Vec::new();
         let phase = |interval: Duration| interval.mul_f64((self.number * 37 % 64) as f64 / 64.0);
@@ -351,8 +351,8 @@ impl Client {
         Ok((1 + self.created.len(), settled))
     }
 
-    /// Sends a request. After an error the request may or may not have been executed. A body is sent as a merge patch if there
-    /// is an `If-Match`.
+    /// Sends a request. After an error the request may or may not have been executed. A body is sent as a merge
+    /// patch if there is an `If-Match`.
     async fn send(
         &mut self,
         method: &str,

@@ -1,7 +1,9 @@
-//! The size of the Lambda functions: measures their zipped size, the time from start to first answer under the Lambda
-//! emulator, and their memory when idle. Compares them with a function that only answers hello and is built the same way.
+//! The size of the Lambda functions: measures their zipped size, the time from start to first answer under the
+//! Lambda emulator, and their memory when idle. Compares them with a function that only answers hello and is built
+//! the same way.
 //!
-//! Run `cargo bench -p switchyard-local --bench functions` after `eval "$(local/servers env)"`. It builds the functions.
+//! Run `cargo bench -p switchyard-local --bench functions` after `eval "$(local/servers env)"`. It builds the
+//! functions.
 
 #[path = "../support/statistics.rs"]
 mod statistics;
@@ -54,7 +56,8 @@ fn main() -> anyhow::Result<()> {
     })
 }
 
-/// Builds `what` as a deployment does: in `functions`, whose settings optimise for size. Returns the folder of the binaries.
+/// Builds `what` as a deployment does: in `functions`, whose settings optimise for size. Returns the folder of the
+/// binaries.
 fn build(what: &[&str]) -> anyhow::Result<PathBuf> {
     let mut cargo = Command::new(env!("CARGO"));
     ensure!(

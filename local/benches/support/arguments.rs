@@ -3,7 +3,8 @@
 use anyhow::Context as _;
 use switchyard_harness::store::Backend;
 
-/// Returns the databases named on the command line, or all of `offered` if none is named, and the number if there is one.
+/// Returns the databases named on the command line, or all of `offered` if none is named, and the number if there
+/// is one.
 ///
 /// # Errors
 ///

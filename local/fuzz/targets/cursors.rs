@@ -1,5 +1,5 @@
-//! Cursors: the pages of a list together are the whole list, and a cursor that was never issued is refused or stays within
-//! the list.
+//! Cursors: the pages of a list together are the whole list, and a cursor that was never issued is refused or stays
+//! within the list.
 
 #![no_main]
 

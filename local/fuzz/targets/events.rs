@@ -1,5 +1,5 @@
-//! Events of an API Gateway HTTP API. The first lines of the input are a path, a query, a method and a cookie. The rest is
-//! the body.
+//! Events of an API Gateway HTTP API. The first lines of the input are a path, a query, a method and a cookie. The
+//! rest is the body.
 
 #![no_main]
 

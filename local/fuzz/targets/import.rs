@@ -1,5 +1,6 @@
-//! The file formats of the account import. The input is `n` (NDJSON) or `c` (CSV), a byte with the size of the pieces in
-//! which the file is read, and the file. With `N` and `C`, the bytes 01 to 03 in the file stand for long runs of text.
+//! The file formats of the account import. The input is `n` (NDJSON) or `c` (CSV), a byte with the size of the
+//! pieces in which the file is read, and the file. With `N` and `C`, the bytes 01 to 03 in the file stand for long
+//! runs of text.
 
 #![no_main]
 
@@ -14,14 +15,14 @@ use switchyard_ambient::Timestamp;
 use switchyard_identity::{EmailAddress, PasswordHash, PersonName, RoleName};
 
 const MAX_RECORD_BYTES: usize = 64 * 1024;
-/// The lengths of the runs. The first two with a comma between them have the maximum length of a record. So do the first and
-/// the last with the names of two JSON members.
+/// The lengths of the runs. The first two with a comma between them have the maximum length of a record. So do the
+/// first and the last with the names of two JSON members.
 const RUNS: [usize; 3] = [65_000, 535, 514];
 const MAX_FILE_BYTES: usize = 3 * MAX_RECORD_BYTES;
 const COLUMNS: [&str; 5] = ["email", "name", "roles", "created_at", "password_hash"];
 
-/// The result of reading a file: the line number of each record, and the record unless it has a fault. `None` if the whole
-/// file is refused.
+/// The result of reading a file: the line number of each record, and the record unless it has a fault. `None` if
+/// the whole file is refused.
 type Outcome = Option<Vec<(u64, Option<Record>)>>;
 
 fuzz_target!(|input: &[u8]| -> Corpus {
@@ -143,8 +144,8 @@ fn record(header: &[String], fields: Vec<Vec<u8>>) -> Option<Record> {
     })
 }
 
-/// Parses CSV (RFC 4180) as leniently as common parsers. Returns the rows with the lines they begin on. A row that is too
-/// long has no fields.
+/// Parses CSV (RFC 4180) as leniently as common parsers. Returns the rows with the lines they begin on. A row that
+/// is too long has no fields.
 fn rows(file: &[u8]) -> Vec<(u64, Option<Vec<Vec<u8>>>)> {
     let is_line_end = |place: usize| matches!(file[place], b'\r' | b'\n');
     let line_ends = |begin: usize, end: usize| file[begin..end].iter().filter(|&&byte| byte == b'\n').count();

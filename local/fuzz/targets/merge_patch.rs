@@ -1,4 +1,5 @@
-//! JSON bodies and JSON Merge Patch (RFC 7396). The first line of the input is JSON to change, the rest the body of a PATCH.
+//! JSON bodies and JSON Merge Patch (RFC 7396). The first line of the input is JSON to change, the rest the body of
+//! a PATCH.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! The parts of a request that are read besides its body. The lines of the input are a query string, an `If-Match` and an
-//! `Idempotency-Key`.
+//! The parts of a request that are read besides its body. The lines of the input are a query string, an `If-Match`
+//! and an `Idempotency-Key`.
 
 #![no_main]
 
