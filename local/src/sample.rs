@@ -1,8 +1,8 @@
-//! Makes up accounts, for trying things out on many of them.
+//! Generates sample accounts, for experiments with large numbers of accounts.
 
 use std::io::Write;
 
-/// Given names and family names, in pairs of one script.
+/// Lists of given names and family names, one pair of lists per script.
 const NAMES: &[(&[&str], &[&str])] = &[
     (
         &["Amara", "John", "Grace", "Kwame", "Ngozi", "Thabo"],
@@ -30,12 +30,12 @@ const NAMES: &[(&[&str], &[&str])] = &[
     (&["ソフィア 🌸", "Max 🚀"], &["O’Connor", "van der Berg"]),
 ];
 
-/// Seconds from one made-up account to the next.
+/// Seconds between the creation times of consecutive accounts.
 const SPACING: i64 = 37;
-/// 2023-01-01T00:00:00Z.
+/// The creation time of the first account: 2023-01-01T00:00:00Z.
 const FIRST: i64 = 1_672_531_200;
 
-/// Writes `count` accounts as NDJSON: always the same ones, each with an address of its own.
+/// Writes `count` accounts as NDJSON. They are always the same, and each has a unique address.
 pub(crate) fn write(count: u64, mut out: impl Write) -> anyhow::Result<()> {
     for number in 0..count {
         let pick = |names: &[&'static str], step: u64| -> &'static str {

@@ -1,7 +1,7 @@
 //! Imports accounts from a file.
 //!
-//! What is there already, told by its address, is left alone: an import that broke off is simply started again. Bad
-//! lines are named on standard error, and the rest goes in.
+//! Accounts whose address already exists are left unchanged, so an interrupted import can be started again. Bad
+//! lines are reported on standard error, and the other lines are imported.
 
 mod records;
 
@@ -25,14 +25,14 @@ use records::{Line, Record};
 
 use crate::serve::start;
 
-/// Accounts that are handed over at once.
+/// The number of accounts in one import call.
 const PORTION: usize = 60;
-/// Portions under way at once: enough for the database to commit them in groups.
+/// The number of concurrent import calls: enough for the database to commit them in groups.
 const PORTIONS_AT_ONCE: usize = 16;
-/// How often what could not be stored is tried again, before it is said to be refused.
+/// How often a portion is imported before its failed accounts are reported as refused.
 const ATTEMPTS: u32 = 3;
 
-/// Imports the accounts in `file`. The exit code is 0 when every line went in, 2 when some were refused.
+/// Imports the accounts in `file`. The exit code is 0 if no line was refused, else 2.
 pub(crate) fn load(file: &Path, format: Option<Format>) -> anyhow::Result<ExitCode> {
     let format = format.map_or_else(|| format_of(file), Ok)?;
     let progress = progress_bar(file)?;
@@ -57,11 +57,11 @@ fn format_of(file: &Path) -> anyhow::Result<Format> {
     match file.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase).as_deref() {
         Some("csv") => Ok(Format::Csv),
         Some("ndjson" | "jsonl") => Ok(Format::Ndjson),
-        _ => bail!("{} ends neither in .ndjson nor in .csv: say which it is with --format", file.display()),
+        _ => bail!("{} ends neither in .ndjson nor in .csv: set the format with --format", file.display()),
     }
 }
 
-/// Counts the bytes read of a file; of a stream only what went by.
+/// A progress bar that counts bytes. It shows a percentage only for a regular file, whose size is known.
 fn progress_bar(file: &Path) -> anyhow::Result<ProgressBar> {
     let known = "{bar:30} {percent:>3} %  {msg}  {elapsed} elapsed, {eta} to go";
     let unknown = "{spinner} {bytes}  {msg}  {elapsed} elapsed";
@@ -90,7 +90,7 @@ impl Counts {
     }
 }
 
-/// Lines are read on a thread of their own, so that reading never waits for the database longer than it must.
+/// Reads lines on a separate thread, so that reading and importing overlap.
 async fn import(
     identity: &Identity,
     format: Format,
@@ -134,17 +134,17 @@ fn read_portions(
 ) -> anyhow::Result<()> {
     let mut portion = Portion::new();
     for line in records::read(format, input)? {
-        let Line { number, record } = line.context("the file cannot be read further")?;
+        let Line { number, record } = line.context("the rest of the file cannot be read")?;
         portion.push((number, record.and_then(account)));
         if portion.len() == PORTION && sender.blocking_send(std::mem::take(&mut portion)).is_err() {
-            return Ok(()); // nobody imports any more, and says why
+            return Ok(()); // the import failed, and reports the error itself
         }
     }
     let _ = sender.blocking_send(portion);
     Ok(())
 }
 
-/// The account that a record describes, or all that is wrong with it.
+/// Returns the account that a record describes, or all its faults in one message.
 fn account(record: Record) -> Result<NewImportedUser, String> {
     let mut faults = Vec::new();
     let email = noted("email", record.email.try_into(), &mut faults);
@@ -199,7 +199,7 @@ async fn import_portion(identity: &Identity, portion: Portion) -> Vec<(u64, Resu
             Ok(results) => results,
             Err(fault) => accounts.iter().map(|_| Err(ImportFault::User(fault.clone()))).collect(),
         };
-        // What may have been stored, or not, is told by importing it again.
+        // If it is unclear whether an account was stored, importing it again resolves that.
         let unclear = results.iter().any(|result| matches!(result, Err(ImportFault::User(_))));
         if !unclear || attempt == ATTEMPTS {
             let results = results.into_iter().map(|result| result.map_err(|fault| fault.to_string()));

@@ -1,4 +1,4 @@
-//! Comma-separated values (RFC 4180) under a header line that names the columns.
+//! CSV: comma-separated values (RFC 4180) with a header line that names the columns.
 
 use std::io::{self, BufRead};
 
@@ -27,7 +27,7 @@ impl<R: BufRead> CsvLines<R> {
         };
         for needed in ["email", "name"] {
             let is_there = header.iter().any(|name| name == needed);
-            anyhow::ensure!(is_there, "the header must name a column `{needed}`");
+            anyhow::ensure!(is_there, "the header must contain the column `{needed}`");
         }
         Ok(Self { header, rows })
     }
@@ -41,8 +41,8 @@ impl<R: BufRead> Iterator for CsvLines<R> {
             Ok(row) => row.map(|row| {
                 let record = match row.fields {
                     Some(fields) => read_record(&self.header, fields),
-                    // With a quote left open, all that follows is one field.
-                    None => Err(format!("{}: is a quote left open?", too_long())),
+                    // After an unclosed quote the rest of the file is one field.
+                    None => Err(format!("{}: is a quote not closed?", too_long())),
                 };
                 Ok(Line { number: row.number, record })
             }),
@@ -58,10 +58,10 @@ fn read_header(fields: &[Vec<u8>]) -> anyhow::Result<Vec<String>> {
         let name = name.trim().to_ascii_lowercase();
         anyhow::ensure!(
             COLUMNS.contains(&name.as_str()),
-            "the header names a column `{name}`; possible are {}",
+            "the header contains the unknown column `{name}`; the known columns are {}",
             COLUMNS.join(", ")
         );
-        anyhow::ensure!(!header.contains(&name), "the header names the column `{name}` twice");
+        anyhow::ensure!(!header.contains(&name), "the header contains the column `{name}` twice");
         header.push(name);
     }
     Ok(header)
@@ -93,12 +93,12 @@ fn read_record(header: &[String], fields: Vec<Vec<u8>>) -> Result<Record, String
     Ok(record)
 }
 
-/// Splits a file into rows and fields, and holds no more of a row than a record may have. The reader of the crate `csv`
-/// would keep it whole: behind a quote that is left open, the rest of the file.
+/// Splits a file into rows and fields, and keeps at most the maximum length of a record in memory. The reader of
+/// the crate `csv` would keep the whole row, which after an unclosed quote is the rest of the file.
 struct Rows<R> {
     input: R,
     core: csv_core::Reader,
-    /// The line on which the next byte lies.
+    /// The line number of the next byte.
     line: u64,
 }
 
@@ -106,14 +106,14 @@ struct Rows<R> {
 struct Row {
     /// The line on which it begins.
     number: u64,
-    /// Its fields; `None` when it is too long.
+    /// Its fields; `None` if it is too long.
     fields: Option<Vec<Vec<u8>>>,
 }
 
 impl<R: BufRead> Rows<R> {
     fn new(input: R) -> Self {
         let mut core = csv_core::Reader::new();
-        // A blank line to begin with: in the first piece that it reads, it would look for a byte order mark.
+        // The reader looks for a byte order mark in its first input. A blank line prevents that.
         core.read_field(b"\n", &mut []);
         Self { input, core, line: 1 }
     }
@@ -147,7 +147,7 @@ impl<R: BufRead> Rows<R> {
         }
     }
 
-    /// Passes over what is left of the last line, and over blank ones.
+    /// Skips the rest of the last line end, and blank lines.
     fn skip_line_ends(&mut self) -> io::Result<()> {
         loop {
             let available = self.input.fill_buf()?;
@@ -159,7 +159,7 @@ impl<R: BufRead> Rows<R> {
         }
     }
 
-    /// Moves on by `count` bytes of those that the input has at hand.
+    /// Consumes `count` bytes of the input's buffer and counts their line breaks.
     fn consume(&mut self, count: usize) -> io::Result<()> {
         let breaks = self.input.fill_buf()?[..count].iter().filter(|&&byte| byte == b'\n').count();
         self.line += breaks as u64;
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn it_reads_quotes_and_line_breaks_and_names_the_line_a_record_begins_on() {
+    fn it_reads_quotes_and_line_breaks_and_reports_the_line_a_record_begins_on() {
         let input = b"email,name,roles\r\na@b.c,\"Two\nlines, one \"\"name\"\"\",doctor|patient\r\nshort\r\nd@e.f,D,\r\n\r\n\
             g@h.i,G,\"doctor\"\r\n\nj@k.l,J,doctor\n";
         let lines = lines(Format::Csv, input);
@@ -199,25 +199,26 @@ mod tests {
     fn the_header_names_known_columns_once() {
         assert_eq!(
             header_fault(b"email,naem\n"),
-            "the header names a column `naem`; possible are email, name, roles, created_at, password_hash"
+            "the header contains the unknown column `naem`; the known columns are email, name, roles, created_at, \
+             password_hash"
         );
-        assert_eq!(header_fault(b"email\n"), "the header must name a column `name`");
-        assert_eq!(header_fault(b""), "the header must name a column `email`");
-        assert_eq!(header_fault(b"name,email,Name\n"), "the header names the column `name` twice");
+        assert_eq!(header_fault(b"email\n"), "the header must contain the column `name`");
+        assert_eq!(header_fault(b""), "the header must contain the column `email`");
+        assert_eq!(header_fault(b"name,email,Name\n"), "the header contains the column `name` twice");
         assert_eq!(header_fault(b"email,\xff\n"), "the header is not UTF-8");
     }
 
     #[test]
-    fn a_row_of_empty_fields_is_no_blank_line() {
+    fn a_row_of_empty_fields_is_not_a_blank_line() {
         let empty = Line { number: 2, record: Ok(account("", "")) };
         assert_eq!(lines(Format::Csv, b"email,name\r\n,\r\n\r\n"), [empty]);
     }
 
     #[test]
-    fn a_record_that_is_too_long_is_named_and_passed_over() {
+    fn a_record_that_is_too_long_is_reported_and_skipped() {
         let long = "x".repeat(70_000);
         let input = format!("email,name\na@b.c,{long}\nd@e.f,\"{long}\n\"\ng@h.i,G\n");
-        let fault = || Err("is longer than 65536 bytes: is a quote left open?".to_owned());
+        let fault = || Err("is longer than 65536 bytes: is a quote not closed?".to_owned());
         let read = lines(Format::Csv, input.as_bytes());
         assert_eq!(read[0], Line { number: 2, record: fault() });
         assert_eq!(read[1], Line { number: 3, record: fault() });
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_exactly_as_many_bytes_as_it_may_have_is_read() {
+    fn a_record_of_exactly_the_maximum_length_is_read() {
         let name = "x".repeat(65_536 - "a@b.c,".len());
         let input = format!("email,name\na@b.c,{name}");
         let read = [Line { number: 2, record: Ok(account("a@b.c", &name)) }];
@@ -238,12 +239,12 @@ mod tests {
     }
 
     #[test]
-    fn a_quote_left_open_is_named_by_the_line_of_its_record() {
+    fn an_unclosed_quote_is_reported_with_the_line_of_its_record() {
         let begun = &b"email,name\na@b.c,A\nd@e.f,\"D\n"[..];
         let input = BufReader::new(begun.chain(std::io::repeat(b'\n').take(1 << 20)));
         let mut lines = read(Format::Csv, input).unwrap().map(Result::unwrap);
         assert_eq!(lines.next(), Some(Line { number: 2, record: Ok(account("a@b.c", "A")) }));
-        let fault = "is longer than 65536 bytes: is a quote left open?".to_owned();
+        let fault = "is longer than 65536 bytes: is a quote not closed?".to_owned();
         assert_eq!(lines.next(), Some(Line { number: 3, record: Err(fault) }));
         assert_eq!(lines.next(), None);
     }

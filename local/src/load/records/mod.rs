@@ -1,4 +1,4 @@
-//! Reads accounts from NDJSON or CSV, one record at a time, and names the line of each one that cannot be read.
+//! Reads accounts from NDJSON or CSV, one record at a time, and reports the line of each record that cannot be read.
 
 mod csv;
 mod ndjson;
@@ -10,10 +10,11 @@ use serde::Deserialize;
 use self::csv::CsvLines;
 use self::ndjson::NdjsonLines;
 
-/// Bytes in one line or one CSV record, at the most: more is no account but a wrong file, and must not fill the memory.
+/// The maximum number of bytes in one line or one CSV record. A longer one is not an account, and must not fill the
+/// memory.
 const MAX_RECORD_BYTES: u64 = 64 * 1024;
 
-/// An account as the file has it, not yet checked.
+/// An account as in the file, not yet validated.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Record {
@@ -21,40 +22,41 @@ pub(crate) struct Record {
     pub(crate) email: String,
     /// The person's name.
     pub(crate) name: String,
-    /// Role names; in CSV separated by `|`.
+    /// The names of the roles; in CSV separated by `|`.
     #[serde(default)]
     pub(crate) roles: Vec<String>,
-    /// When the account was made, as RFC 3339.
+    /// When the account was created, in RFC 3339 format.
     #[serde(default)]
     pub(crate) created_at: Option<String>,
-    /// A bcrypt hash of the password (`$2b$…`), so that people keep theirs.
+    /// A bcrypt hash of the password (`$2b$…`), so that users keep their passwords.
     #[serde(default)]
     pub(crate) password_hash: Option<String>,
 }
 
-/// How a file of accounts is written.
+/// The format of a file of accounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
-    /// One JSON object a line.
+    /// One JSON object per line.
     Ndjson,
     /// Comma-separated values (RFC 4180) with a header line that names the columns.
     Csv,
 }
 
-/// A record, or why it cannot be read, with its line in the file (from 1).
+/// A record or the reason why it cannot be read, with its line number (from 1).
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Line {
     /// The line on which the record begins.
     pub(crate) number: u64,
-    /// The record, or what is wrong with it.
+    /// The record, or its fault.
     pub(crate) record: Result<Record, String>,
 }
 
-/// The records of `input`.
+/// Returns the records of `input`.
 ///
 /// # Errors
 ///
-/// Where the file as a whole cannot be read: a CSV header that is missing or names unknown columns.
+/// If the beginning of the file cannot be read, or a CSV header lacks a required column, has an unknown or duplicate
+/// column, is too long or is not UTF-8.
 pub(crate) fn read(
     format: Format,
     input: impl BufRead + 'static,
@@ -66,7 +68,8 @@ pub(crate) fn read(
     }
 }
 
-/// The first bytes may come one at a time, as from a pipe, so they are read for good and put in front again.
+/// Removes a byte order mark. The first bytes may arrive one at a time, as from a pipe, so they are read and then
+/// chained in front of the rest.
 fn without_byte_order_mark(mut input: impl BufRead) -> io::Result<impl BufRead> {
     const MARK: &[u8] = "\u{feff}".as_bytes();
     let mut beginning = Vec::new();
@@ -101,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_is_passed_over_however_it_comes() {
+    fn a_byte_order_mark_is_skipped_even_if_it_arrives_in_pieces() {
         let ndjson = "\u{feff}{\"email\":\"a@b.c\",\"name\":\"A\"}\n";
         let csv = "\u{feff}email,name\na@b.c,A\n";
         for (format, text, number) in [(Format::Ndjson, ndjson, 1), (Format::Csv, csv, 2)] {

@@ -1,10 +1,10 @@
-//! One JSON object a line.
+//! NDJSON: one JSON object per line.
 
 use std::io::{BufRead, Read as _};
 
 use super::{Line, MAX_RECORD_BYTES, Record, too_long};
 
-/// The lines of a file that are not blank.
+/// The non-blank lines of a file.
 pub(super) struct NdjsonLines<R> {
     input: R,
     number: u64,
@@ -45,7 +45,7 @@ impl<R: BufRead> Iterator for NdjsonLines<R> {
 fn parse(line: &[u8]) -> Result<Record, String> {
     let text = std::str::from_utf8(line).map_err(|_| "is not UTF-8".to_owned())?;
     serde_json::from_str(text).map_err(|fault| {
-        // The position within the line says nothing new: line 1 of 1.
+        // Removes the position, which is always in line 1.
         let message = fault.to_string();
         let message = message.split(" at line ").next().unwrap_or(&message);
         format!("is not an account: {message}")
@@ -58,7 +58,7 @@ mod tests {
     use super::super::{Format, Line};
 
     #[test]
-    fn it_goes_on_behind_a_bad_line_and_names_it() {
+    fn it_reports_a_bad_line_and_continues() {
         let input = "\u{feff}{\"email\":\"a@b.c\",\"name\":\"Añ 山田\"}\r\n\n{\"email\":1}\n{\"email\":\"x@y.z\",\"name\":\"X\",\"age\":3}\n{\"email\":\"d@e.f\",\"name\":\"D\"}";
         let lines = lines(Format::Ndjson, input.as_bytes());
         assert_eq!(lines[0], Line { number: 1, record: Ok(account("a@b.c", "Añ 山田")) });
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_utf8_or_too_long_is_named_and_passed_over() {
+    fn a_line_that_is_not_utf8_or_too_long_is_reported_and_skipped() {
         let mut input = b"\xff\xfe\n".to_vec();
         input.extend(vec![b'x'; 200_000]);
         input.extend(b"\n{\"email\":\"a@b.c\",\"name\":\"A\"}\n");
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_exactly_as_many_bytes_as_it_may_have_is_read() {
+    fn a_line_of_exactly_the_maximum_length_is_read() {
         let mut line = br#"{"email":"a@b.c","name":"A"}"#.to_vec();
         line.resize(65_536, b' ');
         let read = [Line { number: 1, record: Ok(account("a@b.c", "A")) }];
