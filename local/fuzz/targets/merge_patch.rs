@@ -13,7 +13,8 @@ use futures::executor::block_on;
 use libfuzzer_sys::{Corpus, fuzz_target};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use switchyard_api::{Faults, MergePatch};
+use switchyard_api::{Faults, Patch};
+use switchyard_kernel::MergePatch;
 
 /// The maximum nesting that the API accepts, including the braces of the body.
 const MAX_DEPTH: usize = 32;
@@ -67,7 +68,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
 fn read(body: &[u8]) -> Option<MergePatch> {
     let request = Request::patch("/").header("content-type", MergePatch::MEDIA_TYPE);
     let request = request.body(Body::from(body.to_vec())).expect("a request");
-    block_on(MergePatch::from_request(request, &())).ok()
+    block_on(Patch::from_request(request, &())).ok().map(|Patch(patch)| patch)
 }
 
 fn the_nesting_limit_is_exact(patch: &Value) {

@@ -10,7 +10,10 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value, json};
 use switchyard_ambient::{Ambient, ManualClock, SeededRandomness, Timestamp};
 use switchyard_database::{Db, Memory};
-use switchyard_identity::{Identity, Principal, RoleName, SessionId, TokenError, UserId, testing};
+use switchyard_identity::{Identity, RoleAuthority, testing};
+use switchyard_kernel::{
+    AuthenticationError, Authenticator as _, Kernel, Principal, RoleName, SessionId, UserId,
+};
 
 const NOW: i64 = 1_700_000_000;
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
@@ -21,7 +24,9 @@ static IDENTITY: LazyLock<Identity> = LazyLock::new(|| {
     let clock = ManualClock::at(Timestamp::from_seconds(NOW));
     let ambient = Ambient::new(clock, SeededRandomness::new(1));
     let db = Db::new(Arc::new(Memory::new(ambient.clone())), ambient);
-    Identity::new(db, testing::settings())
+    let authority = RoleAuthority::new(db.clone(), &[]);
+    let kernel = Kernel::new(db, testing::kernel_settings(), &[], Arc::new(authority.clone()));
+    Identity::new(kernel, authority, testing::settings())
 });
 
 static HEADER: LazyLock<Value> = LazyLock::new(|| {
@@ -121,7 +126,7 @@ fuzz_target!(|input: Input| {
     }
 });
 
-fn authenticate(token: &str, now: Timestamp) -> Result<Principal, TokenError> {
+fn authenticate(token: &str, now: Timestamp) -> Result<Principal, AuthenticationError> {
     block_on(IDENTITY.authenticate(token, now))
 }
 
@@ -194,12 +199,12 @@ fn is_valid_until_it_expires(token: &str, read: Option<&Read>, now: Timestamp) {
             assert_eq!(principal.roles.iter().map(RoleName::as_str).collect::<Vec<_>>(), read.roles);
             assert_eq!(principal.auth_time, Timestamp::from_seconds(read.auth_time));
         }
-        (Err(TokenError::Expired), Some(read)) => assert!(now.as_seconds() >= read.ends),
+        (Err(AuthenticationError::Expired), Some(read)) => assert!(now.as_seconds() >= read.ends),
         // A role with an invalid name cannot be looked up.
-        (Err(TokenError::Database(_)), Some(read)) => {
+        (Err(AuthenticationError::Database(_)), Some(read)) => {
             assert!(read.roles.iter().any(|role| role.parse::<RoleName>().is_err()));
         }
-        (Err(TokenError::Invalid), None) => {}
+        (Err(AuthenticationError::Invalid), None) => {}
         (outcome, read) => panic!("{outcome:?}, but the token contains {read:?}"),
     }
 }
