@@ -1,13 +1,17 @@
 //! Roles, who may give them, and the last admin.
 
 use crate::world::{ADMIN_PASSWORD, World};
+use std::sync::Arc;
+
 use futures::future::{join, join_all};
+use switchyard_database::Operation;
 use switchyard_identity::{
-    FirstAdmin, NewUser, PermissionName, RoleError, RoleFields, RoleList, UserError, permissions,
+    FirstAdmin, Identity, NewUser, PermissionName, Role, RoleAuthority, RoleError, RoleFields, RoleList,
+    UserError, permissions, testing,
 };
 use switchyard_kernel::{
-    AUDIT_READ, Actor, Authenticator as _, Context, PageRequest, Permission, Permissions, Precondition,
-    Principal, Refused, RoleName, UserId,
+    AUDIT_READ, Actor, Authenticator as _, BuiltInRole, Context, Kernel, Manifest, Manifests, PageRequest,
+    Permission, Permissions, Precondition, Principal, Refused, RoleName, UserId,
 };
 
 on_every_backend! {
@@ -316,4 +320,68 @@ async fn an_invited_admin_is_not_the_last_one() {
         FirstAdmin { email: "root@example.com".parse().unwrap(), password: ADMIN_PASSWORD.parse().unwrap() };
     let made = world.identity.accounts().ensure_first_admin(&world.system(), &admin).await.unwrap();
     assert!(matches!(made, switchyard_identity::FirstAdminOutcome::Created(_)));
+}
+
+/// Identity on the same store, for a program made of `manifests`.
+fn program_of(world: &World, manifests: Manifests) -> Identity {
+    let authority = RoleAuthority::new(world.db.clone(), manifests);
+    let settings = testing::kernel_settings();
+    let kernel = Kernel::new(world.db.clone(), settings, manifests, Arc::new(authority.clone()));
+    Identity::new(kernel, authority, testing::settings())
+}
+
+#[tokio::test]
+async fn a_built_in_role_is_given_a_new_permission_once() {
+    const ORDERS_READ: Permission = Permission::new("orders:read", "Read orders.");
+    const UPGRADED: Manifest = Manifest::new("commerce").permissions(&[ORDERS_READ]).roles(&[
+        BuiltInRole {
+            name: "merchant",
+            description: "Looks after the catalogue.",
+            permissions: &[permissions::PRODUCTS_WRITE, ORDERS_READ],
+        },
+        BuiltInRole { name: "librarian", description: "Lends books.", permissions: &[ORDERS_READ] },
+    ]);
+    const MANIFESTS: Manifests = &[&UPGRADED, &switchyard_identity::MANIFEST, &switchyard_kernel::MANIFEST];
+    let world = World::new().await;
+    let (system, merchant) = (&world.system(), &role("merchant"));
+    let names = |of: Role| of.permissions.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let none = |_: &RoleFields| Ok(fields(&[]));
+    // Before the upgrade an admin takes away what the role had.
+    world.identity.roles().edit(system, merchant, &Precondition::None, none).await.unwrap();
+
+    let upgraded = program_of(&world, MANIFESTS);
+    let permissions_of =
+        async |name: &RoleName| names(upgraded.roles().get(system, name).await.unwrap().value);
+    upgraded.install(world.now()).await.unwrap();
+    assert_eq!(permissions_of(merchant).await, ["orders:read"], "what was taken away stays away");
+    assert_eq!(permissions_of(&role("librarian")).await, ["orders:read"]);
+
+    upgraded.roles().edit(system, merchant, &Precondition::None, none).await.unwrap();
+    let before = upgraded.roles().get(system, merchant).await.unwrap();
+    for _ in 0..2 {
+        upgraded.install(world.now()).await.unwrap();
+    }
+    assert_eq!(upgraded.roles().get(system, merchant).await.unwrap(), before, "and is not given again");
+    let recorded = world.audited("role:merchant").await;
+    assert_eq!(recorded, ["role.changed Success"; 3], "two edits and one upgrade");
+}
+
+#[tokio::test]
+async fn a_role_stored_before_offers_were_recorded_keeps_what_an_admin_left_it() {
+    let world = World::new().await;
+    let (system, merchant) = (&world.system(), &role("merchant"));
+    let none = |_: &RoleFields| Ok(fields(&[]));
+    world.identity.roles().edit(system, merchant, &Precondition::None, none).await.unwrap();
+    let stored = world.document("roles", "merchant").await;
+    let mut body = stored.body.clone();
+    body.remove("offered");
+    world.tamper(Operation::Replace { previous: stored, body, expires_at: None }).await;
+
+    let before = world.identity.roles().get(system, merchant).await.unwrap();
+    for _ in 0..2 {
+        world.identity.install(world.now()).await.unwrap();
+        assert_eq!(world.identity.roles().get(system, merchant).await.unwrap(), before);
+    }
+    let stored = world.document("roles", "merchant").await;
+    assert_eq!(stored.body["offered"], serde_json::json!(["products:write"]));
 }

@@ -1,0 +1,203 @@
+//! Transactions and permission checks, with what they leave in the audit log.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use switchyard_ambient::{Ambient, Timestamp, Uuid};
+use switchyard_database::{Collection, Db, Entity, Error, Field, Schema, Transaction};
+use switchyard_kernel::{
+    Action, Actor, AuditEvent, AuditFilter, Authority, CommonError, Context, Kernel, KernelSettings, KeyRing,
+    Manifest, PageRequest, Permission, Permissions, Principal, Refused, UserId,
+};
+use switchyard_sqlite::Sqlite;
+
+const NOTES_WRITE: Permission = Permission::new("notes:write", "Write notes.");
+const NOTE_WRITTEN: Action = Action::new("note.written");
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Note {
+    id: String,
+    revision: i64,
+}
+
+impl Entity for Note {
+    const COLLECTION: &'static Collection = &Collection::new("notes").fields(&[Field::integer("revision")]);
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+const MANIFEST: Manifest =
+    Manifest::new("notes").collections(&[Note::COLLECTION]).permissions(&[NOTES_WRITE]);
+
+/// Lets users keep what their token permits, unless they were demoted.
+#[derive(Debug)]
+struct Users {
+    demoted: Permissions,
+}
+
+#[async_trait]
+impl Authority for Users {
+    async fn current_permissions(&self, user: &Principal, _: Timestamp) -> Result<Permissions, Error> {
+        Ok(user.permissions.clone().intersection(self.demoted.clone()))
+    }
+
+    async fn is_user_active(&self, _: &Transaction, _: UserId) -> Result<bool, Error> {
+        Ok(true)
+    }
+}
+
+async fn kernel(demoted: Permissions) -> Kernel {
+    const MANIFESTS: switchyard_kernel::Manifests = &[&MANIFEST, &switchyard_kernel::MANIFEST];
+    let ambient = Ambient::system();
+    let db = Db::new(Arc::new(Sqlite::in_memory(ambient.clone()).unwrap()), ambient);
+    let audit_keys = KeyRing::parse("audit key for tests and in no way secret").unwrap();
+    let kernel = Kernel::new(db, KernelSettings { audit_keys }, MANIFESTS, Arc::new(Users { demoted }));
+    kernel.db().backend().migrate(&Schema::new(kernel.collections()).unwrap()).await.unwrap();
+    kernel
+}
+
+fn user(kernel: &Kernel, permissions: &[Permission]) -> Context {
+    kernel.context("request-1").by(Actor::User(Principal {
+        user_id: Uuid::from_u128(1).into(),
+        session_id: Uuid::from_u128(2).into(),
+        roles: Vec::new(),
+        permissions: permissions.iter().copied().collect(),
+        auth_time: kernel.ambient().now(),
+    }))
+}
+
+/// The actions in the audit log with their resources, sorted.
+async fn audited(kernel: &Kernel) -> Vec<(String, Option<String>)> {
+    let system = kernel.context("audit").by(Actor::System);
+    let all = (AuditFilter::default(), PageRequest::first(100));
+    let entries = kernel.audit_log().list(&system, &all.0, &all.1).await.unwrap();
+    let mut actions: Vec<_> = entries.data.into_iter().map(|entry| (entry.action, entry.resource)).collect();
+    actions.sort();
+    actions
+}
+
+fn entry(action: &str, resource: Option<&str>) -> (String, Option<String>) {
+    (action.to_owned(), resource.map(str::to_owned))
+}
+
+#[tokio::test]
+async fn what_a_transaction_records_is_written_with_it() {
+    let kernel = kernel(Permissions::EVERY).await;
+    let context = user(&kernel, &[]);
+    let note = Note { id: "n".to_owned(), revision: 1 };
+    let written: Result<(), CommonError> = kernel
+        .transact(&context, |tx| {
+            let note = note.clone();
+            async move {
+                tx.insert(&note)?;
+                tx.record(AuditEvent::new(NOTE_WRITTEN).resource("notes/n"));
+                Ok(())
+            }
+        })
+        .await;
+    assert_eq!(written, Ok(()));
+    assert_eq!(audited(&kernel).await, [entry("note.written", Some("notes/n"))]);
+}
+
+#[tokio::test]
+async fn a_closure_that_runs_again_records_once() {
+    let kernel = kernel(Permissions::EVERY).await;
+    let context = user(&kernel, &[]);
+    let notes = kernel.db().collection::<Note>();
+    notes.insert(&Note { id: "n".to_owned(), revision: 1 }).await.unwrap();
+    let runs = &AtomicU32::new(0);
+    let written: Result<(), CommonError> = kernel
+        .transact(&context, |tx| {
+            let kernel = &kernel;
+            async move {
+                let note = tx.get::<Note>("n").await?.ok_or(Refused::NotFound)?;
+                if runs.fetch_add(1, Ordering::SeqCst) == 0 {
+                    // Another writer is faster, so the first run cannot commit.
+                    let other = Note { revision: 2, ..(*note).clone() };
+                    kernel.db().collection::<Note>().replace(&note, &other).await?;
+                }
+                tx.record(AuditEvent::new(NOTE_WRITTEN));
+                tx.replace(&note, &Note { revision: note.revision + 10, ..(*note).clone() })?;
+                Ok(())
+            }
+        })
+        .await;
+    assert_eq!((written, runs.load(Ordering::SeqCst)), (Ok(()), 2));
+    assert_eq!(notes.get("n").await.unwrap().unwrap().revision, 12);
+    assert_eq!(audited(&kernel).await, [entry("note.written", None)]);
+}
+
+#[tokio::test]
+async fn a_denial_within_a_transaction_is_recorded_though_the_transaction_is_not() {
+    let kernel = kernel(Permissions::EVERY).await;
+    let context = user(&kernel, &[]);
+    let denied: Result<(), CommonError> = kernel
+        .transact(&context, |tx| async move {
+            tx.record(AuditEvent::new(NOTE_WRITTEN));
+            tx.insert(&Note { id: "n".to_owned(), revision: 1 })?;
+            Err(tx.deny("notes/n").into())
+        })
+        .await;
+    assert_eq!(denied, Err(Refused::Forbidden.into()));
+    assert!(kernel.db().collection::<Note>().get("n").await.unwrap().is_none());
+    assert_eq!(audited(&kernel).await, [entry("access.denied", Some("notes/n"))]);
+}
+
+#[tokio::test]
+async fn a_denial_of_a_run_that_is_repeated_is_not_recorded() {
+    let kernel = kernel(Permissions::EVERY).await;
+    let context = user(&kernel, &[]);
+    let notes = kernel.db().collection::<Note>();
+    notes.insert(&Note { id: "n".to_owned(), revision: 1 }).await.unwrap();
+    let runs = &AtomicU32::new(0);
+    let refused: Result<(), CommonError> = kernel
+        .transact(&context, |tx| {
+            let kernel = &kernel;
+            async move {
+                let note = tx.get::<Note>("n").await?.ok_or(Refused::NotFound)?;
+                if runs.fetch_add(1, Ordering::SeqCst) == 0 {
+                    let other = Note { revision: 2, ..(*note).clone() };
+                    kernel.db().collection::<Note>().replace(&note, &other).await?;
+                    let _ = tx.deny("notes/n");
+                    tx.replace(&note, &Note { revision: 3, ..(*note).clone() })?;
+                    return Ok(());
+                }
+                Err(Refused::NotFound.into())
+            }
+        })
+        .await;
+    assert_eq!((refused, runs.load(Ordering::SeqCst)), (Err(Refused::NotFound.into()), 2));
+    assert_eq!(audited(&kernel).await, []);
+}
+
+#[tokio::test]
+async fn a_refused_attempt_is_recorded_and_an_anonymous_one_is_not() {
+    let kernel = kernel(Permissions::EVERY).await;
+    let other = UserId::from(Uuid::from_u128(9));
+    let (nobody, ada) = (kernel.context("request-1"), user(&kernel, &[]));
+    let require = async |context: &Context| kernel.require(context, NOTES_WRITE, "notes/1").await;
+    assert_eq!(require(&nobody).await, Err(Refused::Unauthenticated.into()));
+    assert_eq!(require(&ada).await, Err(Refused::Forbidden.into()));
+    assert_eq!(require(&user(&kernel, &[NOTES_WRITE])).await, Ok(()));
+    let require_owner = async |owner| kernel.require_owner_or(&ada, owner, NOTES_WRITE, "notes/2").await;
+    assert_eq!(require_owner(other).await, Err(Refused::NotFound.into()));
+    assert_eq!(require_owner(Uuid::from_u128(1).into()).await, Ok(()));
+    let denied = |resource| entry("access.denied", Some(resource));
+    assert_eq!(audited(&kernel).await, [denied("notes/1"), denied("notes/2")]);
+}
+
+#[tokio::test]
+async fn a_permission_that_the_token_has_and_the_user_lost_is_refused() {
+    let context = |kernel: &Kernel| user(kernel, &[NOTES_WRITE]);
+    let kernel = kernel(Permissions::NONE).await;
+    assert_eq!(kernel.require(&context(&kernel), NOTES_WRITE, "notes").await, Ok(()));
+    let current = kernel.require_current(&context(&kernel), NOTES_WRITE, "notes").await;
+    assert_eq!(current.err(), Some(Refused::Forbidden.into()));
+    assert_eq!(audited(&kernel).await, [entry("access.denied", Some("notes"))]);
+}
