@@ -20,7 +20,7 @@ use utoipa::openapi::path::Operation;
 use utoipa_axum::router::UtoipaMethodRouter;
 
 use crate::authentication::Authentication;
-use crate::openapi::operations_mut;
+use crate::openapi::operations::operations_mut;
 use crate::{Api, ApiResult};
 
 pub use counter::RateWindow;
