@@ -4,6 +4,7 @@ pub mod codes;
 mod not_found;
 mod render;
 mod status;
+mod unfinished;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,6 +17,7 @@ use switchyard_kernel::{DomainError, ErrorCode, ErrorReport};
 pub use not_found::OrNotFound;
 pub(crate) use render::{envelope, render};
 pub(crate) use status::status_of;
+pub(crate) use unfinished::{panicked, timed_out};
 
 /// What a handler returns.
 pub type ApiResult<T> = Result<T, ApiError>;

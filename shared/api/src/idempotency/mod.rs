@@ -25,9 +25,8 @@ use switchyard_database::{Cause, Db, Error, Stored};
 use tokio::time::{Instant, sleep_until};
 use tracing::Instrument;
 
-use crate::error::render;
+use crate::error::{panicked, render, timed_out};
 use crate::input::read_body;
-use crate::stack::{answer_panic, answer_timeout};
 use crate::{ApiError, ApiResult, codes, cookie};
 
 pub(crate) use key::IDEMPOTENCY_KEY;
@@ -164,9 +163,9 @@ impl Run {
         };
         let response = match finished {
             Some(Ok(response)) => response,
-            Some(Err(_panic)) => answer_panic().into_response(),
+            Some(Err(_panic)) => panicked().into_response(),
             // The lease stays: what was on its way to the database may still take effect.
-            None => return answer_timeout().into_response(),
+            None => return timed_out().into_response(),
         };
         let (parts, body) = render(response, &self.request_id).into_parts();
         let body = match to_bytes(body, usize::MAX).await {

@@ -1,6 +1,5 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::Method;
@@ -11,14 +10,14 @@ use switchyard_kernel::{Context, UserId};
 use tokio::time::{Instant, timeout_at};
 
 use super::Api;
+use crate::ApiResult;
 use crate::authentication::Authentication;
-use crate::error::render;
+use crate::error::{panicked, render, timed_out};
 use crate::idempotency::{Scope, is_keyed, run_once};
 use crate::openapi::{Declared, DeclaredOperations};
 use crate::precondition::Known;
 use crate::rate_limit;
 use crate::request::extension;
-use crate::{ApiError, ApiResult, codes};
 
 #[derive(Clone)]
 pub(super) struct Gate {
@@ -41,8 +40,8 @@ pub(super) async fn pass_gate(State(gate): State<Gate>, request: Request, next: 
     let passing = AssertUnwindSafe(gate.pass(&context, deadline, request, next)).catch_unwind();
     let response = match timeout_at(deadline, passing).await {
         Ok(Ok(response)) => response,
-        Ok(Err(_panic)) => answer_panic().into_response(),
-        Err(_elapsed) => answer_timeout().into_response(),
+        Ok(Err(_panic)) => panicked().into_response(),
+        Err(_elapsed) => timed_out().into_response(),
     };
     known.spare(render(response, &context.request_id))
 }
@@ -91,17 +90,4 @@ impl Gate {
         let method = if method == Method::HEAD { "GET" } else { method.as_str() };
         methods.get(method)
     }
-}
-
-/// The 500 of a handler that panicked. What it said and where, the program's panic hook has logged, inside the
-/// request's span.
-pub(crate) fn answer_panic() -> ApiError {
-    codes::INTERNAL_ERROR.into()
-}
-
-/// The 503 of a request that took longer than it may.
-pub(crate) fn answer_timeout() -> ApiError {
-    ApiError::new(codes::UNAVAILABLE)
-        .message("The request took too long; it is not known whether it took effect.")
-        .retry_after(Duration::from_secs(1))
 }

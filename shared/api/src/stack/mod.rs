@@ -19,8 +19,6 @@ use crate::rate_limit::Limiter;
 use crate::settings::ApiSettings;
 use crate::{ApiError, MAX_BODY_BYTES, codes, openapi};
 
-pub(crate) use gate::{answer_panic, answer_timeout};
-
 use gate::{Gate, pass_gate};
 use headers::{compression, cors, disregard_unfit_encodings};
 use watch::watch;
