@@ -94,12 +94,14 @@ pub use answer::{Accepted, Created, NoContent, Tagged};
 pub use authentication::{Anyone, MaybeSignedIn, SignedIn};
 pub use error::{ApiError, ApiResult, OrNotFound, codes};
 pub use idempotency::{IDEMPOTENCY_REPLAYED, IdempotencyKey, IdempotencyRecord};
-pub use input::{Json, MAX_BODY_BYTES, Patch, Path, Query, cookie};
+pub use input::{Json, MAX_BODY_BYTES, Patch, Path, Query, RawBody, cookie, limited_body, secret_header};
 pub use observe::{NoObserver, Observer, Outcome};
 pub use openapi::{BEARER, complete, error_responses};
 pub use page::{DEFAULT_LIMIT, MAX_LIMIT, NoFilter, PageParams, Paged};
 pub use precondition::{IfMatch, IfNoneMatch};
-pub use rate_limit::{ParseRateLimitError, Quota, RateLimit, RateWindow, limited_by_address};
+pub use rate_limit::{
+    ParseRateLimitError, Quota, RateLimit, RateWindow, limited_by_address, limited_by_address_in_portions,
+};
 pub use request::X_REQUEST_ID;
 pub use settings::{ApiSettings, CorsOrigins, ParseOriginsError};
 pub use stack::{Api, serve_api};

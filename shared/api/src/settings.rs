@@ -1,5 +1,6 @@
 //! What can be set about the conventions.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -16,6 +17,9 @@ pub struct ApiSettings {
     pub rate_limit: RateLimit,
     /// How often a signed-in user may ask.
     pub rate_limit_user: RateLimit,
+    /// Settings of the limits that operations declare for client addresses, by the name of the limit. A limit that is not
+    /// listed has the value that is declared.
+    pub address_limits: BTreeMap<String, RateLimit>,
     /// The proxies that tell the client's address.
     pub trusted_proxies: TrustedProxies,
     /// How long a request may take until it is answered with 503.
@@ -28,6 +32,7 @@ impl Default for ApiSettings {
             cors_origins: CorsOrigins::default(),
             rate_limit: RateLimit::per_minutes(100, 15),
             rate_limit_user: RateLimit::per_minutes(1000, 15),
+            address_limits: BTreeMap::new(),
             trusted_proxies: TrustedProxies::default(),
             request_timeout: Duration::from_secs(25),
         }

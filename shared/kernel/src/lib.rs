@@ -33,7 +33,7 @@ pub use context::{Actor, Context, Principal, STEP_UP_WINDOW};
 pub use error::{CommonError, DomainError, ErrorCause, ErrorCode, ErrorKind, ErrorReport, Refused, codes};
 pub use kernel::{AuditedTransaction, Kernel, KernelSettings};
 pub use key_ring::{KeyRing, KeyRingError, hex};
-pub use manifest::{BuiltInRole, Manifest, Manifests};
+pub use manifest::{AddressLimit, BuiltInRole, Manifest, Manifests};
 pub use page::{Page, PageRequest, Pagination};
 pub use value::{InvalidRoleName, ParseIdError, RoleName, SessionId, UserId, rfc3339};
 

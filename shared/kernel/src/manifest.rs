@@ -30,6 +30,8 @@ pub struct Manifest {
     pub codes: &'static [ErrorCode],
     /// The actions it records in the audit log.
     pub actions: &'static [Action],
+    /// The limits on requests of strangers that its operations are counted under.
+    pub limits: &'static [AddressLimit],
 }
 
 /// A role that exists from the beginning and is never deleted.
@@ -44,10 +46,23 @@ pub struct BuiltInRole {
     pub permissions: &'static [Permission],
 }
 
+/// A limit on the requests of one client address, for operations that are not only for signed-in users.
+///
+/// Its setting is `RATE_LIMIT_` and the name in upper case: `RATE_LIMIT_SHOP` for `shop`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddressLimit {
+    /// The name, of `a`–`z` and `_`.
+    pub name: &'static str,
+    /// How many requests are allowed in a window, unless the setting says otherwise.
+    pub requests: u32,
+    /// The length of a window in minutes.
+    pub minutes: u32,
+}
+
 impl Manifest {
     /// A manifest that declares nothing yet.
     pub const fn new(name: &'static str) -> Self {
-        Self { name, collections: &[], permissions: &[], roles: &[], codes: &[], actions: &[] }
+        Self { name, collections: &[], permissions: &[], roles: &[], codes: &[], actions: &[], limits: &[] }
     }
 
     /// Declares collections.
@@ -82,6 +97,13 @@ impl Manifest {
     #[must_use]
     pub const fn actions(mut self, actions: &'static [Action]) -> Self {
         self.actions = actions;
+        self
+    }
+
+    /// Declares limits on requests of strangers.
+    #[must_use]
+    pub const fn limits(mut self, limits: &'static [AddressLimit]) -> Self {
+        self.limits = limits;
         self
     }
 }

@@ -57,7 +57,8 @@ impl Program {
     /// test that replays requests controls.
     pub async fn start_with(environment: Environment, ambient: Ambient) -> Result<Self, StartError> {
         let (settings, kernel, identity) = environment.read(|environment| {
-            let settings = Settings::read(environment);
+            let limits = switchyard_domains::ALL.iter().flat_map(|manifest| manifest.limits).copied();
+            let settings = Settings::read_with(environment, limits);
             let kernel = KernelSettings::read(environment);
             let identity = IdentitySettings::read(environment);
             Some((settings?, kernel?, identity?))

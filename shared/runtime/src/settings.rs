@@ -1,7 +1,8 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use switchyard_api::ApiSettings;
+use switchyard_api::{ApiSettings, RateLimit};
+use switchyard_kernel::AddressLimit;
 use switchyard_settings::{Environment, Lifetime};
 
 use crate::{DatabaseUrl, LogSettings, Platform};
@@ -17,6 +18,7 @@ use crate::{DatabaseUrl, LogSettings, Platform};
 /// | `CORS_ORIGINS` | origins whose pages may call the API, separated by commas | none |
 /// | `RATE_LIMIT` | requests of a client address on anonymous auth routes, as `100/15m`, or `off` | `100/15m` |
 /// | `RATE_LIMIT_USER` | requests of a signed-in user | `1000/15m` |
+/// | `RATE_LIMIT_…` | requests of a client address under a limit that a domain declares | as declared |
 /// | `TRUSTED_PROXIES` | addresses and networks whose `X-Forwarded-For` is believed | none |
 /// | `REQUEST_TIMEOUT` | how long a request may take | `25s` |
 /// | `CLIENT_TIMEOUT` | how long a client of a server may send and take nothing | `30s` |
@@ -45,6 +47,14 @@ pub struct Settings {
 impl Settings {
     /// Reads the settings; `None` where something is missing or malformed.
     pub fn read(environment: &mut Environment) -> Option<Self> {
+        Self::read_with(environment, [])
+    }
+
+    /// Like [`read`](Self::read), with the settings of the limits that the program's domains declare.
+    pub fn read_with(
+        environment: &mut Environment,
+        limits: impl IntoIterator<Item = AddressLimit>,
+    ) -> Option<Self> {
         let database_url = environment.required("DATABASE_URL");
         let host = environment.or_with("HOST", IpAddr::V4(Ipv4Addr::LOCALHOST), |text| {
             text.parse().map_err(|_| "must be an IP address, as in 127.0.0.1 or 0.0.0.0")
@@ -52,7 +62,7 @@ impl Settings {
         let port = environment
             .or_with("PORT", 3000, |text| text.parse().map_err(|_| "must be a number from 0 to 65535"));
         let log = LogSettings::read(environment);
-        let api = read_api(environment);
+        let api = read_api(environment, limits);
         let client_timeout = environment.or("CLIENT_TIMEOUT", Lifetime::seconds(30));
         let max_connections = environment.or_with("MAX_CONNECTIONS", 10_000, |text| {
             text.parse().ok().filter(|count| *count > 0).ok_or("must be a number, 1 or more")
@@ -71,17 +81,27 @@ impl Settings {
     }
 }
 
-fn read_api(environment: &mut Environment) -> Option<ApiSettings> {
+fn read_api(
+    environment: &mut Environment,
+    limits: impl IntoIterator<Item = AddressLimit>,
+) -> Option<ApiSettings> {
     let defaults = ApiSettings::default();
     let cors_origins = environment.or("CORS_ORIGINS", defaults.cors_origins);
     let rate_limit = environment.or("RATE_LIMIT", defaults.rate_limit);
     let rate_limit_user = environment.or("RATE_LIMIT_USER", defaults.rate_limit_user);
+    let mut address_limit = |limit: AddressLimit| {
+        let default = RateLimit::per_minutes(limit.requests, limit.minutes);
+        let setting = format!("RATE_LIMIT_{}", limit.name.to_ascii_uppercase());
+        Some((limit.name.to_owned(), environment.or(&setting, default)?))
+    };
+    let address_limits: Vec<_> = limits.into_iter().map(&mut address_limit).collect();
     let trusted_proxies = environment.or("TRUSTED_PROXIES", defaults.trusted_proxies);
     let request_timeout = environment.optional::<Lifetime>("REQUEST_TIMEOUT");
     Some(ApiSettings {
         cors_origins: cors_origins?,
         rate_limit: rate_limit?,
         rate_limit_user: rate_limit_user?,
+        address_limits: address_limits.into_iter().collect::<Option<_>>()?,
         trusted_proxies: trusted_proxies?,
         request_timeout: request_timeout?.map_or(defaults.request_timeout, Duration::from),
     })
@@ -141,5 +161,21 @@ mod tests {
              - MAX_CONNECTIONS must be a number, 1 or more\n\
              - SHUTDOWN_TIMEOUT must be a duration such as 90s, 15m, 24h or 30d"
         );
+    }
+
+    #[test]
+    fn a_declared_limit_has_a_setting_of_its_own() {
+        const SHOP: AddressLimit = AddressLimit { name: "shop", requests: 600, minutes: 15 };
+        let read = |limit: &str| {
+            let environment =
+                Environment::of([("DATABASE_URL", "sqlite::memory:"), ("RATE_LIMIT_SHOP", limit)]);
+            let settings = environment.read(|environment| Settings::read_with(environment, [SHOP]));
+            settings.map(|settings| settings.api.address_limits["shop"].to_string())
+        };
+        assert_eq!(read("30/1m").unwrap(), "30/60s");
+        assert_eq!(read("").unwrap(), "600/900s");
+        let expected = "these settings are missing or malformed:\n- RATE_LIMIT_SHOP must be a number of requests and a time, \
+                        as in 100/15m, or off";
+        assert_eq!(read("many").unwrap_err().to_string(), expected);
     }
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
@@ -61,6 +61,8 @@ pub(crate) struct Scope<'a> {
     /// The cookies that the route reads: part of the request as its body is. A browser's credentials are in them, so that
     /// nobody else is given its answer.
     pub(crate) cookies: &'a [String],
+    /// The headers that the operation declares, in the same way.
+    pub(crate) headers: &'a [HeaderName],
     pub(crate) request_id: &'a str,
     /// How long a request may take.
     pub(crate) timeout: Duration,
@@ -72,12 +74,15 @@ pub(crate) struct Scope<'a> {
 pub(crate) async fn run_once(db: &Db, scope: Scope<'_>, request: Request, next: Next) -> ApiResult<Response> {
     let Some(key) = IdempotencyKey::of(request.headers())? else { return Ok(next.run(request).await) };
     let (parts, body) = request.into_parts();
-    let body = read_body(&parts.headers, body).await?;
+    let body = read_body(&parts, body).await?;
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
     let id = record_id(&[&scope.caller, parts.method.as_str(), scope.route, key.as_str()]);
     let cookies =
         scope.cookies.iter().map(|name| cookie(&parts.headers, name).unwrap_or_default().as_bytes());
-    let request: Vec<&[u8]> = std::iter::once(target.as_bytes()).chain(cookies).chain([&*body]).collect();
+    let headers: Vec<_> = scope.headers.iter().map(|name| values_of(&parts.headers, name)).collect();
+    let headers = headers.iter().map(Vec::as_slice);
+    let request: Vec<&[u8]> =
+        std::iter::once(target.as_bytes()).chain(cookies).chain(headers).chain([&*body]).collect();
     let secret = Secret::of(&id, key.as_str(), &request);
     let lease = scope.timeout + LEASE_MARGIN;
     let deadline = scope.deadline - scope.timeout / GIVEN_UP_BEFORE;
@@ -90,6 +95,11 @@ pub(crate) async fn run_once(db: &Db, scope: Scope<'_>, request: Request, next: 
     let request = Request::from_parts(parts, Body::from(body));
     let running = tokio::spawn(run.complete(request, next).in_current_span());
     running.await.map_err(ApiError::internal)
+}
+
+/// All values of a header.
+fn values_of(headers: &HeaderMap, name: &HeaderName) -> Vec<u8> {
+    headers.get_all(name).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b'\n')
 }
 
 enum Begun {
@@ -180,12 +190,7 @@ impl Run {
     }
 
     /// Keeps the answer, or gives the key back.
-    async fn finish(
-        &self,
-        status: StatusCode,
-        headers: &axum::http::HeaderMap,
-        body: &Bytes,
-    ) -> ApiResult<()> {
+    async fn finish(&self, status: StatusCode, headers: &HeaderMap, body: &Bytes) -> ApiResult<()> {
         let records = self.db.collection::<IdempotencyRecord>();
         if !is_kept(status) || body.len() > MAX_ANSWER_BYTES {
             return Ok(records.delete(&self.record).await?);

@@ -75,7 +75,7 @@ pub(crate) fn decode<T: Deserr<Faults>>(value: Value) -> ApiResult<T> {
 
 async fn read(request: Request) -> ApiResult<(HeaderMap, Bytes)> {
     let (parts, body) = request.into_parts();
-    let bytes = read_body(&parts.headers, body).await?;
+    let bytes = read_body(&parts, body).await?;
     Ok((parts.headers, bytes))
 }
 

@@ -7,15 +7,17 @@ mod json_text;
 mod patch;
 mod path_parameters;
 mod query;
+mod secret_header;
 mod text;
 
-pub use body::MAX_BODY_BYTES;
+pub use body::{MAX_BODY_BYTES, RawBody, limited_body};
 pub use cookies::cookie;
 pub use json::Json;
 pub use patch::Patch;
 pub use path_parameters::Path;
 pub use query::Query;
+pub use secret_header::secret_header;
 
-pub(crate) use body::read_body;
+pub(crate) use body::{BodyLimit, read_body};
 pub(crate) use query::read as read_query;
 pub(crate) use text::decode as decode_text;

@@ -9,7 +9,7 @@ mod references;
 
 use std::collections::{BTreeMap, HashMap};
 
-use axum::http::StatusCode;
+use axum::http::{HeaderName, StatusCode};
 use switchyard_kernel::{ErrorCode, Manifest};
 use utoipa::openapi::header::Header;
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
@@ -18,7 +18,9 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{OpenApi, Ref, RefOr, Required, Response, ResponseBuilder, Schema};
 
 use crate::authentication::Authentication;
-use crate::rate_limit::{CountedBy, is_limited_by_address};
+use crate::idempotency::IDEMPOTENCY_KEY;
+use crate::input::BodyLimit;
+use crate::rate_limit::{CountedBy, by_address};
 use crate::{IdempotencyKey, codes};
 
 pub use errors::error_responses;
@@ -80,6 +82,10 @@ pub(crate) struct Declared {
     pub(crate) users_only: bool,
     /// The cookies that it reads.
     pub(crate) cookies: Vec<String>,
+    /// The headers that it reads, beside those of the conventions.
+    pub(crate) headers: Vec<HeaderName>,
+    /// How large its bodies may be.
+    pub(crate) body_limit: BodyLimit,
 }
 
 impl Declared {
@@ -106,23 +112,28 @@ pub(crate) fn declared_operations(document: &OpenApi) -> DeclaredOperations {
 }
 
 fn declared(operation: &Operation) -> Declared {
-    let cookies = parameters(operation).filter(|parameter| parameter.parameter_in == ParameterIn::Cookie);
+    let named = |place: ParameterIn| {
+        let here = parameters(operation).filter(move |parameter| parameter.parameter_in == place);
+        here.map(|parameter| parameter.name.clone())
+    };
+    let own = |name: &HeaderName| *name != IDEMPOTENCY_KEY;
     Declared {
         counted_by: counted_by(operation),
         users_only: is_for_users_only(operation),
-        cookies: cookies.map(|parameter| parameter.name.clone()).collect(),
+        cookies: named(ParameterIn::Cookie).collect(),
+        headers: named(ParameterIn::Header).filter_map(|name| name.parse().ok()).filter(own).collect(),
+        body_limit: BodyLimit::of(operation),
     }
 }
 
 fn counted_by(operation: &Operation) -> CountedBy {
-    CountedBy { address: is_limited_by_address(operation), user: permissions(operation).is_some() }
+    CountedBy { address: by_address(operation), user: permissions(operation).is_some() }
 }
 
 fn complete_operation(method: &str, operation: &mut Operation) {
     let permissions = permissions(operation);
     let signed_in = permissions.is_some();
-    let CountedBy { address, user } = counted_by(operation);
-    let limited = address || user;
+    let limited = counted_by(operation).is_limited();
     let places: Vec<ParameterIn> =
         parameters(operation).map(|parameter| parameter.parameter_in.clone()).collect();
     let in_path = places.contains(&ParameterIn::Path);
@@ -153,6 +164,10 @@ fn complete_operation(method: &str, operation: &mut Operation) {
     }
     for code in codes {
         errors::add(&mut operation.responses.responses, code);
+    }
+    let too_large = BodyLimit::of(operation).message();
+    if let Some(RefOr::T(answer)) = operation.responses.responses.get_mut("413") {
+        answer.description = answer.description.replace(codes::PAYLOAD_TOO_LARGE.message(), &too_large);
     }
     add_parameter(operation, "RequestId", "X-Request-Id");
     headers::complete_parameters(operation);

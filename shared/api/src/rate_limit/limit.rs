@@ -103,9 +103,9 @@ impl fmt::Display for RateLimit {
 }
 
 /// What became of a request that was counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
-    pub(super) policy: &'static str,
+    pub(super) policy: String,
     pub(super) quota: Quota,
     pub(super) allowed: bool,
     pub(super) remaining: u32,
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn the_headers_say_what_is_left_and_until_when() {
         let verdict = Verdict {
-            policy: "user",
+            policy: "user".to_owned(),
             quota: Quota::new(100, 900).unwrap(),
             allowed: true,
             remaining: 7,

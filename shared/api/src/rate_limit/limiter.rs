@@ -17,7 +17,7 @@ const MAX_SUBJECTS: usize = 10_000;
 /// small quota, or one that is counted exactly, is taken one by one.
 #[derive(Debug)]
 pub(crate) struct Limiter {
-    policy: &'static str,
+    policy: String,
     limit: RateLimit,
     exact: bool,
     shares: Mutex<HashMap<String, Share>>,
@@ -37,13 +37,13 @@ struct Share {
 
 impl Limiter {
     /// A limiter that asks the store about every request.
-    pub(crate) fn exact(policy: &'static str, limit: RateLimit) -> Self {
-        Self { policy, limit, exact: true, shares: Mutex::default() }
+    pub(crate) fn exact(policy: &str, limit: RateLimit) -> Self {
+        Self { policy: policy.to_owned(), limit, exact: true, shares: Mutex::default() }
     }
 
     /// A limiter that takes requests out of the store in portions.
-    pub(crate) fn in_portions(policy: &'static str, limit: RateLimit) -> Self {
-        Self { policy, limit, exact: false, shares: Mutex::default() }
+    pub(crate) fn in_portions(policy: &str, limit: RateLimit) -> Self {
+        Self { policy: policy.to_owned(), limit, exact: false, shares: Mutex::default() }
     }
 
     /// Counts one request of `subject`; `None` where there is no limit.
@@ -52,8 +52,9 @@ impl Limiter {
         let now = db.ambient().now();
         let window = quota.window(now);
         let resets_in = window.ends_at - now;
-        let verdict =
-            |allowed, remaining| Some(Verdict { policy: self.policy, quota, allowed, remaining, resets_in });
+        let verdict = |allowed, remaining| {
+            Some(Verdict { policy: self.policy.clone(), quota, allowed, remaining, resets_in })
+        };
 
         let mut share = match self.use_share(subject, window) {
             Use::Allowed { remaining } => return Ok(verdict(true, remaining)),

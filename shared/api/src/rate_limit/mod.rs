@@ -1,37 +1,43 @@
 //! Rate limits, counted in the shared store.
 //!
-//! A signed-in user is counted on every operation that is for signed-in users (`RATE_LIMIT_USER`), a client's address on
-//! the routes that are marked with [`limited_by_address`] (`RATE_LIMIT`): those where a stranger could guess passwords and
-//! codes. What has neither, such as a health check or an unknown address, is counted nowhere: the function that answers it
-//! may know no users.
+//! - A signed-in user is counted on every operation that is for signed-in users (`RATE_LIMIT_USER`).
+//! - A client address is counted exactly on the operations marked with [`limited_by_address`] (`RATE_LIMIT`), where a
+//!   stranger could guess passwords and codes.
+//! - A client address is counted in portions on the operations marked with [`limited_by_address_in_portions`], which
+//!   strangers may use often. Each such limit has a setting of its own.
 //!
-//! **When the store does not answer**, a user's request goes on: whatever the limit protects needs the same store. A
-//! request that is counted by address is refused with 503, since otherwise whoever slows the store down could guess
-//! without a limit; the handler behind it could not have answered either.
+//! Other operations, such as health checks, are not counted.
+//!
+//! **If the store does not answer**, a user's request continues: what the limit protects needs the same store. A request
+//! that is counted by address is refused with 503. Otherwise someone who slows the store down could guess without a limit.
 
 mod counter;
 mod limit;
 mod limiter;
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use axum::http::HeaderMap;
+use serde_json::json;
+use switchyard_database::Db;
+use switchyard_kernel::AddressLimit;
 use utoipa::openapi::path::Operation;
 use utoipa_axum::router::UtoipaMethodRouter;
 
 use crate::authentication::Authentication;
-use crate::openapi::operations::operations_mut;
-use crate::{Api, ApiResult};
+use crate::openapi::operations::{mark, marked};
+use crate::{ApiResult, ApiSettings};
 
 pub use counter::RateWindow;
 pub use limit::{ParseRateLimitError, Quota, RateLimit};
 pub(crate) use limit::{RATELIMIT, RATELIMIT_POLICY, Verdict};
-pub(crate) use limiter::Limiter;
+use limiter::Limiter;
 
-/// Marks an operation as counted by address. It stands in the OpenAPI document, and is read back from there.
+/// The mark of operations that are counted by address: `address`, or the declaration of a limit in portions.
 const MARK: &str = "x-rate-limited-by";
 
-/// Counts requests to these routes by the client's address. The document says so too.
+/// Counts requests to these routes by the client's address, each of them exactly (`RATE_LIMIT`).
 ///
 /// ```
 /// use switchyard_api::limited_by_address;
@@ -42,28 +48,107 @@ const MARK: &str = "x-rate-limited-by";
 ///
 /// let router: OpenApiRouter = OpenApiRouter::new().routes(limited_by_address(routes!(login)));
 /// ```
-pub fn limited_by_address<S>((schemas, mut paths, router): UtoipaMethodRouter<S>) -> UtoipaMethodRouter<S> {
-    for item in paths.paths.values_mut() {
-        for (_method, operation) in operations_mut(item) {
-            let extensions = operation.extensions.get_or_insert_default();
-            extensions.insert(MARK.to_owned(), "address".into());
+pub fn limited_by_address<S>(routes: UtoipaMethodRouter<S>) -> UtoipaMethodRouter<S> {
+    mark(routes, MARK, &json!("address"))
+}
+
+/// Counts requests to these routes by the client's address, under `limit`. An instance takes several requests out of the
+/// store at once, so that most requests cost no write.
+///
+/// ```
+/// use switchyard_api::limited_by_address_in_portions;
+/// use switchyard_kernel::AddressLimit;
+/// use utoipa_axum::{router::OpenApiRouter, routes};
+///
+/// const SHOP: AddressLimit = AddressLimit { name: "shop", requests: 600, minutes: 15 };
+///
+/// #[utoipa::path(post, path = "/carts", responses((status = 201)))]
+/// async fn create_cart() {}
+///
+/// let router: OpenApiRouter =
+///     OpenApiRouter::new().routes(limited_by_address_in_portions(SHOP, routes!(create_cart)));
+/// ```
+pub fn limited_by_address_in_portions<S>(
+    limit: AddressLimit,
+    routes: UtoipaMethodRouter<S>,
+) -> UtoipaMethodRouter<S> {
+    let AddressLimit { name, requests, minutes } = limit;
+    mark(routes, MARK, &json!({ "name": name, "requests": requests, "minutes": minutes }))
+}
+
+/// What the callers of an operation are counted by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CountedBy {
+    /// The client's address.
+    pub(crate) address: Option<ByAddress>,
+    /// The user, if one is signed in.
+    pub(crate) user: bool,
+}
+
+/// How a client address is counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ByAddress {
+    Exactly,
+    InPortions {
+        /// The name of the limit.
+        name: String,
+        /// The limit unless its setting says otherwise.
+        default: RateLimit,
+    },
+}
+
+/// How an operation counts client addresses.
+pub(crate) fn by_address(operation: &Operation) -> Option<ByAddress> {
+    let mark = marked(operation, MARK)?;
+    let number = |field: &str| mark[field].as_u64().and_then(|number| u32::try_from(number).ok());
+    Some(match (mark["name"].as_str(), number("requests"), number("minutes")) {
+        (Some(name), Some(requests), Some(minutes)) => ByAddress::InPortions {
+            name: name.to_owned(),
+            default: RateLimit::per_minutes(requests, minutes),
+        },
+        _ => ByAddress::Exactly,
+    })
+}
+
+impl CountedBy {
+    pub(crate) fn is_limited(&self) -> bool {
+        self.address.is_some() || self.user
+    }
+}
+
+/// The limiters of a program.
+#[derive(Debug)]
+pub(crate) struct Limiters {
+    user: Limiter,
+    address: Limiter,
+    /// Those of limits in portions, by the name of the limit.
+    in_portions: HashMap<String, Limiter>,
+}
+
+impl Limiters {
+    /// The limiters for operations that are counted by `counted`.
+    pub(crate) fn new<'a>(settings: &ApiSettings, counted: impl Iterator<Item = &'a CountedBy>) -> Self {
+        let declared = counted.filter_map(|by| match &by.address {
+            Some(ByAddress::InPortions { name, default }) => Some((name, default)),
+            _ => None,
+        });
+        let limiter = |(name, default): (&String, &RateLimit)| {
+            let limit = settings.address_limits.get(name).unwrap_or(default);
+            (name.clone(), Limiter::in_portions(name, *limit))
+        };
+        Self {
+            user: Limiter::in_portions("user", settings.rate_limit_user),
+            address: Limiter::exact("address", settings.rate_limit),
+            in_portions: declared.map(limiter).collect(),
         }
     }
-    (schemas, paths, router)
-}
 
-/// Whether an operation is marked with [`limited_by_address`].
-pub(crate) fn is_limited_by_address(operation: &Operation) -> bool {
-    operation.extensions.as_ref().is_some_and(|extensions| extensions.contains_key(MARK))
-}
-
-/// By what the callers of an operation are counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct CountedBy {
-    /// By the client's address.
-    pub(crate) address: bool,
-    /// By the user, if one is signed in.
-    pub(crate) user: bool,
+    fn of_address(&self, by: &ByAddress) -> Option<&Limiter> {
+        match by {
+            ByAddress::Exactly => Some(&self.address),
+            ByAddress::InPortions { name, .. } => self.in_portions.get(name),
+        }
+    }
 }
 
 /// Counts a request under every limit that it falls under.
@@ -72,20 +157,21 @@ pub(crate) struct CountedBy {
 ///
 /// 429 when it is one too many; 503 when it cannot be counted and must be.
 pub(crate) async fn count(
-    api: &Api,
+    db: &Db,
+    limiters: &Limiters,
     caller: &Authentication,
     address: Option<IpAddr>,
-    by: CountedBy,
+    by: &CountedBy,
 ) -> (Vec<Verdict>, ApiResult<()>) {
     let mut verdicts = Vec::new();
-    if by.address {
-        match api.address_limiter.count(api.db(), &network_of(address)).await {
+    if let Some(limiter) = by.address.as_ref().and_then(|by| limiters.of_address(by)) {
+        match limiter.count(db, &network_of(address)).await {
             Ok(verdict) => verdicts.extend(verdict),
             Err(fault) => return (verdicts, Err(fault.into())),
         }
     }
     if let Some(user) = caller.user().filter(|_| by.user) {
-        match api.user_limiter.count(api.db(), user.user_id.as_str()).await {
+        match limiters.user.count(db, user.user_id.as_str()).await {
             Ok(verdict) => verdicts.extend(verdict),
             Err(fault) => tracing::warn!(cause = %fault, "a request could not be counted"),
         }

@@ -2,7 +2,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::Method;
+use axum::http::header::Entry;
+use axum::http::{HeaderMap, HeaderName, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
@@ -16,13 +17,14 @@ use crate::error::{panicked, render, timed_out};
 use crate::idempotency::{Scope, is_keyed, run_once};
 use crate::openapi::{Declared, DeclaredOperations};
 use crate::precondition::Known;
-use crate::rate_limit;
+use crate::rate_limit::{self, Limiters};
 use crate::request::extension;
 
 #[derive(Clone)]
 pub(super) struct Gate {
     pub(super) api: Arc<Api>,
     pub(super) declared: Arc<DeclaredOperations>,
+    pub(super) limiters: Arc<Limiters>,
 }
 
 /// Who asked, for the log line of the request.
@@ -46,6 +48,15 @@ pub(super) async fn pass_gate(State(gate): State<Gate>, request: Request, next: 
     known.spare(render(response, &context.request_id))
 }
 
+/// Marks the values of these headers as ones that must not be logged.
+fn hide(names: &[HeaderName], headers: &mut HeaderMap) {
+    for name in names {
+        if let Entry::Occupied(mut entry) = headers.entry(name) {
+            entry.iter_mut().for_each(|value| value.set_sensitive(true));
+        }
+    }
+}
+
 impl Gate {
     async fn pass(&self, context: &Context, deadline: Instant, mut request: Request, next: Next) -> Response {
         let api = &*self.api;
@@ -53,8 +64,14 @@ impl Gate {
         let user_id = caller.user().map(|user| user.user_id);
         let route = request.extensions().get::<MatchedPath>().cloned();
         let declared = self.declared(route.as_ref(), request.method());
-        let by = declared.map(|declared| declared.counted_by).unwrap_or_default();
-        let (verdicts, counted) = rate_limit::count(api, &caller, context.address, by).await;
+        let (verdicts, counted) = match declared.map(|declared| &declared.counted_by) {
+            Some(by) => rate_limit::count(&api.db, &self.limiters, &caller, context.address, by).await,
+            None => (Vec::new(), Ok(())),
+        };
+        if let Some(declared) = declared {
+            request.extensions_mut().insert(declared.body_limit);
+            hide(&declared.headers, request.headers_mut());
+        }
 
         let keyed = request.method() == Method::POST && is_keyed(&request);
         // Who is only told to sign in, or that there is nothing, leaves nothing in the store.
@@ -67,6 +84,7 @@ impl Gate {
                     caller: user_id.map_or_else(|| "anonymous".to_owned(), |id| id.to_string()),
                     route: route.as_str(),
                     cookies: &declared.cookies,
+                    headers: &declared.headers,
                     request_id: &context.request_id,
                     timeout: api.settings.request_timeout,
                     deadline,

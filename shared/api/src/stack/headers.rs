@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::response::Response;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
@@ -78,7 +78,10 @@ fn is_above_zero(weight: &str) -> bool {
 }
 
 /// `None` where no other origin may call: then nothing needs to be said about it.
-pub(super) fn cors(origins: &CorsOrigins) -> Option<CorsLayer> {
+pub(super) fn cors(
+    origins: &CorsOrigins,
+    own_headers: impl IntoIterator<Item = HeaderName>,
+) -> Option<CorsLayer> {
     let methods = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
     let accepted = [
         header::AUTHORIZATION,
@@ -100,7 +103,7 @@ pub(super) fn cors(origins: &CorsOrigins) -> Option<CorsLayer> {
     ];
     let layer = CorsLayer::new()
         .allow_methods(methods)
-        .allow_headers(accepted)
+        .allow_headers(accepted.into_iter().chain(own_headers).collect::<Vec<_>>())
         .expose_headers(exposed)
         .max_age(Duration::from_secs(60 * 60));
     match origins {

@@ -4,6 +4,7 @@ mod gate;
 mod headers;
 mod watch;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::Router;
@@ -15,7 +16,7 @@ use switchyard_kernel::Authenticator;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::observe::Observer;
-use crate::rate_limit::Limiter;
+use crate::rate_limit::Limiters;
 use crate::settings::ApiSettings;
 use crate::{ApiError, MAX_BODY_BYTES, codes, openapi};
 
@@ -30,8 +31,6 @@ pub struct Api {
     authenticator: Arc<dyn Authenticator>,
     settings: ApiSettings,
     observer: Arc<dyn Observer>,
-    pub(crate) address_limiter: Limiter,
-    pub(crate) user_limiter: Limiter,
 }
 
 impl Api {
@@ -42,9 +41,7 @@ impl Api {
         settings: ApiSettings,
         observer: Arc<dyn Observer>,
     ) -> Self {
-        let address_limiter = Limiter::exact("address", settings.rate_limit);
-        let user_limiter = Limiter::in_portions("user", settings.rate_limit_user);
-        Self { db, authenticator, settings, observer, address_limiter, user_limiter }
+        Self { db, authenticator, settings, observer }
     }
 
     /// The database in which keys and limits are kept.
@@ -72,7 +69,10 @@ impl Api {
 pub fn serve_api(router: OpenApiRouter, api: Arc<Api>) -> Router {
     let (router, document) = router.split_for_parts();
     let declared = Arc::new(openapi::declared_operations(&document));
-    let gate = Gate { api: Arc::clone(&api), declared };
+    let operations = || declared.values().flat_map(|methods| methods.values());
+    let limiters = Limiters::new(&api.settings, operations().map(|operation| &operation.counted_by));
+    let own_headers: HashSet<_> = operations().flat_map(|operation| &operation.headers).cloned().collect();
+    let gate = Gate { api: Arc::clone(&api), declared: Arc::clone(&declared), limiters: Arc::new(limiters) };
     // The layer that is added last is the outermost.
     let router = router
         .fallback(|| async { ApiError::new(codes::NOT_FOUND) })
@@ -81,7 +81,7 @@ pub fn serve_api(router: OpenApiRouter, api: Arc<Api>) -> Router {
         .layer(middleware::from_fn_with_state(gate, pass_gate))
         .layer(compression())
         .layer(middleware::map_request(disregard_unfit_encodings));
-    let router = match cors(&api.settings.cors_origins) {
+    let router = match cors(&api.settings.cors_origins, own_headers) {
         Some(cors) => router.layer(cors),
         None => router,
     };

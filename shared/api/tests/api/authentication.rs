@@ -63,3 +63,11 @@ async fn a_step_up_asks_for_a_fresh_sign_in() {
     api.clock.advance(Duration::from_secs(301));
     assert_error(&api.send(post("/erase").bearer("ada")).await, 403, "STEP_UP_REQUIRED");
 }
+
+#[tokio::test]
+async fn an_operation_for_everyone_knows_a_signed_in_user() {
+    let api = TestApi::new().await;
+    assert_eq!(api.send(post("/carts")).await.json()["owner"], json!(null));
+    assert_eq!(api.send(post("/carts").bearer("bob")).await.json()["owner"], BOB.to_string());
+    assert_error(&api.send(post("/carts").bearer("expired")).await, 401, "TOKEN_EXPIRED");
+}

@@ -141,3 +141,25 @@ async fn a_patch_obeys_the_rules_of_a_put() {
     let answer = api.send(ask(Method::PUT, &path).bearer("ada").json(json!({ "color": 7 }))).await;
     assert_eq!(answer.details(), json!({ "text": "is required", "color": "must be a string" }));
 }
+
+#[tokio::test]
+async fn a_signed_body_is_handed_to_its_handler_byte_for_byte() {
+    let api = TestApi::new().await;
+    let answer = api.send(post("/webhook").body("{\"a\": 1} ")).await;
+    assert_eq!(answer.json(), json!({ "bytes": 9, "ends_with_space": true }));
+}
+
+#[tokio::test]
+async fn an_operation_can_have_a_limit_of_its_own_for_bodies() {
+    let api = TestApi::new().await;
+    assert_eq!(api.send(post("/webhook").body("x".repeat(2048))).await.json()["bytes"], 2048);
+    for ask in [
+        post("/webhook").body("x".repeat(2049)),
+        post("/webhook").header("content-length", "2049").body("x"),
+        post("/webhook").header("idempotency-key", "1").body("x".repeat(2049)),
+    ] {
+        let answer = api.send(ask).await;
+        assert_error(&answer, 413, "PAYLOAD_TOO_LARGE");
+        assert_eq!(answer.json()["error"]["message"], "The body is larger than 2 KiB.");
+    }
+}

@@ -124,6 +124,10 @@ async fn a_preflight_is_answered_without_the_handler() {
     assert_eq!(answer.status, 200);
     assert!(answer.header("access-control-allow-methods").contains("PATCH"));
     assert!(answer.header("access-control-allow-headers").contains("idempotency-key"));
+    assert!(
+        answer.header("access-control-allow-headers").contains("x-cart-token"),
+        "an operation declares it"
+    );
 }
 
 #[tokio::test]

@@ -301,3 +301,23 @@ async fn of_many_requests_with_one_key_one_is_run() {
     assert!(!numbers.is_empty() && numbers.iter().all(|number| number == 1));
     assert!(answers.iter().all(|answer| matches!(answer.status.as_u16(), 201 | 409)));
 }
+
+#[tokio::test]
+async fn an_answer_is_given_again_only_to_who_sends_the_same_secret_header() {
+    let api = TestApi::new().await;
+    let create = |token: Option<&str>| {
+        let ask = post("/carts").header("idempotency-key", "1");
+        token.map_or(ask.header("x-other", "1"), |token| {
+            post("/carts").header("idempotency-key", "1").header("x-cart-token", token)
+        })
+    };
+    let first = api.send(create(Some("cart-token"))).await;
+    assert_eq!(first.json(), json!({ "number": 1, "earlier": 10, "owner": null }));
+    let again = api.send(create(Some("cart-token")).header("x-other", "1")).await;
+    assert_eq!((is_replayed(&again), &again.body), (true, &first.body));
+    for other in [Some("another"), Some(""), None] {
+        assert_error(&api.send(create(other)).await, 422, "IDEMPOTENCY_KEY_REUSED");
+    }
+    let twice = create(Some("cart-token")).header("x-cart-token", "another");
+    assert_error(&api.send(twice).await, 422, "IDEMPOTENCY_KEY_REUSED");
+}

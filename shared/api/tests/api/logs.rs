@@ -104,3 +104,13 @@ async fn a_client_that_goes_away_leaves_a_line_too() {
     let [line] = &access[..] else { panic!("{access:?}") };
     assert_eq!(line["message"], "the client went away");
 }
+
+#[tokio::test]
+async fn a_secret_header_is_not_logged_even_by_a_handler_that_logs_its_headers() {
+    let api = TestApi::new().await;
+    let (lines, _guard) = Lines::capture();
+    let ask = post("/carts").header("x-cart-token", "cart-secret").header("x-other", "visible");
+    assert_eq!(api.send(ask).await.json()["earlier"], 11);
+    assert!(lines.text().contains("visible"), "the headers are logged");
+    assert!(!lines.text().contains("cart-secret"), "{}", lines.text());
+}

@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use axum::http::Method;
 use serde_json::json;
-use switchyard_api::ApiSettings;
+use switchyard_api::{ApiSettings, RateWindow};
+use switchyard_database::{Entity, Scan};
 
 use crate::harness::{Answer, Ask, START, TestApi, ask, assert_error, get, post};
 
@@ -141,4 +142,53 @@ async fn off_means_off() {
     for _ in 0..150 {
         assert!(!api.send(login("203.0.113.9").bearer("ada")).await.has_header("ratelimit"));
     }
+}
+
+fn cart(address: &str) -> Ask {
+    post("/carts").at_address(address)
+}
+
+#[tokio::test]
+async fn strangers_are_counted_in_portions_under_a_limit_of_their_own() {
+    let api = TestApi::with(limits("1/15m", "off")).await;
+    for left in (0..40).rev() {
+        let answer = api.send(cart("203.0.113.9")).await;
+        assert_eq!((answer.status.as_u16(), remaining(&answer)), (200, left));
+        assert_eq!(answer.header("ratelimit-policy"), "\"shop\";q=40;w=900");
+    }
+    assert_error(&api.send(cart("203.0.113.9")).await, 429, "RATE_LIMITED");
+    assert_eq!(api.send(cart("203.0.113.10")).await.status, 200);
+    // The limit of log-ins is another one.
+    assert_error(&api.send(login("203.0.113.9")).await, 401, "INVALID_CREDENTIALS");
+}
+
+#[tokio::test]
+async fn portions_cost_less_than_a_write_for_each_request() {
+    let api = TestApi::with(|_| {}).await;
+    let windows = || async {
+        let scan = Scan::new(<RateWindow as Entity>::COLLECTION);
+        let page = api.db.collection::<RateWindow>().scan(&scan).await.unwrap();
+        let [window] = &page.items[..] else { panic!("one window") };
+        window.version()
+    };
+    let mut writes = 0;
+    let mut version = None;
+    for _ in 0..20 {
+        api.send(cart("203.0.113.9")).await;
+        let now = Some(windows().await);
+        writes += u32::from(now != version);
+        version = now;
+    }
+    // A portion is a twentieth of 40 requests at most: 1, 1, then 2 at a time.
+    assert_eq!(writes, 11);
+}
+
+#[tokio::test]
+async fn a_setting_replaces_a_declared_limit() {
+    let limit = "2/15m".parse().unwrap();
+    let shop = [("shop".to_owned(), limit)];
+    let api = TestApi::with(|settings| settings.address_limits = shop.into()).await;
+    assert_eq!(remaining(&api.send(cart("203.0.113.9")).await), 1);
+    assert_eq!(remaining(&api.send(cart("203.0.113.9")).await), 0);
+    assert_error(&api.send(cart("203.0.113.9")).await, 429, "RATE_LIMITED");
 }

@@ -13,12 +13,14 @@ use serde_json::{Value, json};
 use switchyard_ambient::Timestamp;
 use switchyard_api::{
     Accepted, ApiError, ApiResult, Created, Faults, IdempotencyKey, IfMatch, IfNoneMatch, Json,
-    MaybeSignedIn, NoContent, OrNotFound, Page, PageParams, Paged, Patch, Path, SignedIn, Tagged, codes,
-    cookie, limited_by_address, operation_errors,
+    MaybeSignedIn, NoContent, OrNotFound, Page, PageParams, Paged, Patch, Path, RawBody, SignedIn, Tagged,
+    codes, cookie, limited_body, limited_by_address, limited_by_address_in_portions, operation_errors,
+    secret_header,
 };
 use switchyard_database::{Collection, Db, Entity, Field, Index, Query, Stored};
 use switchyard_kernel::{
-    EntityTag, ErrorCode, ErrorKind, Manifest, MergePatch, Permission, Precondition, UserId, Versioned,
+    AddressLimit, EntityTag, ErrorCode, ErrorKind, Manifest, MergePatch, Permission, Precondition, UserId,
+    Versioned,
 };
 use tokio::sync::Notify;
 use utoipa::{IntoParams, ToSchema};
@@ -354,6 +356,32 @@ async fn erase(SignedIn(context): SignedIn) -> ApiResult<Accepted> {
     Ok(Accepted)
 }
 
+const SHOP: AddressLimit = AddressLimit { name: "shop", requests: 40, minutes: 15 };
+
+/// Creates a cart, for anyone; its token is the only key to it.
+#[utoipa::path(post, path = "/carts", tag = "carts", security((), ("bearer" = [])),
+    params(("X-Cart-Token" = Option<String>, Header, description = "The token of an earlier cart.")),
+    responses((status = 200, body = Value)))]
+async fn create_cart(
+    MaybeSignedIn(context): MaybeSignedIn,
+    State(sample): State<Sample>,
+    headers: HeaderMap,
+) -> Json<Value> {
+    let number = sample.probe.payments.fetch_add(1, Ordering::SeqCst) + 1;
+    let earlier = secret_header(&headers, "x-cart-token").map(|token| token.expose().len());
+    tracing::info!("headers: {headers:?}");
+    Json(
+        json!({ "number": number, "earlier": earlier, "owner": context.principal().ok().map(|user| user.user_id) }),
+    )
+}
+
+/// Receives an event that is signed over its bytes.
+#[utoipa::path(post, path = "/webhook", tag = "payments",
+    request_body(content = Vec<u8>, content_type = "application/json"), responses((status = 200, body = Value)))]
+async fn receive(RawBody(bytes): RawBody) -> Json<Value> {
+    Json(json!({ "bytes": bytes.len(), "ends_with_space": bytes.ends_with(b" ") }))
+}
+
 /// Fails in the way that it is asked to.
 #[utoipa::path(get, path = "/fail/{how}", tag = "faults",
     params(("how" = String, Path, description = "How.")), responses((status = 200)))]
@@ -395,6 +423,8 @@ pub(crate) fn router(db: Db, probe: Arc<Probe>) -> OpenApiRouter {
         .routes(routes!(whoami))
         .routes(routes!(get_user))
         .routes(routes!(erase))
+        .routes(limited_by_address_in_portions(SHOP, routes!(create_cart)))
+        .routes(limited_body(2048, routes!(receive)))
         .routes(routes!(fail))
         .routes(routes!(text))
         .with_state(Sample { db, probe })
