@@ -28,7 +28,7 @@ pub(super) async fn watch(State(api): State<Arc<Api>>, mut request: Request, nex
     request.extensions_mut().insert(Arc::new(context));
     request.extensions_mut().insert(api);
     async move {
-        let mut response = render(next.run(request).await, &*watched.id);
+        let mut response = render(next.run(request).await, &watched.id);
         add_standing_headers(&mut response, &watched.id);
         watched.user_id = response.extensions().get::<AskedBy>().map(|asked| asked.0);
         watched.end(response.status());

@@ -37,11 +37,11 @@ impl Accounts<'_> {
         let attempts_id = self.identity.attempts_id(email);
         // Before it queues, so that guessing at a locked account keeps nobody waiting; and counted after it has queued, so
         // that nobody is locked out who lost patience.
-        if let Some(retry_after) = Attempts::lock(&self.identity.db(), &attempts_id, context.now).await? {
+        if let Some(retry_after) = Attempts::lock(self.identity.db(), &attempts_id, context.now).await? {
             return Err(AccountError::AccountLocked { retry_after });
         }
         let turn = self.identity.hasher.turn().await?;
-        let locks_until = match Attempts::reserve(&self.identity.db(), &attempts_id, context.now).await? {
+        let locks_until = match Attempts::reserve(self.identity.db(), &attempts_id, context.now).await? {
             Reservation::Granted { locks_until } => locks_until,
             Reservation::Locked { retry_after } => return Err(AccountError::AccountLocked { retry_after }),
         };

@@ -78,7 +78,7 @@ impl Users<'_> {
         let context =
             &self.identity.kernel.require_current(context, permissions::ROLES_WRITE, &resource(id)).await?;
         context.require_step_up()?;
-        let result = self
+        let user = self
             .identity
             .transact(context, |tx| async move {
                 let user: Stored<UserRecord> = self.load_for_change(&tx, context, id, precondition).await?;
@@ -93,8 +93,7 @@ impl Users<'_> {
                 tx.record(event);
                 Ok(tx.replace_user(&user, &changed.touched(context.now)).await?)
             })
-            .await;
-        let user = result?;
+            .await?;
         Ok(versioned(&user, context.now))
     }
 }

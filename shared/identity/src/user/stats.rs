@@ -36,7 +36,7 @@ impl Users<'_> {
     /// Only those who are locked out at the moment are counted one by one: a lock ends without anybody writing it down.
     pub async fn stats(&self, context: &Context) -> Result<UserStats, UserError> {
         self.identity.kernel.require(context, permissions::USERS_READ, "users/stats").await?;
-        let counts = UserCountsPart::total(&self.identity.db(), context.now).await?;
+        let counts = UserCountsPart::total(self.identity.db(), context.now).await?;
         let locked = self.count_locked(context).await?.min(counts.enabled);
         Ok(UserStats {
             total: counts.enabled + counts.disabled,

@@ -30,7 +30,7 @@ impl Users<'_> {
         disabled: bool,
     ) -> Result<Versioned<User>, UserError> {
         let context = &self.require_write(context, id, false).await?;
-        let result = self
+        let user = self
             .identity
             .transact(context, |tx| async move {
                 let user = self.load_for_change(&tx, context, id, &Precondition::None).await?;
@@ -43,8 +43,7 @@ impl Users<'_> {
                 let changed = UserRecord { disabled, session_epoch, ..(*user).clone() };
                 Ok(tx.replace_user(&user, &changed.touched(context.now)).await?)
             })
-            .await;
-        let user = result?;
+            .await?;
         Ok(versioned(&user, context.now))
     }
 
@@ -54,7 +53,7 @@ impl Users<'_> {
         let context = &self.require_write(context, id, false).await?;
         let verdict = if context.is_user(id) { Err(Refused::Forbidden) } else { Ok(()) };
         self.identity.kernel.check(context, verdict, &resource(id)).await?;
-        let result = self
+        let user = self
             .identity
             .transact(context, |tx| async move {
                 let user = self.load_for_change(&tx, context, id, &Precondition::None).await?;
@@ -66,8 +65,7 @@ impl Users<'_> {
                 let changed = UserRecord { locked_until: None, ..(*user).clone() };
                 Ok(tx.replace_user(&user, &changed).await?)
             })
-            .await;
-        let user = result?;
+            .await?;
         Ok(versioned(&user, context.now))
     }
 
@@ -80,8 +78,7 @@ impl Users<'_> {
         precondition: &Precondition,
     ) -> Result<(), UserError> {
         let context = &self.require_write(context, id, true).await?;
-        let result = self
-            .identity
+        self.identity
             .transact(context, |tx| async move {
                 let user = self.load_for_change(&tx, context, id, precondition).await?;
                 let changed = UserRecord {
@@ -93,8 +90,7 @@ impl Users<'_> {
                 tx.replace_user(&user, &changed.touched(context.now)).await?;
                 Ok::<_, UserError>(())
             })
-            .await;
-        result
+            .await
     }
 
     /// Restores a deleted user, disabled if they were, with those of their roles that there still are. Needs
@@ -102,7 +98,7 @@ impl Users<'_> {
     pub async fn restore(&self, context: &Context, id: UserId) -> Result<Versioned<User>, UserError> {
         let context =
             &self.identity.kernel.require_current(context, permissions::USERS_WRITE, &resource(id)).await?;
-        let result = self
+        let user = self
             .identity
             .transact(context, |tx| async move {
                 let user: Stored<UserRecord> = tx.get(id.as_str()).await?.ok_or(Refused::NotFound)?;
@@ -115,8 +111,7 @@ impl Users<'_> {
                 tx.record(user_event(actions::USER_RESTORED, id));
                 Ok(tx.replace_user(&user, &changed.touched(context.now)).await?)
             })
-            .await;
-        let user = result?;
+            .await?;
         Ok(versioned(&user, context.now))
     }
 }

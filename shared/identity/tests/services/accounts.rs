@@ -430,10 +430,7 @@ async fn a_user_changes_their_own_name_and_address() {
     assert_eq!(late, Err(Refused::PreconditionFailed.into()));
     let take =
         |fields: &UserFields| Ok(UserFields { email: "EVE@example.com".parse().unwrap(), ..fields.clone() });
-    assert_eq!(
-        accounts.edit_me(&context, &Precondition::None, take).await,
-        Err(UserError::EmailTaken.into())
-    );
+    assert_eq!(accounts.edit_me(&context, &Precondition::None, take).await, Err(UserError::EmailTaken));
 }
 
 #[tokio::test]

@@ -270,7 +270,7 @@ async fn a_profile_is_empty_at_first_and_then_what_was_set() {
     let late = users.edit_profile(&context, id, is_empty, set("1990-12-31")).await;
     assert_eq!(late.err(), Some(Refused::PreconditionFailed.into()));
     let unborn = users.edit_profile(&context, id, &Precondition::None, set("2033-03-02")).await;
-    assert_eq!(unborn.err(), Some(UserError::BornInFuture.into()));
+    assert_eq!(unborn.err(), Some(UserError::BornInFuture));
     let context = Context { now: "2033-03-01T10:00:00Z".parse().unwrap(), ..context };
     let born = users.edit_profile(&context, id, &Precondition::None, set("2033-03-02")).await;
     assert_eq!(born.err(), None, "it is that day already where days begin first");
