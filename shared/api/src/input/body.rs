@@ -97,7 +97,7 @@ impl<S: Send + Sync> FromRequest<S> for RawBody {
     }
 }
 
-/// Whether the body says that it is JSON: `application/json`, or one of `also`, in UTF-8.
+/// Whether the `Content-Type` is `application/json` or one of `also`, in UTF-8.
 pub(crate) fn is_json(headers: &HeaderMap, also: &[&str]) -> bool {
     let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
         return false;
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn json_in_utf_8_is_accepted_however_it_is_written() {
+    fn json_in_utf_8_is_accepted_in_every_spelling() {
         assert!(says_json("application/json"));
         assert!(says_json("Application/JSON; charset=\"UTF-8\""));
         assert!(says_json("application/merge-patch+json"));

@@ -1,8 +1,8 @@
 use axum::http::{HeaderMap, header};
 
-/// The value of a cookie, if the request has one of this name; the first where it has several.
+/// Returns the value of the first cookie with this name.
 pub fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    // HTTP/2 clients may send each cookie in a header of its own (RFC 9113 §8.2.3).
+    // HTTP/2 clients may send each cookie in a separate header (RFC 9113 §8.2.3).
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
     let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.find(|(own, _)| *own == name).map(|(_, value)| value)

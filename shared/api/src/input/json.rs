@@ -10,12 +10,12 @@ use super::body::{is_json, read_body};
 use super::json_text;
 use crate::{ApiError, ApiResult, Faults, codes};
 
-/// A JSON body: of a request where `T` derives `Deserr`, of an answer where it derives `Serialize`.
+/// A JSON body: of a request if `T` derives `Deserr`, of an answer if it derives `Serialize`.
 ///
-/// As an extractor it refuses a body of another type (415), one over 1 MiB (413), and one that is not JSON or not a
-/// `T` (400), then with every fault at once under its field's path. Derive with
-/// `#[deserr(error = Faults, deny_unknown_fields)]`. A field that may be left out has `#[deserr(default)]`, and, unless it
-/// is an `Option`, `#[schema(required = false)]` for the document.
+/// The extractor refuses a body of another type (415), a body over 1 MiB (413), and a body that is not JSON or
+/// not a `T` (400). The 400 reports all faults at once, each under its field's path. Derive with
+/// `#[deserr(error = Faults, deny_unknown_fields)]`. A field that may be left out has `#[deserr(default)]` and,
+/// unless it is an `Option`, also `#[schema(required = false)]` for the OpenAPI document.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Json<T>(
     /// The value.
@@ -34,7 +34,7 @@ where
     }
 }
 
-/// `Option<Json<T>>`: a body that may be left out.
+/// `Option<Json<T>>` is a body that may be left out.
 impl<T, S> OptionalFromRequest<S> for Json<T>
 where
     T: Deserr<Faults>,
@@ -62,13 +62,13 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-/// The JSON of a request's body.
+/// Reads a request's body as JSON.
 pub(crate) async fn read_value(request: Request, also: &[&str]) -> ApiResult<Value> {
     let (headers, bytes) = read(request).await?;
     parse(&headers, &bytes, also)
 }
 
-/// A `T` of JSON, or all its faults.
+/// Reads a `T` from JSON, or returns all its faults.
 pub(crate) fn decode<T: Deserr<Faults>>(value: Value) -> ApiResult<T> {
     Ok(deserr::deserialize::<T, _, Faults>(value)?)
 }

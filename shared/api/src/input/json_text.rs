@@ -5,17 +5,17 @@ use serde_json::{Map, Number, Value};
 
 use switchyard_kernel::{FaultKind, Faults, FieldPath};
 
-/// What is stored may nest 30 deep, so nothing deeper is of use.
+/// The database stores values of up to 30 levels, so deeper input is never useful.
 const MAX_DEPTH: usize = 32;
 
-/// The largest whole number up to which a double is exact.
+/// 2⁵³. Below it, every whole number has an exact double.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// Reads JSON as strictly as RFC 8259 lets a reader be.
+/// Reads JSON, as strictly as RFC 8259 allows.
 ///
-/// Beside what the grammar forbids, these are faults: a name that an object holds twice, since readers disagree about
-/// which one counts; nesting beyond [`MAX_DEPTH`]; and the character U+0000, which the database cannot keep. A number
-/// written with a zero fraction is a whole number, as JSON Schema has it.
+/// Besides syntax errors, these are faults: a name that occurs twice in an object, since parsers disagree about
+/// which one counts; nesting deeper than [`MAX_DEPTH`]; and the character U+0000, which the database cannot
+/// store. A number with a zero fraction is a whole number, as in JSON Schema.
 pub(crate) fn read(text: &[u8]) -> Result<Value, Faults> {
     let mut reading = Reading { path: FieldPath::root(), depth: 0, faults: Faults::new() };
     let mut deserializer = serde_json::Deserializer::from_slice(text);
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn valid_json_is_read_as_it_stands() {
+    fn valid_json_is_read_unchanged() {
         let text = r#"{"a":[1,-2,1.5,null,true,"ä"],"b":{}}"#;
         assert_eq!(read(text.as_bytes()), Ok(json!({"a":[1,-2,1.5,null,true,"ä"],"b":{}})));
     }
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_syntax_error_is_told_with_its_place() {
+    fn a_syntax_error_is_reported_with_its_line_and_column() {
         assert_eq!(
             faults("{\"a\": 1,\n \"b\" 2}"),
             fault("body", "is not valid JSON: expected `:`, at line 2, column 6")
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_beyond_all_doubles_is_a_fault() {
+    fn a_number_beyond_the_range_of_doubles_is_a_fault() {
         assert_eq!(
             faults("1e400"),
             fault("body", "is not valid JSON: number out of range, at line 1, column 5")

@@ -1,4 +1,4 @@
-//! Input: bodies, query strings, paths and cookies, read into types, with all faults reported at once.
+//! Reads bodies, query strings, paths and cookies into types, and reports all faults at once.
 
 mod body;
 mod cookies;

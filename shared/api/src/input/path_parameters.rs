@@ -7,9 +7,10 @@ use super::text;
 use crate::{ApiError, ApiResult};
 use switchyard_kernel::{Faults, FieldPath, Step};
 
-/// The parameters of a path: a `T` where there is one, a tuple where there are several, in the order of the path.
+/// The parameters of a path: a `T` if there is one, or a tuple in the order of the path if there are several.
 ///
-/// `T` derives `Deserr`, like the fields of a body; what is wrong with a parameter stands under its name in a 400.
+/// `T` derives `Deserr`, as the fields of a body do. A malformed parameter is refused with 400, with the fault
+/// under the parameter's name.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Path<T>(
     /// The parameters.
@@ -67,14 +68,14 @@ mod tests {
     }
 
     #[test]
-    fn one_parameter_is_read_alone_and_several_as_a_tuple() {
+    fn one_parameter_is_read_as_itself_and_several_as_a_tuple() {
         assert_eq!(decode::<String>(&[("id", "a")]), Ok("a".to_owned()));
         assert_eq!(decode::<u32>(&[("id", "7")]), Ok(7));
         assert_eq!(decode::<(String, u32)>(&[("id", "7"), ("line", "7")]), Ok(("7".to_owned(), 7)));
     }
 
     #[test]
-    fn a_fault_stands_under_the_parameters_name() {
+    fn a_fault_is_reported_under_the_parameters_name() {
         let fault = "must be a whole number, 0 or more".to_owned();
         assert_eq!(faults::<u32>(&[("id", "x")]), [("id".to_owned(), fault.clone())]);
         assert_eq!(faults::<(u32, u32)>(&[("id", "1"), ("line", "x")]), [("line".to_owned(), fault)]);

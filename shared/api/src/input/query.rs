@@ -10,9 +10,10 @@ use switchyard_kernel::{FaultKind, Faults, FieldPath};
 
 /// The parameters of a query string, as a `T` that derives `Deserr`.
 ///
-/// Unknown parameters are refused and all faults are told at once, as for a body. A field of a number or a boolean is
-/// read from its text, and one that is a list takes a parameter that is given several times. A field that may be left
-/// out has `#[deserr(default)]`, and, unless it is an `Option`, `#[param(required = false)]` for the document.
+/// Unknown parameters are refused, and all faults are reported at once, as for a body. Numbers and booleans are
+/// read from their text. A field that is a list collects a parameter that is given several times. A field that
+/// may be left out has `#[deserr(default)]` and, unless it is an `Option`, also `#[param(required = false)]`
+/// for the OpenAPI document.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Query<T>(
     /// The parameters.
@@ -32,7 +33,7 @@ where
     }
 }
 
-/// Query parameters by name, as text, or as a list of texts where one is given several times.
+/// Reads query parameters by name: each as a text, or as a list of texts if it is given several times.
 pub(crate) fn read(query: &str) -> Result<Map<String, Value>, Faults> {
     let mut parameters = Map::new();
     let mut faults = Faults::new();
@@ -60,7 +61,7 @@ fn add(parameters: &mut Map<String, Value>, name: String, value: Value) {
     }
 }
 
-/// Text as forms write it: `+` is a space, and bytes are percent-encoded.
+/// Decodes text in form encoding: `+` is a space, and other bytes are percent-encoded.
 fn decode(text: &str) -> Result<String, &'static str> {
     let text = text.replace('+', " ");
     let text = percent_decode_str(&text).decode_utf8().map_err(|_| "must be UTF-8")?;
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn all_faults_are_told_at_once() {
+    fn all_faults_are_reported_at_once() {
         assert_eq!(
             filter("limit=many&offset=1&offset=2&deleted=yes&ids=1&ids=x&sort=up"),
             Err(vec![
@@ -129,17 +130,17 @@ mod tests {
     }
 
     #[test]
-    fn a_number_out_of_range_is_told_with_its_bound() {
+    fn a_number_out_of_range_is_reported_with_its_bound() {
         assert_eq!(filter("limit=300"), Err(vec![("limit".to_owned(), "must be at most 255".to_owned())]));
     }
 
     #[test]
-    fn text_is_decoded_as_forms_encode_it() {
+    fn text_is_decoded_from_form_encoding() {
         assert_eq!(filter("q=a+b%2Bc%C3%A4&&").map(|filter| filter.q), Ok(Some("a b+cä".to_owned())));
     }
 
     #[test]
-    fn bytes_that_are_not_text_are_refused() {
+    fn bytes_that_are_not_utf_8_and_null_characters_are_refused() {
         assert_eq!(filter("q=%FF"), Err(vec![("q".to_owned(), "must be UTF-8".to_owned())]));
         assert_eq!(
             filter("q=a%00"),

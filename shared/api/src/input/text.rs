@@ -5,11 +5,11 @@ use serde_json::{Number, Value};
 
 use switchyard_kernel::{FaultKind, Faults, FieldPath, Step};
 
-/// Reads a `T` of a value whose leaves all are text.
+/// Reads a `T` from a value whose leaves are all texts.
 ///
-/// Which parameters are numbers, booleans or lists only `T` knows. So it is asked: a first reading names the
-/// parameters that are of the wrong type, those whose text can be that type are converted, and it is read again. Each
-/// round converts at least one value, from text to a list or from text to a scalar, so two rounds always suffice; a
+/// Only `T` knows which parameters are numbers, booleans or lists. So a first attempt finds the parameters that
+/// have the wrong type and converts those whose text has the right form. Then `T` is read again. Two rounds are
+/// enough: the first turns texts into lists and scalars, the second turns the elements of lists into scalars. A
 /// `T` of strings alone needs none.
 pub(crate) fn decode<T: Deserr<Faults>>(mut value: Value) -> Result<T, Faults> {
     loop {
@@ -24,7 +24,7 @@ pub(crate) fn decode<T: Deserr<Faults>>(mut value: Value) -> Result<T, Faults> {
             }
         }
         if !converted {
-            return Err(told_of_parameters(&faults));
+            return Err(worded_for_parameters(&faults));
         }
     }
 }
@@ -52,16 +52,16 @@ fn convert(place: &mut Value, accepted: &[ValueKind]) -> bool {
     converted.map(|value| *place = value).is_some()
 }
 
-/// A whole number as JSON writes it, so that `+1` and `01` are none.
+/// A whole number in the syntax of JSON, which excludes `+1` and `01`.
 fn whole_number(text: &str) -> Option<Number> {
     let number: Number =
         text.parse::<u64>().map(Number::from).or_else(|_| text.parse::<i64>().map(Number::from)).ok()?;
     (number.to_string() == text).then_some(number)
 }
 
-/// The same faults, in the words for parameters.
-fn told_of_parameters(faults: &Faults) -> Faults {
-    let mut told = Faults::new();
+/// The same faults, worded for parameters.
+fn worded_for_parameters(faults: &Faults) -> Faults {
+    let mut worded = Faults::new();
     for fault in faults.iter() {
         let kind = match &fault.kind {
             FaultKind::Unknown => FaultKind::Rule("is not a known parameter".to_owned()),
@@ -72,7 +72,7 @@ fn told_of_parameters(faults: &Faults) -> Faults {
             }
             kind => kind.clone(),
         };
-        told.push(fault.path.clone(), kind);
+        worded.push(fault.path.clone(), kind);
     }
-    told
+    worded
 }

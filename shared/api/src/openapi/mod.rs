@@ -1,4 +1,4 @@
-//! The OpenAPI document: what the routers declare, and what follows from the conventions.
+//! The OpenAPI document: what the routers declare, plus what follows from the conventions.
 
 mod bodies;
 mod errors;
@@ -29,21 +29,22 @@ use operations::{operations, operations_mut};
 
 type Schemas = BTreeMap<String, RefOr<Schema>>;
 
-/// What a reference to a schema of the components begins with.
+/// The prefix of a reference to a schema of the components.
 const SCHEMA_REFERENCE: &str = "#/components/schemas/";
 const JSON: &str = "application/json";
 
-/// The name of the security scheme: an operation for signed-in users says `security(("bearer" = []))`, with the
-/// permissions that it asks for in the list.
+/// The name of the security scheme. An operation for signed-in users declares `security(("bearer" = []))`, with
+/// the permissions that it requires in the list.
 pub const BEARER: &str = "bearer";
 
-/// Adds to every operation what follows from the conventions, and the codes and permissions that `manifests` declare.
+/// Adds to every operation what follows from the conventions, and the codes and permissions that `manifests`
+/// declare.
 ///
-/// - signed-in callers: 401, and 403 where permissions are named; 429 with the rate limit's headers;
-/// - parameters or a body: 400; a body: 413, 415, and no unknown fields; a path with parameters: 404;
-/// - POST: `Idempotency-Key` with its 409 and 422;
-/// - an `ETag` on a 200 of GET: `If-None-Match` and 304; on another method's, or where 412 is listed: `If-Match`;
-/// - everywhere: 500, 503, `X-Request-Id`, and for each error code an example; each schema has one too.
+/// - For signed-in callers: 401, and 403 if permissions are named; 429 with the rate limit's headers.
+/// - With parameters or a body: 400. With a body: 413, 415, and no unknown fields. With path parameters: 404.
+/// - POST: `Idempotency-Key` with its 409 and 422.
+/// - GET whose 200 has an `ETag`: `If-None-Match` and 304. Other methods with an `ETag` or a 412: `If-Match`.
+/// - Everywhere: 500, 503, `X-Request-Id`, and an example for each error code and each schema.
 pub fn complete(mut document: OpenApi, manifests: &[&Manifest]) -> OpenApi {
     let mut components = document.components.take().unwrap_or_default();
     references::refer(&mut components.schemas);
@@ -73,12 +74,12 @@ fn list_permissions(schemas: &mut Schemas, manifests: &[&Manifest]) {
     }
 }
 
-/// What an operation declares that the layers act on.
+/// What the layers need to know about an operation.
 #[derive(Clone, Debug)]
 pub(crate) struct Declared {
-    /// By what its callers are counted.
+    /// What its requests are counted by.
     pub(crate) counted_by: CountedBy,
-    /// Whether nobody may call it without signing in.
+    /// Whether only signed-in users may call it.
     pub(crate) users_only: bool,
     /// The cookies that it reads.
     pub(crate) cookies: Vec<String>,
@@ -89,21 +90,21 @@ pub(crate) struct Declared {
 }
 
 impl Declared {
-    /// Whether the operation goes on with this caller, and does not only tell them to sign in.
-    pub(crate) fn lets_in(&self, caller: &Authentication) -> bool {
+    /// Whether the operation's handler runs for this caller. If not, it answers 401.
+    pub(crate) fn admits(&self, caller: &Authentication) -> bool {
         match caller {
             Authentication::User(_) => true,
             Authentication::Anonymous => !self.users_only,
-            // Where no token is asked for, a bad one does not matter.
+            // A public operation ignores the token.
             Authentication::Refused(_) => !self.counted_by.user,
         }
     }
 }
 
-/// What each operation declares: by the patterns of paths, then by methods.
+/// What each operation declares, by path pattern and method.
 pub(crate) type DeclaredOperations = HashMap<String, HashMap<&'static str, Declared>>;
 
-/// Reads out of a document what the layers go by.
+/// Reads from a document what the layers need to know.
 pub(crate) fn declared_operations(document: &OpenApi) -> DeclaredOperations {
     let paths = document.paths.paths.iter();
     let by_method =
@@ -179,7 +180,7 @@ fn complete_operation(method: &str, operation: &mut Operation) {
     }
 }
 
-/// OpenAPI 3.1 asks for a description of every answer; of most, the status says enough.
+/// OpenAPI 3.1 requires a description for every answer. For most, the name of the status is enough.
 fn describe(status: &str, response: &mut Response) {
     if response.description.is_empty() {
         let status = StatusCode::from_bytes(status.as_bytes()).ok();
@@ -193,15 +194,15 @@ fn permissions(operation: &Operation) -> Option<Vec<String>> {
     requirements(operation).into_iter().find_map(|mut one| one.remove(BEARER))
 }
 
-/// Whether each of the ways to call an operation asks for a token.
+/// Whether every security requirement of an operation includes a token.
 fn is_for_users_only(operation: &Operation) -> bool {
     let requirements = requirements(operation);
     !requirements.is_empty() && requirements.iter().all(|one| one.contains_key(BEARER))
 }
 
-/// What callers have to bring, each a way that is enough: the schemes, with their permissions.
+/// The security requirements of an operation, of which a caller must meet one: schemes with their permissions.
 fn requirements(operation: &Operation) -> Vec<BTreeMap<String, Vec<String>>> {
-    // The requirement's own map is private, and this is what it is written as.
+    // The fields of a requirement are private, so they are read from its JSON.
     let requirements = operation.security.iter().flatten();
     requirements.filter_map(|one| serde_json::from_value(serde_json::to_value(one).ok()?).ok()).collect()
 }
@@ -231,7 +232,7 @@ fn complete_preconditions(method: &str, operation: &mut Operation, codes: &mut V
     let tagged = operation.responses.responses.get("200").is_some_and(has_etag);
     if method == "GET" && tagged {
         add_parameter(operation, "IfNoneMatch", "If-None-Match");
-        let unchanged = ResponseBuilder::new().description("What the client has is still good.");
+        let unchanged = ResponseBuilder::new().description("The client's copy is current.");
         operation
             .responses
             .responses
@@ -256,7 +257,7 @@ fn parameters(operation: &Operation) -> impl Iterator<Item = &Parameter> {
     })
 }
 
-/// Refers to one of the common parameters, unless the operation has its own of that name.
+/// Adds a reference to one of the common parameters, unless the operation has its own parameter of that name.
 fn add_parameter(operation: &mut Operation, component: &str, name: &str) {
     if parameters(operation).all(|parameter| parameter.name != name) {
         let reference = Ref::new(format!("#/components/parameters/{component}"));
@@ -269,7 +270,7 @@ fn bearer() -> SecurityScheme {
         HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .bearer_format("JWT")
-            .description(Some("The access token that `/auth/login` and `/auth/refresh` answer with."))
+            .description(Some("The access token that `/auth/login` and `/auth/refresh` return."))
             .build(),
     )
 }

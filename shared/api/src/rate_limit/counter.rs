@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use switchyard_ambient::Timestamp;
 use switchyard_database::{Cause, Collection, Db, Entity, Error, Field, Key, Operation, Result};
 
-/// What is left of one subject's quota in one window. It counts down, so that the database itself can refuse to go
+/// The rest of one subject's quota in one window. It counts down, so that the database itself refuses to go
 /// below zero.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RateWindow {
@@ -26,19 +26,19 @@ impl Entity for RateWindow {
     }
 }
 
-/// What was taken of a window.
+/// The result of taking requests from a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Taken {
-    /// How much of what was wanted.
+    /// How many requests were granted; at most as many as were asked for.
     pub(super) granted: u32,
-    /// What is left for everybody, as far as is known.
+    /// How many are left for all instances, as of this call.
     pub(super) remaining: u32,
 }
 
-/// Others take from the same window; each round that one loses, another won.
+/// Instances compete for the same window. When one loses a round, another has won it.
 const MAX_ROUNDS: usize = 8;
 
-/// Takes up to `wanted` of a window that holds `quota` in all.
+/// Takes up to `wanted` requests from a window of `quota` requests.
 pub(super) async fn take(db: &Db, id: &str, quota: u32, ends_at: Timestamp, wanted: u32) -> Result<Taken> {
     let windows = db.collection::<RateWindow>();
     for _ in 0..MAX_ROUNDS {

@@ -7,17 +7,17 @@ use switchyard_ambient::Timestamp;
 
 use crate::{ApiError, codes};
 
-/// How often somebody may ask: so many requests in each window of time, or without a limit. Written `100/15m` (with
-/// `s`, `m`, `h` or `d`) or `off`.
+/// How many requests a client or user may send in each window of time. Written as `100/15m` (the unit is `s`,
+/// `m`, `h` or `d`), or as `off`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RateLimit {
-    /// As often as they like.
+    /// No limit.
     Off,
-    /// So many requests in each window.
+    /// A number of requests in each window.
     Quota(Quota),
 }
 
-/// So many requests in each window of time.
+/// A number of requests in each window of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
     requests: u32,
@@ -25,7 +25,7 @@ pub struct Quota {
 }
 
 impl Quota {
-    /// So many requests in each window; both at least 1.
+    /// A quota of `requests` in each window of `window_seconds`. Returns `None` if either is 0.
     pub const fn new(requests: u32, window_seconds: u32) -> Option<Self> {
         if requests == 0 || window_seconds == 0 { None } else { Some(Self { requests, window_seconds }) }
     }
@@ -35,7 +35,8 @@ impl Quota {
         self.requests
     }
 
-    /// The window that holds `now`: windows follow each other from the epoch on, the same for all instances.
+    /// The window that contains `now`. Windows follow each other from the epoch, so they are the same for all
+    /// instances.
     pub(super) fn window(self, now: Timestamp) -> Window {
         let length = i64::from(self.window_seconds);
         let starts_at = now.as_seconds().div_euclid(length) * length;
@@ -43,7 +44,7 @@ impl Quota {
     }
 }
 
-/// A stretch of time in which requests are counted together.
+/// A period of time in which requests are counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Window {
     /// In seconds since the epoch.
@@ -52,7 +53,7 @@ pub(super) struct Window {
 }
 
 impl RateLimit {
-    /// So many requests in each window of so many minutes.
+    /// A quota of `requests` in each window of `minutes`; no limit if either is 0.
     pub const fn per_minutes(requests: u32, minutes: u32) -> Self {
         match Quota::new(requests, minutes.saturating_mul(60)) {
             Some(quota) => Self::Quota(quota),
@@ -117,13 +118,13 @@ impl Verdict {
         self.allowed
     }
 
-    /// The 429 of a request that was one too many.
+    /// The 429 for a request beyond the limit.
     pub(crate) fn refusal(&self) -> ApiError {
         ApiError::new(codes::RATE_LIMITED).retry_after(self.resets_in)
     }
 
     /// Adds `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10).
-    pub(crate) fn tell(&self, headers: &mut HeaderMap) {
+    pub(crate) fn add_headers(&self, headers: &mut HeaderMap) {
         let Self { policy, quota, remaining, .. } = self;
         let seconds = self.resets_in.as_secs() + u64::from(self.resets_in.subsec_nanos() > 0);
         let entries = [
@@ -192,7 +193,7 @@ mod tests {
             resets_in: Duration::from_millis(1_500),
         };
         let mut headers = HeaderMap::new();
-        verdict.tell(&mut headers);
+        verdict.add_headers(&mut headers);
         assert_eq!(headers["ratelimit-policy"], "\"user\";q=100;w=900");
         assert_eq!(headers["ratelimit"], "\"user\";r=7;t=2");
     }

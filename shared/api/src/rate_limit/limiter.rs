@@ -6,15 +6,16 @@ use switchyard_database::{Db, Result};
 use super::counter::take;
 use super::limit::{Quota, RateLimit, Verdict, Window};
 
-/// So many subjects are remembered; beyond that those whose window is over are forgotten, and then all.
+/// The number of subjects to remember. When it is reached, the subjects whose window is over are dropped; if
+/// that is not enough, all are.
 const MAX_SUBJECTS: usize = 10_000;
 
-/// Counts requests in the shared store, so that a limit holds over all instances together.
+/// Counts requests in the shared store, so that a limit applies to all instances together.
 ///
-/// Counting each request there would cost every one of them a write. So an instance takes a few of a subject's
-/// requests out of the store at once, as many as it has used up before, and never more than a twentieth of the quota.
-/// The limit is never exceeded; what an instance has taken and not used is lost to the others until the window ends. A
-/// small quota, or one that is counted exactly, is taken one by one.
+/// Counting each request there would cost each a write. So an instance takes several of a subject's requests
+/// from the store at once: as many as it has used in the window so far, and at most a twentieth of the quota.
+/// The limit is never exceeded. Requests that an instance has taken but not used are unavailable to the others
+/// until the window ends. A small quota, or one that is counted exactly, is taken one request at a time.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     policy: String,
@@ -23,15 +24,15 @@ pub(crate) struct Limiter {
     shares: Mutex<HashMap<String, Share>>,
 }
 
-/// What this instance holds of a subject's quota.
+/// The part of a subject's quota that this instance holds.
 #[derive(Clone, Copy, Debug)]
 struct Share {
     window: Window,
-    /// Taken out of the store and not used yet.
+    /// Taken from the store and not used yet.
     at_hand: u32,
     /// Used by this instance in this window.
     used: u32,
-    /// Left in the store when it was asked last; `None` before.
+    /// Left in the store as of the last call; `None` before the first.
     in_store: Option<u32>,
 }
 
@@ -46,7 +47,7 @@ impl Limiter {
         Self { policy: policy.to_owned(), limit, exact: false, shares: Mutex::default() }
     }
 
-    /// Counts one request of `subject`; `None` where there is no limit.
+    /// Counts one request of `subject`. Returns `None` if there is no limit.
     pub(crate) async fn count(&self, db: &Db, subject: &str) -> Result<Option<Verdict>> {
         let RateLimit::Quota(quota) = self.limit else { return Ok(None) };
         let now = db.ambient().now();
@@ -61,7 +62,7 @@ impl Limiter {
             Use::Exhausted => return Ok(verdict(false, 0)),
             Use::Empty(share) => share,
         };
-        // The quota is part of the name, so that a changed setting starts afresh.
+        // The limit is part of the id, so that a changed setting starts with a full quota.
         let id = format!("{}:{subject}:{}:{}", self.policy, self.limit, window.starts_at);
         let taken = take(db, &id, quota.requests(), window.ends_at, self.portion(quota, share)).await?;
         let allowed = taken.granted > 0;
@@ -85,7 +86,8 @@ impl Limiter {
                 share.used = share.used.saturating_add(1);
                 Use::Allowed { remaining: share.at_hand.saturating_add(share.in_store.unwrap_or(0)) }
             }
-            // Nothing flows back into a window, so the store need not be asked again: a flood stops here.
+            // Nothing is returned to a window, so the store need not be read again: a flood of requests stops
+            // here.
             Some(share) if share.in_store == Some(0) => Use::Exhausted,
             Some(share) => Use::Empty(*share),
             None => Use::Empty(Share { window, at_hand: 0, used: 0, in_store: None }),
@@ -103,9 +105,9 @@ impl Limiter {
             }
         }
         match shares.get(subject) {
-            // A request that began in the window before has nothing to say about this one.
+            // This request began in the previous window, so its share does not apply to the current one.
             Some(other) if other.window.ends_at > share.window.ends_at => return,
-            // Another request of the same subject may have taken a portion meanwhile.
+            // Another request of the same subject took a portion in the meantime.
             Some(other) if other.window == share.window => {
                 share.at_hand = share.at_hand.saturating_add(other.at_hand);
                 share.in_store = share.in_store.into_iter().chain(other.in_store).min();
@@ -116,7 +118,7 @@ impl Limiter {
         shares.insert(subject.to_owned(), share);
     }
 
-    // A panic elsewhere leaves the map in order, so the lock is good all the same.
+    // The map is consistent even if a thread panicked while it held the lock.
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Share>> {
         self.shares.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -137,16 +139,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_that_began_in_the_window_before_leaves_this_one_as_it_is() {
+    fn a_request_that_began_in_the_previous_window_does_not_change_this_one() {
         let limit: RateLimit = "100/1m".parse().unwrap();
         let limiter = Limiter::in_portions("user", limit);
-        let RateLimit::Quota(quota) = limit else { panic!("it is a quota") };
+        let RateLimit::Quota(quota) = limit else { panic!("expected a quota") };
         let now = Timestamp::from_seconds(1_700_000_000);
-        let (before, this) = (quota.window(now), quota.window(now + Duration::from_secs(60)));
+        let (previous, this) = (quota.window(now), quota.window(now + Duration::from_secs(60)));
         limiter.put_share("ada", Share { window: this, at_hand: 5, used: 9, in_store: Some(80) });
-        limiter.put_share("ada", Share { window: before, at_hand: 3, used: 40, in_store: Some(2) });
+        limiter.put_share("ada", Share { window: previous, at_hand: 3, used: 40, in_store: Some(2) });
         let Use::Allowed { remaining } = limiter.use_share("ada", this) else {
-            panic!("there is one at hand")
+            panic!("expected a request at hand")
         };
         assert_eq!(remaining, 84);
     }

@@ -151,11 +151,11 @@ impl Limiters {
     }
 }
 
-/// Counts a request under every limit that it falls under.
+/// Counts a request under every limit that applies to it.
 ///
 /// # Errors
 ///
-/// 429 when it is one too many; 503 when it cannot be counted and must be.
+/// 429 if the request exceeds a limit; 503 if it is limited by address and the store does not answer.
 pub(crate) async fn count(
     db: &Db,
     limiters: &Limiters,
@@ -173,19 +173,20 @@ pub(crate) async fn count(
     if let Some(user) = caller.user().filter(|_| by.user) {
         match limiters.user.count(db, user.user_id.as_str()).await {
             Ok(verdict) => verdicts.extend(verdict),
-            Err(fault) => tracing::warn!(cause = %fault, "a request could not be counted"),
+            Err(fault) => tracing::warn!(cause = %fault, "the request was not counted under the rate limit"),
         }
     }
     let refusal = verdicts.iter().find(|verdict| !verdict.is_allowed()).map(Verdict::refusal);
     (verdicts, refusal.map_or(Ok(()), Err))
 }
 
-/// Tells the client where it stands.
-pub(crate) fn tell(verdicts: &[Verdict], headers: &mut HeaderMap) {
-    verdicts.iter().for_each(|verdict| verdict.tell(headers));
+/// Adds the headers that report the limits of a request and what is left of them.
+pub(crate) fn add_headers(verdicts: &[Verdict], headers: &mut HeaderMap) {
+    verdicts.iter().for_each(|verdict| verdict.add_headers(headers));
 }
 
-/// An IPv6 client holds at least a /64 and can take a new address for every request, so the network is counted.
+/// An IPv6 client usually has a whole /64 and can use a new address for each request, so its network is
+/// counted.
 fn network_of(address: Option<IpAddr>) -> String {
     match address {
         None => "unknown".to_owned(),
@@ -202,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_of_version_6_are_counted_by_their_network() {
+    fn ipv6_addresses_are_counted_by_their_network() {
         assert_eq!(network_of("203.0.113.9".parse().ok()), "203.0.113.9");
         assert_eq!(network_of("2001:db8:1:2:3:4:5:6".parse().ok()), "2001:db8:1:2::/64");
         assert_eq!(network_of(None), "unknown");

@@ -27,11 +27,11 @@ pub(super) struct Gate {
     pub(super) limiters: Arc<Limiters>,
 }
 
-/// Who asked, for the log line of the request.
+/// The user who sent the request, for the request's log line.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct AskedBy(pub(super) UserId);
+pub(super) struct SentBy(pub(super) UserId);
 
-/// The innermost layer: whatever happens in here becomes an answer.
+/// The innermost layer. It turns panics and time-outs into answers.
 pub(super) async fn pass_gate(State(gate): State<Gate>, request: Request, next: Next) -> Response {
     let context = match extension::<Arc<Context>>(request.extensions()) {
         Ok(context) => context,
@@ -74,8 +74,8 @@ impl Gate {
         }
 
         let keyed = request.method() == Method::POST && is_keyed(&request);
-        // Who is only told to sign in, or that there is nothing, leaves nothing in the store.
-        let once = declared.filter(|declared| keyed && declared.lets_in(&caller));
+        // A request that only gets a 401 or 404 must not leave a record in the store.
+        let once = declared.filter(|declared| keyed && declared.admits(&caller));
         request.extensions_mut().insert(caller);
         let answer: ApiResult<Response> = match (counted, route, once) {
             (Err(refusal), ..) => Err(refusal),
@@ -94,17 +94,17 @@ impl Gate {
             _ => Ok(next.run(request).await),
         };
         let mut response = answer.unwrap_or_else(IntoResponse::into_response);
-        rate_limit::tell(&verdicts, response.headers_mut());
+        rate_limit::add_headers(&verdicts, response.headers_mut());
         if let Some(user_id) = user_id {
-            response.extensions_mut().insert(AskedBy(user_id));
+            response.extensions_mut().insert(SentBy(user_id));
         }
         response
     }
 
-    /// What the operation declares; `None` where there is none.
+    /// What the operation declares; `None` if there is no such operation.
     fn declared(&self, route: Option<&MatchedPath>, method: &Method) -> Option<&Declared> {
         let methods = self.declared.get(route?.as_str())?;
-        // A HEAD is answered by the operation of GET.
+        // The router answers HEAD with the handler of GET.
         let method = if method == Method::HEAD { "GET" } else { method.as_str() };
         methods.get(method)
     }

@@ -12,10 +12,10 @@ use crate::rate_limit::{RATELIMIT, RATELIMIT_POLICY};
 use crate::request::{X_REQUEST_ID, header_of};
 use crate::settings::CorsOrigins;
 
-/// Smaller answers grow when they are compressed, or shrink by less than it costs.
+/// Compressing smaller answers makes them larger, or saves less than it costs.
 const WORTH_COMPRESSING: u64 = 1024;
 
-/// What every answer says, unless the handler said it otherwise.
+/// Adds the headers that every answer has. A header that the handler has set stays.
 pub(super) fn add_standing_headers(response: &mut Response, request_id: &str) {
     let standing = [
         (header::CACHE_CONTROL, "no-store"),
@@ -32,15 +32,15 @@ pub(super) fn add_standing_headers(response: &mut Response, request_id: &str) {
 }
 
 pub(super) fn compression() -> CompressionLayer<impl Predicate> {
-    // What is compressed already, or streams, is left alone.
+    // Images are already compressed, and event streams must not be buffered.
     let predicate =
         SizeAbove::new(WORTH_COMPRESSING).and(NotForContentType::IMAGES).and(NotForContentType::SSE);
     CompressionLayer::new().gzip(true).compress_when(predicate)
 }
 
-/// Disregards an `Accept-Encoding` by which neither the plain answer nor the compressed one would be acceptable, as RFC
-/// 9110 §12.5.3 lets a server do. The layer of compression would let the handler do its work, and then put 406 over
-/// whatever came of it.
+/// Removes an `Accept-Encoding` that accepts neither the plain answer nor the compressed one. RFC 9110 §12.5.3
+/// allows a server to ignore it. Otherwise the compression layer would run the handler and then replace its
+/// answer by a 406.
 pub(super) async fn disregard_unfit_encodings(mut request: Request) -> Request {
     let headers = request.headers_mut();
     if !accepts(headers, &["identity"], true) && !accepts(headers, &["gzip", "x-gzip"], false) {
@@ -49,8 +49,8 @@ pub(super) async fn disregard_unfit_encodings(mut request: Request) -> Request {
     request
 }
 
-/// Whether an encoding with these names is acceptable: by its own entries, else by those of `*`, else `by_default`. What
-/// is no entry by the grammar accepts nothing.
+/// Whether an encoding with these names is acceptable, according to its own entries, else to those of `*`, else
+/// to `by_default`. A malformed entry accepts nothing.
 fn accepts(headers: &HeaderMap, names: &[&str], by_default: bool) -> bool {
     let lines = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok());
     let entries: Vec<(&str, &str)> = lines
@@ -66,7 +66,7 @@ fn accepts(headers: &HeaderMap, names: &[&str], by_default: bool) -> bool {
     by_entries(names).or_else(|| by_entries(&["*"])).unwrap_or(by_default)
 }
 
-/// Whether this is a weight, as in `q=0.5`, of more than nothing (RFC 9110 §12.4.2).
+/// Whether this is a weight, as in `q=0.5`, above zero (RFC 9110 §12.4.2).
 fn is_above_zero(weight: &str) -> bool {
     let Some(value) = weight.strip_prefix(['q', 'Q']).and_then(|weight| weight.strip_prefix('=')) else {
         return false;

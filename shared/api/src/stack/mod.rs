@@ -1,4 +1,4 @@
-//! The layers around every router, in their order.
+//! The layers around every router, in order.
 
 mod gate;
 mod headers;
@@ -24,7 +24,7 @@ use gate::{Gate, pass_gate};
 use headers::{compression, cors, disregard_unfit_encodings};
 use watch::watch;
 
-/// What the layers work with.
+/// What the layers need: the database, the authenticator, the settings and the observer.
 #[derive(Debug)]
 pub struct Api {
     db: Db,
@@ -34,7 +34,8 @@ pub struct Api {
 }
 
 impl Api {
-    /// The conventions over this database, with these settings; `authenticator` tells whose an access token is.
+    /// The conventions with this database and these settings. `authenticator` finds the user of an access
+    /// token.
     pub fn new(
         db: Db,
         authenticator: Arc<dyn Authenticator>,
@@ -44,7 +45,7 @@ impl Api {
         Self { db, authenticator, settings, observer }
     }
 
-    /// The database in which keys and limits are kept.
+    /// The database that stores idempotency keys and rate limits.
     pub fn db(&self) -> &Db {
         &self.db
     }
@@ -60,12 +61,12 @@ impl Api {
     }
 }
 
-/// Puts every convention of the API around a router. A function and the local server call this and nothing else, so
-/// they answer alike.
+/// Adds every convention of the API to a router. The functions and the local server all call it, so they give
+/// the same answers.
 ///
-/// From the outside in: request id, span, log line and metrics; security headers; CORS; compression; time-out and
-/// panics; authentication; rate limits; idempotency; then the route. Errors of the router itself (404, 405) get the
-/// same envelope as those of handlers.
+/// The layers from the outside in: request id, span, log line and metrics; security headers; CORS; compression;
+/// time-out and panics; authentication; rate limits; idempotency; then the route. Errors of the router itself
+/// (404, 405) get the same envelope as those of handlers.
 pub fn serve_api(router: OpenApiRouter, api: Arc<Api>) -> Router {
     let (router, document) = router.split_for_parts();
     let declared = Arc::new(openapi::declared_operations(&document));

@@ -9,13 +9,13 @@ use switchyard_kernel::UserId;
 use tracing::Instrument;
 
 use super::Api;
-use super::gate::AskedBy;
+use super::gate::SentBy;
 use super::headers::add_standing_headers;
 use crate::error::render;
 use crate::observe::{Observer, Outcome, label};
 use crate::request::context_of;
 
-/// The outermost layer: gives the request its identity, and sees what becomes of it.
+/// The outermost layer: creates the request's context, and logs and reports the outcome.
 pub(super) async fn watch(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
     let context = context_of(request.headers(), request.extensions(), &api);
     let mut watched = Watched::start(&api, context.request_id.clone(), &request);
@@ -30,7 +30,7 @@ pub(super) async fn watch(State(api): State<Arc<Api>>, mut request: Request, nex
     async move {
         let mut response = render(next.run(request).await, &watched.id);
         add_standing_headers(&mut response, &watched.id);
-        watched.user_id = response.extensions().get::<AskedBy>().map(|asked| asked.0);
+        watched.user_id = response.extensions().get::<SentBy>().map(|sent_by| sent_by.0);
         watched.end(response.status());
         response
     }
@@ -38,7 +38,8 @@ pub(super) async fn watch(State(api): State<Arc<Api>>, mut request: Request, nex
     .await
 }
 
-/// Sees a request to its end, also to the end of one whose client goes away.
+/// A request that is being answered. It is reported once: when it ends, or when it is dropped because the
+/// client disconnected.
 struct Watched {
     observer: Arc<dyn Observer>,
     id: String,
@@ -47,7 +48,7 @@ struct Watched {
     uri: Uri,
     user_id: Option<UserId>,
     started: Instant,
-    over: bool,
+    reported: bool,
 }
 
 impl Watched {
@@ -61,7 +62,7 @@ impl Watched {
             uri: request.uri().clone(),
             user_id: None,
             started: Instant::now(),
-            over: false,
+            reported: false,
         }
     }
 
@@ -73,13 +74,13 @@ impl Watched {
         self.report(Some(status));
     }
 
-    /// The one log line of the request, and its share in the metrics.
+    /// Writes the request's log line, and reports the request to the observer.
     ///
-    /// The line has its fields itself and no span: the JSON of a span would be read and written again for each line,
-    /// which took longer than all layers together. Of the address the path alone is logged; the query may hold what is
-    /// nobody's business.
+    /// The line has its own fields and no span: the JSON of a span would be parsed and written again for each
+    /// line, which took longer than all layers together. Only the path of the URI is logged, since the query
+    /// may contain private data.
     fn report(&mut self, status: Option<StatusCode>) {
-        self.over = true;
+        self.reported = true;
         let latency = self.started.elapsed();
         tracing::info!(
             target: "access",
@@ -91,7 +92,7 @@ impl Watched {
             status = status.map(|status| status.as_u16()),
             latency_ms = latency.as_secs_f64() * 1e3,
             user_id = self.user_id.map(tracing::field::display),
-            "{}", if status.is_some() { "answered" } else { "the client went away" },
+            "{}", if status.is_some() { "answered" } else { "the client disconnected" },
         );
         self.observer.finished(&Outcome { method: self.method, route: self.route(), status, latency });
     }
@@ -99,7 +100,7 @@ impl Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        if !self.over {
+        if !self.reported {
             self.report(None);
         }
     }

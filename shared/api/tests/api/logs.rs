@@ -102,7 +102,7 @@ async fn a_client_that_goes_away_leaves_a_line_too() {
     }
     let access = lines.of("access");
     let [line] = &access[..] else { panic!("{access:?}") };
-    assert_eq!(line["message"], "the client went away");
+    assert_eq!(line["message"], "the client disconnected");
 }
 
 #[tokio::test]
