@@ -1,4 +1,4 @@
-//! Where a request comes from.
+//! The address of a request's client.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -6,15 +6,15 @@ use std::str::FromStr;
 use axum::http::HeaderMap;
 use ipnet::IpNet;
 
-/// Who opened the connection: the gateway's `sourceIp`, or the socket's peer. What runs the router puts it into the
-/// request's extensions.
+/// The address that opened the connection: the gateway's `sourceIp`, or the socket's peer. The runtime puts it
+/// into the request's extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerAddress(
     /// The address.
     pub IpAddr,
 );
 
-/// The proxies whose `X-Forwarded-For` is believed: addresses and networks (CIDR), separated by commas.
+/// The proxies whose `X-Forwarded-For` is trusted: addresses and networks (CIDR), separated by commas.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<IpNet>);
 
@@ -25,12 +25,13 @@ impl TrustedProxies {
 
     /// The client's address.
     ///
-    /// Each proxy appends to `X-Forwarded-For` whom it heard from, and whatever the client wrote stands before that.
-    /// So the list is walked from its end for as long as the proxies are ours; the first other address is the client.
+    /// Each proxy appends the address of its peer to `X-Forwarded-For`; entries that the client wrote itself
+    /// come before. So the list is read from its end while the addresses are trusted proxies. The first other
+    /// address is the client.
     pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
-        // A proxy may append to the client's own line. So each hop is read by itself: bytes of the client that are no
-        // text must not hide what the proxy wrote behind them.
+        // A proxy may append to the client's own line. So each hop is decoded separately: bytes from the client
+        // that are not text must not hide what the proxy appended.
         let lines = headers.get_all("x-forwarded-for").iter();
         for hop in lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b',')).rev() {
             if !self.include(client) {
@@ -43,7 +44,7 @@ impl TrustedProxies {
     }
 }
 
-/// An address as proxies write it: with a port sometimes, and IPv6 in brackets then.
+/// Reads an address as proxies write it: sometimes with a port, and then IPv6 in brackets.
 fn read_hop(hop: &[u8]) -> Option<IpAddr> {
     let hop = str::from_utf8(hop.trim_ascii()).ok()?;
     let address = hop
@@ -88,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn the_header_of_a_stranger_counts_for_nothing() {
+    fn the_header_of_an_untrusted_peer_is_ignored() {
         assert_eq!(client("", "203.0.113.9", &["198.51.100.1"]), "203.0.113.9");
         assert_eq!(client("10.0.0.0/8", "203.0.113.9", &["198.51.100.1"]), "203.0.113.9");
     }
@@ -106,24 +107,24 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_ends_the_chain() {
+    fn an_entry_that_is_not_an_address_ends_the_chain() {
         assert_eq!(client("10.0.0.0/8", "10.0.0.1", &["198.51.100.1, unknown"]), "10.0.0.1");
     }
 
     #[test]
-    fn what_is_no_text_spoils_no_other_hop() {
+    fn an_entry_that_is_not_text_does_not_affect_other_hops() {
         assert_eq!(client("10.0.0.0/8", "10.0.0.1", &["é, 203.0.113.9"]), "203.0.113.9");
         assert_eq!(client("10.0.0.0/8", "10.0.0.1", &["198.51.100.1, é, 10.0.0.7"]), "10.0.0.7");
         assert_eq!(client("10.0.0.0/8", "10.0.0.1", &["198.51.100.1", "é"]), "10.0.0.1");
     }
 
     #[test]
-    fn an_address_of_version_4_in_version_6_is_the_former() {
+    fn an_ipv4_mapped_ipv6_address_is_the_ipv4_address() {
         assert_eq!(client("10.0.0.0/8", "::ffff:10.0.0.1", &["[2001:db8::1]:443"]), "2001:db8::1");
     }
 
     #[test]
-    fn a_list_with_something_else_in_it_is_refused() {
+    fn a_list_with_an_invalid_entry_is_refused() {
         let fault = "10.0.0.0/8, home".parse::<TrustedProxies>().unwrap_err();
         assert_eq!(fault.to_string(), "`home` is neither an address nor a network as in 10.0.0.0/8");
     }

@@ -1,4 +1,4 @@
-//! Answers, beside plain [`Json`](crate::Json).
+//! Answers other than plain [`Json`](crate::Json).
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};

@@ -29,8 +29,8 @@ impl<S: Send + Sync> FromRequestParts<S> for SignedIn {
     }
 }
 
-/// The context of a request by anyone. If the request has a token, it is ignored: a client that signs in or renews a token
-/// may well send one that has expired.
+/// The context of a request by anyone. If the request has a token, it is ignored: a client that signs in or
+/// renews a token may well send one that has expired.
 #[derive(Clone, Debug)]
 pub struct Anyone(
     /// The context.
@@ -46,8 +46,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Anyone {
     }
 }
 
-/// The context of a request by a signed-in user or by someone who sends no token. An invalid token is refused with 401, so
-/// that the client renews it.
+/// The context of a request by a signed-in user or by someone who sends no token. An invalid token is refused
+/// with 401, so that the client renews it.
 #[derive(Clone, Debug)]
 pub struct MaybeSignedIn(
     /// The context.
@@ -67,8 +67,8 @@ impl<S: Send + Sync> FromRequestParts<S> for MaybeSignedIn {
     }
 }
 
-/// The result of checking a request's token. It is checked once, before the handler; whether a bad token matters is up to
-/// the route.
+/// The result of checking a request's token. It is checked once, before the handler; whether a bad token
+/// matters is up to the route.
 #[derive(Clone, Debug)]
 pub(crate) enum Authentication {
     Anonymous,

@@ -1,10 +1,10 @@
-//! The conventions of the HTTP API in one place: errors, bodies and query strings, preconditions, lists, idempotency, rate
+//! The conventions of the HTTP API: errors, bodies and query strings, preconditions, lists, idempotency, rate
 //! limits, authentication, and the OpenAPI document.
 //!
-//! A route group is a function that returns an [`OpenApiRouter`](utoipa_axum::router::OpenApiRouter). Its handlers read the
-//! request with the extractors of this crate, call a service of a domain, and answer. They hold no rules and no database:
-//! those belong to the domain. What every route has in common comes from [`serve_api`], so a function on Lambda and the
-//! server of `cargo run` answer alike.
+//! A route group is a function that returns an [`OpenApiRouter`](utoipa_axum::router::OpenApiRouter). Its
+//! handlers read the request with the extractors of this crate, call a service of a domain, and answer. They
+//! hold no rules and no database: those belong to the domain. What every route has in common comes from
+//! [`serve_api`], so a function on Lambda and the server of `cargo run` answer alike.
 //!
 //! ```
 //! use axum::extract::State;

@@ -1,33 +1,33 @@
-//! What happened to each request, for whoever counts.
+//! Reports each request to the metrics.
 
 use std::fmt::Debug;
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
 
-/// Watches requests. The runtime makes metrics of what it sees.
+/// Is notified of requests. The runtime implements it for the metrics.
 pub trait Observer: Debug + Send + Sync + 'static {
-    /// A request has come in.
+    /// A request has arrived.
     fn started(&self);
 
-    /// A request is over, answered or not.
+    /// A request has ended, with or without an answer.
     fn finished(&self, outcome: &Outcome<'_>);
 }
 
-/// What happened to a request.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Outcome<'a> {
-    /// The method, `OTHER` where it is none of the usual ones: what a client makes up must not become a label.
+    /// The method, or `OTHER` if it is not a standard one: text that a client makes up must not become a label.
     pub method: &'a str,
-    /// The route's pattern, as `/api/v1/users/{id}`; `unmatched` where there is none.
+    /// The route's pattern, as in `/api/v1/users/{id}`, or `unmatched` if there is none.
     pub route: &'a str,
-    /// The status; `None` when the client went away before the answer.
+    /// The status; `None` if the client disconnected before the answer.
     pub status: Option<StatusCode>,
-    /// How long it took.
+    /// How long the request took.
     pub latency: Duration,
 }
 
-/// Watches nothing.
+/// An observer that ignores everything.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoObserver;
 

@@ -10,7 +10,7 @@ use utoipa::IntoParams;
 use crate::input::{decode_text, read_query};
 use crate::{ApiError, ApiResult};
 
-/// The number of items on a page if the request does not say.
+/// The number of items on a page if the request has no `limit`.
 pub const DEFAULT_LIMIT: u32 = 20;
 /// The largest number of items on a page.
 pub const MAX_LIMIT: u32 = 100;
@@ -20,11 +20,11 @@ pub const MAX_LIMIT: u32 = 100;
 #[deserr(error = Faults, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct PageParams {
-    /// How many items the page has at most.
+    /// The maximum number of items on the page.
     #[deserr(default = DEFAULT_LIMIT, try_from(i64) = check_limit -> &'static str)]
     #[param(minimum = 1, maximum = 100, default = 20, required = false)]
     pub limit: u32,
-    /// Where the page begins: the `next_cursor` of the previous page. Left out for the first page.
+    /// The start of the page: the `next_cursor` of the previous page. Leave it out for the first page.
     #[deserr(default)]
     pub cursor: Option<String>,
 }

@@ -12,7 +12,8 @@ use switchyard_kernel::{EntityTag, Precondition};
 
 use crate::{ApiResult, codes};
 
-/// The `If-Match` of a PUT, PATCH or DELETE, as the [`Precondition`] that the domain checks inside its transaction.
+/// The `If-Match` of a PUT, PATCH or DELETE, as the [`Precondition`] that the domain checks inside its
+/// transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IfMatch(
     /// The precondition; [`Precondition::None`] if the request has no `If-Match`.
@@ -148,10 +149,10 @@ fn read_list(line: &str, tags: &mut Vec<Tag>) {
     }
 }
 
-/// The tags that a reading client already has.
-pub(crate) struct Known(Option<Tags>);
+/// The tags of the versions that a client already has.
+pub(crate) struct KnownTags(Option<Tags>);
 
-impl Known {
+impl KnownTags {
     /// The `If-None-Match` of a GET or HEAD.
     pub(crate) fn of(method: &Method, headers: &HeaderMap) -> Self {
         let reads = matches!(*method, Method::GET | Method::HEAD);
@@ -159,7 +160,7 @@ impl Known {
     }
 
     /// 304 instead of a 200 whose `ETag` the client already has.
-    pub(crate) fn spare(&self, response: Response) -> Response {
+    pub(crate) fn shorten(&self, response: Response) -> Response {
         let etag = response.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok());
         match (&self.0, etag) {
             (Some(tags), Some(etag)) if response.status() == StatusCode::OK && tags.match_weakly(etag) => {
@@ -226,14 +227,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_tag_matches_nothing() {
+    fn text_that_is_not_a_tag_matches_nothing() {
         assert!(!permits(&["v1"], "v1"));
         assert!(!permits(&[""], "v1"));
         assert!(permits(&["v1, \"v1\""], "v1"));
     }
 
     #[test]
-    fn if_none_match_with_a_star_excludes_whatever_exists() {
+    fn if_none_match_with_a_star_excludes_every_version() {
         let star = IfNoneMatch(Some(Tags::Any));
         assert!(star.check(Some("v1")).is_err());
         assert!(star.check(None::<&str>).is_ok());

@@ -1,4 +1,4 @@
-//! What the layers know of a request before its handler runs.
+//! What the layers know about a request before its handler runs.
 
 use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, header};
 use switchyard_kernel::{Actor, Context};
@@ -12,8 +12,8 @@ const MAX_REQUEST_ID_BYTES: usize = 128;
 
 /// The context of a request, before it is known whether a user sent it.
 ///
-/// The id of the request is the client's own if it is suitable, or else a new UUID. It appears in every log line, in the
-/// answer's `X-Request-Id`, and in the body of an error.
+/// The id of the request is the client's own if it is suitable, or else a new UUID. It appears in every log
+/// line, in the answer's `X-Request-Id`, and in the body of an error.
 pub(crate) fn context_of(headers: &HeaderMap, extensions: &Extensions, api: &Api) -> Context {
     let peer = extensions.get::<PeerAddress>().map(|peer| peer.0);
     let user_agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());

@@ -1,4 +1,4 @@
-//! What can be set about the conventions.
+//! The settings of the conventions.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -8,21 +8,21 @@ use axum::http::HeaderValue;
 
 use crate::{RateLimit, TrustedProxies};
 
-/// What can be set about the conventions. The defaults are those of the documented API.
+/// The settings of the conventions. The defaults are those of the documented API.
 #[derive(Clone, Debug)]
 pub struct ApiSettings {
     /// The origins whose pages may call the API.
     pub cors_origins: CorsOrigins,
-    /// How often a client address may use the anonymous auth routes.
+    /// How many requests a client's address may send to the anonymous auth routes.
     pub rate_limit: RateLimit,
-    /// How often a signed-in user may ask.
+    /// How many requests a signed-in user may send.
     pub rate_limit_user: RateLimit,
     /// Settings of the limits that operations declare for client addresses, by the name of the limit. A limit that is not
     /// listed has the value that is declared.
     pub address_limits: BTreeMap<String, RateLimit>,
     /// The proxies that tell the client's address.
     pub trusted_proxies: TrustedProxies,
-    /// How long a request may take until it is answered with 503.
+    /// The time after which a request is answered with 503.
     pub request_timeout: Duration,
 }
 
@@ -39,12 +39,13 @@ impl Default for ApiSettings {
     }
 }
 
-/// Origins, as in `https://app.example.com,http://localhost:5173`; `*` for all, then without credentials.
+/// The origins that may call the API, as in `https://app.example.com,http://localhost:5173`. `*` allows all,
+/// without credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CorsOrigins {
     /// Every origin.
     Any,
-    /// These; none at first.
+    /// Only these. The default is none.
     Listed(Vec<HeaderValue>),
 }
 
@@ -96,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_browser_would_send_is_refused() {
+    fn text_that_no_browser_sends_as_an_origin_is_refused() {
         for text in ["a.example", "https://a.example/", "https://*.example", "ftp://a", "https://"] {
             assert_eq!(text.parse::<CorsOrigins>(), Err(ParseOriginsError(text.to_owned())));
         }

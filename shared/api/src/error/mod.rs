@@ -26,8 +26,8 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// An error answer.
 ///
-/// Every error that implements [`DomainError`] becomes one through `?`: the errors of all domains, [`ErrorCode`], and
-/// [`Faults`](switchyard_kernel::Faults).
+/// Every error that implements [`DomainError`] becomes one through `?`: the errors of all domains,
+/// [`ErrorCode`], and [`Faults`](switchyard_kernel::Faults).
 ///
 /// ```
 /// use std::time::Duration;

@@ -32,8 +32,8 @@ pub(crate) fn envelope<'a>(error: &'a ApiError, request_id: &'a str) -> Envelope
 
 /// Writes the body of an error answer and logs its cause. This is the only place where causes are logged.
 ///
-/// An error that another layer answered in its own form, such as the router's 405, gets the envelope and keeps its headers.
-/// Answers that are not errors, or that are already rendered, pass unchanged.
+/// An error that another layer answered in its own form, such as the router's 405, gets the envelope and keeps
+/// its headers. Answers that are not errors, or that are already rendered, pass unchanged.
 pub(crate) fn render(mut response: Response, request_id: &str) -> Response {
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         log(&error);

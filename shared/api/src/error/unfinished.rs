@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{ApiError, codes};
 
-/// The 500 for a handler that panicked. The program's panic hook has already logged the message and the place, inside
-/// the request's span.
+/// The 500 for a handler that panicked. The program's panic hook has already logged the message and the place,
+/// inside the request's span.
 pub(crate) fn panicked() -> ApiError {
     codes::INTERNAL_ERROR.into()
 }

@@ -12,11 +12,11 @@ pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempote
 
 const MAX_KEY_BYTES: usize = 255;
 
-/// The `Idempotency-Key` of a request, for a handler that must have one: without it the request is refused with 400
-/// `IDEMPOTENCY_KEY_REQUIRED`. Name it in the operation's `params(..)` too.
+/// The `Idempotency-Key` of a request, for a handler that requires one. Without it the request is refused with
+/// 400 `IDEMPOTENCY_KEY_REQUIRED`. Name it in the operation's `params(..)` too.
 ///
-/// A handler may derive the ids of what it creates from the key and the caller: then even a crash between its commit
-/// and the keeping of its answer cannot make the effect happen twice.
+/// A handler may derive the ids of what it creates from the key and the caller. Then the effect cannot happen
+/// twice, even if the process crashes after its commit and before its answer is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdempotencyKey(String);
 
@@ -28,14 +28,15 @@ impl IdempotencyKey {
 
     /// The key of a request, if it has one.
     ///
-    /// The draft writes it as a structured string, in quotes; most clients leave them out. Both name the same key.
+    /// The draft defines it as a structured string, in quotes; most clients omit the quotes. Both are the same
+    /// key.
     pub(super) fn of(headers: &HeaderMap) -> ApiResult<Option<Self>> {
         let mut lines = headers.get_all(IDEMPOTENCY_KEY).iter();
         let Some(line) = lines.next() else { return Ok(None) };
         let invalid = || ApiError::invalid("Idempotency-Key", "must be 1 to 255 visible ASCII characters");
         let text = line.to_str().map_err(|_| invalid())?.trim();
         let key = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
-        // A gateway may have made one line of two (RFC 9110 §5.3), so a comma divides keys.
+        // A gateway may have joined two headers into one (RFC 9110 §5.3), so a comma separates keys.
         if lines.next().is_some() || key.contains(',') {
             return Err(ApiError::invalid("Idempotency-Key", "must be given once, without a comma"));
         }
@@ -58,8 +59,8 @@ impl IdempotencyKey {
             .parameter_in(ParameterIn::Header)
             .required(required)
             .description(Some(
-                "A value of your own for this request. The same key with the same body gets the first answer again, \
-                 for 24 hours.",
+                "A unique value that you choose for this request. If you send the same request with the same key \
+                 again within 24 hours, you get the first answer, and the request has no second effect.",
             ))
             .schema(Some(RefOr::T(Schema::Object(schema.build()))))
             .build()
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_none_is_refused() {
+    fn a_malformed_key_is_refused() {
         assert!(key(&[""]).unwrap_err().contains("must be 1 to 255 visible ASCII characters"));
         assert!(key(&["a b"]).is_err());
         for two in [&["a", "b"][..], &["a,b"], &["\"a\", \"b\""]] {

@@ -1,12 +1,12 @@
-//! `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header): a POST that is sent again is not done again.
+//! `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header): a repeated POST takes effect once.
 //!
-//! The first request with a key leaves a record, runs under a lease, and its answer is kept in the record for 24
-//! hours. It runs on even when its client has gone, so that a client that lost patience finds the answer when it asks
-//! again; but no longer than any request may, so that nothing of it is left when the lease runs out. Then, as after a
-//! crash, the next request takes over.
+//! The first request with a key inserts a record and runs under a lease. Its answer is stored in the record for
+//! 24 hours. The request continues even if its client disconnects, so that the client finds the answer when it
+//! repeats the request. It is stopped at the time-out of every request, so that it no longer runs when the
+//! lease expires. After that, as after a crash, the next request with the key runs.
 //!
-//! Not kept are answers that say nothing about the request itself, so that it can be repeated once what stood in its
-//! way is gone: 5xx, 401, 403, 408, 423 and 429.
+//! Answers that depend on circumstances other than the request are not stored, so that the request can be
+//! repeated later: 5xx, 401, 403, 408, 423 and 429.
 
 mod key;
 mod record;
@@ -36,41 +36,42 @@ pub use record::IdempotencyRecord;
 use record::{Answer, KEPT_FOR};
 use seal::{Secret, record_id};
 
-/// Says that an answer was given before.
+/// The header of an answer that was stored earlier.
 pub const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// A larger answer does not fit into one document once it is encoded.
+/// The largest answer, in bytes, whose encoded form fits into one document.
 const MAX_ANSWER_BYTES: usize = 240 * 1024;
 
-/// How much longer than a request may take its lease lasts.
+/// How much longer a lease lasts than the time-out of a request.
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
 
-/// The part of a request's time by which it is given up before it is answered that it took too long: on Lambda nothing
-/// may be left running then, to go on when the instance is woken for another request, an hour later.
-const GIVEN_UP_BEFORE: u32 = 50;
+/// A request is stopped before its time-out, by the time-out divided by this. On Lambda, nothing may still run
+/// when the answer is sent: the instance is frozen then, and would continue with it when it is resumed for
+/// another request, maybe an hour later.
+const STOPPED_BEFORE: u32 = 50;
 
 /// Whether a request carries a key.
 pub(crate) fn is_keyed(request: &Request) -> bool {
     request.headers().contains_key(IDEMPOTENCY_KEY)
 }
 
-/// What a key is good for: one caller on one route.
+/// What a key applies to: one caller on one route.
 pub(crate) struct Scope<'a> {
     pub(crate) caller: String,
     pub(crate) route: &'a str,
-    /// The cookies that the route reads: part of the request as its body is. A browser's credentials are in them, so that
-    /// nobody else is given its answer.
+    /// The cookies that the route reads. They are part of the request, as its body is: they hold a browser's
+    /// credentials, so no one else gets its answer.
     pub(crate) cookies: &'a [String],
     /// The headers that the operation declares, in the same way.
     pub(crate) headers: &'a [HeaderName],
     pub(crate) request_id: &'a str,
-    /// How long a request may take.
+    /// The time-out of a request.
     pub(crate) timeout: Duration,
-    /// When this one has taken so long.
+    /// When this request times out.
     pub(crate) deadline: Instant,
 }
 
-/// Runs a request that carries a key, unless it ran before.
+/// Runs a request that carries a key, or returns the stored answer if it ran before.
 pub(crate) async fn run_once(db: &Db, scope: Scope<'_>, request: Request, next: Next) -> ApiResult<Response> {
     let Some(key) = IdempotencyKey::of(request.headers())? else { return Ok(next.run(request).await) };
     let (parts, body) = request.into_parts();
@@ -85,7 +86,7 @@ pub(crate) async fn run_once(db: &Db, scope: Scope<'_>, request: Request, next: 
         std::iter::once(target.as_bytes()).chain(cookies).chain(headers).chain([&*body]).collect();
     let secret = Secret::of(&id, key.as_str(), &request);
     let lease = scope.timeout + LEASE_MARGIN;
-    let deadline = scope.deadline - scope.timeout / GIVEN_UP_BEFORE;
+    let deadline = scope.deadline - scope.timeout / STOPPED_BEFORE;
     let run = match begin(db, id, &secret, lease).await? {
         Begun::Answered(answer) => return Ok(replay(answer)),
         Begun::Running(record) => {
@@ -107,7 +108,11 @@ enum Begun {
     Answered(Answer),
 }
 
-/// Takes the key for this request, or finds what became of it.
+/// Reserves the key for this request, or returns the stored answer.
+///
+/// # Errors
+///
+/// 409 while the first request runs; 422 if the key was used for another request.
 async fn begin(db: &Db, id: String, secret: &Secret, lease: Duration) -> ApiResult<Begun> {
     let records = db.collection::<IdempotencyRecord>();
     let fingerprint = secret.fingerprint().map_err(ApiError::internal)?;
@@ -119,7 +124,7 @@ async fn begin(db: &Db, id: String, secret: &Secret, lease: Duration) -> ApiResu
         answer: None,
         forgotten_at: now + KEPT_FOR,
     };
-    // A second round is for the record that vanished between the two looks at it.
+    // The second round is for a record that expired or was deleted between the insert and the read.
     for _ in 0..2 {
         match records.insert(&fresh).await {
             Ok(record) => return Ok(Begun::Running(record)),
@@ -132,8 +137,8 @@ async fn begin(db: &Db, id: String, secret: &Secret, lease: Duration) -> ApiResu
         }
         if let Some(sealed) = &record.answer {
             let bytes = secret.open(&record.id, sealed).map_err(ApiError::internal)?;
-            let answer =
-                Answer::from_bytes(&bytes).ok_or_else(|| ApiError::internal("a kept answer is damaged"))?;
+            let answer = Answer::from_bytes(&bytes)
+                .ok_or_else(|| ApiError::internal("the stored answer is damaged"))?;
             return Ok(Begun::Answered(answer));
         }
         if record.leased_until > now {
@@ -166,7 +171,7 @@ impl Run {
     async fn complete(self, request: Request, next: Next) -> Response {
         let running = AssertUnwindSafe(next.run(request)).catch_unwind();
         let finished = tokio::select! {
-            // First, where `timeout_at` would let a request that was frozen go on once more.
+            // The deadline is checked first: `timeout_at` would poll a request that was frozen once more.
             biased;
             () = sleep_until(self.deadline) => None,
             finished = running => Some(finished),
@@ -174,7 +179,7 @@ impl Run {
         let response = match finished {
             Some(Ok(response)) => response,
             Some(Err(_panic)) => panicked().into_response(),
-            // The lease stays: what was on its way to the database may still take effect.
+            // The lease is kept: writes that are on their way to the database may still take effect.
             None => return timed_out().into_response(),
         };
         let (parts, body) = render(response, &self.request_id).into_parts();
@@ -183,8 +188,9 @@ impl Run {
             Err(fault) => return ApiError::internal(fault).into_response(),
         };
         if let Err(fault) = self.finish(parts.status, &parts.headers, &body).await {
-            // The answer is good; only its repetition is lost, and with it the lease until it runs out.
-            tracing::warn!(cause = %fault, "the answer could not be kept for its idempotency key");
+            // The client still gets the answer. A repetition gets 409 until the lease expires, and then runs
+            // again.
+            tracing::warn!(cause = %fault, "the answer was not stored for its idempotency key");
         }
         Response::from_parts(parts, Body::from(body))
     }
@@ -192,7 +198,7 @@ impl Run {
     /// Keeps the answer, or gives the key back.
     async fn finish(&self, status: StatusCode, headers: &HeaderMap, body: &Bytes) -> ApiResult<()> {
         let records = self.db.collection::<IdempotencyRecord>();
-        if !is_kept(status) || body.len() > MAX_ANSWER_BYTES {
+        if !is_stored(status) || body.len() > MAX_ANSWER_BYTES {
             return Ok(records.delete(&self.record).await?);
         }
         let answer = Answer { status, headers: headers.clone(), body: body.clone() };
@@ -205,7 +211,7 @@ impl Run {
     }
 }
 
-fn is_kept(status: StatusCode) -> bool {
+fn is_stored(status: StatusCode) -> bool {
     !status.is_server_error()
         && !matches!(
             status,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use switchyard_ambient::Timestamp;
 use switchyard_database::{Collection, Entity, Field};
 
-/// How long an answer is kept.
+/// How long an answer is stored.
 pub(super) const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// One use of an `Idempotency-Key`.
@@ -15,7 +15,7 @@ pub(super) const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct IdempotencyRecord {
     pub(super) id: String,
     pub(super) fingerprint: String,
-    /// Until when nobody else may run the request, unless it has been answered before.
+    /// Until when no other request with the key may run, unless this one is answered earlier.
     pub(super) leased_until: Timestamp,
     /// The answer, encrypted; `None` while the request runs.
     pub(super) answer: Option<String>,
@@ -41,7 +41,7 @@ impl Entity for IdempotencyRecord {
     }
 }
 
-/// An answer that can be given again, byte for byte.
+/// An answer that can be repeated byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
@@ -49,7 +49,7 @@ pub(super) struct Answer {
     pub(super) body: Bytes,
 }
 
-/// Status and headers, as they are kept in front of the body. Header values need not be text.
+/// Status and headers, which are stored before the body. Header values need not be UTF-8.
 #[derive(Serialize, Deserialize)]
 struct Head {
     status: u16,
@@ -57,7 +57,7 @@ struct Head {
 }
 
 impl Answer {
-    /// The answer in one piece: its head as JSON, a line feed, its body.
+    /// Encodes the answer: the head as JSON, a line feed, the body.
     pub(super) fn to_bytes(&self) -> serde_json::Result<Vec<u8>> {
         let headers = self.headers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()));
         let mut bytes =
@@ -67,7 +67,7 @@ impl Answer {
         Ok(bytes)
     }
 
-    /// The answer that was kept so; `None` where it was not.
+    /// Decodes an answer. Returns `None` if the bytes are malformed.
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let end = bytes.iter().position(|&b| b == b'\n')?;
         let head: Head = serde_json::from_slice(&bytes[..end]).ok()?;
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_kept_byte_for_byte() {
+    fn an_answer_is_stored_byte_for_byte() {
         let mut headers = HeaderMap::new();
         headers.append("set-cookie", HeaderValue::from_static("a=1"));
         headers.append("set-cookie", HeaderValue::from_bytes(b"b=\xff").unwrap());

@@ -9,30 +9,31 @@ use switchyard_ambient::Ambient;
 const SEALING: &[&[u8]] = &[b"switchyard idempotency answer v1"];
 const FINGERPRINT: &[&[u8]] = &[b"switchyard idempotency fingerprint v1"];
 
-/// What is derived from a request alone: its record's id, its fingerprint, and the key under which its answer is kept.
+/// The secret of a request, derived from the request alone. It yields the request's fingerprint, and the key
+/// that encrypts its answer.
 ///
-/// Answers of auth routes hold tokens. So they are kept encrypted under a key that only somebody who sends the same
-/// `Idempotency-Key` with the same request again can derive (HKDF, RFC 5869): the store by itself reveals neither the
-/// answer nor, as a plain hash of the body would, a way to try passwords. That holds as far as the `Idempotency-Key`
-/// cannot be guessed; a UUID, as the draft recommends, cannot.
+/// Answers of auth routes contain tokens. So answers are encrypted with a key that can be derived only from the
+/// same `Idempotency-Key` and the same request (HKDF, RFC 5869). The store alone does not reveal the answer. It
+/// also gives no way to try passwords, as a plain hash of the body would. This requires that the
+/// `Idempotency-Key` cannot be guessed; a UUID, which the draft recommends, cannot.
 pub(super) struct Secret {
     prk: Prk,
 }
 
 impl Secret {
-    /// The secret of a request.
+    /// Derives the secret of a request.
     pub(super) fn of(record_id: &str, idempotency_key: &str, request: &[&[u8]]) -> Self {
         let prk = Salt::new(HKDF_SHA256, record_id.as_bytes())
             .extract(&framed(std::iter::once(idempotency_key.as_bytes()).chain(request.iter().copied())));
         Self { prk }
     }
 
-    /// Tells the same request from another one with the same key.
+    /// A text that differs between requests with the same key.
     pub(super) fn fingerprint(&self) -> Result<String, Unspecified> {
         Ok(URL_SAFE_NO_PAD.encode(self.expand::<16>(FINGERPRINT)?))
     }
 
-    /// Encrypts an answer, as text.
+    /// Encrypts an answer. Returns base64url text.
     pub(super) fn seal(
         &self,
         record_id: &str,
@@ -75,13 +76,13 @@ impl KeyType for Length {
     }
 }
 
-/// The id of a record: a hash, since what goes into it is of any length and not for everybody's eyes.
+/// The id of a record. It is a hash, since its parts have any length and should not be readable in the store.
 pub(super) fn record_id(parts: &[&str]) -> String {
     let parts = parts.iter().map(|part| part.as_bytes());
     URL_SAFE_NO_PAD.encode(digest(&SHA256, &framed(parts)).as_ref())
 }
 
-/// Parts with their lengths in front, so that no two lists of parts read the same.
+/// Joins parts, each after its length, so that different lists of parts give different bytes.
 fn framed<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut bytes = Vec::new();
     for part in parts {
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_cannot_be_shifted_into_each_other() {
+    fn the_boundaries_of_parts_matter() {
         assert_ne!(record_id(&["a", "bc"]), record_id(&["ab", "c"]));
         let one = Secret::of("id", "key", &[b"ab", b"c"]).fingerprint().unwrap();
         let other = Secret::of("id", "key", &[b"a", b"bc"]).fingerprint().unwrap();

@@ -1,5 +1,5 @@
-//! What the conventions say about request bodies: unknown fields are refused, so is the character U+0000, and a patch may
-//! leave everything out.
+//! The conventions for request bodies: unknown fields and the character U+0000 are refused, and every field of
+//! a patch may be left out.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,10 @@ use utoipa::openapi::{Ref, RefOr, Schema};
 use super::{JSON, SCHEMA_REFERENCE, Schemas, is_null};
 use switchyard_kernel::MergePatch;
 
-/// The database cannot keep U+0000, so no text has it.
+/// The pattern of a text. The database cannot store U+0000, so no text contains it.
 const TEXT: &str = r"^[^\u0000]*$";
 
-/// Closes every object that a request may hold, and gives merge patches schemas of their own.
+/// Forbids unknown fields in every object of a request's body, and gives merge patches their own schemas.
 pub(super) fn complete(operation: &mut Operation, schemas: &mut Schemas) {
     let Some(RefOr::T(body)) = &mut operation.request_body else { return };
     for content in body.content.values_mut() {
@@ -21,14 +21,14 @@ pub(super) fn complete(operation: &mut Operation, schemas: &mut Schemas) {
             && let Some(schema) = &mut content.schema
             && let Some(present) = present_one(schema)
         {
-            *schema = present; // that there may be no body is said by `required`
+            *schema = present; // `required` already says that the body may be left out
         }
     }
     if let Some(RefOr::T(mut patch)) = body.content.remove(MergePatch::MEDIA_TYPE) {
         if let Some(schema) = &mut patch.schema {
             *schema = patch_of(schema, schemas);
         }
-        // Both types are accepted, and mean the same.
+        // Both types are accepted and have the same meaning.
         body.content.insert(JSON.to_owned(), RefOr::T(patch.clone()));
         body.content.insert(MergePatch::MEDIA_TYPE.to_owned(), RefOr::T(patch));
     }
@@ -42,7 +42,7 @@ pub(super) fn complete(operation: &mut Operation, schemas: &mut Schemas) {
     }
 }
 
-/// What an optional schema describes when it is not `null`.
+/// The schema inside an optional schema: one of the two alternatives is `null`.
 fn present_one(schema: &RefOr<Schema>) -> Option<RefOr<Schema>> {
     let RefOr::T(Schema::OneOf(one)) = schema else { return None };
     match one.items.as_slice() {
@@ -70,7 +70,7 @@ fn close(schema: &mut RefOr<Schema>, schemas: &mut Schemas, seen: &mut BTreeSet<
                 object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
             }
             object.properties.values_mut().for_each(|property| close(property, schemas, seen));
-            keep_out_nul(object);
+            exclude_nul(object);
         }
         RefOr::T(Schema::Array(array)) => {
             if let utoipa::openapi::schema::ArrayItems::RefOrSchema(items) = &mut array.items {
@@ -78,13 +78,14 @@ fn close(schema: &mut RefOr<Schema>, schemas: &mut Schemas, seen: &mut BTreeSet<
             }
         }
         RefOr::T(Schema::OneOf(one)) => one.items.iter_mut().for_each(|item| close(item, schemas, seen)),
-        // The parts of an `allOf` see each other's fields as unknown, so they stay open.
+        // The fields of one part of an `allOf` are unknown to the other parts, so the parts must allow unknown
+        // fields.
         RefOr::T(_) => {}
     }
 }
 
-/// Says of text that is free otherwise that it has no U+0000.
-pub(super) fn keep_out_nul(object: &mut Object) {
+/// Adds a pattern that excludes U+0000 to a text that has no format, pattern or enumeration.
+pub(super) fn exclude_nul(object: &mut Object) {
     let is_text = match &object.schema_type {
         SchemaType::Type(kind) => *kind == Type::String,
         SchemaType::Array(kinds) => kinds.contains(&Type::String),
@@ -96,7 +97,7 @@ pub(super) fn keep_out_nul(object: &mut Object) {
     }
 }
 
-/// The schema of a merge patch for what `schema` describes: nothing is required, and what may be absent may be `null`.
+/// The schema of a merge patch for `schema`: no field is required, and optional fields may be `null`.
 fn patch_of(schema: &RefOr<Schema>, schemas: &mut Schemas) -> RefOr<Schema> {
     match schema {
         RefOr::Ref(reference) => {
@@ -108,7 +109,7 @@ fn patch_of(schema: &RefOr<Schema>, schemas: &mut Schemas) -> RefOr<Schema> {
                 let Some(target) = schemas.get(name).filter(|target| has_fields(target)).cloned() else {
                     return schema.clone();
                 };
-                schemas.insert(patch_name.clone(), target.clone()); // so that a recursive schema ends
+                schemas.insert(patch_name.clone(), target.clone()); // ends the recursion of a recursive schema
                 let patch = patch_of(&target, schemas);
                 schemas.insert(patch_name.clone(), patch);
             }

@@ -1,4 +1,4 @@
-//! Error answers in the document: for each code its status, its sentence and an example.
+//! Error answers in the document: the status, the message and an example of each code.
 
 use std::collections::BTreeMap;
 
@@ -17,8 +17,8 @@ use crate::error::{codes, envelope, status_of};
 pub(super) const SCHEMA: &str = "Error";
 const EXAMPLE_REQUEST_ID: &str = "0190a5f4-6f0e-7cc4-8a5e-5d9c0b1f3f55";
 
-/// Names the error codes of an operation, for its `responses(..)`. Those that follow from the conventions (401, 403,
-/// 404, 413, …) are added by [`complete`](crate::complete) and need not be named.
+/// Declares the error codes of an operation, for its `responses(..)`. [`complete`](crate::complete) adds those
+/// that follow from the conventions (401, 403, 404, 413, …).
 ///
 /// ```
 /// use switchyard_api::{codes, operation_errors};
@@ -32,7 +32,7 @@ const EXAMPLE_REQUEST_ID: &str = "0190a5f4-6f0e-7cc4-8a5e-5d9c0b1f3f55";
 macro_rules! operation_errors {
     ($(#[$meta:meta])* $visibility:vis $name:ident: $($code:expr),+ $(,)?) => {
         $(#[$meta])*
-        #[doc = "The error codes of an operation, beside those that follow from the conventions."]
+        #[doc = "The error codes of an operation, in addition to those that follow from the conventions."]
         #[derive(Clone, Copy, Debug)]
         $visibility struct $name;
 
@@ -47,7 +47,7 @@ macro_rules! operation_errors {
     };
 }
 
-/// The answers that carry these codes, by status.
+/// The answers with these codes, by status.
 pub fn error_responses(codes: &[ErrorCode]) -> BTreeMap<String, RefOr<Response>> {
     let mut responses = BTreeMap::new();
     for &code in codes {
@@ -56,7 +56,7 @@ pub fn error_responses(codes: &[ErrorCode]) -> BTreeMap<String, RefOr<Response>>
     responses
 }
 
-/// Adds a code to the answers of an operation, beside others of its status.
+/// Adds a code to the answers of an operation. Codes with the same status share an answer.
 pub(super) fn add(responses: &mut BTreeMap<String, RefOr<Response>>, code: ErrorCode) {
     let response = responses
         .entry(status_of(code).as_u16().to_string())
@@ -83,7 +83,7 @@ fn all_codes(manifests: &[&Manifest]) -> impl Iterator<Item = ErrorCode> {
     switchyard_kernel::codes::ALL.iter().chain(codes::OWN).chain(of_domains).copied()
 }
 
-/// Every code's example, by name.
+/// The example of every code, by name.
 pub(super) fn examples(manifests: &[&Manifest]) -> impl Iterator<Item = (String, RefOr<Example>)> {
     all_codes(manifests).map(|code| {
         let example = ExampleBuilder::new().summary(code.message()).value(Some(example(code)));
@@ -113,16 +113,14 @@ pub(super) fn schema(manifests: &[&Manifest]) -> RefOr<Schema> {
     codes.dedup();
     let details = ObjectBuilder::new()
         .schema_type(Type::Object)
-        .description(Some(
-            "What is wrong with which field, by the path of the field, as in `items[0].quantity`.",
-        ))
+        .description(Some("The fault of each invalid field, by the field's path, as in `items[0].quantity`."))
         .additional_properties(Some(AdditionalProperties::RefOr(RefOr::T(Schema::Object(
             ObjectBuilder::new().schema_type(Type::String).build(),
         )))));
     let error = ObjectBuilder::new()
         .schema_type(Type::Object)
-        .property("code", text("What went wrong, for programs.").enum_values(Some(codes)))
-        .property("message", text("What went wrong, and what to do about it, for people."))
+        .property("code", text("The kind of the error, for programs.").enum_values(Some(codes)))
+        .property("message", text("What went wrong and what to do about it, for people."))
         .property("details", details)
         .property("request_id", text("The id of the request, also in `X-Request-Id`."))
         .required("code")
@@ -132,7 +130,7 @@ pub(super) fn schema(manifests: &[&Manifest]) -> RefOr<Schema> {
         .additional_properties(Some(AdditionalProperties::FreeForm(false)));
     let envelope = ObjectBuilder::new()
         .schema_type(SchemaType::Type(Type::Object))
-        .description(Some("The body of every answer that is an error."))
+        .description(Some("The body of every error answer."))
         .property("error", error)
         .required("error")
         .additional_properties(Some(AdditionalProperties::FreeForm(false)));

@@ -1,16 +1,16 @@
-//! An example for every schema of the document, put together of those of its fields.
+//! Adds an example to every schema of the document, built from the examples of its fields.
 
 use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
 
 use super::{SCHEMA_REFERENCE, Schemas};
 
-/// Schemas that refer to themselves are followed this far.
+/// How deep schemas that refer to themselves are followed.
 const MAX_DEPTH: usize = 8;
 
-/// Gives each schema that has no example one.
+/// Adds an example to each schema that has none.
 pub(super) fn complete(schemas: &mut Schemas) {
-    // As JSON all kinds of schemas are looked at in one way.
+    // In JSON, all kinds of schemas can be read the same way.
     let Ok(Value::Object(written)) = serde_json::to_value(&*schemas) else { return };
     for (name, schema) in schemas {
         let Some(own) = examples_of(schema).filter(|own| own.is_empty()) else { continue };
@@ -28,7 +28,7 @@ fn examples_of(schema: &mut RefOr<Schema>) -> Option<&mut Vec<Value>> {
     }
 }
 
-/// A value that the schema describes; `None` where it describes anything.
+/// A value that matches the schema; `None` if the schema allows any value.
 fn example(schema: &Value, schemas: &Map<String, Value>, depth: usize) -> Option<Value> {
     if depth > MAX_DEPTH {
         return None;
@@ -66,7 +66,7 @@ fn example(schema: &Value, schemas: &Map<String, Value>, depth: usize) -> Option
     }
 }
 
-/// The type of a schema; of several the first that is not `null`.
+/// The type of a schema; if it has several, the first that is not `null`.
 fn kind(schema: &Value) -> Option<&str> {
     match &schema["type"] {
         Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).find(|kind| *kind != "null"),
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn an_example_is_put_together_of_those_of_the_fields() {
+    fn an_example_is_built_from_those_of_the_fields() {
         let schema = json!({"type": "object", "properties": {
             "at": {"type": "string", "format": "date-time"},
             "lines": {"type": "array", "items": {"$ref": "#/components/schemas/Line"}},
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_that_is_put_together_has_an_example_that_is_too() {
+    fn the_example_of_an_all_of_combines_those_of_its_parts() {
         let schema = json!({"allOf": [
             {"$ref": "#/components/schemas/Line"},
             {"type": "object", "properties": {"note": {"type": "string"}}},

@@ -1,22 +1,30 @@
-//! The headers that many answers and requests have in common.
+//! The headers that many requests and answers share.
 
 use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{Ref, RefOr, Required, Response, Schema};
 
-use super::bodies::keep_out_nul;
+use super::bodies::exclude_nul;
 use super::is_null;
 
 const HEADERS: [(&str, &str, Type); 8] = [
     ("ETag", "The version of the resource.", Type::String),
-    ("Location", "Where the new resource is.", Type::String),
-    ("RateLimit", "What is left of the rate limit, and the seconds until it is full again.", Type::String),
-    ("RateLimit-Policy", "How many requests are allowed in how many seconds.", Type::String),
-    ("Retry-After", "In how many seconds to try again.", Type::Integer),
+    ("Location", "The address of the new resource.", Type::String),
+    (
+        "RateLimit",
+        "The number of requests that are left (`r`), and the seconds until the quota is full again (`t`).",
+        Type::String,
+    ),
+    (
+        "RateLimit-Policy",
+        "The number of requests that are allowed (`q`) in a window of `w` seconds.",
+        Type::String,
+    ),
+    ("Retry-After", "The number of seconds to wait before the next attempt.", Type::Integer),
     ("WWW-Authenticate", "How to authenticate.", Type::String),
-    ("X-Request-Id", "The id of the request: the client's own, or a new one.", Type::String),
-    ("Idempotency-Replayed", "`true` on an answer that was given before.", Type::String),
+    ("X-Request-Id", "The id of the request: the one that the client sent, or a new one.", Type::String),
+    ("Idempotency-Replayed", "`true` if this is the stored answer to an earlier request.", Type::String),
 ];
 
 /// Every common header, by name.
@@ -35,20 +43,22 @@ pub(super) fn parameters() -> impl Iterator<Item = (String, RefOr<Parameter>)> {
         (
             "RequestId",
             "X-Request-Id",
-            "An id of your own for this request: 1 to 128 characters of visible ASCII. It is in the answer and in our \
-             logs; another one takes the place of what is no such id.",
+            "An id that you choose for this request: 1 to 128 visible ASCII characters. It appears in the answer \
+             and in the server's logs. A malformed id is replaced by a new one.",
             text(),
         ),
         (
             "IfMatch",
             "If-Match",
-            "The `ETag` that you read: somebody else's change in between is answered with 412.",
+            "The `ETag` of the version that you read. If the resource has changed since, the answer is 412 and \
+             nothing is changed.",
             text(),
         ),
         (
             "IfNoneMatch",
             "If-None-Match",
-            "The `ETag` that you have: where it is still good the answer is 304.",
+            "The `ETag` of the version that you have. If the resource has not changed since, the answer is 304 \
+             without a body.",
             text(),
         ),
     ]
@@ -64,25 +74,25 @@ pub(super) fn parameters() -> impl Iterator<Item = (String, RefOr<Parameter>)> {
     })
 }
 
-/// A parameter is text, so an optional one can be left out but never be `null`, as the schema of an `Option` has it; and
-/// it is held to what the text of a body is held to.
+/// A parameter is text: an optional one can be left out but is never `null`, unlike in the schema of an
+/// `Option`. It must not contain U+0000, as text in a body must not.
 pub(super) fn complete_parameters(operation: &mut Operation) {
     for parameter in operation.parameters.iter_mut().flatten() {
         if let RefOr::T(parameter) = parameter
             && let Some(schema) = &mut parameter.schema
         {
-            without_null(schema);
+            exclude_null(schema);
             if let RefOr::T(Schema::Object(object)) = schema {
-                keep_out_nul(object);
+                exclude_nul(object);
             }
         }
     }
 }
 
-fn without_null(schema: &mut RefOr<Schema>) {
+fn exclude_null(schema: &mut RefOr<Schema>) {
     match schema {
-        RefOr::T(Schema::Object(object)) => forbid(&mut object.schema_type),
-        RefOr::T(Schema::Array(array)) => forbid(&mut array.schema_type),
+        RefOr::T(Schema::Object(object)) => remove_null(&mut object.schema_type),
+        RefOr::T(Schema::Array(array)) => remove_null(&mut array.schema_type),
         RefOr::T(Schema::OneOf(one)) => {
             one.items.retain(|item| !is_null(item));
             if let [only] = &one.items[..] {
@@ -93,7 +103,7 @@ fn without_null(schema: &mut RefOr<Schema>) {
     }
 }
 
-fn forbid(kind: &mut SchemaType) {
+fn remove_null(kind: &mut SchemaType) {
     if let SchemaType::Array(kinds) = kind {
         kinds.retain(|kind| *kind != Type::Null);
         if let [only] = &kinds[..] {
@@ -102,7 +112,7 @@ fn forbid(kind: &mut SchemaType) {
     }
 }
 
-/// Adds the headers that an answer of this status has.
+/// Adds the headers of an answer with this status.
 pub(super) fn add(method: &str, status: &str, response: &mut Response, limited: bool) {
     let mut names = vec!["X-Request-Id"];
     match status {

@@ -1,5 +1,5 @@
-//! Schemas are written down once: what is written in the place of a component becomes a reference to it, and components
-//! that nothing refers to are left out.
+//! Ensures that each schema is written once: a copy of a component becomes a reference to it, and unused
+//! components are removed.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,8 @@ use utoipa::openapi::{OpenApi, Ref, RefOr, Schema};
 
 use super::{SCHEMA_REFERENCE, Schemas};
 
-/// Refers to components from within others. A generic type such as a page writes down what it is a page of.
+/// Replaces copies of components inside other components by references. A generic type such as a page contains
+/// a copy of its items' schema.
 pub(super) fn refer(schemas: &mut Schemas) {
     let known = schemas.clone();
     for (name, schema) in schemas {
@@ -31,7 +32,7 @@ pub(super) fn refer(schemas: &mut Schemas) {
     }
 }
 
-/// Leaves out the schemas that nothing refers to.
+/// Removes the schemas that nothing refers to.
 pub(super) fn prune(document: &mut OpenApi) {
     loop {
         let mut used = BTreeSet::new();
