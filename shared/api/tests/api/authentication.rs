@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::harness::{ADA, BOB, TestApi, assert_error, get, post};
 
 #[tokio::test]
-async fn a_stranger_is_told_to_sign_in_and_nothing_else() {
+async fn without_a_token_the_answer_is_401_whatever_the_body() {
     let api = TestApi::new().await;
     let answer = api.send(post("/notes").json(json!({ "nonsense": true }))).await;
     assert_error(&answer, 401, "UNAUTHENTICATED");
@@ -13,7 +13,7 @@ async fn a_stranger_is_told_to_sign_in_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_not_good_is_refused_with_the_reason() {
+async fn a_bad_token_is_refused_with_the_reason() {
     let api = TestApi::new().await;
     assert_error(&api.send(get("/notes").bearer("forged")).await, 401, "UNAUTHENTICATED");
     assert_error(
@@ -27,7 +27,7 @@ async fn a_token_that_is_not_good_is_refused_with_the_reason() {
 }
 
 #[tokio::test]
-async fn where_anybody_may_ask_a_bad_token_is_refused_all_the_same() {
+async fn a_bad_token_is_refused_if_the_token_is_optional() {
     let api = TestApi::new().await;
     assert_eq!(api.send(get("/whoami")).await.json()["user_id"], json!(null));
     assert_eq!(api.send(get("/whoami").bearer("bob")).await.json()["user_id"], BOB.to_string());
@@ -35,20 +35,20 @@ async fn where_anybody_may_ask_a_bad_token_is_refused_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_bad_token_does_not_matter_where_nobody_is_asked_for_one() {
+async fn a_public_operation_ignores_a_bad_token() {
     let api = TestApi::new().await;
     assert_eq!(api.send(get("/text/1").bearer("expired")).await.status, 200);
 }
 
 #[tokio::test]
-async fn a_permission_that_is_missing_is_forbidden() {
+async fn without_the_permission_the_answer_is_403() {
     let api = TestApi::new().await;
     let answer = api.send(post("/notes").bearer("bob").json(json!({ "text": "a" }))).await;
     assert_error(&answer, 403, "FORBIDDEN");
 }
 
 #[tokio::test]
-async fn what_one_may_not_know_of_does_not_exist() {
+async fn a_user_that_the_caller_may_not_read_is_not_found() {
     let api = TestApi::new().await;
     assert_eq!(api.send(get(&format!("/users/{BOB}")).bearer("bob")).await.status, 200);
     assert_eq!(api.send(get(&format!("/users/{BOB}")).bearer("ada")).await.status, 200);
@@ -56,7 +56,7 @@ async fn what_one_may_not_know_of_does_not_exist() {
 }
 
 #[tokio::test]
-async fn a_step_up_asks_for_a_fresh_sign_in() {
+async fn a_step_up_requires_a_recent_sign_in() {
     let api = TestApi::new().await;
     assert_eq!(api.send(post("/erase").bearer("ada")).await.status, 202);
     assert_error(&api.send(post("/erase").bearer("bob")).await, 403, "STEP_UP_REQUIRED");

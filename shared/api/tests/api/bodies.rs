@@ -9,7 +9,7 @@ async fn create(api: &TestApi, content_type: &str, body: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn all_faults_of_a_body_are_told_at_once_under_their_paths() {
+async fn all_faults_of_a_body_are_reported_at_once_under_their_paths() {
     let api = TestApi::new().await;
     let body = json!({
         "text": "",
@@ -56,7 +56,7 @@ async fn a_body_of_another_type_is_refused() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_json_is_refused_with_the_place() {
+async fn a_body_that_is_not_json_is_refused_with_the_line_and_column() {
     let api = TestApi::new().await;
     let fault = async |body: &str| create(&api, "application/json", body).await.details();
     assert_eq!(
@@ -81,7 +81,7 @@ async fn a_body_that_is_no_json_is_refused_with_the_place() {
 }
 
 #[tokio::test]
-async fn a_missing_body_is_named() {
+async fn a_missing_body_is_reported() {
     let api = TestApi::new().await;
     assert_eq!(api.send(post("/notes").bearer("ada")).await.details(), json!({ "body": "is required" }));
 }
@@ -99,9 +99,9 @@ async fn a_body_may_have_one_mebibyte_and_not_a_byte_more() {
         413,
         "PAYLOAD_TOO_LARGE",
     );
-    let announced = post("/notes").bearer("ada").header("content-type", "application/json");
-    let announced = announced.header("content-length", "2000000");
-    assert_error(&api.send(announced).await, 413, "PAYLOAD_TOO_LARGE");
+    let declared = post("/notes").bearer("ada").header("content-type", "application/json");
+    let declared = declared.header("content-length", "2000000");
+    assert_error(&api.send(declared).await, 413, "PAYLOAD_TOO_LARGE");
 }
 
 async fn change(api: &TestApi, path: &str, content_type: &str, patch_: Value) -> Answer {
@@ -109,7 +109,7 @@ async fn change(api: &TestApi, path: &str, content_type: &str, patch_: Value) ->
 }
 
 #[tokio::test]
-async fn a_patch_changes_what_it_names_and_nothing_else() {
+async fn a_patch_changes_only_the_fields_that_it_names() {
     let api = TestApi::new().await;
     let (path, _) = api.note("milk").await;
     for content_type in ["application/merge-patch+json", "application/json"] {

@@ -29,7 +29,7 @@ async fn a_precondition_can_be_required() {
 }
 
 #[tokio::test]
-async fn what_the_client_has_is_not_sent_again() {
+async fn a_version_that_the_client_has_is_not_sent_again() {
     let api = TestApi::new().await;
     let (path, etag) = api.note("milk").await;
     let read = |etag: &str| get(&path).bearer("ada").header("if-none-match", etag);

@@ -23,7 +23,7 @@ fn statuses(operation: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn an_operation_lists_every_status_and_code_that_the_conventions_bring() {
+async fn an_operation_lists_every_status_and_code_of_the_conventions() {
     let document = document().await;
     let create = &document["paths"]["/notes"]["post"];
     assert_eq!(
@@ -39,7 +39,7 @@ async fn an_operation_lists_every_status_and_code_that_the_conventions_bring() {
 }
 
 #[tokio::test]
-async fn codes_of_one_status_stand_beside_each_other() {
+async fn codes_with_the_same_status_share_an_answer() {
     let document = document().await;
     let login = &document["paths"]["/login"]["post"];
     assert_eq!(codes(login, "423"), ["ACCOUNT_LOCKED"]);
@@ -61,7 +61,7 @@ fn parameters<'a>(document: &'a Value, operation: &'a Value) -> Vec<(&'a str, bo
 }
 
 #[tokio::test]
-async fn common_headers_are_parameters_where_they_count() {
+async fn common_headers_are_parameters_of_the_operations_that_read_them() {
     let document = document().await;
     let of = |path: &str, method: &str| parameters(&document, &document["paths"][path][method]);
     assert_eq!(of("/notes/{id}", "get"), [("id", true), ("If-None-Match", false), ("X-Request-Id", false)]);
@@ -100,17 +100,17 @@ async fn bodies_refuse_unknown_fields_and_patches_require_nothing() {
 }
 
 #[tokio::test]
-async fn every_code_has_an_example_and_every_reference_leads_somewhere() {
+async fn every_code_has_an_example_and_every_reference_has_a_target() {
     let document = document().await;
     let examples = document["components"]["examples"].as_object().unwrap();
-    // 11 that every domain shares, 7 of the conventions, 2 of the sample.
+    // 11 shared by all domains, 7 of the conventions, 2 of the sample.
     assert_eq!(examples.len(), 20);
     assert_eq!(examples["ACCOUNT_LOCKED_423"]["value"]["error"]["message"], "The account is locked.");
     let mut references = BTreeSet::new();
     collect_references(&document, &mut references);
     assert!(references.len() > 20);
     for reference in references {
-        assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference} leads nowhere");
+        assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference} has no target");
     }
 }
 

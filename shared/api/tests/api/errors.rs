@@ -22,7 +22,7 @@ async fn every_error_has_the_same_envelope() {
 }
 
 #[tokio::test]
-async fn a_method_that_a_path_lacks_is_refused_with_those_that_it_has() {
+async fn an_unsupported_method_is_refused_with_the_supported_ones() {
     let api = TestApi::new().await;
     let answer = api.send(ask(Method::DELETE, "/notes")).await;
     assert_error(&answer, 405, "METHOD_NOT_ALLOWED");
@@ -37,7 +37,7 @@ async fn a_method_that_a_path_lacks_is_refused_with_those_that_it_has() {
 }
 
 #[tokio::test]
-async fn nothing_of_a_cause_leaks() {
+async fn an_answer_does_not_reveal_its_cause() {
     let api = TestApi::new().await;
     for how in ["panic", "cause"] {
         let answer = api.send(get(&format!("/fail/{how}"))).await;
@@ -47,7 +47,7 @@ async fn nothing_of_a_cause_leaks() {
 }
 
 #[tokio::test]
-async fn a_request_that_hangs_is_answered_in_the_end() {
+async fn a_request_that_hangs_times_out() {
     let api = TestApi::with(|settings| settings.request_timeout = Duration::from_millis(20)).await;
     let answer = api.send(get("/fail/hang")).await;
     assert_error(&answer, 503, "UNAVAILABLE");
@@ -55,7 +55,7 @@ async fn a_request_that_hangs_is_answered_in_the_end() {
 }
 
 #[tokio::test]
-async fn a_failure_of_the_database_becomes_the_answer_that_it_means() {
+async fn a_database_error_becomes_the_matching_answer() {
     let api = TestApi::new().await;
     let throttled = api.send(get("/fail/throttled")).await;
     assert_error(&throttled, 503, "UNAVAILABLE");
@@ -74,7 +74,7 @@ async fn an_error_keeps_its_own_headers() {
 }
 
 #[tokio::test]
-async fn a_malformed_path_parameter_is_named() {
+async fn a_malformed_path_parameter_is_reported_by_name() {
     let api = TestApi::new().await;
     let answer = api.send(get("/text/many")).await;
     assert_eq!(answer.details(), json!({ "length": "must be a whole number, 0 or more" }));
@@ -88,7 +88,7 @@ async fn a_malformed_path_parameter_is_named() {
 }
 
 #[tokio::test]
-async fn head_answers_as_get_does_without_a_body() {
+async fn head_answers_like_get_without_a_body() {
     let api = TestApi::new().await;
     let answer = api.send(ask(Method::HEAD, "/text/7")).await;
     assert_eq!((answer.status.as_u16(), content_length(&answer), answer.body.len()), (200, 7, 0));

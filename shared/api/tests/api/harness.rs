@@ -1,4 +1,4 @@
-//! A small API on a database of its own, and a client for it.
+//! A small API on its own database, and a client for it.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use tower::ServiceExt;
 
 use crate::sample::{self, NOTES_WRITE, Note, Probe, USERS_READ};
 
-/// When every test begins: 2023-11-14T22:13:20Z.
+/// The time at which every test begins: 2023-11-14T22:13:20Z.
 pub(crate) const START: Timestamp = Timestamp::from_seconds(1_700_000_000);
 pub(crate) const ADA: Uuid = Uuid::from_u128(0xada);
 pub(crate) const BOB: Uuid = Uuid::from_u128(0xb0b);
@@ -27,7 +27,7 @@ pub(crate) struct TestApi {
     router: Router,
     pub(crate) clock: ManualClock,
     pub(crate) db: Db,
-    /// What the handlers did, and how they are held back.
+    /// Counts what the handlers did, and delays them.
     pub(crate) probe: Arc<Probe>,
 }
 
@@ -49,7 +49,7 @@ impl TestApi {
         Self { router, clock, db, probe }
     }
 
-    /// Another instance on the same database, as Lambda starts them.
+    /// Another instance on the same database, as on Lambda.
     pub(crate) fn another(&self, change: impl FnOnce(&mut ApiSettings)) -> Self {
         let mut settings = ApiSettings::default();
         change(&mut settings);
@@ -64,7 +64,7 @@ impl TestApi {
         Answer { status: parts.status, headers: parts.headers, body }
     }
 
-    /// Stores a note and answers its path and its ETag.
+    /// Stores a note. Returns its path and its ETag.
     pub(crate) async fn note(&self, text: &str) -> (String, String) {
         let answer = self.send(post("/notes").bearer("ada").json(json!({ "text": text }))).await;
         assert_eq!(answer.status, StatusCode::CREATED);
@@ -77,8 +77,8 @@ fn instance(db: &Db, probe: &Arc<Probe>, settings: ApiSettings) -> Router {
     serve_api(sample::router(db.clone(), Arc::clone(probe)), Arc::new(api))
 }
 
-/// Knows Ada, who may do everything and signed in just now; Bob, who may do nothing and signed in long ago; and an
-/// expired token.
+/// Knows three tokens: of Ada, who has all permissions and signed in just now; of Bob, who has none and signed
+/// in an hour ago; and an expired one.
 #[derive(Debug)]
 struct Tokens;
 
@@ -101,7 +101,7 @@ impl Authenticator for Tokens {
     }
 }
 
-/// A request in the making.
+/// A request that is being built.
 pub(crate) struct Ask(Request<Body>);
 
 pub(crate) fn ask(method: Method, path: &str) -> Ask {
@@ -145,7 +145,7 @@ impl Ask {
     }
 }
 
-/// A whole answer.
+/// An answer with its whole body.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -190,7 +190,7 @@ pub(crate) fn assert_error(answer: &Answer, status: u16, code: &str) {
     assert_eq!(answer.error(), (status, code.to_owned()));
 }
 
-/// The length that the answer says it has.
+/// The `Content-Length` of an answer.
 pub(crate) fn content_length(answer: &Answer) -> usize {
     answer.header(header::CONTENT_LENGTH.as_str()).parse().unwrap()
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 use crate::harness::{Ask, TestApi, ask, assert_error, get, post};
 
 #[tokio::test]
-async fn a_fit_request_id_is_taken_and_another_is_replaced() {
+async fn a_valid_request_id_is_kept_and_an_invalid_one_is_replaced() {
     let api = TestApi::new().await;
     for id in ["a", "0190a5f4-6f0e-7cc4", &"x".repeat(128)] {
         let answer = api.send(get("/whoami").header("x-request-id", id)).await;
@@ -33,13 +33,13 @@ async fn every_answer_has_the_security_headers() {
 }
 
 #[tokio::test]
-async fn what_a_handler_says_about_caching_stands() {
+async fn the_cache_control_of_a_handler_is_kept() {
     let api = TestApi::new().await;
     assert_eq!(api.send(get("/text/1")).await.header("cache-control"), "public, max-age=60");
 }
 
 #[tokio::test]
-async fn an_answer_is_compressed_when_that_is_asked_for_and_worth_it() {
+async fn a_large_answer_is_compressed_if_the_client_accepts_it() {
     let api = TestApi::new().await;
     let large = api.send(get("/text/5000").header("accept-encoding", "br, gzip")).await;
     assert_eq!((large.header("content-encoding"), &large.body[..2]), ("gzip", &[0x1f, 0x8b][..]));
@@ -52,7 +52,7 @@ async fn an_answer_is_compressed_when_that_is_asked_for_and_worth_it() {
 }
 
 #[tokio::test]
-async fn an_accept_encoding_that_nothing_would_fit_is_disregarded() {
+async fn an_accept_encoding_that_accepts_no_answer_is_ignored() {
     let api = TestApi::new().await;
     for unfit in [
         "*;q=0",
@@ -78,7 +78,7 @@ async fn an_accept_encoding_that_nothing_would_fit_is_disregarded() {
 }
 
 #[tokio::test]
-async fn an_encoding_is_chosen_by_what_is_accepted() {
+async fn the_encoding_follows_accept_encoding() {
     let api = TestApi::new().await;
     for (accepted, chosen) in [
         ("gzip;q=0.001", Some("gzip")),
@@ -131,7 +131,7 @@ async fn a_preflight_is_answered_without_the_handler() {
 }
 
 #[tokio::test]
-async fn an_error_can_be_read_by_a_listed_origin_too() {
+async fn a_listed_origin_may_read_errors_too() {
     let api = TestApi::with(|settings| settings.cors_origins = "https://app.example".parse().unwrap()).await;
     let answer = api.send(post("/notes").header("origin", "https://app.example").json(json!({}))).await;
     assert_eq!(answer.status, 401);
@@ -139,7 +139,7 @@ async fn an_error_can_be_read_by_a_listed_origin_too() {
 }
 
 #[tokio::test]
-async fn a_handler_learns_who_asks_from_where() {
+async fn a_handler_learns_the_user_and_the_address_of_the_client() {
     let api = TestApi::with(|settings| settings.trusted_proxies = "10.0.0.0/8".parse().unwrap()).await;
     let asked = get("/whoami").header("user-agent", "curl/8").header("x-forwarded-for", "198.51.100.7");
     let answer = api.send(asked.at_address("10.1.2.3").bearer("ada")).await.json();

@@ -35,7 +35,7 @@ async fn the_same_request_gets_the_first_answer_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn an_error_that_is_a_verdict_is_given_again_too() {
+async fn an_error_that_depends_on_the_request_alone_is_replayed_too() {
     let api = TestApi::new().await;
     let first = api.send(pay("k-1", 0)).await;
     assert_error(&first, 409, "CONFLICT");
@@ -70,7 +70,7 @@ async fn a_key_belongs_to_one_caller_on_one_route() {
 }
 
 #[tokio::test]
-async fn a_key_is_asked_for_where_it_is_required_and_honoured_everywhere() {
+async fn a_key_can_be_required_and_is_honoured_on_every_post() {
     let api = TestApi::new().await;
     let without = post("/payments/a").bearer("ada").json(json!({ "amount_minor": 5 }));
     assert_error(&api.send(without).await, 400, "IDEMPOTENCY_KEY_REQUIRED");
@@ -88,14 +88,14 @@ async fn a_malformed_key_is_refused() {
 }
 
 #[tokio::test]
-async fn a_request_that_still_runs_is_not_run_beside_itself() {
+async fn a_request_is_not_run_again_while_it_still_runs() {
     let api = TestApi::new().await;
     let (first, second) = tokio::join!(api.send(pay("k-1", 60)), async {
         api.probe.begun.notified().await;
         let second = api.send(pay("k-1", 60)).await;
         let other = api.send(pay("k-1", 61)).await;
         assert_error(&other, 422, "IDEMPOTENCY_KEY_REUSED");
-        api.probe.go_on.notify_one();
+        api.probe.resume.notify_one();
         second
     });
     assert_error(&second, 409, "IDEMPOTENCY_IN_PROGRESS");
@@ -106,17 +106,17 @@ async fn a_request_that_still_runs_is_not_run_beside_itself() {
 }
 
 #[tokio::test]
-async fn a_client_that_lost_patience_finds_the_answer_later() {
+async fn a_client_that_disconnected_finds_the_answer_later() {
     let api = TestApi::new().await;
     {
         let asking = api.send(pay("k-1", 60));
         tokio::pin!(asking);
         tokio::select! {
-            _ = &mut asking => panic!("it waits"),
+            _ = &mut asking => panic!("the request ended before it was resumed"),
             () = api.probe.begun.notified() => {}
         }
-    } // the connection is gone
-    api.probe.go_on.notify_one();
+    } // the connection is closed
+    api.probe.resume.notify_one();
     let answer = loop {
         let answer = api.send(pay("k-1", 60)).await;
         if answer.status != 409 {
@@ -129,32 +129,32 @@ async fn a_client_that_lost_patience_finds_the_answer_later() {
 }
 
 #[tokio::test]
-async fn a_crash_does_not_hold_the_key_for_good() {
+async fn a_crash_does_not_reserve_the_key_forever() {
     let api = TestApi::new().await;
     let crashed = async {
         tokio::select! {
-            _ = api.send(pay("k-1", 60)) => panic!("it waits"),
+            _ = api.send(pay("k-1", 60)) => panic!("the request ended before it was resumed"),
             () = api.probe.begun.notified() => {}
         }
     };
-    crashed.await; // it never goes on, as after a crash
+    crashed.await; // it never continues, as after a crash
     assert_error(&api.send(pay("k-1", 60)).await, 409, "IDEMPOTENCY_IN_PROGRESS");
     api.clock.advance(Duration::from_secs(54));
     assert_error(&api.send(pay("k-1", 60)).await, 409, "IDEMPOTENCY_IN_PROGRESS");
-    api.clock.advance(Duration::from_secs(1)); // 25 seconds that a request may take, and 30 more
+    api.clock.advance(Duration::from_secs(1)); // the time-out of 25 seconds, plus the margin of 30
     let (answer, ()) = tokio::join!(api.send(pay("k-1", 60)), async {
         api.probe.begun.notified().await;
-        api.probe.go_on.notify_waiters();
+        api.probe.resume.notify_waiters();
     });
     assert_eq!((answer.status.as_u16(), answer.json()["number"].as_u64()), (201, Some(2)));
     assert_eq!(api.send(pay("k-1", 60)).await.body, answer.body);
 }
 
 #[tokio::test]
-async fn a_request_that_takes_too_long_is_given_up_and_can_be_repeated() {
+async fn a_request_that_takes_too_long_is_stopped_and_can_be_repeated() {
     let api = TestApi::with(|settings| settings.request_timeout = Duration::from_millis(100)).await;
     assert_error(&api.send(pay("k-1", 60)).await, 503, "UNAVAILABLE");
-    api.probe.go_on.notify_one(); // nobody waits for it any more: the next one finds it
+    api.probe.resume.notify_one(); // the first request is gone, so the next one receives this
     assert_error(&api.send(pay("k-1", 60)).await, 409, "IDEMPOTENCY_IN_PROGRESS");
     api.clock.advance(Duration::from_millis(30_100));
     let answer = api.send(pay("k-1", 60)).await;
@@ -163,7 +163,7 @@ async fn a_request_that_takes_too_long_is_given_up_and_can_be_repeated() {
 }
 
 #[tokio::test]
-async fn what_is_no_verdict_is_not_kept() {
+async fn an_answer_that_depends_on_other_circumstances_is_not_stored() {
     let api = TestApi::new().await;
     for (amount, status) in [(500, 500), (13, 500), (429, 429)] {
         let before = api.payments();
@@ -178,7 +178,7 @@ async fn what_is_no_verdict_is_not_kept() {
 }
 
 #[tokio::test]
-async fn an_answer_too_large_to_keep_is_given_once() {
+async fn an_answer_too_large_to_store_is_not_replayed() {
     let api = TestApi::new().await;
     let answer = api.send(pay("k-1", 1_000_000)).await;
     assert_eq!((answer.status.as_u16(), answer.body.len() > 300_000), (201, true));
@@ -186,7 +186,7 @@ async fn an_answer_too_large_to_keep_is_given_once() {
 }
 
 #[tokio::test]
-async fn an_answer_is_kept_for_a_day() {
+async fn an_answer_is_stored_for_a_day() {
     let api = TestApi::new().await;
     let first = api.send(pay("k-1", 5)).await;
     api.clock.advance(Duration::from_secs(24 * 60 * 60 - 1));
@@ -211,7 +211,7 @@ async fn cookies_are_part_of_an_answer() {
 }
 
 #[tokio::test]
-async fn an_answer_is_given_again_only_to_who_sends_the_same_cookie() {
+async fn an_answer_is_replayed_only_for_the_same_cookie() {
     let api = TestApi::new().await;
     let refresh = |cookie: &str| post("/refresh").header("idempotency-key", "1").header("cookie", cookie);
     let first = api.send(refresh("theme=dark; refresh=r-token")).await;
@@ -220,7 +220,7 @@ async fn an_answer_is_given_again_only_to_who_sends_the_same_cookie() {
     assert_eq!(
         (is_replayed(&again), &again.body),
         (true, &first.body),
-        "other cookies are nothing to the route"
+        "cookies that the route does not read make no difference"
     );
     for stranger in ["theme=dark", "refresh=", "refresh=x-token"] {
         assert_error(&api.send(refresh(stranger)).await, 422, "IDEMPOTENCY_KEY_REUSED");
@@ -228,13 +228,13 @@ async fn an_answer_is_given_again_only_to_who_sends_the_same_cookie() {
 }
 
 #[tokio::test]
-async fn the_store_alone_reveals_nothing_of_an_answer() {
+async fn the_store_alone_does_not_reveal_an_answer() {
     let api = TestApi::new().await;
     let answer = api.send(login()).await;
     assert_eq!(answer.json()["access_token"], "token 1 of ada@example.com");
     let scan = Scan::new(<IdempotencyRecord as switchyard_database::Entity>::COLLECTION);
     let page = api.db.collection::<IdempotencyRecord>().scan(&scan).await.unwrap();
-    let [record] = &page.items[..] else { panic!("one record") };
+    let [record] = &page.items[..] else { panic!("expected one record") };
     let stored = serde_json::to_string(&record.document().body).unwrap();
     let sealed = record.document().body["answer"].as_str().unwrap();
     for secret in ["token", "ada", "secret", "login-1", "r-token"] {
@@ -244,7 +244,7 @@ async fn the_store_alone_reveals_nothing_of_an_answer() {
 }
 
 #[tokio::test]
-async fn a_refused_token_is_refused_before_its_key_is_looked_at() {
+async fn a_bad_token_is_refused_before_the_key_is_read() {
     let api = TestApi::new().await;
     assert_eq!(api.send(pay("k-1", 5)).await.status, 201);
     let expired = post("/payments/a").bearer("expired").header("idempotency-key", "k-1");
@@ -252,14 +252,14 @@ async fn a_refused_token_is_refused_before_its_key_is_looked_at() {
 }
 
 #[tokio::test]
-async fn a_stranger_is_told_to_sign_in_before_the_key_is_looked_at() {
+async fn without_a_token_the_answer_is_401_before_the_key_is_read() {
     let api = TestApi::new().await;
     let stranger = post("/payments/a").header("idempotency-key", "a b").json(json!({ "amount_minor": 5 }));
     assert_error(&api.send(stranger).await, 401, "UNAUTHENTICATED");
 }
 
 #[tokio::test]
-async fn a_key_is_worth_nothing_where_there_is_no_operation() {
+async fn a_key_is_ignored_if_there_is_no_operation() {
     let api = TestApi::new().await;
     for (path, status, code) in [("/text/7", 405, "METHOD_NOT_ALLOWED"), ("/nowhere", 404, "NOT_FOUND")] {
         let ask = || post(path).header("idempotency-key", "k-1");
@@ -271,7 +271,7 @@ async fn a_key_is_worth_nothing_where_there_is_no_operation() {
 }
 
 #[tokio::test]
-async fn a_stale_token_does_not_keep_a_request_from_being_repeated_where_none_is_asked_for() {
+async fn a_public_operation_replays_its_answer_whatever_the_token() {
     let api = TestApi::new().await;
     let first = api.send(login().bearer("expired")).await;
     for again in [login().bearer("expired"), login().bearer("forged"), login()] {
@@ -281,7 +281,7 @@ async fn a_stale_token_does_not_keep_a_request_from_being_repeated_where_none_is
 }
 
 #[tokio::test]
-async fn another_instance_gives_the_answer_too() {
+async fn another_instance_replays_the_answer_too() {
     let api = TestApi::new().await;
     let first = api.send(pay("k-1", 5)).await;
     let other = api.another(|_| {});
@@ -289,7 +289,7 @@ async fn another_instance_gives_the_answer_too() {
 }
 
 #[tokio::test]
-async fn of_many_requests_with_one_key_one_is_run() {
+async fn of_many_requests_with_one_key_only_one_runs() {
     let api = TestApi::new().await;
     let answers = futures::future::join_all((0..20).map(|_| api.send(pay("k-1", 5)))).await;
     assert_eq!(api.payments(), 1);

@@ -43,7 +43,7 @@ async fn a_cursor_that_was_altered_is_refused() {
 }
 
 #[tokio::test]
-async fn all_faults_of_a_query_are_told_at_once() {
+async fn all_faults_of_a_query_are_reported_at_once() {
     let api = TestApi::new().await;
     for limit in ["0", "101", "-1"] {
         let answer = api.send(get(&format!("/notes?limit={limit}")).bearer("ada")).await;
@@ -62,7 +62,7 @@ async fn all_faults_of_a_query_are_told_at_once() {
 }
 
 #[tokio::test]
-async fn the_filters_of_a_list_stand_beside_its_page() {
+async fn a_list_has_filters_besides_its_page_parameters() {
     let api = TestApi::new().await;
     let (path, _) = api.note("a").await;
     api.note("b").await;

@@ -28,7 +28,7 @@ impl MakeWriter<'_> for Lines {
 }
 
 impl Lines {
-    /// What is logged on this thread while the guard lives.
+    /// Captures what is logged on this thread while the guard lives.
     fn capture() -> (Self, tracing::subscriber::DefaultGuard) {
         let lines = Self::default();
         let subscriber =
@@ -48,7 +48,7 @@ impl Lines {
 }
 
 #[tokio::test]
-async fn a_request_leaves_one_line_that_says_what_became_of_it() {
+async fn a_request_leaves_one_line_with_its_outcome() {
     let api = TestApi::new().await;
     let (lines, _guard) = Lines::capture();
     api.send(get("/text/7?x=1").bearer("ada").header("x-request-id", "req-1")).await;
@@ -92,7 +92,7 @@ async fn no_secret_of_a_request_is_logged() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_leaves_a_line_too() {
+async fn a_client_that_disconnects_leaves_a_line_too() {
     let api = TestApi::new().await;
     let (lines, _guard) = Lines::capture();
     {

@@ -1,6 +1,6 @@
-//! The conventions, seen from outside: requests through the whole stack of layers, on SQLite in memory.
+//! Tests the conventions from outside: requests go through all layers, on SQLite in memory.
 
-#![expect(clippy::unwrap_used, reason = "what surprises a test ends it")]
+#![expect(clippy::unwrap_used, reason = "a test fails on an unexpected error")]
 
 mod authentication;
 mod bodies;

@@ -35,7 +35,7 @@ async fn an_address_is_refused_once_its_quota_is_used_up() {
     }
     let answer = api.send(login("203.0.113.9")).await;
     assert_error(&answer, 429, "RATE_LIMITED");
-    // The window of 900 seconds that holds the start ends 100 seconds later.
+    // The window of 900 seconds that contains the start ends 100 seconds later.
     assert_eq!(START.as_seconds() % 900, 800);
     assert_eq!(answer.header("retry-after"), "100");
     assert_eq!(answer.header("ratelimit"), "\"address\";r=0;t=100");
@@ -52,7 +52,7 @@ async fn a_new_window_brings_a_new_quota() {
 }
 
 #[tokio::test]
-async fn a_limit_holds_over_all_instances_together() {
+async fn a_limit_applies_to_all_instances_together() {
     let one = TestApi::with(limits("3/15m", "off")).await;
     let other = one.another(limits("3/15m", "off"));
     for api in [&one, &other, &one] {
@@ -63,7 +63,7 @@ async fn a_limit_holds_over_all_instances_together() {
 }
 
 #[tokio::test]
-async fn addresses_of_one_network_of_version_6_share_a_quota() {
+async fn ipv6_addresses_of_one_network_share_a_quota() {
     let api = TestApi::with(limits("1/15m", "off")).await;
     assert_error(&api.send(login("2001:db8::1")).await, 401, "INVALID_CREDENTIALS");
     assert_error(&api.send(login("2001:db8::2")).await, 429, "RATE_LIMITED");
@@ -103,7 +103,7 @@ async fn a_user_is_counted_nowhere_else() {
 }
 
 #[tokio::test]
-async fn a_large_quota_is_counted_exactly_though_it_is_taken_in_portions() {
+async fn a_large_quota_is_exact_although_it_is_taken_in_portions() {
     let api = TestApi::with(limits("off", "200/15m")).await;
     for left in (0..200).rev() {
         let answer = api.send(get("/whoami").bearer("ada")).await;
@@ -125,15 +125,15 @@ async fn several_instances_never_grant_more_than_the_quota() {
 }
 
 #[tokio::test]
-async fn concurrent_requests_are_counted_each() {
+async fn each_of_many_concurrent_requests_is_counted() {
     let api = TestApi::with(limits("10/15m", "off")).await;
     let answers = futures::future::join_all((0..40).map(|_| api.send(login("203.0.113.9")))).await;
     let refused = answers.iter().filter(|answer| answer.status == 429).count();
     let counted = answers.iter().filter(|answer| answer.status == 401).count();
-    // A request that loses every race for the counter is told to come back, and was not let through.
-    let told_to_come_back = answers.iter().filter(|answer| answer.status == 503).count();
+    // A request that loses every race for the counter gets 503 and is not run.
+    let not_counted = answers.iter().filter(|answer| answer.status == 503).count();
     assert!(counted <= 10, "{counted}");
-    assert_eq!(refused + counted + told_to_come_back, 40);
+    assert_eq!(refused + counted + not_counted, 40);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A route group like those of the functions, with one route for each thing to see.
+//! A route group like those of the functions, with one route for each feature under test.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,15 +27,15 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// What the handlers did, and how they are held back.
+/// Counts what the handlers did, and delays them.
 #[derive(Debug, Default)]
 pub(crate) struct Probe {
-    /// How often a payment was made.
+    /// The number of payments.
     pub(crate) payments: AtomicUsize,
-    /// Told when a slow handler has begun.
+    /// Notified when a slow handler has begun.
     pub(crate) begun: Notify,
-    /// What a slow handler waits for.
-    pub(crate) go_on: Notify,
+    /// A slow handler waits for it.
+    pub(crate) resume: Notify,
 }
 
 #[derive(Clone, Debug)]
@@ -116,7 +116,7 @@ const INVALID_CREDENTIALS: ErrorCode =
 const ACCOUNT_LOCKED: ErrorCode =
     ErrorCode::new("ACCOUNT_LOCKED", ErrorKind::Locked, "The account is locked.");
 
-/// What the sample declares.
+/// The declarations of the sample.
 pub(crate) const MANIFEST: Manifest = Manifest::new("sample")
     .codes(&[INVALID_CREDENTIALS, ACCOUNT_LOCKED])
     .permissions(&[NOTES_WRITE, USERS_READ]);
@@ -163,7 +163,7 @@ async fn list_notes(
     Ok(Json(Page::of(page, &paged.page, Note::clone)))
 }
 
-/// Writes a note.
+/// Creates a note.
 #[utoipa::path(post, path = "/notes", tag = "notes", security(("bearer" = ["notes:write"])),
     responses((status = 201, body = Note)))]
 async fn create_note(
@@ -178,7 +178,7 @@ async fn create_note(
     Ok(Created::tagged(format!("/notes/{}", note.id), versioned(stored)))
 }
 
-/// Writes a note in the place of what is there.
+/// Replaces a note, or creates it.
 #[utoipa::path(put, path = "/notes/{id}", tag = "notes", security(("bearer" = [])),
     params(("id" = String, Path, description = "The note's id.")),
     responses((status = 200, body = Note, headers(("ETag")))))]
@@ -208,7 +208,7 @@ async fn replace_note(
     Ok(tagged(stored))
 }
 
-/// Changes a note.
+/// Updates a note.
 #[utoipa::path(patch, path = "/notes/{id}", tag = "notes", security(("bearer" = [])),
     params(("id" = String, Path, description = "The note's id.")),
     request_body(content = NoteInput, content_type = MergePatch::MEDIA_TYPE),
@@ -235,7 +235,7 @@ async fn update_note(
 
 operation_errors!(DeleteErrors: codes::PRECONDITION_FAILED, codes::PRECONDITION_REQUIRED);
 
-/// Throws a note away. Asks for `If-Match`.
+/// Deletes a note. Requires `If-Match`.
 #[utoipa::path(delete, path = "/notes/{id}", tag = "notes", security(("bearer" = [])),
     params(("id" = String, Path, description = "The note's id.")),
     responses((status = 204), DeleteErrors))]
@@ -279,7 +279,7 @@ async fn login(
     }
 }
 
-/// Stays signed in, by a cookie.
+/// Renews the access token with a cookie.
 #[utoipa::path(post, path = "/refresh", tag = "auth",
     params(("refresh" = Option<String>, Cookie, description = "The token.")),
     responses((status = 200, body = Value)))]
@@ -294,9 +294,9 @@ struct Payment {
     amount_minor: u32,
 }
 
-/// Pays, once for each key.
+/// Pays once per key.
 #[utoipa::path(post, path = "/payments/{account}", tag = "payments", security(("bearer" = [])),
-    params(IdempotencyKey, ("account" = String, Path, description = "Whose account.")),
+    params(IdempotencyKey, ("account" = String, Path, description = "The account.")),
     responses((status = 201, body = Value)))]
 async fn pay(
     SignedIn(context): SignedIn,
@@ -318,7 +318,7 @@ async fn pay(
         amount => {
             if amount == 60 {
                 sample.probe.begun.notify_one();
-                sample.probe.go_on.notified().await;
+                sample.probe.resume.notified().await;
             }
             let body = json!({ "number": number, "account": account, "payer": context.principal()?.user_id });
             Ok(Created::at(format!("/payments/{number}"), body))
@@ -326,7 +326,7 @@ async fn pay(
     }
 }
 
-/// Says who asks.
+/// Returns the caller.
 #[utoipa::path(get, path = "/whoami", tag = "auth", security((), ("bearer" = [])),
     responses((status = 200, body = Value)))]
 async fn whoami(MaybeSignedIn(context): MaybeSignedIn) -> Json<Value> {
@@ -338,7 +338,7 @@ async fn whoami(MaybeSignedIn(context): MaybeSignedIn) -> Json<Value> {
     }))
 }
 
-/// Reads a user, who is one's own or whom one may read.
+/// Reads a user: the caller, or any with the permission to read users.
 #[utoipa::path(get, path = "/users/{id}", tag = "users", security(("bearer" = [])),
     params(("id" = String, Path, description = "The user's id.")), responses((status = 200, body = Value)))]
 async fn get_user(SignedIn(context): SignedIn, Path(id): Path<UserId>) -> ApiResult<Json<Value>> {
@@ -348,7 +348,7 @@ async fn get_user(SignedIn(context): SignedIn, Path(id): Path<UserId>) -> ApiRes
 
 operation_errors!(EraseErrors: codes::STEP_UP_REQUIRED);
 
-/// Does what asks for a fresh sign-in.
+/// Requires a recent sign-in.
 #[utoipa::path(post, path = "/erase", tag = "users", security(("bearer" = [])),
     responses((status = 202), EraseErrors))]
 async fn erase(SignedIn(context): SignedIn) -> ApiResult<Accepted> {
@@ -384,7 +384,7 @@ async fn receive(RawBody(bytes): RawBody) -> Json<Value> {
 
 /// Fails in the way that it is asked to.
 #[utoipa::path(get, path = "/fail/{how}", tag = "faults",
-    params(("how" = String, Path, description = "How.")), responses((status = 200)))]
+    params(("how" = String, Path, description = "The way to fail.")), responses((status = 200)))]
 async fn fail(State(sample): State<Sample>, Path(how): Path<String>) -> ApiResult<NoContent> {
     match how.as_str() {
         "panic" => panic!("hunter2"),
@@ -406,9 +406,9 @@ async fn fail(State(sample): State<Sample>, Path(how): Path<String>) -> ApiResul
     }
 }
 
-/// Answers with so many bytes of text.
+/// Returns `length` bytes of text.
 #[utoipa::path(get, path = "/text/{length}", tag = "faults",
-    params(("length" = usize, Path, description = "How many.")), responses((status = 200, body = String)))]
+    params(("length" = usize, Path, description = "The number of bytes.")), responses((status = 200, body = String)))]
 async fn text(Path(length): Path<usize>) -> impl IntoResponse {
     ([(header::CACHE_CONTROL, "public, max-age=60")], "x".repeat(length))
 }
