@@ -1,7 +1,6 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Path;
 use axum::http::header;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
@@ -31,12 +30,19 @@ pub(crate) async fn get_openapi() -> impl IntoResponse {
 }
 
 /// The page that shows the document. It is for people, so the document itself does not list it.
+#[expect(
+    clippy::disallowed_types,
+    reason = "the parameter is the name of a file, and the page is no operation of the API"
+)]
 pub(crate) fn pages<S: Clone + Send + Sync + 'static>() -> OpenApiRouter<S> {
     let pages = Router::new()
         // The page's parts have relative addresses.
         .route("/docs", get(|| async { Redirect::permanent("/docs/") }))
         .route("/docs/", get(|| async { answer_file("index.html") }))
-        .route("/docs/{*file}", get(|Path(file): Path<String>| async move { answer_file(&file) }));
+        .route(
+            "/docs/{*file}",
+            get(|axum::extract::Path(file): axum::extract::Path<String>| async move { answer_file(&file) }),
+        );
     OpenApiRouter::from(pages)
 }
 

@@ -143,6 +143,7 @@ impl Client {
     /// from when it was due.
     pub(crate) async fn run(&mut self, pace: Pace) -> Vec<Sample> {
         let mut samples = Vec::new();
+        #[expect(clippy::cast_precision_loss, reason = "the number is below 64")]
         let phase = |interval: Duration| interval.mul_f64((self.number * 37 % 64) as f64 / 64.0);
         let mut due = pace.start + pace.interval.map_or(Duration::ZERO, phase);
         loop {

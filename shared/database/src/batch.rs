@@ -77,6 +77,7 @@ pub enum Expect {
 /// Operations that are applied atomically. Their limits are checked and their versions are assigned, so that a
 /// batch can be committed and retried as it is. Cheap to clone, for backends that pass it to another thread.
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct Batch {
     prepared: Arc<[Prepared]>,
     guard_changes: Arc<[GuardChange]>,

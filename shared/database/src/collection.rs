@@ -65,6 +65,7 @@ impl Field {
 /// An index, which lists the documents whose partition fields equal given values, ordered by the sort fields and
 /// then by id. A document that lacks one of the fields, or has `null` in it, is not in the index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[must_use]
 pub struct Index {
     /// The index's name, unique in its collection.
     pub name: &'static str,
@@ -133,6 +134,7 @@ impl Unique {
 ///     .counters(&["visits"]);
 /// ```
 #[derive(Clone, Copy, Debug)]
+#[must_use]
 pub struct Collection {
     /// The name, which is also the name of the table.
     pub name: &'static str,

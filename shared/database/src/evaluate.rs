@@ -68,8 +68,9 @@ fn cause_of_check(expect: Expect, current: Option<&Document>) -> Option<Cause> {
     match (expect, current) {
         (Expect::Absent, None) | (Expect::Exists, Some(_)) => None,
         (Expect::Version(version), Some(current)) if version == current.version => None,
-        (Expect::Absent, Some(_)) | (Expect::Exists | Expect::Version(_), None) => Some(Cause::CheckFailed),
-        (Expect::Version(_), Some(_)) => Some(Cause::CheckFailed),
+        (Expect::Absent | Expect::Version(_), Some(_)) | (Expect::Exists | Expect::Version(_), None) => {
+            Some(Cause::CheckFailed)
+        }
     }
 }
 

@@ -26,6 +26,7 @@ impl Memory {
     }
 
     /// Another handle to the same store, with another clock.
+    #[must_use]
     pub fn with_ambient(&self, ambient: Ambient) -> Self {
         Self { ambient, documents: Arc::clone(&self.documents) }
     }

@@ -29,6 +29,7 @@ pub struct Page {
 /// # let _ = latest;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
 pub struct Query {
     /// The collection.
     pub collection: &'static Collection,
@@ -143,6 +144,7 @@ impl Query {
 ///
 /// The results are ordered by the word that matches the longest word of the text, then by id.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
 pub struct Search {
     /// The collection.
     pub collection: &'static Collection,
@@ -194,6 +196,7 @@ impl Search {
 
 /// A scan of a whole collection, in no particular order: for export, copying and backfills, never for a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
 pub struct Scan {
     /// The collection.
     pub collection: &'static Collection,

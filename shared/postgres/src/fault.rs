@@ -41,11 +41,10 @@ impl From<tokio_postgres::Error> for Fault {
     fn from(fault: tokio_postgres::Error) -> Self {
         let Some(answer) = fault.as_db_error() else {
             let is_ours = fault.source().is_some_and(|source| !source.is::<std::io::Error>());
-            return match is_ours {
-                false => {
-                    Self::Lost(format!("the connection to PostgreSQL was lost: {}", sentence_of(&fault)))
-                }
-                true => Self::Final(Error::Internal(sentence_of(&fault))),
+            return if is_ours {
+                Self::Final(Error::Internal(sentence_of(&fault)))
+            } else {
+                Self::Lost(format!("the connection to PostgreSQL was lost: {}", sentence_of(&fault)))
             };
         };
         of_answer(answer)

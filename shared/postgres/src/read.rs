@@ -47,13 +47,11 @@ impl Postgres {
 
     /// Waits before the next attempt, or fails if another attempt cannot succeed.
     async fn pause_after(&self, fault: Fault, attempt: u32) -> Result<()> {
-        match fault {
-            Fault::Final(error) => Err(error),
-            fault => match Backoff::UNAVAILABLE.pause(attempt, &self.ambient).await {
-                true => Ok(()),
-                false => Err(fault.into_error()),
-            },
+        if let Fault::Final(error) = fault {
+            return Err(error);
         }
+        let retry = Backoff::UNAVAILABLE.pause(attempt, &self.ambient).await;
+        if retry { Ok(()) } else { Err(fault.into_error()) }
     }
 
     pub(crate) async fn read_one(&self, key: &Key) -> Result<Option<Document>> {

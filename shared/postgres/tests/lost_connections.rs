@@ -4,7 +4,7 @@
 mod common;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
@@ -283,7 +283,7 @@ async fn writers_over_constantly_breaking_connections_count_exactly() {
     let database = Arc::new(Postgres::connect(&url, setting.ambient.clone()).await.unwrap());
     let (sure_of_singles, unsure, batches) =
         (Arc::new(AtomicI64::new(0)), Arc::new(AtomicI64::new(0)), Arc::new(AtomicI64::new(0)));
-    let running = Arc::new(AtomicU32::new(WRITERS as u32));
+    let running = Arc::new(AtomicUsize::new(WRITERS));
     let mut writers = Vec::new();
     for writer in 0..WRITERS {
         let (database, ambient, running) = (database.clone(), setting.ambient.clone(), running.clone());

@@ -85,6 +85,7 @@ impl Mutant {
     }
 
     /// Another handle to the same store, with another clock.
+    #[must_use]
     pub fn with_ambient(&self, ambient: Ambient) -> Self {
         Self {
             memory: self.memory.with_ambient(ambient),

@@ -230,7 +230,7 @@ impl Dice {
             0 => Move::Wait(self.seconds(30)),
             1 => Move::Sweep,
             2 => Move::List(self.listing()),
-            _ => Move::Commit((0..1 + self.below(4)).map(|_| self.draft()).collect()),
+            _ => Move::Commit((0..=self.below(4)).map(|_| self.draft()).collect()),
         });
         let last = (0..5).map(|_| Move::List(self.listing()));
         moves.chain(last).collect()

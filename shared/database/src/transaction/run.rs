@@ -53,10 +53,7 @@ async fn commit(db: &Db, state: State) -> Result<Committed> {
     let batch = Batch::with_versions(operations)?;
     let mut attempt = 1;
     loop {
-        let error = match db.backend().commit(&batch).await {
-            Ok(_) => return Ok(Committed::Yes),
-            Err(error) => error,
-        };
+        let Err(error) = db.backend().commit(&batch).await else { return Ok(Committed::Yes) };
         match &error {
             Error::Contended => return Ok(Committed::ReadsAreStale),
             Error::Rejected(rejections)

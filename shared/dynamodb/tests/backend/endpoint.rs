@@ -150,7 +150,7 @@ async fn forward(shared: &Shared, operation: &str, request: &Value) -> (u16, Val
 async fn read_request(connection: &mut TcpStream) -> Option<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     loop {
-        let mut chunk = [0; 16 * 1024];
+        let mut chunk = vec![0; 16 * 1024];
         let count = connection.read(&mut chunk).await.ok().filter(|&count| count > 0)?;
         bytes.extend_from_slice(&chunk[..count]);
         let Some(end) = end_of_head(&bytes) else { continue };

@@ -128,6 +128,7 @@ impl Plan {
         steps
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "it is a whole number")]
     fn rows(&self) -> i64 {
         self.0["Actual Rows"].as_f64().unwrap_or_default() as i64
     }

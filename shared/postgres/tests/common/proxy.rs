@@ -105,12 +105,11 @@ fn locked<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
 
 async fn serve(client: TcpStream, shared: Arc<Shared>) {
     let url: tokio_postgres::Config = shared.server.parse().expect("the URL is valid");
-    let host = match &url.get_hosts()[0] {
-        tokio_postgres::config::Host::Tcp(host) => host.clone(),
-        other => panic!("the server for the tests must use TCP: {other:?}"),
+    let tokio_postgres::config::Host::Tcp(host) = &url.get_hosts()[0] else {
+        panic!("the server for the tests must use TCP: {url:?}");
     };
     shared.is_open.subscribe().wait_for(|is_open| *is_open).await.expect("the sender exists");
-    let Ok(server) = TcpStream::connect((host, url.get_ports()[0])).await else { return };
+    let Ok(server) = TcpStream::connect((host.as_str(), url.get_ports()[0])).await else { return };
     client.set_nodelay(true).expect("the socket is open");
     server.set_nodelay(true).expect("the socket is open");
     let mut cuts = shared.cuts.subscribe();

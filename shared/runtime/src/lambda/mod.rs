@@ -39,6 +39,7 @@ async fn answer(router: Router, event: ApiGatewayV2httpRequest) -> ApiGatewayV2h
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_types, reason = "these tests are about the router below the API's conventions")]
 mod tests {
     use axum::extract::{Path, RawQuery};
     use axum::http::{HeaderMap, header};

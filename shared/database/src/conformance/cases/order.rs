@@ -302,7 +302,7 @@ pub async fn a_query_returns_complete_documents_with_their_versions(store: Store
 /// DynamoDB spreads such an index over several partitions, whose entries have to be merged in order.
 pub async fn an_index_over_a_whole_collection_is_ordered_in_both_directions(store: Store) {
     store.migrate(&[THINGS]).await;
-    let rank = |n: usize| (n * 37 % 200 / 2) as i64 - 50; // every rank twice
+    let rank = |n: i64| n * 37 % 200 / 2 - 50; // every rank twice
     let documents = (0..200).map(|n| (format!("{n:03}"), json!({"number": rank(n)})));
     store.fill(THINGS, documents).await;
     let mut expected: Vec<(i64, String)> = (0..200).map(|n| (rank(n), format!("{n:03}"))).collect();

@@ -203,10 +203,10 @@ pub async fn a_search_finds_hundreds_of_documents_in_one_page(store: Store) {
 pub async fn a_document_with_several_matching_words_is_returned_once(store: Store) {
     fill(&store, &["to tom tone top toy", "tom", "toe toy two", "too"]).await;
     expect(&store, "to", &["a", "c", "b", "d"]).await;
-    for limit in [1, 2, 3] {
+    for limit in [1_u32, 2, 3] {
         let names = ["a", "c", "b", "d"];
-        let pages: Vec<&[&str]> = names.chunks(limit).collect();
-        let search = books("to").limit(limit as u32);
+        let pages: Vec<&[&str]> = names.chunks(limit as usize).collect();
+        let search = books("to").limit(limit);
         store.eventually(pages_of(&pages), || store.search_pages(&search)).await;
     }
 }
