@@ -25,7 +25,7 @@ pub fn free_port() -> anyhow::Result<u16> {
 }
 
 impl Process {
-    /// Starts `command` as an HTTP server on a free port, which it is told as `PORT`, and waits until it answers.
+    /// Starts `command` as an HTTP server on a free port, which `PORT` names, and waits until it answers.
     pub async fn serve(command: Command) -> anyhow::Result<Self> {
         let mut process = Self::start_server(command)?;
         process.wait_until_it_answers("/healthz").await?;
@@ -41,7 +41,7 @@ impl Process {
         Ok(process)
     }
 
-    /// Starts `command` as an HTTP server on a free port, which it is told as `PORT`.
+    /// Starts `command` as an HTTP server on a free port, which `PORT` names.
     pub fn start_server(mut command: Command) -> anyhow::Result<Self> {
         let base_url = give_port(&mut command)?;
         Self::start(command, base_url)

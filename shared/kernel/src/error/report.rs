@@ -45,7 +45,7 @@ use crate::Faults;
 /// }
 /// ```
 pub trait DomainError {
-    /// What the client is told, and what is logged.
+    /// Returns what the client gets, and what is logged.
     fn into_report(self) -> ErrorReport;
 }
 
