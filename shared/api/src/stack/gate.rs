@@ -16,7 +16,7 @@ use crate::authentication::Authentication;
 use crate::error::{panicked, render, timed_out};
 use crate::idempotency::{Scope, is_keyed, run_once};
 use crate::openapi::{Declared, DeclaredOperations};
-use crate::precondition::Known;
+use crate::precondition::KnownTags;
 use crate::rate_limit::{self, Limiters};
 use crate::request::extension;
 
