@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::change::is_email_taken;
 use super::record::versioned;
-use super::roles::default_roles;
+use super::roles::{default_roles, roles_text};
 use super::{RoleList, User, UserRecord, Users};
 use crate::{EmailAddress, PersonName, UserError};
 
@@ -49,9 +49,4 @@ impl Users<'_> {
             Err(error) => Err(error),
         }
     }
-}
-
-/// The names of a user's roles, for the audit log.
-pub(crate) fn roles_text(user: &UserRecord) -> String {
-    user.roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(" ")
 }

@@ -8,8 +8,7 @@ use switchyard_ambient::Timestamp;
 use switchyard_database::{Entity as _, limits, terms};
 
 use super::change::is_email_taken;
-use super::create::roles_text;
-use super::roles::default_roles;
+use super::roles::{default_roles, roles_text};
 use super::{RoleList, UserRecord, Users};
 use crate::account::Credential;
 use crate::role::{ADMIN, RoleRecord, is_built_in};

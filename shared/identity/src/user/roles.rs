@@ -6,7 +6,6 @@ use switchyard_database::Stored;
 use switchyard_kernel::{Context, Permissions, Precondition, RoleName, UserId, Versioned};
 use utoipa::ToSchema;
 
-use super::create::roles_text;
 use super::record::versioned;
 use super::service::resource;
 use super::{User, UserRecord, Users};
@@ -57,6 +56,11 @@ impl<E: DeserializeError> Deserr<E> for RoleList {
 /// The roles of new users.
 pub(crate) fn default_roles() -> Vec<RoleName> {
     vec![RoleName::built_in(CUSTOMER)]
+}
+
+/// The names of a user's roles, for the audit log.
+pub(crate) fn roles_text(user: &UserRecord) -> String {
+    user.roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(" ")
 }
 
 impl Users<'_> {
