@@ -27,7 +27,7 @@ pub(crate) async fn commit(db: &DynamoDb, prepared: &Prepared) -> Result<()> {
             Err(failure) => failure,
         };
         let failure = match failure {
-            Failure::Condition(stored) => match judge(db, prepared, stored, lost.as_deref())? {
+            Failure::Condition(stored) => match verdict_of(db, prepared, stored, lost.as_deref())? {
                 Verdict::Applied => return Ok(()),
                 Verdict::Rejected(cause) => return Err(rejected(prepared, cause)),
                 Verdict::Again => Failure::Contended,
@@ -70,7 +70,7 @@ enum Verdict {
 }
 
 /// Interprets a refused write from the item that was stored at that time.
-fn judge(db: &DynamoDb, prepared: &Prepared, stored: Option<Item>, lost: Option<&str>) -> Result<Verdict> {
+fn verdict_of(db: &DynamoDb, prepared: &Prepared, stored: Option<Item>, lost: Option<&str>) -> Result<Verdict> {
     let stored = stored.map(|item| document_of(prepared.key().collection(), item)).transpose()?;
     if let Some(stored) = &stored
         && is_ours(prepared, stored.version)

@@ -104,7 +104,7 @@ impl Postgres {
             None => None,
         };
         let stored = self.versions_of(session, batch).await?;
-        Ok(judge(batch, &stored, has_ended, status.as_deref()))
+        Ok(verdict_of(batch, &stored, has_ended, status.as_deref()))
     }
 
     /// Terminates the server process of a lost session. Returns whether it has ended.
@@ -165,7 +165,7 @@ impl Postgres {
 /// Decides the outcome from the stored versions and the status. A version is never used twice: a document with the
 /// version that the batch chose in advance was written by it, and a document that still has the version that the
 /// batch replaces was not.
-fn judge(batch: &Batch, stored: &[Option<Version>], has_ended: bool, status: Option<&str>) -> Verdict {
+fn verdict_of(batch: &Batch, stored: &[Option<Version>], has_ended: bool, status: Option<&str>) -> Verdict {
     let operations = || batch.operations().iter().zip(stored);
     if operations()
         .any(|(prepared, stored)| prepared.version != Version::NONE && *stored == Some(prepared.version))
