@@ -28,7 +28,7 @@ struct Document;
 /// Every route of the API.
 pub fn router(db: &Db, metrics: &Metrics, identity: &Identity) -> OpenApiRouter {
     OpenApiRouter::with_openapi(Document::openapi())
-        .merge(switchyard_auth::router(identity.clone()))
-        .merge(switchyard_users::router(identity.clone()))
-        .merge(switchyard_system::router(db.clone(), metrics.clone()))
+        .merge(switchyard_fn_auth::router(identity.clone()))
+        .merge(switchyard_fn_users::router(identity.clone()))
+        .merge(switchyard_fn_system::router(db.clone(), metrics.clone()))
 }

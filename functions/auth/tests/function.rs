@@ -11,7 +11,7 @@ use switchyard_harness::identity::identity_environment;
 use switchyard_harness::process::Process;
 use switchyard_harness::store::{Backend, Store};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_switchyard-auth");
+const BINARY: &str = env!("CARGO_BIN_EXE_switchyard-fn-auth");
 
 async fn accounts_are_served_as_a_function_on(backend: Backend) {
     let store = Store::migrated(backend).await.unwrap();

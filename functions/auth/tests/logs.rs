@@ -29,7 +29,7 @@ async fn no_password_and_no_token_is_ever_logged() {
     let writer = log.clone();
     tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_writer(move || writer.clone()).init();
 
-    let app = App::start(Backend::Sqlite, |_, identity| switchyard_auth::router(identity.clone())).await;
+    let app = App::start(Backend::Sqlite, |_, identity| switchyard_fn_auth::router(identity.clone())).await;
     let (wrong, weak, new) = ("a-wrong-guess-5150", "adalovelace", "another-passphrase-77");
     let register = |password| json!({"email": "ada@example.com", "password": password, "name": "Ada Lovelace", "device_name": "web"});
     app.post("/auth/register").once("k").json(register(weak)).await.expect(400);

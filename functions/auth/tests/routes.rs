@@ -8,7 +8,7 @@ use switchyard_harness::app::{Answer, App, PASSWORD};
 use switchyard_harness::store::Backend;
 
 async fn start() -> App {
-    App::start(Backend::Sqlite, |_, identity| switchyard_auth::router(identity.clone())).await
+    App::start(Backend::Sqlite, |_, identity| switchyard_fn_auth::router(identity.clone())).await
 }
 
 fn registration() -> Value {

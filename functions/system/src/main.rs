@@ -9,7 +9,7 @@ fn main() -> anyhow::Result<()> {
     switchyard_runtime::block_on(async {
         let runtime = Runtime::start(Environment::of_process().read(Settings::read)?).await?;
         runtime.migrate([]).await?;
-        let router = switchyard_system::router(runtime.db().clone(), runtime.metrics().clone());
+        let router = switchyard_fn_system::router(runtime.db().clone(), runtime.metrics().clone());
         Ok(runtime.serve(router, Arc::new(NoAuthenticator)).await?)
     })
 }

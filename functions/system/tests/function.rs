@@ -11,7 +11,7 @@ use switchyard_harness::emulator::Emulator;
 use switchyard_harness::process::Process;
 use switchyard_harness::store::{Backend, Store};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_switchyard-system");
+const BINARY: &str = env!("CARGO_BIN_EXE_switchyard-fn-system");
 
 async fn the_state_is_told_as_a_function_on(backend: Backend) {
     let store = Store::migrated(backend).await.unwrap();

@@ -11,7 +11,7 @@ use switchyard_harness::identity::{access_token_of_admin, identity_environment};
 use switchyard_harness::process::Process;
 use switchyard_harness::store::{Backend, Store};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_switchyard-users");
+const BINARY: &str = env!("CARGO_BIN_EXE_switchyard-fn-users");
 
 async fn users_are_served_as_a_function_on(backend: Backend) {
     let store = Store::migrated(backend).await.unwrap();

@@ -5,7 +5,7 @@ use switchyard_harness::app::App;
 use switchyard_harness::store::Backend;
 
 async fn start() -> App {
-    App::start(Backend::Sqlite, |_, identity| switchyard_users::router(identity.clone())).await
+    App::start(Backend::Sqlite, |_, identity| switchyard_fn_users::router(identity.clone())).await
 }
 
 #[tokio::test]

@@ -27,9 +27,9 @@ const STARTS: usize = 31;
 
 /// Each function with a request, and what it reads from the database to answer it, after the ping at its start.
 const REQUESTS: [(&str, &str, &str); 3] = [
-    ("switchyard-system", "/readyz", "a ping"),
-    ("switchyard-auth", "/.well-known/jwks.json", "nothing"),
-    ("switchyard-users", "/api/v1/users?limit=1", "the window of the rate limit, a list"),
+    ("switchyard-fn-system", "/readyz", "a ping"),
+    ("switchyard-fn-auth", "/.well-known/jwks.json", "nothing"),
+    ("switchyard-fn-users", "/api/v1/users?limit=1", "the window of the rate limit, a list"),
 ];
 
 fn main() -> anyhow::Result<()> {

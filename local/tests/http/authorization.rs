@@ -46,7 +46,7 @@ struct Operation {
 
 /// The operations of the document.
 fn operations() -> Vec<Operation> {
-    let document: Value = serde_json::from_str(switchyard_system::OPENAPI_JSON).unwrap();
+    let document: Value = serde_json::from_str(switchyard_fn_system::OPENAPI_JSON).unwrap();
     let mut operations = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {

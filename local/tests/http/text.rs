@@ -139,7 +139,7 @@ fn assert_is_read_or_refused(answer: &Answer, name: &str, text: &str) {
 
 /// The paths of GET operations with a parameter there, and its name.
 fn parameters(place: &str) -> Vec<(String, String)> {
-    let document: Value = serde_json::from_str(switchyard_system::OPENAPI_JSON).unwrap();
+    let document: Value = serde_json::from_str(switchyard_fn_system::OPENAPI_JSON).unwrap();
     let mut found = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for parameter in item["get"]["parameters"].as_array().into_iter().flatten() {

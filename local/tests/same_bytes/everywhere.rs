@@ -201,7 +201,7 @@ impl Operation {
 }
 
 fn operations() -> Vec<Operation> {
-    let document: Value = serde_json::from_str(switchyard_system::OPENAPI_JSON).unwrap();
+    let document: Value = serde_json::from_str(switchyard_fn_system::OPENAPI_JSON).unwrap();
     let paths = document["paths"].as_object().unwrap().iter();
     let operations = paths.flat_map(|(path, item)| {
         item.as_object()

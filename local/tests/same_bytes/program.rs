@@ -35,8 +35,8 @@ async fn serve_users_of(role: &str, ambient: Ambient) -> anyhow::Result<()> {
     let identity = program.identity.clone();
     let router = match role {
         SERVER => switchyard_local::router(program.runtime.db(), program.runtime.metrics(), &identity),
-        "Auth" => switchyard_auth::router(identity),
-        "Users" => switchyard_users::router(identity),
+        "Auth" => switchyard_fn_auth::router(identity),
+        "Users" => switchyard_fn_users::router(identity),
         _ => bail!("there is no program {role}"),
     };
     Ok(program.serve(router).await?)
@@ -45,6 +45,6 @@ async fn serve_users_of(role: &str, ambient: Ambient) -> anyhow::Result<()> {
 async fn serve_system(ambient: Ambient) -> anyhow::Result<()> {
     let settings = Environment::of_process().read(Settings::read)?;
     let runtime = Runtime::start_with(settings, ambient).await?;
-    let router = switchyard_system::router(runtime.db().clone(), runtime.metrics().clone());
+    let router = switchyard_fn_system::router(runtime.db().clone(), runtime.metrics().clone());
     Ok(runtime.serve(router, Arc::new(NoAuthenticator)).await?)
 }

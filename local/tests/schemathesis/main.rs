@@ -104,7 +104,7 @@ async fn every_answer_conforms_to_the_document_on(backend: Backend) {
 
 /// The ids of all operations.
 fn operations() -> Vec<String> {
-    let document: Value = serde_json::from_str(switchyard_system::OPENAPI_JSON).unwrap();
+    let document: Value = serde_json::from_str(switchyard_fn_system::OPENAPI_JSON).unwrap();
     let paths = document["paths"].as_object().unwrap().values();
     paths
         .flat_map(|path| path.as_object().unwrap().values())
