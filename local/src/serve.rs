@@ -68,7 +68,7 @@ async fn make_admin(identity: &Identity) -> anyhow::Result<Option<(String, Strin
         return Ok(None);
     }
     let context = identity.context("start").by(Actor::System);
-    let made = identity.accounts().make_first_admin(&context, &ADMIN.parse()?).await?;
+    let made = identity.accounts().create_first_admin(&context, &ADMIN.parse()?).await?;
     Ok(made.map(|(_, password)| (ADMIN.to_owned(), password.expose().to_owned())))
 }
 

@@ -15,7 +15,7 @@ use crate::{
     Accounts, IdentitySettings, InstallError, Jwks, Roles, Sessions, Users, actions, codes, permissions,
 };
 
-/// What identity declares.
+/// The declarations of identity.
 pub const MANIFEST: Manifest = Manifest::new("identity")
     .collections(COLLECTIONS)
     .permissions(permissions::ALL)
@@ -44,14 +44,14 @@ impl Identity {
         Self(Components::new(kernel, authority, settings))
     }
 
-    /// Creates the built-in roles that are missing, and gives the others the permissions that were declared for them since
-    /// they were stored. Idempotent. Call it when a database is set up or upgraded, after its tables are migrated. What an
-    /// admin changed stays as it is.
+    /// Creates the built-in roles that are missing, and gives the others the permissions that were declared for
+    /// them since they were stored. Idempotent. Call it when a database is set up or upgraded, after its tables
+    /// are migrated. What an admin changed stays as it is.
     ///
     /// # Errors
     ///
-    /// [`InstallError::OtherSecrets`], before anything is written, if the audit log has entries under a key that the settings
-    /// lack: the secrets are those of another database.
+    /// [`InstallError::OtherSecrets`], before anything is written, if the audit log has entries under a key
+    /// that the settings lack: the secrets are those of another database.
     pub async fn install(&self, now: Timestamp) -> Result<(), InstallError> {
         if let Some(key_id) = self.0.kernel.unknown_audit_key().await? {
             return Err(InstallError::OtherSecrets { key_id });

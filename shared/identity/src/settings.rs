@@ -1,4 +1,4 @@
-//! What can be set about identity, read once at the start.
+//! The settings of identity, read once at the start.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -10,30 +10,33 @@ use crate::token::SigningKeys;
 use crate::{EmailAddress, Password};
 use switchyard_kernel::KeyRing;
 
-/// What can be set about identity.
+/// The settings of identity.
 ///
 /// | setting | meaning | default |
 /// |---|---|---|
 /// | `JWT_PRIVATE_KEY` | RSA keys in PEM: the first signs access tokens, all verify them | required |
-/// | `PASSWORD_PEPPER` | keys of the passwords' pre-hash, the current one first, separated by commas | required |
-/// | `TOKEN_ISSUER` | who issues access tokens: `iss` | `switchyard` |
-/// | `TOKEN_AUDIENCE` | whom they are for: `aud` | `switchyard` |
-/// | `ACCESS_TOKEN_TTL` | how long they are good, as in `15m` | `15m` |
+/// | `PASSWORD_PEPPER` | keys of the passwords' pre-hash, the current one first, separated by commas | required
+/// |
+/// | `TOKEN_ISSUER` | the issuer of access tokens: `iss` | `switchyard` |
+/// | `TOKEN_AUDIENCE` | the audience of access tokens: `aud` | `switchyard` |
+/// | `ACCESS_TOKEN_TTL` | how long an access token is valid, as in `15m` | `15m` |
 /// | `REFRESH_TOKEN_TTL` | how long a session lasts without a refresh | `30d` |
-/// | `BCRYPT_COST` | 4 to 14; at least that of the hashes there are, made before or imported: until its user has signed in, a dearer one takes longer to check than an address takes that nobody has | `12` |
-/// | `PASSWORD_HASH_THREADS` | how many passwords are hashed at once | one a core |
-/// | `ADMIN_EMAIL`, `ADMIN_PASSWORD` | the first admin, made while there is none | none |
+/// | `BCRYPT_COST` | the cost of new password hashes, 4 to 14; set it to at least the cost of every stored and
+/// imported hash: a costlier hash takes longer to check than an unknown address, which reveals that the account
+/// exists until its user signs in and the hash is upgraded | `12` |
+/// | `PASSWORD_HASH_THREADS` | how many passwords are hashed at once | the number of cores |
+/// | `ADMIN_EMAIL`, `ADMIN_PASSWORD` | the first admin, created if there is none | none |
 #[derive(Clone, Debug)]
 pub struct IdentitySettings {
     /// The keys of access tokens.
     pub signing_keys: SigningKeys,
     /// The keys of the passwords' pre-hash.
     pub password_pepper: KeyRing,
-    /// Who issues access tokens.
+    /// The issuer of access tokens.
     pub token_issuer: String,
-    /// Whom access tokens are for.
+    /// The audience of access tokens.
     pub token_audience: String,
-    /// How long an access token is good.
+    /// How long an access token is valid.
     pub access_token_ttl: Duration,
     /// How long a session lasts without a refresh.
     pub refresh_token_ttl: Duration,
@@ -41,7 +44,7 @@ pub struct IdentitySettings {
     pub bcrypt_cost: u32,
     /// How many passwords are hashed at once.
     pub password_hash_threads: usize,
-    /// The first admin, made while there is none.
+    /// The first admin, created if there is none.
     pub first_admin: Option<FirstAdmin>,
 }
 
@@ -55,7 +58,7 @@ pub struct FirstAdmin {
 }
 
 impl IdentitySettings {
-    /// Reads the settings; `None` where one is missing or malformed, which `environment` has noted then.
+    /// Reads the settings. Returns `None` if one is missing or malformed; `environment` then has the fault.
     pub fn read(environment: &mut Environment) -> Option<Self> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let signing_keys = environment.required_with("JWT_PRIVATE_KEY", SigningKeys::from_pem);
@@ -115,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_is_told_at_once() {
+    fn all_faults_are_reported_at_once() {
         let faults = read(&[
             ("PASSWORD_PEPPER", "short"),
             ("ACCESS_TOKEN_TTL", "soon"),
@@ -132,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_set_has_the_documented_default() {
+    fn the_defaults_are_the_documented_ones() {
         let pem = SigningKeys::generate_pem().unwrap();
         let required = [("JWT_PRIVATE_KEY", pem.as_str()), ("PASSWORD_PEPPER", KEY)];
         let settings = read(&required).unwrap();

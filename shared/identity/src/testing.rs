@@ -1,4 +1,4 @@
-//! What tests of this crate, and of what stands on it, need.
+//! Helpers for the tests of this crate and of its users.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -11,20 +11,20 @@ use serde_json::Value;
 pub use crate::session::rewritten_refresh_token;
 use crate::{IdentitySettings, SigningKeys};
 
-/// Making a key takes longer than all that a test does with it, so there is one for each process.
+/// Generating a key takes longer than a whole test, so there is one per process.
 static KEYS: LazyLock<SigningKeys> = LazyLock::new(|| {
-    let pem = SigningKeys::generate_pem().expect("a key can be made");
-    SigningKeys::from_pem(&pem).expect("a key that was made can be read")
+    let pem = SigningKeys::generate_pem().expect("a key can be generated");
+    SigningKeys::from_pem(&pem).expect("a generated key can be read")
 });
 
 /// The key of the audit log in [`kernel_settings`].
 pub const AUDIT_KEY: &str = "audit key for tests and in no way secret";
 
-/// Settings for tests: the documented ones, except that hashing a password costs next to nothing.
+/// Settings for tests: the documented ones, except that hashing a password is cheap.
 ///
 /// # Panics
 ///
-/// When no key can be made.
+/// If no key can be generated.
 pub fn settings() -> IdentitySettings {
     IdentitySettings {
         signing_keys: KEYS.clone(),
@@ -48,12 +48,12 @@ pub fn kernel_settings() -> KernelSettings {
     KernelSettings { audit_keys: ring(AUDIT_KEY) }
 }
 
-/// A token with this header and these claims, whatever they are, signed with the key of [`settings`]: for tests of what a
-/// signature alone is not enough for.
+/// A token with any header and claims, signed with the key of [`settings`]. Tests use it to check that a valid
+/// signature alone is not enough.
 ///
 /// # Panics
 ///
-/// When the key cannot sign.
+/// If the key cannot sign.
 pub fn signed_token(header: &Value, claims: &Value) -> String {
     let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
     let message = format!("{}.{}", encode(header), encode(claims));

@@ -12,9 +12,9 @@ use crate::user::{AdminCount, UserCounts, UserCountsPart, UserRecord};
 
 /// A transaction that changes users. Dereferences to the audited transaction.
 ///
-/// Every write of a user goes through it, so that counts, memberships and the guard of the last admin always agree with the
-/// users. They are written once at the end: a document can have only one operation in a transaction, and several users may
-/// change in it.
+/// Every write of a user goes through it, so that counts, memberships and the guard of the last admin always
+/// agree with the users. They are written once at the end: a document can have only one operation in a
+/// transaction, and several users may change in it.
 #[derive(Clone, Debug)]
 pub(crate) struct UserChanges {
     tx: AuditedTransaction,
@@ -39,7 +39,7 @@ impl UserChanges {
 
     /// Stores a new user.
     pub(crate) fn insert_user(&self, user: &UserRecord) -> Result<Stored<UserRecord>, DatabaseError> {
-        let user = user.clone().with_marks();
+        let user = user.clone().with_derived_fields();
         for role in &user.roles {
             self.insert(&Membership::of(&user, role))?;
         }
@@ -53,7 +53,7 @@ impl UserChanges {
         previous: &Stored<UserRecord>,
         user: &UserRecord,
     ) -> Result<Stored<UserRecord>, DatabaseError> {
-        let user = user.clone().with_marks();
+        let user = user.clone().with_derived_fields();
         for role in user.roles.iter().filter(|role| !previous.roles.contains(role)) {
             self.insert(&Membership::of(&user, role))?;
         }

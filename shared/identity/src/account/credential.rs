@@ -5,12 +5,12 @@ use switchyard_kernel::UserId;
 
 use crate::PasswordHash;
 
-/// What a user proves with who they are. Apart from the user, so that it is read only to be verified.
+/// The password of a user. It is stored apart from the user, so that it is read only to verify it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Credential {
     user_id: UserId,
     pub(super) password: PasswordHash,
-    /// When the password was chosen; a hash that is brought up to date does not count.
+    /// When the password was chosen. Upgrading its hash does not change this.
     changed_at: Timestamp,
 }
 
@@ -28,7 +28,7 @@ impl Credential {
         Self { user_id, password, changed_at }
     }
 
-    /// The same password, hashed in another way.
+    /// The same password with another hash.
     pub(super) fn rehashed(&self, password: PasswordHash) -> Self {
         Self { password, ..self.clone() }
     }

@@ -8,29 +8,30 @@ use crate::role::ADMIN;
 use crate::user::{AdminCount, UserRecord, default_roles, is_email_taken};
 use crate::{AccountError, EmailAddress, FirstAdmin, PersonName, Secret};
 
-/// What came of making the first admin.
+/// The outcome of [`Accounts::ensure_first_admin`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FirstAdminOutcome {
-    /// There was none, so this one was made.
+    /// There was none, so this one was created.
     Created(UserId),
-    /// There is an admin who can sign in; nothing was done.
+    /// There is an admin who can sign in already. Nothing was changed.
     AlreadyThere,
 }
 
 impl Accounts<'_> {
-    /// Makes the first admin while there is none who can sign in. Several processes may do so at once: one admin is made.
+    /// Creates the first admin if no admin who can sign in exists. If several processes call this at once, one
+    /// admin is created.
     ///
     /// # Errors
     ///
-    /// [`AccountError::EmailTaken`] where somebody who is no admin has the address: they are not made one, since anybody
-    /// can register. [`AccountError::WeakPassword`] where the password is easy to guess.
+    /// [`AccountError::EmailTaken`] if a user who is not an admin has the address. They are not promoted, since
+    /// anyone can register. [`AccountError::WeakPassword`] if the password is easy to guess.
     pub async fn ensure_first_admin(
         &self,
         context: &Context,
         admin: &FirstAdmin,
     ) -> Result<FirstAdminOutcome, AccountError> {
         if self.has_admin().await? {
-            return Ok(FirstAdminOutcome::AlreadyThere); // before the password is hashed, at every start
+            return Ok(FirstAdminOutcome::AlreadyThere); // saves hashing the password at every start
         }
         let name = PersonName::try_from("Administrator".to_owned()).map_err(internal)?;
         let hash = self.hash_if_strong(&admin.password, &admin.email, &name).await?;
@@ -51,7 +52,8 @@ impl Accounts<'_> {
             })
             .await;
         match result {
-            // Of two processes with one address the second may learn of the address before it learns of the admin.
+            // If two processes use the same address, the second may see the taken address before it sees the
+            // admin.
             Err(AccountError::Common(error)) if is_email_taken(&error) => {
                 if self.has_admin().await? {
                     Ok(FirstAdminOutcome::AlreadyThere)
@@ -63,9 +65,10 @@ impl Accounts<'_> {
         }
     }
 
-    /// Makes the first admin with a password that nobody has thought of, while there is none: what a server on a
-    /// developer's machine does when it is told nothing. The password is handed over once, to be shown.
-    pub async fn make_first_admin(
+    /// Creates the first admin with a random password if there is no admin, for a server on a developer's
+    /// machine without settings for it. Returns the password, which must be shown now since only its hash is
+    /// stored.
+    pub async fn create_first_admin(
         &self,
         context: &Context,
         email: &EmailAddress,

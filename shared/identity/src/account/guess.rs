@@ -12,21 +12,21 @@ use crate::{AccountError, EmailAddress, PasswordHash, Secret};
 /// A password that was verified.
 pub(super) struct RightGuess {
     pub(super) user: Stored<UserRecord>,
-    /// The hash that it was held against. Whoever acts on the guess checks that it still is the one that is stored.
+    /// The hash that matched. A caller that acts on the guess must check that this hash is still the stored
+    /// one.
     pub(super) verified: PasswordHash,
-    /// What to store instead, where that is of an older kind.
+    /// The hash to store instead, if the stored one is of an older scheme.
     pub(super) upgrade: Option<PasswordHash>,
 }
 
 impl Accounts<'_> {
-    /// Holds a password against the account that has an address.
+    /// Verifies a password for the account with this address.
     ///
-    /// Every guess takes the same way: it waits for its turn, is counted, the user is looked for, a hash is read, a hash
-    /// is computed, and a failure is recorded, whether or not there is such a user, and whether or not they have a
-    /// password.
+    /// Every guess takes the same steps, whether or not the user exists and has a password: it waits for its
+    /// turn, is counted, looks up the user, reads a hash, computes a hash, and records a failure.
     ///
-    /// The count of guesses is left as it is when the guess is right: the caller takes it back in the transaction that
-    /// makes use of it. So that this is soon, the caller also gets the turn, for what else has to be hashed.
+    /// If the guess is right, it stays counted: the caller resets the count in the transaction that uses the
+    /// guess. To make that happen soon, the caller also gets the turn, for further hashing.
     pub(super) async fn guess(
         &self,
         context: &Context,
@@ -35,9 +35,11 @@ impl Accounts<'_> {
         action: Action,
     ) -> Result<(RightGuess, Turn), AccountError> {
         let attempts_id = self.identity.attempts_id(email);
-        // Before it queues, so that guessing at a locked account keeps nobody waiting; and counted after it has queued, so
-        // that nobody is locked out who lost patience.
-        if let Some(retry_after) = Attempts::lock(self.identity.db(), &attempts_id, context.now).await? {
+        // A locked account is refused before the queue, so that guesses at it delay no one. Other guesses are
+        // counted after the queue, so that requests whose clients gave up waiting lock no one out.
+        if let Some(retry_after) =
+            Attempts::remaining_lock(self.identity.db(), &attempts_id, context.now).await?
+        {
             return Err(AccountError::AccountLocked { retry_after });
         }
         let turn = self.identity.hasher.turn().await?;
@@ -65,7 +67,7 @@ impl Accounts<'_> {
         }
     }
 
-    /// Records a wrong guess, and on the user that it was the one too many.
+    /// Records a wrong guess. If it locked the account, marks the user as locked.
     async fn record_failure(
         &self,
         context: &Context,
@@ -89,8 +91,9 @@ impl Accounts<'_> {
             .await
     }
 
-    /// The stored hash, as part of a transaction, if it still is the one that a guess was held against. Otherwise the
-    /// password was changed since, and the guess counts for nothing.
+    /// Reads the credential as part of a transaction. Fails with [`AccountError::InvalidCredentials`] if its
+    /// hash is no longer the one that was verified: the password was changed since, so the guess is no longer
+    /// right.
     pub(super) async fn still_verified(
         tx: &UserChanges,
         id: UserId,
@@ -103,7 +106,7 @@ impl Accounts<'_> {
     }
 }
 
-/// Under this id no credential is stored. Reading it takes as long as reading somebody's.
+/// An id under which no credential is stored. Reading it takes as long as reading an existing one.
 fn nobody() -> UserId {
     Uuid::nil().into()
 }

@@ -10,18 +10,18 @@ use crate::user::UserRecord;
 use crate::user_changes::UserChanges;
 use crate::{AccountError, DeviceName, EmailAddress, Secret, SignIn};
 
-/// Somebody who wants to sign in.
+/// A request to sign in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoginRequest {
     /// The e-mail address.
     pub email: EmailAddress,
-    /// The password: any text, since one that could not be chosen today may still be somebody's.
+    /// The password. It can be any text, since an existing password may not meet the rules for new ones.
     pub password: Secret,
-    /// What the client calls the device.
+    /// The name that the client gives the device.
     pub device_name: Option<DeviceName>,
 }
 
-/// What came of a right password.
+/// The outcome of a sign-in with the right password.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LoginOutcome {
     /// The user is signed in.
@@ -33,9 +33,9 @@ impl Accounts<'_> {
     ///
     /// # Errors
     ///
-    /// [`AccountError::InvalidCredentials`] for an unknown address and for a wrong password, after the same work;
-    /// [`AccountError::AccountLocked`] after five of these in a row, for fifteen minutes, also for an address that nobody
-    /// has; [`AccountError::AccountDisabled`], but only after the right password.
+    /// [`AccountError::InvalidCredentials`] for an unknown address and for a wrong password, after the same
+    /// amount of work. [`AccountError::AccountLocked`] for fifteen minutes after five failures in a row, even
+    /// for an address without an account. [`AccountError::AccountDisabled`], but only if the password is right.
     pub async fn login(
         &self,
         context: &Context,
@@ -63,7 +63,7 @@ impl Accounts<'_> {
         Ok(LoginOutcome::SignedIn(Box::new(sign_in)))
     }
 
-    /// Marks the user as signed in, if what was verified is still so.
+    /// Marks the user as signed in, if the user and the password are still valid.
     async fn signed_in(
         &self,
         tx: &UserChanges,

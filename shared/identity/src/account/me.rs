@@ -9,13 +9,13 @@ impl Accounts<'_> {
     ///
     /// # Errors
     ///
-    /// [`Refused::Unauthenticated`] also for a user who was deleted while their access token is still valid.
+    /// [`Refused::Unauthenticated`], also if the user was deleted and the access token is still valid.
     pub async fn me(&self, context: &Context) -> Result<Versioned<User>, UserError> {
         let id = context.principal()?.user_id;
         Users { identity: self.identity }.get(context, id).await.map_err(gone_is_unauthenticated)
     }
 
-    /// Changes the caller's own name and address, like [`Users::edit`].
+    /// Changes the caller's own name and address, as [`Users::edit`] does.
     pub async fn edit_me(
         &self,
         context: &Context,

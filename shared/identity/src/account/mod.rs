@@ -1,4 +1,4 @@
-//! Accounts, as their owners see them: registering, signing in, the password.
+//! What users do with their own accounts: register, sign in, change the password.
 
 mod credential;
 mod first_admin;
@@ -15,7 +15,7 @@ pub use register::Registration;
 
 use crate::components::Components;
 
-/// Accounts, as their owners see them.
+/// What users do with their own accounts: register, sign in, change the password. Also creates the first admin.
 #[derive(Clone, Copy, Debug)]
 pub struct Accounts<'a> {
     pub(crate) identity: &'a Components,

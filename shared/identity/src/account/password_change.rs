@@ -11,8 +11,8 @@ impl Accounts<'_> {
     ///
     /// # Errors
     ///
-    /// As of [`login`](Self::login) for the present password: who has got hold of an access token cannot guess at it any
-    /// longer than a stranger could. [`AccountError::WeakPassword`] for a new one that is easy to guess.
+    /// The same as [`login`](Self::login) for the current password: someone with a stolen access token gets no
+    /// more guesses at it than a stranger. [`AccountError::WeakPassword`] if the new password is easy to guess.
     pub async fn change_password(
         &self,
         context: &Context,
@@ -22,11 +22,12 @@ impl Accounts<'_> {
         let principal = context.principal()?;
         let user = self.identity.db().collection::<UserRecord>().get(principal.user_id.as_str()).await?;
         let user = user.filter(|user| user.is_active()).ok_or(Refused::Unauthenticated)?;
-        // First, because a guess counts until it is made use of, and nobody is locked out over a weak new password.
+        // This comes first: a guess stays counted until it is used, and a weak new password must not lock the
+        // account.
         self.require_strong("new_password", new, &user.email, &user.name).await?;
         let (guess, turn) = self.guess(context, &user.email, current, actions::PASSWORD_CHANGED).await?;
         if guess.user.id != principal.user_id {
-            return Err(AccountError::InvalidCredentials); // the address passed to somebody else in this moment
+            return Err(AccountError::InvalidCredentials); // another user has taken the address in the meantime
         }
         let hash = self.identity.hasher.hash(turn, new.expose()).await?;
         let (guess, credential) = (&guess, &Credential::new(principal.user_id, hash, context.now));
@@ -39,7 +40,7 @@ impl Accounts<'_> {
                 tx.replace(&stored, credential)?;
                 Attempts::forget(&tx, attempts_id).await?;
                 let session_epoch = user.session_epoch + 1;
-                // The session in which the password is changed goes on.
+                // The session that changes the password continues.
                 let session = tx.get::<SessionRecord>(principal.session_id.as_str()).await?;
                 if let Some(session) = session.filter(|session| session.epoch == user.session_epoch) {
                     tx.replace(&session, &session.continued_in(session_epoch))?;

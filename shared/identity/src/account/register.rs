@@ -6,34 +6,34 @@ use crate::user::{UserRecord, default_roles, is_email_taken};
 use crate::{AccountError, DeviceName, EmailAddress, Password, PasswordHash, PersonName, SignIn};
 use switchyard_kernel::{Context, UserId, rfc3339};
 
-/// Somebody who makes an account for themselves.
+/// A request to register an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registration {
     /// The e-mail address.
     pub email: EmailAddress,
     /// The password.
     pub password: Password,
-    /// What they want to be called.
+    /// The name.
     pub name: PersonName,
-    /// What the client calls the device.
+    /// The name that the client gives the device.
     pub device_name: Option<DeviceName>,
 }
 
 impl Accounts<'_> {
-    /// Makes an account and signs its owner in.
+    /// Creates an account and signs its owner in.
     ///
     /// # Errors
     ///
-    /// [`AccountError::EmailTaken`] where another account has the address, in whatever case it is written;
-    /// [`AccountError::WeakPassword`] where the password is easy to guess.
+    /// [`AccountError::EmailTaken`] if another account has the address, regardless of case.
+    /// [`AccountError::WeakPassword`] if the password is easy to guess.
     pub async fn register(
         &self,
         context: &Context,
         registration: &Registration,
     ) -> Result<SignIn, AccountError> {
         let Registration { email, password, name, device_name } = registration;
-        // The unique attribute decides, and only after the password was hashed: whoever asks which addresses are taken pays
-        // for each of them, and does not learn it from how long that takes.
+        // The unique attribute finds a taken address, and only after the password was hashed. So testing which
+        // addresses are taken is expensive, and the time of an answer does not reveal it.
         let hash = self.hash_if_strong(password, email, name).await?;
         let id = UserId::from(self.identity.kernel.ambient().uuid_v7());
         let mut user = UserRecord::new(id, email.clone(), name.clone(), default_roles(), true, context.now);
@@ -57,7 +57,7 @@ impl Accounts<'_> {
         }
     }
 
-    /// The hash of a new password that is not easy to guess.
+    /// Hashes a new password. Requires that it is not easy to guess.
     pub(super) async fn hash_if_strong(
         &self,
         password: &Password,

@@ -4,21 +4,23 @@ use serde::{Deserialize, Serialize};
 use switchyard_ambient::Timestamp;
 use switchyard_database::{Collection, Db, Entity, Error, Field, Transaction};
 
-/// How many guesses in a row may be wrong.
+/// The number of wrong guesses in a row that lock an account.
 pub(crate) const FAILURES_ALLOWED: i64 = 5;
-/// How long nobody may guess after that.
+/// How long a lock lasts.
 const LOCK: Duration = Duration::from_secs(15 * 60);
-/// After this long without a guess, earlier ones are forgotten: slower than what the lock lets through anyway.
+/// The time without a guess after which earlier guesses are forgotten. Guessing at that pace is slower than
+/// guessing between locks.
 const MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The guesses at the password behind one address since the last right one, whether or not there is such an account.
+/// The guesses at the password of one address since the last right one, whether or not the address has an
+/// account.
 ///
-/// A guess is counted before it is verified, in a commit of its own: of a hundred that come at once, five are verified
-/// and the others find the account locked. One that turns out right takes the count back.
+/// A guess is counted before it is verified, in its own commit. So of a hundred concurrent guesses, five are
+/// verified and the others find the account locked. A right guess resets the count.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Attempts {
-    /// A keyed hash of the address: whoever reads the table learns no addresses of strangers, and people type their
-    /// passwords into the wrong field.
+    /// A keyed hash of the address. The table must not reveal the addresses of strangers, nor passwords that
+    /// people typed into the wrong field.
     id: String,
     guesses: i64,
     locked_until: Option<Timestamp>,
@@ -39,24 +41,24 @@ impl Entity for Attempts {
     }
 }
 
-/// What came of the wish to guess.
+/// The outcome of reserving an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reservation {
     /// The guess is counted and may be verified.
     Granted {
-        /// When the account is locked until, if this guess is wrong.
+        /// The end of the lock that begins if this guess is wrong; `None` if it does not lock the account.
         locks_until: Option<Timestamp>,
     },
     /// The account is locked.
     Locked {
-        /// How long it stays so.
+        /// How long it stays locked.
         retry_after: Duration,
     },
 }
 
 impl Attempts {
-    /// How long the account stays locked, if it is.
-    pub(crate) async fn lock(db: &Db, id: &str, now: Timestamp) -> Result<Option<Duration>, Error> {
+    /// How long the account stays locked; `None` if it is not locked.
+    pub(crate) async fn remaining_lock(db: &Db, id: &str, now: Timestamp) -> Result<Option<Duration>, Error> {
         Ok(db.collection::<Self>().get(id).await?.and_then(|attempts| attempts.locked_for(now)))
     }
 
@@ -64,19 +66,19 @@ impl Attempts {
         self.locked_until.filter(|until| *until > now).map(|until| until - now)
     }
 
-    /// Whether the guesses still count. A lock that is over took its guesses with it.
-    fn count_still(&self, now: Timestamp) -> bool {
+    /// Whether the guesses still count. When a lock ends, its guesses no longer do.
+    fn still_count(&self, now: Timestamp) -> bool {
         self.locked_until.is_none_or(|until| until > now)
     }
 
-    /// Counts a guess.
+    /// Counts a guess, unless the account is locked.
     pub(crate) async fn reserve(db: &Db, id: &str, now: Timestamp) -> Result<Reservation, Error> {
         db.transact(|tx| async move {
             let stored = tx.get::<Self>(id).await?;
             if let Some(retry_after) = stored.as_ref().and_then(|attempts| attempts.locked_for(now)) {
                 return Ok(Reservation::Locked { retry_after });
             }
-            let earlier = stored.as_ref().filter(|attempts| attempts.count_still(now));
+            let earlier = stored.as_ref().filter(|attempts| attempts.still_count(now));
             let guesses = earlier.map_or(0, |attempts| attempts.guesses) + 1;
             let locked_until = (guesses >= FAILURES_ALLOWED).then(|| now + LOCK);
             let attempts = Self { id: id.to_owned(), guesses, locked_until, forget_at: now + MEMORY };
@@ -89,15 +91,15 @@ impl Attempts {
         .await
     }
 
-    /// Counts on under another id, as part of a transaction: what was guessed at somebody's password stays counted when
-    /// their address changes.
+    /// Moves the count to another id, as part of a transaction: the guesses at a user's password stay counted
+    /// when the user's address changes.
     pub(crate) async fn carry(tx: &Transaction, from: &str, to: &str, now: Timestamp) -> Result<(), Error> {
-        let carried = tx.get::<Self>(from).await?.filter(|attempts| attempts.count_still(now));
+        let carried = tx.get::<Self>(from).await?.filter(|attempts| attempts.still_count(now));
         let Some(carried) = carried else { return Ok(()) };
         tx.delete(&carried)?;
         let carried = Self { id: to.to_owned(), ..(*carried).clone() };
         match tx.get::<Self>(to).await? {
-            Some(there) if there.count_still(now) => {
+            Some(there) if there.still_count(now) => {
                 let attempts = Self {
                     guesses: carried.guesses.max(there.guesses),
                     locked_until: carried.locked_until.max(there.locked_until),
@@ -112,7 +114,7 @@ impl Attempts {
         Ok(())
     }
 
-    /// Forgets all guesses, and the lock that they brought on, as part of a transaction.
+    /// Removes all guesses and the lock, as part of a transaction.
     pub(crate) async fn forget(tx: &Transaction, id: &str) -> Result<(), Error> {
         match tx.get::<Self>(id).await? {
             Some(stored) => tx.delete(&stored),

@@ -2,17 +2,17 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A stored password hash, with a tag in front that tells how it was made.
+/// A stored password hash, after a tag that names its scheme.
 ///
-/// | form | made by |
+/// | form | scheme |
 /// |---|---|
 /// | `hmac-bcrypt:<key id>:$2b$12$…` | bcrypt over the base64 of HMAC-SHA256 of the password, keyed with the pepper of that id |
-/// | `bcrypt:$2b$10$…` | bcrypt over the password itself; of imported accounts, until they sign in |
+/// | `bcrypt:$2b$10$…` | bcrypt over the password itself; for imported accounts until their first sign-in |
 ///
-/// The keyed pre-hash is there because bcrypt reads no more than 72 bytes, so that two long passwords could match, and
-/// because a stolen table of hashes is useless without the pepper. It is written in base64 because a zero byte would end
-/// bcrypt's input: see "password shucking" and the OWASP Password Storage Cheat Sheet, "Pre-Hashing Passwords with
-/// bcrypt".
+/// The keyed pre-hash has two reasons. Bcrypt reads at most 72 bytes, so two different long passwords could
+/// match. And a stolen table of hashes is useless without the pepper. The pre-hash is encoded in base64 because
+/// a zero byte would end bcrypt's input. See "password shucking" and the OWASP Password Storage Cheat Sheet,
+/// "Pre-Hashing Passwords with bcrypt".
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PasswordHash(String);
@@ -24,10 +24,11 @@ pub struct InvalidPasswordHash;
 
 const KEYED: &str = "hmac-bcrypt";
 const PLAIN: &str = "bcrypt";
-/// A hash costs 2^cost rounds: an imported one of cost 31 would keep a processor busy for a day at each login.
+/// A hash takes 2^cost rounds. Verifying an imported hash of cost 31 would take a processor a day at each
+/// login.
 const COSTS: std::ops::RangeInclusive<u32> = 4..=14;
 
-/// How a hash was made.
+/// How a hash was computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scheme<'a> {
     /// Over the keyed pre-hash, with the pepper of this id.
@@ -37,7 +38,7 @@ pub(super) enum Scheme<'a> {
 }
 
 impl PasswordHash {
-    /// Takes over a hash that another system made with bcrypt: `$2a$`, `$2b$`, `$2x$` or `$2y$`.
+    /// Imports a bcrypt hash of another system: `$2a$`, `$2b$`, `$2x$` or `$2y$`.
     pub fn import(bcrypt: &str) -> Result<Self, InvalidPasswordHash> {
         let cost = cost_of(bcrypt).ok_or(InvalidPasswordHash)?;
         let digits = bcrypt.get(7..).unwrap_or_default();
@@ -50,12 +51,12 @@ impl PasswordHash {
         }
     }
 
-    /// The hash that was made over the keyed pre-hash.
+    /// A hash over the keyed pre-hash.
     pub(super) fn keyed(key_id: &str, bcrypt: &str) -> Self {
         Self(format!("{KEYED}:{key_id}:{bcrypt}"))
     }
 
-    /// How it was made, and the bcrypt hash; `None` for a tag that this version does not know.
+    /// The scheme and the bcrypt hash; `None` if the tag is unknown to this version.
     pub(super) fn parts(&self) -> Option<(Scheme<'_>, &str)> {
         match self.0.split_once(':')? {
             (KEYED, rest) => rest.split_once(':').map(|(key_id, bcrypt)| (Scheme::Keyed { key_id }, bcrypt)),
@@ -87,7 +88,7 @@ mod tests {
     const BCRYPT: &str = "$2b$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy";
 
     #[test]
-    fn a_bcrypt_hash_is_taken_over_with_its_tag() {
+    fn a_bcrypt_hash_is_imported_with_its_tag() {
         let hash = PasswordHash::import(BCRYPT).unwrap();
         assert_eq!(hash.parts(), Some((Scheme::Plain, BCRYPT)));
         let keyed = PasswordHash::keyed("0a1b2c3d", BCRYPT);
@@ -95,14 +96,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_hash_or_too_dear_is_refused() {
-        let dear = BCRYPT.replace("$10$", "$31$");
+    fn text_that_is_not_a_hash_or_costs_too_much_is_refused() {
+        let costly = BCRYPT.replace("$10$", "$31$");
         let short = &BCRYPT[..59];
         let odd = BCRYPT.replace('N', "é");
         let signed = BCRYPT.replace("$10$", "$+9$");
         let behind_others = format!("123456é{}", &BCRYPT[..52]);
         let other_version = BCRYPT.replace("$2b$", "$2c$");
-        for text in ["", "password", "$1$10$abc", &dear, short, &odd, &signed, &behind_others, &other_version]
+        for text in
+            ["", "password", "$1$10$abc", &costly, short, &odd, &signed, &behind_others, &other_version]
         {
             assert_eq!(PasswordHash::import(text), Err(InvalidPasswordHash), "{text}");
         }

@@ -15,40 +15,41 @@ pub(crate) struct PasswordHasher {
     peppers: KeyRing,
     cost: u32,
     ambient: Ambient,
-    /// A hash keeps a core busy for a quarter of a second. More of them at once than there are cores would only make all
-    /// of them slower, so the others wait here, and cost nothing while they do.
+    /// A hash takes a core a quarter of a second. Computing more at once than there are cores would only slow
+    /// all of them down, so the others wait here, at no cost.
     permits: Arc<Semaphore>,
 }
 
-/// The turn of one caller. It comes back from what is done in it, for whoever has more to do before others may.
+/// The permission of one caller to use a core. Work that runs under it returns it, so that the caller can do
+/// more work before it is the turn of others.
 #[derive(Debug)]
 pub(crate) struct Turn {
     _permit: OwnedSemaphorePermit,
 }
 
 impl Turn {
-    /// Runs `work` on a thread that may be kept busy.
+    /// Runs `work` on a thread that may block.
     async fn run<T: Send + 'static>(
         self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<(T, Self), HasherStopped> {
-        // The turn lasts until the work is done, also when the caller has gone.
+        // The turn lasts until the work is done, even if the caller is dropped.
         let task = tokio::task::spawn_blocking(move || (work(), self));
         task.await.map_err(|_| HasherStopped)
     }
 }
 
-/// The thread that hashed came to an end: the program is stopping.
+/// The thread that hashes has ended because the program is stopping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the password hasher has stopped")]
 pub(crate) struct HasherStopped;
 
-/// What came of holding a password against a hash.
+/// The result of verifying a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
-    /// Whether it is the password.
+    /// Whether the password is right.
     pub(crate) is_right: bool,
-    /// What to store instead, where the hash is of an older scheme, pepper or cost.
+    /// The hash to store instead, if the stored one has an older scheme, pepper or cost.
     pub(crate) upgrade: Option<PasswordHash>,
 }
 
@@ -57,20 +58,20 @@ impl PasswordHasher {
         Self { peppers, cost, ambient, permits: Arc::new(Semaphore::new(at_once.max(1))) }
     }
 
-    /// The hash to store of a new password.
+    /// Hashes a new password.
     pub(crate) async fn hash(&self, turn: Turn, password: &str) -> Result<PasswordHash, HasherStopped> {
         let (this, password) = (self.clone(), password.to_owned());
         turn.run(move || this.hash_now(&password)).await.map(|(hash, _)| hash)
     }
 
-    /// Waits until there is room for one more.
+    /// Waits for a turn.
     pub(crate) async fn turn(&self) -> Result<Turn, HasherStopped> {
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| HasherStopped)?;
         Ok(Turn { _permit: permit })
     }
 
-    /// Holds a password against the hash of an account. Without a hash, because there is no such account or it has no
-    /// password, the answer is no, after the same tx.
+    /// Verifies a password against the hash of an account. If there is no hash, because there is no such
+    /// account or it has no password, the answer is no after the same amount of work.
     pub(crate) async fn verify(
         &self,
         turn: Turn,
@@ -81,7 +82,7 @@ impl PasswordHasher {
         turn.run(move || this.verify_now(&password, hash.as_ref())).await
     }
 
-    /// Runs `work` on a thread that may be kept busy, once there is room.
+    /// Waits for a turn and runs `work` on a thread that may block.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -101,14 +102,15 @@ impl PasswordHasher {
         };
         let is_right = bcrypt::verify(&input, bcrypt).unwrap_or(false);
         if !is_right {
-            // A cheaper hash must not answer faster than the dummy: 2^c + (2^c + 2^(c+1) + … + 2^(d-1)) = 2^d.
+            // A cheaper hash must not be refused faster than no hash: 2^c + (2^c + 2^(c+1) + … + 2^(d-1)) =
+            // 2^d.
             (cost..self.cost).for_each(|cost| self.spend(password, cost));
         }
         let upgrade = (is_right && !is_current).then(|| self.hash_now(password));
         Verdict { is_right, upgrade }
     }
 
-    /// What to give to bcrypt, the hash to hold it against, its cost, and whether it is made as new ones are.
+    /// The input of bcrypt, the hash to compare with, its cost, and whether it is hashed in the current way.
     fn read<'h>(&self, hash: &'h PasswordHash, password: &str) -> Option<(String, &'h str, u32, bool)> {
         let (scheme, bcrypt) = hash.parts()?;
         let cost = cost_of(bcrypt)?;
@@ -130,13 +132,14 @@ impl PasswordHasher {
     }
 
     fn bcrypt(&self, input: &str, cost: u32) -> String {
-        // Fails only for a cost that the settings do not take, and an input with a zero byte, which base64 has not.
+        // Fails only for a cost that the settings refuse, or an input with a zero byte, which base64 does not
+        // contain.
         bcrypt::hash_with_salt(input, cost, self.ambient.bytes())
             .map(|parts| parts.format_for_version(bcrypt::Version::TwoB))
             .unwrap_or_default()
     }
 
-    /// Does the work of a verification, for nothing.
+    /// Does the work of a verification and discards the result.
     fn spend(&self, password: &str, cost: u32) {
         black_box(self.bcrypt(&self.current_prehash(password), cost));
     }
@@ -170,7 +173,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_has_a_turn_keeps_it_for_what_follows() {
+    async fn a_caller_keeps_its_turn_for_further_work() {
         let hasher = &hasher(NEW, 4);
         let stored = hash(hasher, "correct horse").await;
         let turns = [hasher.turn().await.unwrap(), hasher.turn().await.unwrap()];
@@ -202,7 +205,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn long_passwords_that_differ_behind_72_bytes_do_not_match() {
+    async fn long_passwords_that_differ_after_72_bytes_do_not_match() {
         let hasher = hasher(NEW, 4);
         let hash = hash(&hasher, &format!("{}1", "x".repeat(100))).await;
         assert!(!verify(&hasher, &format!("{}2", "x".repeat(100)), Some(&hash)).await.unwrap().is_right);
@@ -227,7 +230,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_hash_of_a_pepper_that_was_dropped_matches_nothing() {
+    async fn a_hash_with_a_removed_pepper_matches_nothing() {
         let hash = hash(&hasher(OLD, 4), "correct horse").await;
         assert!(!verify(&hasher(NEW, 4), "correct horse", Some(&hash)).await.unwrap().is_right);
     }

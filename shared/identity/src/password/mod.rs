@@ -1,4 +1,4 @@
-//! How passwords are judged, hashed and guarded against guessing.
+//! Estimates the strength of passwords, hashes them, and limits guessing.
 
 mod attempts;
 mod hash;

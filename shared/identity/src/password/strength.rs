@@ -3,47 +3,51 @@ use zxcvbn::feedback::Warning;
 
 use crate::{EmailAddress, Password, PersonName};
 
-/// The least estimate that is accepted, of 0 to 4: "safely unguessable: moderate protection from offline slow-hash
-/// scenario", 10^8 guesses or more (Wheeler, "zxcvbn: Low-Budget Password Strength Estimation", USENIX Security 2016).
+/// The lowest score that is accepted, of 0 to 4: "safely unguessable: moderate protection from offline
+/// slow-hash scenario", 10^8 guesses or more (Wheeler, "zxcvbn: Low-Budget Password Strength Estimation",
+/// USENIX Security 2016).
 const LEAST_SCORE: Score = Score::Three;
 
-/// How many characters of a password are judged at most.
+/// The maximum number of characters of a password that are estimated.
 ///
-/// Of more, the estimates of zxcvbn 3.1.1 do not fit their 64 bits: those of `1212…`, to and fro on a number pad, from
-/// 29 characters on, of `qwqw…` from 33, of a name in mixed case from some 60. That is a panic in a build that checks
-/// for it, and a wrong estimate in one that does not.
+/// For longer texts, the estimates of zxcvbn 3.1.1 overflow their 64 bits: for `1212…`, back and forth on a
+/// number pad, from 29 characters on, for `qwqw…` from 33, for a name in mixed case from about 60. This panics
+/// in a build with overflow checks, and gives a wrong estimate in one without.
 const MOST_CHARACTERS: usize = 28;
 
-/// How many readings of a password's substitutes (`p4$$word`) are judged at most.
+/// The maximum number of readings of a password's substitutes (`p4$$word`) that are estimated.
 ///
-/// zxcvbn searches its dictionaries for every combination of what they may stand for. For 100 characters with all
-/// substitutes, `4@8({[<3691!|70$5+%2` five times, that took 1.4 seconds, and for 28 of them still 150 ms. With both
-/// bounds the worst that was found takes 23 ms, and a passphrase 1 to 4 (zxcvbn at opt-level 2, on one core).
+/// zxcvbn searches its dictionaries for every combination of letters that the substitutes may stand for. For
+/// 100 characters with all substitutes, `4@8({[<3691!|70$5+%2` five times, that took 1.4 seconds; for 28
+/// characters it still took 150 ms. With both bounds, the slowest password that was found takes 23 ms, and a
+/// passphrase takes 1 to 4 ms (zxcvbn at opt-level 2, on one core).
 const MOST_READINGS: usize = 64;
 
-/// What zxcvbn takes for a, c, g, i, l, s and t. Other letters have one substitute, which makes for no choice.
+/// The substitutes that zxcvbn knows for a, c, g, i, l, s and t. Other letters have one substitute, so there is
+/// no choice.
 const SUBSTITUTES: [&str; 7] = ["4@", "({[<", "69", "1!|", "1|7", "$5", "+7"];
 
 const MADE_OF_KNOWN: &str = "must not be made of your own name or e-mail address; add some uncommon words";
 
-/// What makes a password easy to guess for somebody who knows its owner's address and name, as a sentence's end:
-/// `must not be one of the most common passwords`. `None` for a good one.
+/// Returns why a password is easy to guess for someone who knows its owner's address and name, as in `must not
+/// be one of the most common passwords`; `None` for a good password.
 ///
-/// Only the beginning is judged: the first 28 characters, or fewer where nine or more different substitutes as in
-/// `p4$$word` are among them. What follows makes a password no weaker, and does not save one that begins weakly.
+/// Only the beginning is estimated: the first 28 characters, or fewer if they include nine or more different
+/// substitutes as in `p4$$word`. The rest does not make a password weaker, but it cannot make up for a weak
+/// beginning either.
 ///
-/// Takes some milliseconds for a long password: for a thread that may be kept busy.
+/// Takes some milliseconds for a long password, so call it on a thread that may block.
 pub(crate) fn weakness(password: &Password, email: &EmailAddress, name: &PersonName) -> Option<&'static str> {
     let judged = judged_part(password.expose());
     let mut known = known_words(email, name);
     if judged.len() < password.expose().len() {
-        // The last word may have been cut, and would look like an unknown one.
+        // The last word may be cut off, and would look unknown.
         let cut: Vec<&str> = known.iter().filter_map(|word| beginning_at_end(word, judged)).collect();
         known.extend(cut);
     }
     let mut known: Vec<&str> = known.into_iter().map(judged_part).collect();
-    known.retain(|word| word.chars().count() > 2); // `a@b.c` would make every password look made of known words
-    // zxcvbn thinks highly of a long one in mixed case.
+    known.retain(|word| word.chars().count() > 2); // with `a@b.c`, every password would contain known words
+    // zxcvbn gives a high score to a long known word in mixed case.
     if known.iter().any(|word| is_same(word, judged)) {
         return Some(MADE_OF_KNOWN);
     }
@@ -68,13 +72,13 @@ fn known_words<'w>(email: &'w EmailAddress, name: &'w PersonName) -> Vec<&'w str
     known
 }
 
-/// As much of the beginning of a text as zxcvbn can judge, and judges in reasonable time.
+/// The longest beginning of a text that zxcvbn can estimate in reasonable time.
 fn judged_part(text: &str) -> &str {
     let beginnings = beginnings(text).take(MOST_CHARACTERS);
     beginnings.take_while(|beginning| readings(beginning) <= MOST_READINGS).last().unwrap_or_default()
 }
 
-/// In how many ways the substitutes in a text can be read, roughly.
+/// Roughly the number of ways in which the substitutes in a text can be read.
 fn readings(text: &str) -> usize {
     let choices = SUBSTITUTES.map(|of_letter| of_letter.chars().filter(|&c| text.contains(c)).count().max(1));
     choices.iter().product()
@@ -86,7 +90,7 @@ fn beginning_at_end<'w>(word: &'w str, text: &str) -> Option<&'w str> {
     beginnings(word).filter(|beginning| text.ends_with(&beginning.to_lowercase())).last()
 }
 
-/// The first character of a text, the first two, and so on to all of it.
+/// The first character of a text, the first two, and so on up to the whole text.
 fn beginnings(text: &str) -> impl Iterator<Item = &str> {
     text.char_indices().map(|(at, character)| &text[..at + character.len_utf8()])
 }
@@ -136,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn passwords_that_are_hard_to_guess_are_taken() {
+    fn passwords_that_are_hard_to_guess_are_accepted() {
         for good in [
             "correct horse battery staple",
             "vj2#Kq!x0Zp",
@@ -148,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_tells_what_is_wrong() {
+    fn the_reason_describes_the_weakness() {
         assert_eq!(weakness_of("password"), Some("must not be one of the most common passwords"));
         assert_eq!(weakness_of("P@ssw0rd"), Some("must not be similar to a common password"));
         assert_eq!(weakness_of("aaaaaaaaaaaa"), REPEATED);
@@ -190,14 +194,14 @@ mod tests {
     }
 
     #[test]
-    fn the_owners_name_and_address_count_as_known_where_the_cut_goes_through_them() {
+    fn the_owners_name_and_address_count_as_known_even_if_they_are_cut_off() {
         assert_eq!(weakness_of("Wilhelmina MurrayWilhelmina Murray"), KNOWN);
         assert_eq!(weakness_of("xwilhelmina.murray@carfax-abbey.example"), KNOWN);
         assert_eq!(weakness_of("murraywilhelmina.murray@carfax-abbey.example"), KNOWN);
     }
 
     #[test]
-    fn long_passphrases_are_taken() {
+    fn long_passphrases_are_accepted() {
         for good in [
             "correct horse battery staple moss lantern crooked tuba",
             "the wilhelmina of carfax-abbey rides a crooked tuba",
@@ -210,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn as_much_is_judged_as_can_be() {
+    fn the_longest_possible_beginning_is_estimated() {
         assert_eq!(judged_part(&"12".repeat(64)), "12".repeat(14));
         assert_eq!(judged_part(&"密".repeat(128)), "密".repeat(28));
         assert_eq!(judged_part("vj2#Kq!x0Zp"), "vj2#Kq!x0Zp");

@@ -10,7 +10,7 @@ pub use service::Sessions;
 pub(crate) use sign_in::NewSession;
 pub use sign_in::{SignIn, Tokens};
 
-/// A refresh token as it is written, once it has been read; `None` where it is none.
+/// Parses a refresh token and formats it again; `None` if it is malformed.
 #[cfg(any(test, feature = "testing"))]
 pub fn rewritten_refresh_token(text: &str) -> Option<crate::Secret> {
     refresh_token::RefreshToken::parse(text).map(|token| token.to_secret())

@@ -5,19 +5,19 @@ use switchyard_kernel::{SessionId, UserId};
 
 use crate::DeviceName;
 
-/// A session as it is stored: a sign-in, and the refresh token that continues it.
+/// A stored session: a sign-in, and the hashes of the refresh token that continues it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct SessionRecord {
     pub(super) id: SessionId,
     pub(crate) user_id: UserId,
-    /// Hash of what all of the session's refresh tokens have in common.
+    /// The hash of the part that all refresh tokens of the session share.
     pub(super) family_hash: String,
-    /// Hash of what only the latest of them has.
+    /// The hash of the part that only the latest token has.
     pub(super) secret_hash: String,
-    /// The user's epoch at the sign-in; the session is over once the user's is another.
+    /// The user's epoch at the sign-in. The session has ended if the user's epoch differs.
     pub(crate) epoch: i64,
-    /// Set when a token was used twice. The session is kept until it would have expired, so that whoever comes with one of
-    /// its old tokens still learns what happened.
+    /// Set when a token was used twice. The session is kept until it would have expired, so that a client with
+    /// one of its old tokens still learns what happened.
     pub(super) reused_at: Option<Timestamp>,
     pub(super) device_name: Option<DeviceName>,
     pub(super) user_agent: Option<String>,
@@ -51,7 +51,7 @@ impl Entity for SessionRecord {
 }
 
 impl SessionRecord {
-    /// The session, continued into another epoch of its user.
+    /// The session, continued in another epoch of its user.
     pub(crate) fn continued_in(&self, epoch: i64) -> Self {
         Self { epoch, ..self.clone() }
     }

@@ -13,12 +13,12 @@ const FAMILY_BYTES: usize = 16;
 const SECRET_BYTES: usize = 32;
 const BYTES: usize = ID_BYTES + FAMILY_BYTES + SECRET_BYTES;
 
-/// A refresh token: the session's id, 128 random bits that stay the same in all tokens of the session, and 256 that are
-/// new in each.
+/// A refresh token: the session's id, 128 random bits that all tokens of the session share, and 256 random bits
+/// that are new in each.
 ///
-/// The middle part is what tells a token that was used before from one that was made up. Without it, either every token
-/// ever used would have to be kept, or whoever knows the id of a session, which is no secret, could end it by sending
-/// nonsense.
+/// The shared bits distinguish a token that was used before from a forged one. Without them, either all used
+/// tokens would have to be stored, or anyone who knows the id of a session, which is not secret, could end the
+/// session with a forged token.
 #[derive(Clone)]
 pub(super) struct RefreshToken {
     pub(super) session_id: SessionId,
@@ -40,7 +40,7 @@ impl RefreshToken {
     /// Reads a token as a client sends it.
     pub(super) fn parse(text: &str) -> Option<Self> {
         if text.len() != BYTES.div_ceil(3) * 4 - 2 {
-            return None; // before anything is decoded
+            return None; // without decoding it
         }
         let bytes: [u8; BYTES] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
         let (id, rest) = bytes.split_first_chunk::<ID_BYTES>()?;
@@ -49,24 +49,24 @@ impl RefreshToken {
         Some(Self { session_id, family: *family, secret: *secret.first_chunk()? })
     }
 
-    /// The token as a client gets it: 86 characters of base64url.
+    /// The token as clients receive it: 86 characters of base64url.
     pub(super) fn to_secret(&self) -> Secret {
         let parts = [&self.session_id.uuid().as_bytes()[..], &self.family, &self.secret].concat();
         Secret::new(URL_SAFE_NO_PAD.encode(parts))
     }
 
-    /// What is stored of the part that stays. Random bits need no slow hash.
+    /// The stored hash of the shared part. Random bits need no slow hash.
     pub(super) fn family_hash(&self) -> String {
         hex(digest(&SHA256, &self.family).as_ref())
     }
 
-    /// What is stored of the part that is new in each token.
+    /// The stored hash of the part that is new in each token.
     pub(super) fn secret_hash(&self) -> String {
         hex(digest(&SHA256, &self.secret).as_ref())
     }
 }
 
-/// Whether two hashes are the same, in a time that does not tell where they differ.
+/// Whether two hashes are equal. Takes constant time, so that the time does not reveal where they differ.
 pub(super) fn is_same_hash(one: &str, other: &str) -> bool {
     one.as_bytes().ct_eq(other.as_bytes()).into()
 }
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_read_as_it_was_written_and_its_successor_shares_the_family() {
+    fn a_token_is_read_unchanged_and_its_successor_shares_the_family() {
         let ambient = Ambient::new(ManualClock::at(Timestamp::from_micros(0)), SeededRandomness::new(1));
         let first = RefreshToken::first(ambient.uuid_v7().into(), &ambient);
         let text = first.to_secret();
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_is_not_read() {
+    fn malformed_tokens_are_refused() {
         for text in ["", "x", &"A".repeat(85), &"A".repeat(87), &"!".repeat(86), &"é".repeat(43)] {
             assert!(RefreshToken::parse(text).is_none(), "{text}");
         }

@@ -11,30 +11,31 @@ use crate::user_changes::UserChanges;
 use crate::{SessionError, SignIn};
 use switchyard_kernel::value::user_agent_text;
 
-/// Sessions: how a user who has signed in stays so, and ceases to be.
+/// Continues and ends the sessions of signed-in users.
 #[derive(Clone, Copy, Debug)]
 pub struct Sessions<'a> {
     pub(crate) identity: &'a Components,
 }
 
-/// What came of a refresh; both are committed.
+/// The outcome of a refresh. Both are committed.
 enum Refreshed {
     Continued(Box<(UserRecord, SessionRecord)>),
     Reused,
 }
 
 impl Sessions<'_> {
-    /// Takes a refresh token and gives new tokens for it. Each token can be used once.
+    /// Exchanges a refresh token for new tokens. Each refresh token can be used once.
     ///
-    /// A token that comes a second time is in two hands, and nobody can tell whose hands are the right ones (RFC 9700
-    /// §4.14.2). So its session ends, and both must sign in again. That is also so when one client sends it twice at the
-    /// same time: exactly one of the requests gets tokens, which the other one then ends. There is no grace period,
-    /// because within it a thief would stay unnoticed; clients must send one refresh at a time.
+    /// If a token is used a second time, two parties have it, and the server cannot know which of them is the
+    /// user (RFC 9700 §4.14.2). So the session ends, and both must sign in again. This also happens if one
+    /// client sends the token twice at the same time: exactly one request gets tokens, and the other one ends
+    /// the session. There is no grace period, because a thief would go unnoticed within it. Clients must send
+    /// one refresh at a time.
     ///
     /// # Errors
     ///
-    /// [`SessionError::RefreshTokenReused`] for a token that was used; [`SessionError::RefreshTokenInvalid`] for
-    /// everything else that is not the latest token of a session of a user who is let in.
+    /// [`SessionError::RefreshTokenReused`] if the token was used before. [`SessionError::RefreshTokenInvalid`]
+    /// if it is not the latest token of a session of an active user.
     pub async fn refresh(&self, context: &Context, refresh_token: &str) -> Result<SignIn, SessionError> {
         let token = &RefreshToken::parse(refresh_token).ok_or(SessionError::RefreshTokenInvalid)?;
         let next = &token.next(self.identity.kernel.ambient());
@@ -66,8 +67,8 @@ impl Sessions<'_> {
             self.end_family(tx, &session, context)?;
             return Ok(Refreshed::Reused);
         }
-        // Not part of the transaction: a refresh that overlaps with what shuts the user out may come before it, and the
-        // session alone makes one plain conditional write.
+        // The user is read outside of the transaction, so that the commit is a single conditional write of the
+        // session. A refresh that overlaps with disabling the user counts as earlier.
         let user = self.identity.db().collection::<UserRecord>().get(session.user_id.as_str()).await?;
         let user = user
             .filter(|user| {
@@ -97,7 +98,7 @@ impl Sessions<'_> {
         context: &Context,
     ) -> Result<(), SessionError> {
         if session.reused_at.is_some() {
-            return Ok(()); // ended and recorded when it first came a second time
+            return Ok(()); // ended and recorded at the first reuse
         }
         let ended = SessionRecord { reused_at: Some(context.now), ..(**session).clone() };
         tx.replace(session, &ended)?;
@@ -106,7 +107,7 @@ impl Sessions<'_> {
         Ok(())
     }
 
-    /// Ends the session that the caller's access token belongs to. The token itself stays good until it expires.
+    /// Ends the session of the caller's access token. The access token itself stays valid until it expires.
     pub async fn log_out(&self, context: &Context) -> Result<(), SessionError> {
         let principal = context.principal()?;
         self.identity
@@ -122,7 +123,7 @@ impl Sessions<'_> {
             .await
     }
 
-    /// Ends all sessions of the caller, this one too.
+    /// Ends all sessions of the caller, including this one.
     pub async fn log_out_everywhere(&self, context: &Context) -> Result<(), SessionError> {
         let user_id = context.principal()?.user_id;
         self.identity

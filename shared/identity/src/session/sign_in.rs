@@ -9,7 +9,7 @@ use crate::user::UserRecord;
 use crate::{DeviceName, Secret, User};
 use switchyard_kernel::value::user_agent_text;
 
-/// A user who is signed in, and the tokens that say so.
+/// A user who has signed in, and their tokens.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SignIn {
     /// The user.
@@ -18,24 +18,25 @@ pub struct SignIn {
     pub tokens: Tokens,
 }
 
-/// What a client keeps to stay signed in.
+/// The tokens of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tokens {
-    /// What it sends with every request.
+    /// The token that the client sends with every request.
     pub access_token: Secret,
-    /// How long that is good.
+    /// How long the access token is valid.
     pub expires_in: Duration,
-    /// What it gets new tokens with, once.
+    /// The token that can be exchanged for new tokens once.
     pub refresh_token: Secret,
-    /// How long that is good.
+    /// How long the refresh token is valid.
     pub refresh_expires_in: Duration,
-    /// The session that both belong to.
+    /// The session.
     pub session_id: SessionId,
-    /// What the client called the device.
+    /// The name that the client gave the device.
     pub device_name: Option<DeviceName>,
 }
 
-/// A session that is about to begin. Its id and its token are drawn before the transaction, which may run more than once.
+/// A session that is about to begin. Its id and token are created before the transaction, which may run more
+/// than once.
 pub(crate) struct NewSession {
     id: SessionId,
     token: RefreshToken,
@@ -53,7 +54,7 @@ impl NewSession {
         self.id
     }
 
-    /// What to store of the session of `user`, who has just proved who they are.
+    /// The record of the session of `user`, who has just signed in.
     pub(crate) fn record(
         &self,
         identity: &Components,
@@ -77,7 +78,7 @@ impl NewSession {
         }
     }
 
-    /// The tokens of the session, once it is stored.
+    /// Issues the tokens of the session, after it was stored.
     pub(crate) fn sign_in(
         &self,
         identity: &Components,
@@ -89,7 +90,7 @@ impl NewSession {
     }
 }
 
-/// Tokens for a session in the state `session`, whose latest refresh token is `token`.
+/// Issues the tokens of a session in the state `session`, whose latest refresh token is `token`.
 pub(super) fn issue(
     identity: &Components,
     context: &Context,

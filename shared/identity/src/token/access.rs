@@ -9,13 +9,14 @@ use switchyard_ambient::{Timestamp, Uuid};
 use super::SigningKeys;
 use switchyard_kernel::AuthenticationError;
 
-/// The type of an access token (RFC 9068 §2.1): no other token that these keys may sign one day passes for one.
+/// The type of an access token (RFC 9068 §2.1). It ensures that another kind of token signed with these keys is
+/// not accepted as an access token.
 const TYPE: &str = "at+jwt";
 const ALGORITHM: &str = "RS256";
-/// Ours have about a thousand bytes. What is much longer is not worth decoding.
+/// Our tokens have about a thousand bytes. Much longer ones are refused without decoding them.
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
-/// What an access token says.
+/// The claims of an access token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AccessClaims {
     pub(crate) user_id: UserId,
@@ -26,8 +27,8 @@ pub(crate) struct AccessClaims {
 
 /// Issues and checks access tokens: JWTs (RFC 7519) in the profile of RFC 9068.
 ///
-/// They carry the names of the roles and not their permissions: those are looked up when a token is used, so that a
-/// change of a role takes effect within the minute and tokens stay small.
+/// They contain the names of the roles and not the permissions. The permissions are looked up when a token is
+/// used, so that a change of a role takes effect within a minute and tokens stay small.
 #[derive(Clone, Debug)]
 pub(crate) struct TokenIssuer {
     pub(crate) keys: SigningKeys,
@@ -57,7 +58,8 @@ struct Claims {
 }
 
 impl TokenIssuer {
-    /// A token with these claims that is good from `now` for the time to live. `None` when signing fails.
+    /// Issues a token with these claims that is valid from `now` for the time to live. Returns `None` if
+    /// signing fails.
     pub(crate) fn issue(&self, claims: &AccessClaims, token_id: Uuid, now: Timestamp) -> Option<String> {
         let header = Header { alg: ALGORITHM, typ: TYPE, kid: self.keys.signer_id() };
         let claims = Claims {
@@ -80,10 +82,10 @@ impl TokenIssuer {
         Some(token)
     }
 
-    /// What a token says at `now`.
+    /// Returns the claims of a token that is valid at `now`.
     ///
-    /// Algorithm, type, issuer and audience must be exactly ours (RFC 8725 §3), and the time is measured on our own
-    /// clock, which set it, so no leeway is given: a token is good while `now < exp`.
+    /// Algorithm, type, issuer and audience must be exactly ours (RFC 8725 §3). There is no leeway for the
+    /// time, since our own clock set it: a token is valid while `now < exp`.
     pub(crate) fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, AuthenticationError> {
         let claims = self.read(token).ok_or(AuthenticationError::Invalid)?;
         if claims.iss != self.issuer || claims.aud != self.audience {
@@ -100,7 +102,7 @@ impl TokenIssuer {
         })
     }
 
-    /// The claims of a token that one of the keys signed.
+    /// Returns the claims of a token that one of the keys signed.
     fn read(&self, token: &str) -> Option<Claims> {
         if token.len() > MAX_TOKEN_BYTES {
             return None;
@@ -156,7 +158,7 @@ mod tests {
         issuer().issue(&claims(), Uuid::from_u128(3), NOW).unwrap()
     }
 
-    /// A token whose header and claims are changed, signed by our own key.
+    /// A token with a changed header and changed claims, signed with our own key.
     fn forged(change: impl Fn(&mut Value, &mut Value)) -> String {
         let token = token();
         let mut parts: Vec<Value> = token
@@ -192,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_ends_at_its_second_without_leeway() {
+    fn a_token_expires_without_leeway() {
         let verify = |seconds| issuer().verify(&token(), Timestamp::from_seconds(seconds)).err();
         assert_eq!(verify(1_700_000_899), None);
         assert_eq!(verify(1_700_000_900), Some(AuthenticationError::Expired));

@@ -14,31 +14,31 @@ use utoipa::ToSchema;
 use super::pem;
 use super::verified::Verified;
 
-/// Why a text holds no keys to sign with.
+/// Why a text does not contain signing keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// It is not PEM.
-    #[error("must hold keys in PEM")]
+    #[error("must contain keys in PEM")]
     NotPem,
     /// The first key is missing or cannot sign.
-    #[error("must hold an RSA private key of 2048 to 4096 bits first (PKCS#8 or PKCS#1)")]
+    #[error("must start with an RSA private key of 2048 to 4096 bits (PKCS#8 or PKCS#1)")]
     NoPrivateKey,
-    /// A further key is of no use.
+    /// A further key is not an RSA key that can verify.
     #[error(
-        "must hold nothing but RSA keys after the first: private ones of 2048 to 4096 bits, or public ones of up to 8192"
+        "must contain only RSA keys after the first: private keys of 2048 to 4096 bits or public keys of up to 8192 bits"
     )]
     NotRsa,
-    /// A key could not be made.
+    /// A key could not be generated.
     #[cfg(feature = "local-secrets")]
-    #[error("a key could not be made")]
+    #[error("a key could not be generated")]
     NotMade,
 }
 
 /// The RSA keys of access tokens, parsed once: the first one signs, all of them verify.
 ///
-/// A key is changed in three steps. The new one is added at the end, and stays there until every instance has it and the
-/// caches of those who read it at `/.well-known/jwks.json` have too, since nobody can verify a token whose key they lack;
-/// then it is moved to the front; and the old one is dropped once the last token it signed has expired.
+/// To rotate the key, take three steps. Add the new key at the end, and wait until every instance and every
+/// cache of `/.well-known/jwks.json` has it: without the key, a token cannot be verified. Then move it to the
+/// front. Remove the old key after the last token that it signed has expired.
 #[derive(Clone)]
 pub struct SigningKeys(Arc<Keys>);
 
@@ -55,7 +55,7 @@ struct Verifier {
 }
 
 impl SigningKeys {
-    /// Reads keys in PEM, one after the other. Those that only verify may be given as public keys.
+    /// Reads keys in PEM, one after the other. Keys that only verify may be public keys.
     pub fn from_pem(text: &str) -> Result<Self, KeyError> {
         let blocks = pem::parse(text).ok_or(KeyError::NotPem)?;
         let mut blocks = blocks.iter();
@@ -72,10 +72,10 @@ impl SigningKeys {
         Ok(Self(Arc::new(Keys { signer, verifiers })))
     }
 
-    /// Makes a new key of 2048 bits, as PEM (PKCS#8).
+    /// Generates a key of 2048 bits, as PEM (PKCS#8).
     #[cfg(feature = "local-secrets")]
     pub fn generate_pem() -> Result<String, KeyError> {
-        // ring signs and verifies, but makes no RSA keys.
+        // ring signs and verifies, but does not generate RSA keys.
         use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
         use aws_lc_rs::rsa::{KeyPair, KeySize};
 
@@ -94,23 +94,23 @@ impl SigningKeys {
         self.0.verifiers.first().map_or("", |first| first.id.as_str())
     }
 
-    /// The RS256 signature of `message` (RFC 8017 §8.2 with SHA-256); `None` when the library fails.
+    /// The RS256 signature of `message` (RFC 8017 §8.2 with SHA-256); `None` if the library fails.
     pub(crate) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
         let mut signature = vec![0; self.0.signer.public().modulus_len()];
         self.0.signer.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).ok()?;
         Some(signature)
     }
 
-    /// Whether `signature` is one of `message` by the key `id`.
+    /// Whether `signature` is a signature of `message` with the key `id`.
     pub(super) fn verify(&self, id: &str, message: &[u8], signature: &[u8]) -> bool {
         let verifier = self.0.verifiers.iter().find(|verifier| verifier.id == id);
         verifier.is_some_and(|Verifier { key, verified, .. }| {
-            verified.or_verify(message, signature, || key.verify(message, signature).is_ok())
+            verified.contains_or(message, signature, || key.verify(message, signature).is_ok())
         })
     }
 }
 
-/// Shows the ids of the keys.
+/// Shows only the ids of the keys.
 impl fmt::Debug for SigningKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.0.verifiers.iter().map(|verifier| &verifier.id)).finish()
@@ -118,8 +118,8 @@ impl fmt::Debug for SigningKeys {
 }
 
 impl Verifier {
-    /// Reads an `RSAPublicKey` (RFC 8017 §A.1.1). The key's id is its thumbprint (RFC 7638): the same key has the same
-    /// id everywhere, without anybody having to give it one.
+    /// Reads an `RSAPublicKey` (RFC 8017 §A.1.1). The key's id is its thumbprint (RFC 7638), so that a key has
+    /// the same id everywhere without being assigned one.
     fn new(der: impl AsRef<[u8]>) -> Option<Self> {
         let (modulus, exponent) = components(der.as_ref())?;
         if !is_usable(modulus, exponent) {
@@ -142,7 +142,8 @@ fn private_key(block: &pem::Block) -> Option<RsaKeyPair> {
     }
 }
 
-/// Whether a signature could be verified with these: ring looks at a public key only when it does so.
+/// Whether signatures can be verified with this key. ring checks a public key only when it verifies a
+/// signature.
 fn is_usable(modulus: &[u8], exponent: &[u8]) -> bool {
     let is_odd = |number: &[u8]| number.last().is_some_and(|last| last % 2 == 1);
     let value = exponent.iter().fold(0, |value: u64, &byte| value << 8 | u64::from(byte));
@@ -161,7 +162,7 @@ fn public_key(block: &pem::Block) -> Option<&[u8]> {
             let (info, _) = element(SEQUENCE, &block.der)?;
             let (_algorithm, rest) = element(SEQUENCE, info)?;
             let (bits, _) = element(BIT_STRING, rest)?;
-            bits.strip_prefix(&[0]) // no bit of the last byte is unused
+            bits.strip_prefix(&[0]) // all bits of the last byte are used
         }
         _ => None,
     }
@@ -180,7 +181,7 @@ fn components(der: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&modulus[unsigned(modulus)..], &exponent[unsigned(exponent)..]))
 }
 
-/// The content of the DER element (X.690 §8.1) of this tag that `der` begins with, and what follows it.
+/// Splits `der` into the content of its first DER element (X.690 §8.1), which must have this tag, and the rest.
 fn element(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (&first, rest) = der.split_first()?;
     let (&length, rest) = rest.split_first()?;
@@ -208,7 +209,7 @@ pub struct Jwk {
     /// The family: `RSA`.
     #[schema(example = "RSA")]
     pub kty: &'static str,
-    /// What it is for: `sig`.
+    /// The use: `sig`.
     #[serde(rename = "use")]
     #[schema(example = "sig")]
     pub public_key_use: &'static str,
@@ -219,7 +220,7 @@ pub struct Jwk {
     pub kid: String,
     /// The modulus, big-endian, in base64url.
     pub n: String,
-    /// The exponent, likewise.
+    /// The exponent, big-endian, in base64url.
     #[schema(example = "AQAB")]
     pub e: String,
 }
@@ -243,7 +244,7 @@ mod tests {
         assert_eq!(ids, [both.signer_id(), old.signer_id()]);
     }
 
-    /// The `RSAPublicKey` of these numbers.
+    /// The `RSAPublicKey` with this modulus and exponent.
     fn public_key_of(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
         let integer = |number: &[u8]| element_of(INTEGER, &[&[0], number].concat());
         element_of(SEQUENCE, &[integer(modulus), integer(exponent)].concat())
@@ -268,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused() {
+    fn text_without_a_usable_key_is_refused() {
         assert_eq!(SigningKeys::from_pem("").err(), Some(KeyError::NotPem));
         let nonsense = pem::write("PRIVATE KEY", b"nonsense");
         assert_eq!(SigningKeys::from_pem(&nonsense).err(), Some(KeyError::NoPrivateKey));
@@ -277,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_public_key_that_could_verify_nothing_is_refused() {
+    fn a_public_key_that_cannot_verify_is_refused() {
         let first = SigningKeys::generate_pem().unwrap();
         let read = |modulus: &[u8], exponent: &[u8]| {
             let further = pem::write("RSA PUBLIC KEY", &public_key_of(modulus, exponent));

@@ -8,25 +8,27 @@ use super::SigningKeys;
 use crate::Secret;
 use switchyard_kernel::hex;
 
-/// The secrets of a server on one machine, made on its first start and kept in files that only their owner can read.
+/// The secrets of a server on one machine. They are created at its first start, in files that only their owner
+/// can read.
 ///
-/// They stand in for `JWT_PRIVATE_KEY`, `PASSWORD_PEPPER` and `AUDIT_KEY` where the environment does not give them.
-/// Without these files nobody could sign in to the accounts of the database beside them: they belong into its backup.
+/// They are used for `JWT_PRIVATE_KEY`, `PASSWORD_PEPPER` and `AUDIT_KEY` if the environment does not set
+/// these. Without the files, no one could sign in to the accounts of the database, so back them up together
+/// with it.
 #[derive(Clone, Debug)]
 pub struct LocalSecrets {
     values: Vec<(&'static str, Secret)>,
 }
 
-/// The secrets could not be read or made.
+/// A secret could not be read or created.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot keep secrets in {}: {source}", path.display())]
+#[error("cannot read or create the secret {}: {source}", path.display())]
 pub struct LocalSecretsError {
     path: PathBuf,
     #[source]
     source: io::Error,
 }
 
-/// Settings and the files that stand in for them.
+/// The settings and their files.
 const FILES: [(&str, &str); 3] = [
     ("JWT_PRIVATE_KEY", "jwt-private-key.pem"),
     ("PASSWORD_PEPPER", "password-pepper"),
@@ -34,11 +36,11 @@ const FILES: [(&str, &str); 3] = [
 ];
 
 impl LocalSecrets {
-    /// The settings that they stand in for.
+    /// The names of the settings.
     pub const SETTINGS: [&'static str; FILES.len()] = [FILES[0].0, FILES[1].0, FILES[2].0];
 
-    /// Reads the secrets that are kept in `folder`, and makes those that are missing. Several processes may do so at
-    /// once: all of them get the same.
+    /// Reads the secrets in `folder`, and creates those that are missing. If several processes do so at once,
+    /// all get the same secrets.
     pub fn load_or_create(folder: &Path, ambient: &Ambient) -> Result<Self, LocalSecretsError> {
         let mut values = Vec::new();
         for (name, file) in FILES {
@@ -50,7 +52,7 @@ impl LocalSecrets {
         Ok(Self { values })
     }
 
-    /// The secrets, each with the setting that it stands in for.
+    /// The secrets, each with the name of its setting.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.values.iter().map(|(name, secret)| (*name, secret.expose()))
     }
@@ -63,8 +65,8 @@ fn new_secret(name: &str, ambient: &Ambient) -> io::Result<String> {
     }
 }
 
-/// The file is written under another name and then linked to its own: a reader never sees half of it, and of two
-/// makers the first one wins.
+/// The file is written under another name and then linked to its own name. So a reader never sees a partial
+/// file, and of two writers the first one wins.
 fn load_or_create(
     path: &Path,
     ambient: &Ambient,
@@ -90,7 +92,8 @@ fn load_or_create(
     }
 }
 
-/// What is written after this may depend on the secret: a file is there for good only once its folder says so.
+/// Syncs the folder of a file: only then the file certainly survives a crash. Data that is written later may
+/// depend on the secret.
 fn sync_folder(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(folder) if cfg!(unix) && folder != Path::new("") => File::open(folder)?.sync_all(),
@@ -126,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_made_once_and_only_their_owner_can_read_them() {
+    fn secrets_are_created_once_and_only_their_owner_can_read_them() {
         let folder = folder("secrets");
         let first = LocalSecrets::load_or_create(&folder, &Ambient::system()).unwrap();
         let again = LocalSecrets::load_or_create(&folder, &Ambient::system()).unwrap();
@@ -140,7 +143,7 @@ mod tests {
         }
         assert_eq!(fs::read_dir(&folder).unwrap().count(), FILES.len());
         let [(_, key), (_, pepper), (_, audit_key)] = first.iter().collect::<Vec<_>>()[..] else {
-            panic!("three secrets")
+            panic!("expected three secrets")
         };
         assert_eq!((pepper.len(), audit_key.len()), (64, 64));
         assert_ne!(pepper, audit_key);

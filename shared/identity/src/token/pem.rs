@@ -1,4 +1,4 @@
-//! PEM (RFC 7468), as far as keys need it.
+//! The part of PEM (RFC 7468) that keys need.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,9 +10,9 @@ pub(super) struct Block {
     pub(super) der: Vec<u8>,
 }
 
-/// The blocks of a PEM text, in order; `None` when it is malformed.
+/// Returns the blocks of a PEM text, in order; `None` if it is malformed.
 ///
-/// An environment variable cannot always hold line breaks, so `\n` written as two characters is one too.
+/// Some environment variables cannot contain line breaks, so the two characters `\n` also count as one.
 pub(super) fn parse(text: &str) -> Option<Vec<Block>> {
     let text = text.replace("\\n", "\n");
     let mut blocks = Vec::new();
@@ -27,7 +27,7 @@ pub(super) fn parse(text: &str) -> Option<Vec<Block>> {
     Some(blocks)
 }
 
-/// The PEM text of one block.
+/// Formats one block as PEM.
 #[cfg(any(test, feature = "local-secrets"))]
 pub(super) fn write(label: &str, der: &[u8]) -> String {
     let digits = STANDARD.encode(der);

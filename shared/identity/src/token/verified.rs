@@ -2,15 +2,15 @@ use std::sync::{Mutex, PoisonError};
 
 use ring::digest::{Context, SHA256, SHA256_OUTPUT_LEN};
 
-/// How many signatures are remembered: those of about as many callers, in 128 KiB.
+/// The number of signatures that are remembered, in 128 KiB. A caller uses about one.
 const SLOTS: usize = 4096;
 
 type Digest = [u8; SHA256_OUTPUT_LEN];
 
-/// The signatures that one key has lately been found to have made, so that each is computed once and not with every
-/// request that a token comes with. Nothing else that a token has to be is remembered.
+/// The signatures of one key that were recently verified, so that a signature is verified once and not with
+/// every request that uses its token. All other checks of a token are made every time.
 pub(super) struct Verified {
-    /// Each digest has its place, and is there until another one takes it.
+    /// A digest determines its slot, and stays there until another digest replaces it.
     slots: Mutex<Vec<Digest>>,
 }
 
@@ -19,8 +19,14 @@ impl Verified {
         Self { slots: Mutex::new(vec![Digest::default(); SLOTS]) }
     }
 
-    /// Whether `signature` is one of `message`, as `verify` says unless it has said so before.
-    pub(super) fn or_verify(&self, message: &[u8], signature: &[u8], verify: impl FnOnce() -> bool) -> bool {
+    /// Whether `signature` is a valid signature of `message`. Calls `verify` only if this was not found valid
+    /// before.
+    pub(super) fn contains_or(
+        &self,
+        message: &[u8],
+        signature: &[u8],
+        verify: impl FnOnce() -> bool,
+    ) -> bool {
         let digest = digest(message, signature);
         let slot = slot(&digest);
         let slots = || self.slots.lock().unwrap_or_else(PoisonError::into_inner);
@@ -39,7 +45,7 @@ fn slot(digest: &Digest) -> usize {
     usize::from(u16::from_be_bytes([digest[0], digest[1]])) % SLOTS
 }
 
-/// Of both, and of where one ends and the other begins.
+/// The digest of both, including the length of the message, so that the boundary between them matters.
 fn digest(message: &[u8], signature: &[u8]) -> Digest {
     let mut context = Context::new(&SHA256);
     context.update(&message.len().to_be_bytes());
@@ -55,30 +61,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_was_found_valid_is_not_verified_again() {
+    fn only_a_valid_signature_is_not_verified_again() {
         let verified = Verified::new();
-        assert!(!verified.or_verify(b"message", b"signature", || false));
-        assert!(verified.or_verify(b"message", b"signature", || true));
-        assert!(verified.or_verify(b"message", b"signature", || false));
+        assert!(!verified.contains_or(b"message", b"signature", || false));
+        assert!(verified.contains_or(b"message", b"signature", || true));
+        assert!(verified.contains_or(b"message", b"signature", || false));
         for (message, signature) in [
             ("message", "signaturf"),
             ("messagf", "signature"),
             ("messages", "ignature"),
             ("messag", "esignature"),
         ] {
-            assert!(!verified.or_verify(message.as_bytes(), signature.as_bytes(), || false), "{message}");
+            assert!(!verified.contains_or(message.as_bytes(), signature.as_bytes(), || false), "{message}");
         }
     }
 
     #[test]
-    fn one_that_takes_the_place_of_another_is_not_taken_for_it() {
+    fn signatures_in_the_same_slot_are_not_confused() {
         let verified = Verified::new();
-        let place = |number: u32| slot(&digest(&number.to_be_bytes(), b""));
+        let slot_of = |number: u32| slot(&digest(&number.to_be_bytes(), b""));
         let first = 0_u32;
-        let second = (1..).find(|&number| place(number) == place(first)).unwrap();
-        assert!(verified.or_verify(&first.to_be_bytes(), b"", || true));
-        assert!(!verified.or_verify(&second.to_be_bytes(), b"", || false));
-        assert!(verified.or_verify(&second.to_be_bytes(), b"", || true));
-        assert!(!verified.or_verify(&first.to_be_bytes(), b"", || false));
+        let second = (1..).find(|&number| slot_of(number) == slot_of(first)).unwrap();
+        assert!(verified.contains_or(&first.to_be_bytes(), b"", || true));
+        assert!(!verified.contains_or(&second.to_be_bytes(), b"", || false));
+        assert!(verified.contains_or(&second.to_be_bytes(), b"", || true));
+        assert!(!verified.contains_or(&first.to_be_bytes(), b"", || false));
     }
 }

@@ -10,22 +10,22 @@ use super::roles::{default_roles, roles_text};
 use super::{RoleList, User, UserRecord, Users};
 use crate::{EmailAddress, PersonName, UserError};
 
-/// Somebody for whom an admin makes an account.
+/// A user whose account an admin creates.
 #[derive(Clone, Debug, PartialEq, Eq, Deserr, ToSchema)]
 #[deserr(deny_unknown_fields)]
 pub struct NewUser {
     /// The e-mail address.
     pub email: EmailAddress,
-    /// What they want to be called.
+    /// The name.
     pub name: PersonName,
-    /// Their roles; `customer` when nothing is said.
+    /// The roles; `customer` if left out.
     #[deserr(default)]
     pub roles: Option<RoleList>,
 }
 
 impl Users<'_> {
-    /// Makes an account without a password: nobody can sign in to it until its owner has chosen one. Needs `users:write`,
-    /// and for other roles than `customer` `roles:write` and every permission that they give.
+    /// Creates a user without a password, who cannot sign in before they have set one. Requires `users:write`,
+    /// and for other roles than `customer` also `roles:write` and every permission of these roles.
     pub async fn create(&self, context: &Context, new: &NewUser) -> Result<Versioned<User>, UserError> {
         let context =
             &self.identity.kernel.require_current(context, permissions::USERS_WRITE, "users").await?;

@@ -14,29 +14,29 @@ use crate::account::Credential;
 use crate::role::{ADMIN, RoleRecord, is_built_in};
 use crate::{EmailAddress, PasswordHash, PersonName, UserError};
 
-/// An account that is taken over from another system.
+/// An account to import from another system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewImportedUser {
     /// The e-mail address.
     pub email: EmailAddress,
-    /// What the user wants to be called.
+    /// The name.
     pub name: PersonName,
-    /// The roles; `customer` when nothing is said. `admin` is not imported: admins are made one by one.
+    /// The roles; `customer` if `None`. The role `admin` is refused: admins must be created one by one.
     pub roles: Option<RoleList>,
-    /// The hash of the password, if it is of a kind that can be verified. It is brought up to date at the first sign-in.
+    /// The hash of the password, if it can be verified. It is upgraded at the first sign-in.
     pub password_hash: Option<PasswordHash>,
-    /// Whether the user has shown that mail to the address reaches them.
+    /// Whether the user has proved that they receive mail at the address.
     pub email_verified: bool,
-    /// When the account was made, if that is known.
+    /// When the account was created, if that is known.
     pub created_at: Option<Timestamp>,
 }
 
-/// What came of importing one account.
+/// The outcome of importing one account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Imported {
-    /// It was made, under this id.
+    /// It was created with this id.
     Created(UserId),
-    /// Its address is taken: by an earlier run, an earlier line, or somebody who came by themselves.
+    /// Its address is taken: by an earlier run, by an earlier line, or by a user who registered.
     AlreadyThere,
 }
 
@@ -44,25 +44,27 @@ pub enum Imported {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ImportFault {
     /// Admins are not imported.
-    #[error("admins are not imported: make them one by one")]
+    #[error("admins are not imported; create them one by one")]
     Admin,
-    /// There is no such role, or it permits what the actor may not do.
+    /// There is no such role, or it has a permission that the actor lacks.
     #[error("there is no role `{0}` that you may give")]
     Role(RoleName),
-    /// It could not be stored, together with those of its commit. Whether it was is found out by importing it again.
+    /// The commit of this account and others failed. Import it again to find out whether it was stored.
     #[error(transparent)]
     User(#[from] UserError),
 }
 
-/// Items that every commit needs beside those of its users: an audit entry's chain, and a part of the counts.
+/// The number of items that every commit needs in addition to those of its users: an audit chain and a part of
+/// the counts.
 const SHARED_ITEMS: usize = 2;
 
 impl Users<'_> {
-    /// Takes over accounts, many in one commit; the answer holds one result for each, in order. Needs `users:write` and
+    /// Imports accounts, many in one commit. Returns one result for each, in order. Requires `users:write` and
     /// `roles:write`.
     ///
-    /// No password is hashed. What is there already is left alone, so an import that broke off is simply started again.
-    /// Several imports may run side by side: they share no document but the spread counts and chains.
+    /// No password is hashed. Existing accounts are not changed, so an interrupted import can simply be started
+    /// again. Several imports may run at the same time: the only documents that they share are the sharded
+    /// counts and audit chains.
     pub async fn import(
         &self,
         context: &Context,
@@ -82,7 +84,7 @@ impl Users<'_> {
         Ok(results)
     }
 
-    /// Those of the roles that occur which exist and which the actor may give.
+    /// The roles of `users` that exist and that the actor may grant.
     async fn grantable_roles(
         &self,
         context: &Context,
@@ -107,7 +109,7 @@ impl Users<'_> {
         Ok(grantable)
     }
 
-    /// As many of the first users as fit into one commit, an address at most once.
+    /// As many of the first users as fit into one commit, with each address at most once.
     fn next_batch(
         &self,
         context: &Context,
@@ -120,7 +122,7 @@ impl Users<'_> {
         for user in users {
             let incoming = self.incoming(context, user, grantable);
             if let Ok(incoming) = &incoming {
-                // The members of a role that can be deleted are counted in the role: an item for all users who get it.
+                // A deletable role counts its members, which takes one item for all users with the role.
                 let counted =
                     incoming.record.roles.iter().filter(|role| !is_built_in(&self.identity.kernel, role));
                 let before = roles.len();
@@ -201,8 +203,9 @@ impl Users<'_> {
         results.into_iter().map(|result| result.unwrap_or(Ok(Imported::AlreadyThere))).collect()
     }
 
-    /// Leaves out those whose address is taken. Asking for each address is dearer than one commit that goes through, so it
-    /// is done only once one did not; others may come meanwhile, so it is done until nobody did.
+    /// Imports the accounts whose address is not taken. Looking up each address costs more than a commit, so
+    /// this is done only after a commit has failed. Other users may register at the same time, so it is
+    /// repeated until a commit succeeds.
     async fn import_missing(
         &self,
         context: &Context,
@@ -244,10 +247,10 @@ impl Users<'_> {
     }
 }
 
-/// An account on its way in.
+/// An account that is being imported.
 struct Incoming {
     record: UserRecord,
     credential: Option<Credential>,
-    /// How many items of a commit it takes.
+    /// The number of items of a commit that it takes.
     items: usize,
 }

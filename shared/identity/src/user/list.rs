@@ -9,36 +9,37 @@ use super::{User, UserRecord, UserStatus, Users};
 use crate::UserError;
 use crate::role::Membership;
 
-/// Whether a search may ask for these words: no more than 16 different ones.
+/// Whether these words can be searched for: at most 16 different ones.
 pub fn is_searchable(words: &str) -> bool {
     terms::of_search(words).is_ok()
 }
 
-/// Which users to list: those who fit everything that is given.
+/// Which users to list. A user must match all fields that are set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UserFilter {
-    /// Words of the name or the address, or beginnings of words. With them the order is that of the words that are found,
-    /// and `descending` has no meaning.
+    /// Words, or beginnings of words, of the name or the address. The order is then that of the words found,
+    /// and `descending` is ignored.
     pub q: Option<String>,
-    /// Users who have this role, whether it is their first or not.
+    /// Users with this role.
     pub role: Option<RoleName>,
     /// Users in this state.
     pub status: Option<UserStatus>,
-    /// Users made at this time or later.
+    /// Users created at this time or later.
     pub created_from: Option<Timestamp>,
-    /// Users made at this time or earlier.
+    /// Users created at this time or earlier.
     pub created_to: Option<Timestamp>,
-    /// The latest first; the earliest first otherwise.
+    /// Whether the latest users come first instead of the earliest.
     pub descending: bool,
-    /// Deleted users too.
+    /// Whether deleted users are included.
     pub include_deleted: bool,
 }
 
-/// Pages read for one page that is answered, at the most. It is then shorter than asked for, and has a `next`.
+/// The maximum number of pages that are read to fill one page. After that, the page is shorter than requested
+/// and has a `next`.
 const READS: usize = 10;
 
 impl Users<'_> {
-    /// Users who fit a filter. Needs `users:read`.
+    /// Lists the users who match a filter. Requires `users:read`.
     pub async fn list(
         &self,
         context: &Context,
@@ -50,7 +51,7 @@ impl Users<'_> {
         let mut cursor = page.cursor.clone();
         let wanted = page.limit as usize;
         for _ in 0..READS {
-            // Asking for no more than what is still missing keeps the cursor exact.
+            // Reading only what is still missing keeps the cursor exact.
             let missing = u32::try_from(wanted - users.len()).unwrap_or(page.limit);
             let (found, next) = self.candidates(filter, missing, cursor).await?;
             users.extend(
@@ -67,7 +68,7 @@ impl Users<'_> {
         Ok(Page::new(users, page, cursor))
     }
 
-    /// The next users along the way that meets the fewest who do not fit.
+    /// Reads the next users from the index with the fewest users who do not match.
     async fn candidates(
         &self,
         filter: &UserFilter,
@@ -96,7 +97,8 @@ impl Users<'_> {
     }
 }
 
-/// What an index may say late, and what only the clock knows, is decided on the document itself.
+/// Whether a user matches the filter. This is checked on the document, since an index may lag behind and a lock
+/// ends by time.
 fn fits(filter: &UserFilter, user: &UserRecord, now: Timestamp) -> bool {
     (filter.include_deleted || !user.deleted)
         && filter.status.is_none_or(|status| user.status(now) == status)
@@ -135,7 +137,7 @@ fn search(filter: &UserFilter, words: &str, limit: u32) -> Search {
     search.limit(limit)
 }
 
-/// What the database can sort out.
+/// The conditions that the database can check.
 fn conditions(filter: &UserFilter) -> Vec<Filter> {
     let deleted = (!filter.include_deleted).then(|| Filter::equals("deleted", false));
     let disabled = filter.status.map(|status| Filter::equals("disabled", status == UserStatus::Disabled));

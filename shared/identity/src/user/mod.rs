@@ -1,4 +1,4 @@
-//! Users: who has an account, in which state, with which roles.
+//! Users: their accounts, states, roles and profiles.
 
 mod admin_count;
 mod change;

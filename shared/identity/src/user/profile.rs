@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::{Bio, CountryCode, DateOfBirth, LocaleTag, PhoneNumber, PostalLine, TimeZoneName, WebAddress};
 
-/// A profile as it is stored; there is none until something is said in it.
+/// A stored profile. A user has none until it is first set.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct ProfileRecord {
     pub(crate) user_id: UserId,
@@ -30,20 +30,20 @@ impl Entity for ProfileRecord {
     }
 }
 
-/// What a PUT of a profile sets, and a PATCH changes.
+/// The fields of a profile that a PUT sets and a PATCH changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Deserr, ToSchema)]
 #[deserr(deny_unknown_fields)]
 pub struct ProfileFields {
     /// The telephone number.
     #[deserr(default)]
     pub phone: Option<PhoneNumber>,
-    /// The day of birth.
+    /// The date of birth.
     #[deserr(default)]
     pub date_of_birth: Option<DateOfBirth>,
-    /// Where there is a picture.
+    /// The address of a picture.
     #[deserr(default)]
     pub avatar_url: Option<WebAddress>,
-    /// What the user says of themselves.
+    /// A text in which the user introduces themselves.
     #[deserr(default)]
     pub bio: Option<Bio>,
     /// The language.
@@ -67,7 +67,7 @@ pub struct ProfileFields {
 pub struct PostalAddress {
     /// Street and number.
     pub line1: PostalLine,
-    /// What else there is to say of the place.
+    /// Further details, such as an apartment or a building.
     #[deserr(default)]
     pub line2: Option<PostalLine>,
     /// City.
@@ -82,7 +82,7 @@ pub struct PostalAddress {
     pub country: CountryCode,
 }
 
-/// What is known of a user beside their account.
+/// A user's profile.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Profile {
     /// The user's id.
@@ -90,13 +90,13 @@ pub struct Profile {
     /// The telephone number.
     #[schema(required)]
     pub phone: Option<PhoneNumber>,
-    /// The day of birth.
+    /// The date of birth.
     #[schema(required)]
     pub date_of_birth: Option<DateOfBirth>,
-    /// Where there is a picture.
+    /// The address of a picture.
     #[schema(required)]
     pub avatar_url: Option<WebAddress>,
-    /// What the user says of themselves.
+    /// A text in which the user introduces themselves.
     #[schema(required)]
     pub bio: Option<Bio>,
     /// The language.
@@ -108,7 +108,7 @@ pub struct Profile {
     /// The postal address.
     #[schema(required)]
     pub address: Option<PostalAddress>,
-    /// When the profile was last changed; when the account was made, as long as it never was.
+    /// When the profile was last changed. If it never was, when the account was created.
     #[serde(serialize_with = "rfc3339::serialize")]
     #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,

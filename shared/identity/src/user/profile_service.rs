@@ -7,7 +7,7 @@ use super::{Profile, ProfileFields, ProfileRecord, UserRecord, Users};
 use crate::{DateOfBirth, UserError};
 
 impl Users<'_> {
-    /// A user's profile; an empty one when nothing was ever said in it. For the user, and for who has `users:read`.
+    /// A user's profile, which is empty until it is first set. Requires the user themselves, or `users:read`.
     pub async fn profile(&self, context: &Context, id: UserId) -> Result<Versioned<Profile>, UserError> {
         let user = self.require_visible(context, id).await?;
         let stored = self.identity.db().collection::<ProfileRecord>().get(id.as_str()).await?;
@@ -15,8 +15,8 @@ impl Users<'_> {
         Ok(Versioned { value: stored.map_or_else(|| empty(&user), Stored::into_value).into(), tag })
     }
 
-    /// Changes a profile to what `edit` returns: a constant for a PUT, a patch applied for a PATCH. Requires the user
-    /// themselves, or `users:write` and every permission that the user has.
+    /// Changes a profile to what `edit` returns: a constant for a PUT, a patch applied for a PATCH. Requires
+    /// the user themselves, or `users:write` and every permission that the user has.
     pub async fn edit_profile(
         &self,
         context: &Context,
@@ -64,7 +64,7 @@ fn empty(user: &UserRecord) -> ProfileRecord {
     ProfileRecord { user_id: user.id, fields: ProfileFields::default(), updated_at: user.created_at }
 }
 
-/// Whether that day has not begun anywhere on earth.
+/// Whether this day has not begun anywhere on Earth.
 fn lies_ahead(date: &DateOfBirth, now: Timestamp) -> bool {
     const EARLIEST_OFFSET: std::time::Duration = std::time::Duration::from_secs(14 * 60 * 60);
     date.as_str() > &(now + EARLIEST_OFFSET).to_string()[..10]

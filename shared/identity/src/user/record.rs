@@ -6,30 +6,31 @@ use switchyard_kernel::{EntityTag, RoleName, UserId, Versioned, rfc3339};
 use crate::role::ADMIN;
 use crate::{EmailAddress, PersonName, User, UserStatus};
 
-/// A user as they are stored. The password lies elsewhere, so that no read of a user can leak it.
+/// A stored user. The password is stored elsewhere, so that reading a user can never leak it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct UserRecord {
     pub(crate) id: UserId,
     pub(crate) email: EmailAddress,
-    /// What is unique about the address; kept by deleted users, whose address stays taken. Set when the user is written.
+    /// The unique form of the address. Deleted users keep it, so that their address stays taken. Derived when
+    /// the user is written.
     pub(crate) email_key: String,
     pub(crate) name: PersonName,
-    /// At least one; the first is the one that is shown as `role`.
+    /// At least one. The first is shown as `role`.
     pub(crate) roles: Vec<RoleName>,
     pub(crate) disabled: bool,
     pub(crate) deleted: bool,
     pub(crate) deleted_at: Option<Timestamp>,
-    /// Until when nobody can sign in, after too many failures. Only for showing it: what decides is counted by address.
+    /// The end of the lock after too many failures. It is only shown: the lock itself is in `sign_in_attempts`.
     pub(crate) locked_until: Option<Timestamp>,
-    /// In which of the small groups the user is listed: `deleted`, `disabled` or `locked`; `None` for the great rest.
-    /// Set when the user is written.
+    /// The small group of users to which the user belongs: `deleted`, `disabled` or `locked`; `None` for most
+    /// users. Derived when the user is written.
     pub(crate) mark: Option<String>,
     pub(crate) email_verified: bool,
     pub(crate) mfa_enabled: bool,
-    /// `false` for those who were invited or imported and have not chosen a password yet: they cannot sign in.
+    /// `false` if the user was invited or imported and has no password yet. Such users cannot sign in.
     pub(crate) password_set: bool,
-    /// Sessions of an earlier epoch are over. Ending all of a user's sessions is this one number, however many there are
-    /// and however late an index learns of the latest.
+    /// Sessions of an earlier epoch have ended. Incrementing this number ends all sessions of a user, however
+    /// many there are, and even those that an index does not show yet.
     pub(crate) session_epoch: i64,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
@@ -65,7 +66,7 @@ impl Entity for UserRecord {
 }
 
 impl UserRecord {
-    /// Somebody who has just come, with a password or without one.
+    /// A new user, with or without a password.
     pub(crate) fn new(
         id: UserId,
         email: EmailAddress,
@@ -96,8 +97,8 @@ impl UserRecord {
         }
     }
 
-    /// Brings what is derived into line with what it is derived from, before the user is written.
-    pub(crate) fn with_marks(mut self) -> Self {
+    /// Sets the derived fields. Called before the user is written.
+    pub(crate) fn with_derived_fields(mut self) -> Self {
         self.email_key = self.email.key();
         self.deleted = self.deleted_at.is_some();
         let mark = if self.deleted {
@@ -111,28 +112,28 @@ impl UserRecord {
         self
     }
 
-    /// The user, changed by somebody.
+    /// The user with a new time of the last change.
     pub(crate) fn touched(mut self, now: Timestamp) -> Self {
         self.updated_at = rfc3339::to_millisecond(now);
         self
     }
 
-    /// Whether the user may sign in and stay signed in: neither deleted nor disabled.
+    /// Whether the user may sign in and stay signed in, that is, is neither deleted nor disabled.
     pub(crate) fn is_active(&self) -> bool {
         !self.deleted && !self.disabled
     }
 
-    /// Whether the user is an admin who can sign in. Those alone count when the last one is looked for.
+    /// Whether the user is an admin who can sign in. At least one of these must always remain.
     pub(crate) fn is_effective_admin(&self) -> bool {
         self.is_active() && self.password_set && self.roles.iter().any(|role| role.as_str() == ADMIN)
     }
 
-    /// The roles in which the user is counted: all, until they are deleted.
+    /// The roles that count the user as a member: all, or none if the user is deleted.
     pub(crate) fn counted_roles(&self) -> &[RoleName] {
         if self.deleted { &[] } else { &self.roles }
     }
 
-    /// What is shown as the state. A lock passes by itself; being disabled does not, and comes first.
+    /// The state that is shown. `disabled` takes precedence over `locked`, since a lock ends by itself.
     pub(crate) fn status(&self, now: Timestamp) -> UserStatus {
         if self.disabled {
             UserStatus::Disabled
@@ -153,7 +154,7 @@ pub(crate) fn tag_of(user: &Stored<UserRecord>, now: Timestamp) -> EntityTag {
     }
 }
 
-/// The user as the API shows them.
+/// The user as the API shows them, with their tag.
 pub(crate) fn versioned(user: &Stored<UserRecord>, now: Timestamp) -> Versioned<User> {
     Versioned { value: User::of(user, now), tag: tag_of(user, now) }
 }

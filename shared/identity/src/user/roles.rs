@@ -13,7 +13,7 @@ use crate::UserError;
 use crate::role::{CUSTOMER, RoleRecord};
 use crate::user_changes::UserChanges;
 
-/// The roles of a user: 1 to 20 different ones, the first of them the one that is shown as `role`.
+/// The roles of a user: 1 to 20 different ones. The first is shown as `role`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(transparent)]
 #[schema(value_type = std::collections::HashSet<RoleName>, min_items = 1, max_items = 20, example = json!(["customer", "support"]))]
@@ -64,14 +64,14 @@ pub(crate) fn roles_text(user: &UserRecord) -> String {
 }
 
 impl Users<'_> {
-    /// A user's roles. For the user, and for who has `users:read`.
+    /// A user's roles. Requires the user themselves, or `users:read`.
     pub async fn roles(&self, context: &Context, id: UserId) -> Result<Versioned<Vec<RoleName>>, UserError> {
         let Versioned { value, tag } = self.get(context, id).await?;
         Ok(Versioned { value: value.roles, tag })
     }
 
-    /// Gives a user other roles. Needs `roles:write`, a step-up, every permission that the user has, and every permission
-    /// of the roles that are given or taken.
+    /// Replaces a user's roles. Requires `roles:write`, a step-up, every permission that the user has, and
+    /// every permission of the roles that are added or removed.
     pub async fn set_roles(
         &self,
         context: &Context,
@@ -103,8 +103,8 @@ impl Users<'_> {
 }
 
 impl Users<'_> {
-    /// Requires that the actor may change a user's roles from `before` to `after`: the added roles exist, and the actor has
-    /// `roles:write` and every permission of the roles that are added or removed.
+    /// Requires that the actor may change a user's roles from `before` to `after`: the added roles exist, and
+    /// the actor has `roles:write` and every permission of the roles that are added or removed.
     pub(crate) async fn require_grantable(
         &self,
         tx: &UserChanges,

@@ -9,31 +9,31 @@ use utoipa::ToSchema;
 use super::{UserCountsPart, UserRecord, Users};
 use crate::UserError;
 
-/// How many users there are; deleted ones do not count.
+/// The numbers of users, without deleted ones.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct UserStats {
-    /// All of them: active, disabled and locked.
+    /// All users: active, disabled and locked.
     pub total: i64,
-    /// Those whose state is `active`.
+    /// Users whose state is `active`.
     pub active: i64,
-    /// Those whose state is `disabled`.
+    /// Users whose state is `disabled`.
     pub disabled: i64,
-    /// Those whose state is `locked`.
+    /// Users whose state is `locked`.
     pub locked: i64,
-    /// By role; a user with two roles counts in both. Roles that nobody has are left out.
+    /// Users by role. A user with two roles counts in both. Roles without users are left out.
     #[schema(example = json!({"customer": 1}))]
     pub by_role: BTreeMap<String, i64>,
-    /// Those who were made on the last 7 days in UTC, today counted.
+    /// Users created on the last 7 days in UTC, including today.
     pub registered_last_7_days: i64,
-    /// Those who were made on the last 30 days in UTC, today counted.
+    /// Users created on the last 30 days in UTC, including today.
     pub registered_last_30_days: i64,
 }
 
 impl Users<'_> {
-    /// How many users there are. Needs `users:read`.
+    /// The numbers of users. Requires `users:read`.
     ///
-    /// Counts are kept as users change and added up here, which costs the same for a thousand users and for a million.
-    /// Only those who are locked out at the moment are counted one by one: a lock ends without anybody writing it down.
+    /// Every change of a user updates the counts. Adding them up costs the same for a thousand users and for a
+    /// million. Only locked users are counted one by one, since a lock ends without a write.
     pub async fn stats(&self, context: &Context) -> Result<UserStats, UserError> {
         self.identity.kernel.require(context, permissions::USERS_READ, "users/stats").await?;
         let counts = UserCountsPart::total(self.identity.db(), context.now).await?;

@@ -12,13 +12,14 @@ use crate::role::{RoleRecord, is_built_in};
 use crate::user_changes::UserChanges;
 
 impl Users<'_> {
-    /// Shuts a user out: nobody signs in or refreshes a session any more. Needs `users:write`. A user who is shut out
-    /// already stays as they are.
+    /// Disables a user: they can no longer sign in or refresh a session. Requires `users:write` and every
+    /// permission that the user has. Does nothing if the user is disabled.
     pub async fn disable(&self, context: &Context, id: UserId) -> Result<Versioned<User>, UserError> {
         self.set_disabled(context, id, true).await
     }
 
-    /// Lets a user in again; old sessions stay ended. Needs `users:write`.
+    /// Enables a user. Their old sessions stay ended. Requires `users:write` and every permission that the user
+    /// has.
     pub async fn enable(&self, context: &Context, id: UserId) -> Result<Versioned<User>, UserError> {
         self.set_disabled(context, id, false).await
     }
@@ -47,8 +48,9 @@ impl Users<'_> {
         Ok(versioned(&user, context.now))
     }
 
-    /// Lifts the lock that too many failures brought on. Needs `users:write`, and is for others to do: somebody with a stolen
-    /// token could guess on with it for ever.
+    /// Unlocks a user whom too many failures have locked. Requires `users:write` and every permission that the
+    /// user has. Users cannot lift their own lock: someone with a stolen token could go on guessing the
+    /// password forever.
     pub async fn unlock(&self, context: &Context, id: UserId) -> Result<Versioned<User>, UserError> {
         let context = &self.require_write(context, id, false).await?;
         let verdict = if context.is_user(id) { Err(Refused::Forbidden) } else { Ok(()) };
@@ -69,8 +71,9 @@ impl Users<'_> {
         Ok(versioned(&user, context.now))
     }
 
-    /// Deletes a user so that they can be restored: gone from reads, lists and sign-ins, their sessions ended, their
-    /// address still taken. For the user, and for who has `users:write`.
+    /// Deletes a user, who can be restored later. A deleted user does not appear in reads and lists and cannot
+    /// sign in, their sessions end, and their address stays taken. Requires the user themselves, or
+    /// `users:write` and every permission that the user has.
     pub async fn delete(
         &self,
         context: &Context,
@@ -93,8 +96,9 @@ impl Users<'_> {
             .await
     }
 
-    /// Restores a deleted user, disabled if they were, with those of their roles that there still are. Needs
-    /// `users:write`. A user who is not deleted stays as they are.
+    /// Restores a deleted user with those of their roles that still exist. A user who was disabled stays
+    /// disabled. Requires `users:write` and every permission that the user has. Does nothing if the user is not
+    /// deleted.
     pub async fn restore(&self, context: &Context, id: UserId) -> Result<Versioned<User>, UserError> {
         let context =
             &self.identity.kernel.require_current(context, permissions::USERS_WRITE, &resource(id)).await?;

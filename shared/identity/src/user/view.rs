@@ -11,11 +11,11 @@ use crate::{EmailAddress, PersonName};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum UserStatus {
-    /// Nothing is in the way.
+    /// The user can sign in.
     Active,
-    /// An admin has shut the user out.
+    /// An admin has disabled the user.
     Disabled,
-    /// After too many failures nobody can sign in for a while.
+    /// The user cannot sign in for a while, after too many failures.
     Locked,
 }
 
@@ -39,7 +39,7 @@ impl TryFrom<String> for UserStatus {
 
 switchyard_kernel::read_with_deserr!(UserStatus);
 
-/// A user, as they are shown.
+/// A user.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[schema(examples(json!({
     "id": "0190a1b2-0000-7000-8000-000000000001", "email": "ada@example.com", "name": "Ada Lovelace",
@@ -50,9 +50,9 @@ switchyard_kernel::read_with_deserr!(UserStatus);
 pub struct User {
     /// The user's id.
     pub id: UserId,
-    /// The e-mail address, as it was written.
+    /// The e-mail address, as the user wrote it.
     pub email: EmailAddress,
-    /// What the user wants to be called.
+    /// The name.
     pub name: PersonName,
     /// The first of `roles`.
     #[schema(required)]
@@ -61,15 +61,15 @@ pub struct User {
     pub roles: Vec<RoleName>,
     /// The state of the account.
     pub status: UserStatus,
-    /// Whether the user has shown that mail to the address reaches them.
+    /// Whether the user has proved that they receive mail at the address.
     pub email_verified: bool,
-    /// Whether signing in asks for a second factor.
+    /// Whether signing in requires a second factor.
     pub mfa_enabled: bool,
-    /// When the account was made.
+    /// When the account was created.
     #[serde(serialize_with = "rfc3339::serialize")]
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
-    /// When it was last changed; signing in does not count.
+    /// When the account was last changed. Signing in does not count.
     #[serde(serialize_with = "rfc3339::serialize")]
     #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
@@ -77,7 +77,7 @@ pub struct User {
     #[serde(serialize_with = "rfc3339::serialize_option")]
     #[schema(value_type = Option<String>, format = DateTime, required)]
     pub last_login_at: Option<Timestamp>,
-    /// When the user was deleted; only in lists that include deleted users.
+    /// When the user was deleted. Only in lists that include deleted users.
     #[serde(serialize_with = "rfc3339::serialize_option", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, format = DateTime)]
     pub deleted_at: Option<Timestamp>,
@@ -102,12 +102,12 @@ impl User {
     }
 }
 
-/// What a PUT of a user sets, and a PATCH changes.
+/// The fields of a user that a PUT sets and a PATCH changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr, ToSchema)]
 #[deserr(deny_unknown_fields)]
 pub struct UserFields {
     /// The e-mail address. A new one counts as not verified.
     pub email: EmailAddress,
-    /// What the user wants to be called.
+    /// The name.
     pub name: PersonName,
 }

@@ -5,11 +5,11 @@ use utoipa::ToSchema;
 use switchyard_kernel::text_value;
 use switchyard_kernel::value::has_controls;
 
-/// An e-mail address, kept as it was written.
+/// An e-mail address, kept as the user wrote it.
 ///
-/// Its form is checked loosely, as people write addresses: one `@`, no more than 254 bytes (RFC 5321 §4.5.3.1.3, less
-/// the angle brackets), a local part of 1 to 64 bytes that may be internationalised (RFC 6531), and a domain of at
-/// least two labels or `localhost`. Whether mail arrives there only a mail can tell.
+/// Its form is checked loosely: one `@`, at most 254 bytes (RFC 5321 §4.5.3.1.3, less the angle brackets), a
+/// local part of 1 to 64 bytes that may be internationalised (RFC 6531), and a domain of at least two labels or
+/// `localhost`. Only sending a mail can show whether the address works.
 ///
 /// ```
 /// use switchyard_identity::EmailAddress;
@@ -34,10 +34,10 @@ const MAX_LOCAL_BYTES: usize = 64;
 const MAX_LABEL_BYTES: usize = 63;
 
 impl EmailAddress {
-    /// What two addresses have in common that differ only in case: the value that is unique.
+    /// The unique form of the address. Addresses that differ only in case have the same key.
     ///
-    /// Lower case in Unicode's composed form. Mail servers may tell upper from lower case in the local part (RFC 5321
-    /// §2.4); none that matters does, and people do not.
+    /// It is the address in lower case, in Unicode's composed form. Mail servers may distinguish case in the
+    /// local part (RFC 5321 §2.4), but no relevant server does, and people do not either.
     pub fn key(&self) -> String {
         self.0.nfc().collect::<String>().to_lowercase().nfc().collect()
     }
@@ -65,7 +65,7 @@ impl TryFrom<String> for EmailAddress {
 
 text_value!(EmailAddress, InvalidEmail);
 
-/// Quoted local parts (`"a b"@example.com`) are not taken: nobody has one, and they are a way to smuggle.
+/// Quoted local parts (`"a b"@example.com`) are refused: practically no one has one, and they allow injection.
 fn is_local_part(local: &str) -> bool {
     let fits = |c: char| !c.is_whitespace() && !r#""(),:;<>@[\]"#.contains(c);
     local.chars().all(fits) && local.split('.').all(|atom| !atom.is_empty())
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_people_have_are_taken() {
+    fn realistic_addresses_are_accepted() {
         for text in [
             "a@b.co",
             "ada.lovelace+tag@mail.example.com",
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn malformed_addresses_are_refused() {
         for text in [
             "",
             "@",
@@ -161,14 +161,14 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_differ_in_case_or_in_composition_have_one_key() {
+    fn addresses_that_differ_in_case_or_in_composition_have_the_same_key() {
         let key = |text: &str| text.parse::<EmailAddress>().unwrap().key();
         assert_eq!(key("ADA@Example.COM"), "ada@example.com");
         assert_eq!(key("ZOË@example.com"), key("zoe\u{308}@example.com"));
     }
 
     #[test]
-    fn the_error_is_a_sentence_for_the_one_who_typed_it() {
+    fn the_error_can_be_shown_to_the_user() {
         assert_eq!("x".parse::<EmailAddress>().unwrap_err().to_string(), "must be an e-mail address");
     }
 }

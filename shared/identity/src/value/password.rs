@@ -4,10 +4,10 @@ use utoipa::ToSchema;
 
 use switchyard_kernel::read_with_deserr;
 
-/// A password that somebody chose: 8 to 128 characters, any characters. Never shown, never stored.
+/// A new password: 8 to 128 characters of any kind. It is never shown and never stored.
 ///
-/// The bound above is there because hashing reads all of it; nothing is cut. Whether it is easy to guess is judged
-/// where the name and the address of its owner are known.
+/// It has an upper bound because all of it is hashed; nothing is cut off. Whether it is easy to guess is
+/// checked where the name and the address of its owner are known.
 #[derive(Clone, PartialEq, Eq, ToSchema)]
 #[schema(value_type = String, format = Password, min_length = 8, max_length = 128, example = "correct horse battery")]
 pub struct Password(String);
@@ -57,7 +57,7 @@ mod tests {
         assert!("12345678".parse::<Password>().is_ok());
         assert!("密".repeat(128).parse::<Password>().is_ok());
         assert!("密".repeat(129).parse::<Password>().is_err());
-        assert!("        ".parse::<Password>().is_ok(), "it is for the estimate of strength to refuse this");
+        assert!("        ".parse::<Password>().is_ok(), "the strength check refuses this");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use utoipa::ToSchema;
 use switchyard_kernel::text_value;
 use switchyard_kernel::value::has_controls;
 
-/// What a person wants to be called: 1 to 100 characters, something visible among them, no control characters.
+/// A person's name: 1 to 100 characters, at least one of them visible, and no control characters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 #[schema(

@@ -4,13 +4,13 @@ use utoipa::ToSchema;
 use switchyard_kernel::text_value;
 use switchyard_kernel::value::has_controls;
 
-/// Why a text is not a value of a profile.
+/// Why a text is not a valid value of a profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidProfileValue {
     /// Not a telephone number.
     #[error("must be a telephone number as in +4915112345678 (E.164)")]
     Phone,
-    /// Not a date, or not one on which a living person was born.
+    /// Not a date, or too early to be the date of birth of a living person.
     #[error("must be a date as in 1990-12-31, from 1900-01-01 on")]
     DateOfBirth,
     /// Not a web address.
@@ -63,7 +63,8 @@ profile_value! {
 }
 
 profile_value! {
-    /// A day of birth, `YYYY-MM-DD`. That it lies in the past is checked when it is set, against the clock.
+    /// A date of birth, `YYYY-MM-DD`. When it is set, it is checked against the clock: it must not lie in the
+    /// future.
     #[schema(value_type = String, format = Date, example = "1990-12-31")]
     DateOfBirth, DateOfBirth, |text| {
         text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok_and(|date| date.year() >= 1900)
@@ -71,7 +72,8 @@ profile_value! {
 }
 
 profile_value! {
-    /// A web address (RFC 3986), as far as matters to a page that shows it: scheme, host, nothing that breaks out.
+    /// A web address (RFC 3986). It is checked so that a page can show it safely: `http` or `https`, a host, no
+    /// credentials, and no quotes or other characters that could end an attribute.
     #[schema(
         value_type = String,
         pattern = r"^https?://[!$-.0-;=A-Z\[\]_a-z~]+([/?#][!#-;=?-\[\]_a-z~]*)?$",
@@ -83,13 +85,13 @@ profile_value! {
         let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
         text.len() <= 2000
             && !host.is_empty()
-            && !host.contains('@') // credentials, or a host made to look like another
+            && !host.contains('@') // credentials, or a host that looks like another
             && text.bytes().all(|b| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b))
     }
 }
 
 profile_value! {
-    /// What a person says of themselves: at most 1000 characters, line breaks allowed.
+    /// A text in which a person introduces themselves: at most 1000 characters, line breaks allowed.
     #[schema(
         value_type = String,
         pattern = r"^[^\u0000-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F]*$",
@@ -102,7 +104,7 @@ profile_value! {
 }
 
 profile_value! {
-    /// A language tag (BCP 47): a language of 2 or 3 letters, then parts of 2 to 8 letters and digits.
+    /// A language tag (BCP 47): a language of 2 or 3 letters, then up to 4 parts of 2 to 8 letters and digits.
     #[schema(value_type = String, pattern = "^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,4}$", example = "pt-BR")]
     LocaleTag, Locale, |text| {
         let mut parts = text.split('-');
@@ -133,7 +135,8 @@ profile_value! {
 }
 
 profile_value! {
-    /// A country: two capital letters (ISO 3166-1 alpha-2). Whether it exists is not checked, the list changes.
+    /// A country: two capital letters (ISO 3166-1 alpha-2). Whether it exists is not checked, since the list
+    /// changes.
     #[schema(value_type = String, pattern = "^[A-Z]{2}$", example = "GB")]
     CountryCode, Country, |text| text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase())
 }
@@ -143,7 +146,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn takes<T: TryFrom<String>>(good: &[&str], bad: &[&str]) {
+    fn check<T: TryFrom<String>>(good: &[&str], bad: &[&str]) {
         for text in good {
             assert!(T::try_from((*text).to_owned()).is_ok(), "{text}");
         }
@@ -153,13 +156,13 @@ mod tests {
     }
 
     #[test]
-    fn each_value_takes_its_form_and_no_other() {
-        takes::<PhoneNumber>(&["+4915112345678"], &["015112345678", "+0123456789", "+49 151", "+123456", ""]);
-        takes::<DateOfBirth>(
+    fn each_value_accepts_its_own_form_only() {
+        check::<PhoneNumber>(&["+4915112345678"], &["015112345678", "+0123456789", "+49 151", "+123456", ""]);
+        check::<DateOfBirth>(
             &["1990-12-31", "2000-02-29"],
             &["1990-02-30", "1899-12-31", "31.12.1990", "19901231"],
         );
-        takes::<WebAddress>(
+        check::<WebAddress>(
             &["https://example.com/a.png?x=1#y", "http://localhost:3000"],
             &[
                 "javascript:alert(1)",
@@ -170,13 +173,13 @@ mod tests {
                 "//x",
             ],
         );
-        takes::<Bio>(&["", "one\ntwo"], &["\0", "\u{1b}[2J"]);
-        takes::<LocaleTag>(&["en", "pt-BR", "zh-Hant-TW"], &["", "e", "english", "en_GB", "en-"]);
-        takes::<TimeZoneName>(
+        check::<Bio>(&["", "one\ntwo"], &["\0", "\u{1b}[2J"]);
+        check::<LocaleTag>(&["en", "pt-BR", "zh-Hant-TW"], &["", "e", "english", "en_GB", "en-"]);
+        check::<TimeZoneName>(
             &["UTC", "Europe/Berlin"],
             &["", "Europe/Atlantis", "europe/berlin", "../etc/passwd"],
         );
-        takes::<PostalLine>(&["12 St James's Square"], &["", "a\nb"]);
-        takes::<CountryCode>(&["GB"], &["gb", "GBR", "G1"]);
+        check::<PostalLine>(&["12 St James's Square"], &["", "a\nb"]);
+        check::<CountryCode>(&["GB"], &["gb", "GBR", "G1"]);
     }
 }

@@ -4,9 +4,9 @@ use utoipa::ToSchema;
 use switchyard_kernel::text_value;
 use switchyard_kernel::value::has_controls;
 
-/// What a client calls the device that signs in: 1 to 100 characters, no control characters.
+/// The name that a client gives the device: 1 to 100 characters, no control characters.
 ///
-/// The name `web` tells that the client is a browser, which keeps the refresh token in a cookie.
+/// The name `web` means that the client is a browser, which keeps the refresh token in a cookie.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 #[schema(

@@ -405,11 +405,11 @@ async fn the_first_admin_is_made_once_and_nobody_is_promoted() {
     let taken = accounts.ensure_first_admin(&world.system(), &admin("ADA@example.com")).await;
     assert_eq!(taken, Err(AccountError::EmailTaken));
     let (id, password) =
-        accounts.make_first_admin(&world.system(), &email("root@localhost")).await.unwrap().unwrap();
+        accounts.create_first_admin(&world.system(), &email("root@localhost")).await.unwrap().unwrap();
     let signed_in = world.log_in("root@localhost", password.expose()).await.unwrap();
     assert_eq!(signed_in.user.id, id);
     assert_eq!(signed_in.user.role.unwrap().as_str(), "admin");
-    assert_eq!(accounts.make_first_admin(&world.system(), &email("two@localhost")).await, Ok(None));
+    assert_eq!(accounts.create_first_admin(&world.system(), &email("two@localhost")).await, Ok(None));
     let again = accounts.ensure_first_admin(&world.system(), &admin("root2@example.com")).await;
     assert_eq!(again, Ok(FirstAdminOutcome::AlreadyThere));
 }

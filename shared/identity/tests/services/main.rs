@@ -1,4 +1,5 @@
-//! The services of identity, on a database. What is decided by the database, races above all, is tested on every backend.
+//! The services of identity, on a database. What is decided by the database, races above all, is tested on
+//! every backend.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -9,7 +10,8 @@ use switchyard_ambient::Ambient;
 use switchyard_database::Database;
 use switchyard_sqlite::Sqlite;
 
-/// Makes a test of `async fn name(world: World)` on each backend. For what is decided by the database: races above all.
+/// Makes a test of `async fn name(world: World)` on each backend. For what is decided by the database: races
+/// above all.
 macro_rules! on_every_backend {
     ($($name:ident),+ $(,)?) => {
         mod on_sqlite { on_every_backend!(@ Sqlite $($name),+); }

@@ -64,7 +64,8 @@ impl World {
         self.minutes_pass(days * 24 * 60);
     }
 
-    /// What is listed after this is as up to date as the store ever is: to be waited for before a test lists what it wrote.
+    /// What is listed after this is as up to date as the store ever is: to be waited for before a test lists
+    /// what it wrote.
     pub(crate) async fn listings_catch_up(&self) {
         tokio::time::sleep(crate::LAG).await;
     }
