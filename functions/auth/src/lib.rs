@@ -4,6 +4,8 @@
 mod account;
 mod cookie;
 mod jwks;
+#[cfg(feature = "testing")]
+pub mod samples;
 mod session;
 mod sign_in;
 

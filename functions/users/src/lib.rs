@@ -5,6 +5,8 @@ mod audit;
 mod filter;
 mod profile;
 mod roles;
+#[cfg(feature = "testing")]
+pub mod samples;
 mod status;
 mod user_roles;
 mod users;

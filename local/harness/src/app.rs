@@ -24,12 +24,11 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::store::{Backend, Store};
 
+pub use switchyard_identity::testing::PASSWORD;
+
 /// When every test begins: later than today, so that no server with a clock of its own takes what a test has stored for
 /// long expired.
 pub const START: Timestamp = Timestamp::from_seconds(2_000_000_000);
-
-/// A password that is good enough.
-pub const PASSWORD: &str = "a-passphrase-of-the-tests-31";
 
 /// Routes that are served as a server serves them, on a store of their own.
 #[derive(Debug)]

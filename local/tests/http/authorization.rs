@@ -1,5 +1,5 @@
-//! Every operation of the OpenAPI document, tried by those who may not do it. What each is to answer follows from what
-//! the document says of its security.
+//! Every operation of the OpenAPI document, tried by people who may not make the request, and by people who may. The expected
+//! answer follows from the permissions that the document names and from whether the path names an object.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,17 +9,24 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
-use switchyard_harness::app::{App, Call, Person};
+use switchyard_harness::app::{App, Person};
 use switchyard_identity::testing;
 
+use crate::operations::operations;
+use crate::requests::{Permitted, Request, requests};
+
 crate::on_every_backend!(
-    no_operation_for_users_is_open_to_strangers,
+    no_operation_for_users_works_without_a_token,
     no_operation_takes_an_expired_token,
     no_operation_takes_a_forged_token,
     no_operation_shows_or_changes_what_is_another_users,
+    every_operation_succeeds_for_those_who_may,
 );
 
-/// Operations for everybody. One that is neither here nor asks for a token in the document has no rule at all.
+/// Operations that need no token. Anyone can call them, so the list should only shrink.
+///
+/// There is no list of operations about the caller: one that requires no permission and names no object in its path must show
+/// a stranger nothing that belongs to someone else.
 const PUBLIC: [&str; 9] = [
     "get_jwks",
     "login",
@@ -32,77 +39,38 @@ const PUBLIC: [&str; 9] = [
     "get_readiness",
 ];
 
-/// Operations for the signed-in user that name nobody else, so that another user has nothing to be refused. The list is
-/// to stay short.
-const OF_ONESELF: [&str; 5] = ["get_me", "update_me", "change_password", "logout", "logout_all"];
-
-struct Operation {
-    id: String,
-    method: Method,
-    path: String,
-    /// The permissions that it asks for; `None` where it is for everybody.
-    permissions: Option<Vec<String>>,
-}
-
-/// The operations of the document.
-fn operations() -> Vec<Operation> {
-    let document: Value = serde_json::from_str(switchyard_fn_system::OPENAPI_JSON).unwrap();
-    let mut operations = Vec::new();
-    for (path, item) in document["paths"].as_object().unwrap() {
-        for (method, operation) in item.as_object().unwrap() {
-            let bearer = operation["security"][0]["bearer"].as_array();
-            let names =
-                |list: &Vec<Value>| list.iter().map(|name| name.as_str().unwrap().to_owned()).collect();
-            operations.push(Operation {
-                id: operation["operationId"].as_str().unwrap().to_owned(),
-                method: method.to_uppercase().parse().unwrap(),
-                path: path.clone(),
-                permissions: bearer.map(names),
-            });
-        }
-    }
-    assert!(operations.len() > 30, "the document names the operations");
-    operations
-}
-
-fn for_users() -> impl Iterator<Item = Operation> {
-    operations().into_iter().filter(|operation| operation.permissions.is_some())
+/// Requests for all operations that need a token, about objects of `owner`.
+async fn requests_for_users(app: &App, owner: &Person) -> Vec<Request> {
+    let requests = requests(app, owner).await.into_iter();
+    requests.filter(|request| request.operation.permissions.is_some()).collect()
 }
 
 #[test]
-fn every_operation_has_a_rule_and_every_rule_an_operation() {
+fn only_the_listed_operations_need_no_token() {
     let operations = operations();
-    let ids = |of: &dyn Fn(&Operation) -> bool| -> BTreeSet<&str> {
-        operations.iter().filter(|operation| of(operation)).map(|operation| operation.id.as_str()).collect()
-    };
-    assert_eq!(ids(&|operation| operation.permissions.is_none()), BTreeSet::from(PUBLIC));
-    let for_any_user = ids(&|operation| operation.permissions.as_ref().is_some_and(Vec::is_empty));
-    assert!(for_any_user.is_superset(&BTreeSet::from(OF_ONESELF)), "{for_any_user:?}");
+    let public = operations.iter().filter(|operation| operation.permissions.is_none());
+    let public: BTreeSet<&str> = public.map(|operation| operation.id.as_str()).collect();
+    assert_eq!(public, BTreeSet::from(PUBLIC));
 }
 
-/// The operation, asked for with a body that is not even read before it is known who asks.
-fn call(app: &App, operation: &Operation, subject: &Person) -> Call {
-    let path = operation.path.replace("{id}", subject.id.as_str()).replace("{name}", "merchant");
-    assert!(!path.contains('{'), "{path} has a parameter that this test does not know");
-    app.call(operation.method.clone(), &path)
-}
-
-async fn no_operation_for_users_is_open_to_strangers(app: App) {
+async fn no_operation_for_users_works_without_a_token(app: App) {
     let ada = app.register("Ada").await;
-    for operation in for_users() {
-        let answer = call(&app, &operation, &ada).await;
-        assert_eq!(answer.error(), (401, "UNAUTHENTICATED".to_owned()), "{}", operation.id);
-        let answer = call(&app, &operation, &ada).bearer("nonsense").await;
-        assert_eq!(answer.error(), (401, "UNAUTHENTICATED".to_owned()), "{}", operation.id);
+    for request in requests_for_users(&app, &ada).await {
+        let refused = (401, "UNAUTHENTICATED".to_owned());
+        let answer = request.call(&app).await;
+        assert_eq!(answer.error(), refused, "{}", request.operation.id);
+        let answer = request.call(&app).bearer("nonsense").await;
+        assert_eq!(answer.error(), refused, "{}", request.operation.id);
     }
 }
 
 async fn no_operation_takes_an_expired_token(app: App) {
     let admin = app.admin().await;
+    let requests = requests_for_users(&app, &admin).await;
     app.wait(Duration::from_secs(15 * 60));
-    for operation in for_users() {
-        let answer = call(&app, &operation, &admin).by(&admin).await;
-        assert_eq!(answer.error(), (401, "TOKEN_EXPIRED".to_owned()), "{}", operation.id);
+    for request in requests {
+        let answer = request.call(&app).by(&admin).await;
+        assert_eq!(answer.error(), (401, "TOKEN_EXPIRED".to_owned()), "{}", request.operation.id);
     }
 }
 
@@ -210,37 +178,49 @@ async fn no_operation_takes_a_forged_token(app: App) {
     let (header, claims) = parts(&admin.access_token);
     let resigned = testing::signed_token(&header, &claims);
     assert_eq!(app.get("/users").bearer(&resigned).await.status, 200, "the forger's hand is good");
+    let requests = requests_for_users(&app, &admin).await;
     for (what, token) in forgeries(&admin.access_token, &jwks["keys"][0]) {
-        for operation in for_users() {
-            let answer = call(&app, &operation, &admin).bearer(&token).await;
-            assert_eq!(answer.error(), (401, "UNAUTHENTICATED".to_owned()), "{}: {what}", operation.id);
+        for request in &requests {
+            let answer = request.call(&app).bearer(&token).await;
+            let id = &request.operation.id;
+            assert_eq!(answer.error(), (401, "UNAUTHENTICATED".to_owned()), "{id}: {what}");
         }
     }
 }
 
 async fn no_operation_shows_or_changes_what_is_another_users(app: App) {
-    let (ada, mallory) = (app.register("Ada").await, app.register("Mallory").await);
-    for operation in for_users().filter(|operation| !OF_ONESELF.contains(&operation.id.as_str())) {
-        let answer = valid_call(&app, &operation, &ada).by(&mallory).await;
-        let for_some_role = operation.permissions.as_ref().is_some_and(|permissions| !permissions.is_empty());
-        // Who may not know of a resource does not learn that it exists.
-        let expected = if for_some_role { (403, "FORBIDDEN") } else { (404, "NOT_FOUND") };
-        assert_eq!(answer.error(), (expected.0, expected.1.to_owned()), "{}", operation.id);
+    let ada = app.register("Ada").await;
+    let requests = requests_for_users(&app, &ada).await;
+    let mut objects: Vec<&str> = requests.iter().flat_map(Request::objects).collect();
+    objects.push(ada.id.as_str());
+    for request in &requests {
+        let id = &request.operation.id;
+        // A new stranger each time: some operations end the session of their caller.
+        let stranger = app.register(&format!("not-allowed-to-{id}")).await;
+        let answer = request.call(&app).by(&stranger).await;
+        let requires_permissions = request.operation.permissions.as_ref().is_some_and(|all| !all.is_empty());
+        if requires_permissions {
+            assert_eq!(answer.error(), (403, "FORBIDDEN".to_owned()), "{id}");
+        } else if request.operation.has_parameters() {
+            // Someone who may not see an object does not learn that it exists.
+            assert_eq!(answer.error(), (404, "NOT_FOUND".to_owned()), "{id}");
+        } else {
+            // It is about the caller, so it can succeed, but then it must not show anything of Ada's.
+            let text = String::from_utf8_lossy(&answer.body);
+            let shown = objects.iter().find(|object| text.contains(**object));
+            assert!(answer.status >= 400 || shown.is_none(), "{id} shows {shown:?}: {answer:?}");
+        }
     }
 }
 
-/// The operation with a body that it would take from somebody else.
-fn valid_call(app: &App, operation: &Operation, subject: &Person) -> Call {
-    let body = match operation.id.as_str() {
-        "create_user" | "replace_user" => serde_json::json!({"email": "x@example.com", "name": "X"}),
-        "create_role" => serde_json::json!({"name": "x", "permissions": []}),
-        "replace_user_roles" => serde_json::json!({"roles": ["customer"]}),
-        _ => serde_json::json!({}),
-    };
-    let call = call(app, operation, subject);
-    if matches!(operation.method, Method::POST | Method::PUT | Method::PATCH) {
-        call.json(body)
-    } else {
-        call
+/// Without this, a request that fails for everybody would pass as one that refuses strangers.
+async fn every_operation_succeeds_for_those_who_may(app: App) {
+    let mut permitted = Permitted::default();
+    for request in requests(&app, &app.register("Ada").await).await {
+        let owner = app.register(&request.operation.id).await;
+        let request = request.for_owner(&app, &owner).await;
+        let person = permitted.person(&app, &request, &owner).await;
+        let answer = request.call(&app).by(&person).await;
+        assert!((200..300).contains(&answer.status), "{}: {answer:?}", request.operation.id);
     }
 }

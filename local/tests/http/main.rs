@@ -6,10 +6,13 @@
 
 mod account;
 mod audit;
+mod audited;
 mod authorization;
 mod lists;
+mod operations;
 mod profile;
 mod races;
+mod requests;
 mod roles;
 mod sessions;
 mod text;

@@ -88,6 +88,8 @@ mod rate_limit;
 mod request;
 mod settings;
 mod stack;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use address::{ParseProxiesError, PeerAddress, TrustedProxies};
 pub use answer::{Accepted, Created, NoContent, Tagged};

@@ -17,6 +17,9 @@ static KEYS: LazyLock<SigningKeys> = LazyLock::new(|| {
     SigningKeys::from_pem(&pem).expect("a generated key can be read")
 });
 
+/// The password of the users that tests register.
+pub const PASSWORD: &str = "a-passphrase-of-the-tests-31";
+
 /// The key of the audit log in [`kernel_settings`].
 pub const AUDIT_KEY: &str = "audit key for tests and in no way secret";
 

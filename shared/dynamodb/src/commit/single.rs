@@ -70,7 +70,12 @@ enum Verdict {
 }
 
 /// Interprets a refused write from the item that was stored at that time.
-fn verdict_of(db: &DynamoDb, prepared: &Prepared, stored: Option<Item>, lost: Option<&str>) -> Result<Verdict> {
+fn verdict_of(
+    db: &DynamoDb,
+    prepared: &Prepared,
+    stored: Option<Item>,
+    lost: Option<&str>,
+) -> Result<Verdict> {
     let stored = stored.map(|item| document_of(prepared.key().collection(), item)).transpose()?;
     if let Some(stored) = &stored
         && is_ours(prepared, stored.version)

@@ -1,0 +1,31 @@
+//! A sample of each operation that has a body.
+
+use switchyard_api::testing::{Sample, json};
+use switchyard_identity::testing::PASSWORD;
+use switchyard_identity::{Identity, LoginOutcome, LoginRequest, Secret};
+use switchyard_kernel::Context;
+
+/// Returns samples about the account of the user `owner`, whose password is [`PASSWORD`].
+///
+/// # Panics
+///
+/// If the owner cannot sign in.
+pub async fn samples(identity: &Identity, owner: &Context) -> Vec<Sample> {
+    let accounts = identity.accounts();
+    let me = accounts.me(owner).await.expect("the owner is signed in").value;
+    let request =
+        LoginRequest { email: me.email.clone(), password: Secret::new(PASSWORD), device_name: None };
+    let LoginOutcome::SignedIn(signed_in) =
+        accounts.login(owner, &request).await.expect("the owner can sign in");
+    let refresh_token = signed_in.tokens.refresh_token.expose();
+    let new = format!("registered.{}@example.com", me.id);
+    vec![
+        Sample::new("register", "/api/v1/auth/register")
+            .body(json!({"email": new, "password": PASSWORD, "name": "Registered"})),
+        Sample::new("login", "/api/v1/auth/login").body(json!({"email": me.email, "password": PASSWORD})),
+        Sample::new("refresh", "/api/v1/auth/refresh").body(json!({"refresh_token": refresh_token})),
+        Sample::new("update_me", "/api/v1/auth/me").body(json!({"name": "Updated"})),
+        Sample::new("change_password", "/api/v1/auth/password-change")
+            .body(json!({"current_password": PASSWORD, "new_password": "another-passphrase-77"})),
+    ]
+}
