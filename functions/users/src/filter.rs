@@ -2,8 +2,8 @@
 
 use deserr::Deserr;
 use switchyard_ambient::{ParseTimestampError, Timestamp};
-use switchyard_api::Faults;
-use switchyard_identity::{RoleName, UserFilter, UserStatus, is_searchable};
+use switchyard_api::{Faults, search_words};
+use switchyard_identity::{RoleName, UserFilter, UserStatus};
 use switchyard_kernel::{AuditFilter, PageRequest};
 use utoipa::{IntoParams, ToSchema};
 
@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 pub(crate) struct UserQuery {
     /// Words, or beginnings of words, that the name and the address must have: all of them, up to 16. The users are then
     /// listed in the order of the words that are found, and `sort` has no effect.
-    #[deserr(default, try_from(Option<String>) = words -> &'static str)]
+    #[deserr(default, try_from(Option<String>) = search_words -> &'static str)]
     #[param(nullable = false, max_length = 100, example = "ada")]
     q: Option<String>,
     /// Only users who have this role.
@@ -135,13 +135,6 @@ impl From<AuditPart> for PageRequest {
     fn from(AuditPart { limit, cursor }: AuditPart) -> Self {
         Self { limit, cursor }
     }
-}
-
-/// What a search box holds. An empty one searches for nothing in particular.
-fn words(text: Option<String>) -> Result<Option<String>, &'static str> {
-    let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
-    let fits = text.chars().count() <= 100 && is_searchable(&text);
-    if fits { Ok(Some(text)) } else { Err("must have at most 100 characters and 16 different words") }
 }
 
 fn name(text: Option<String>) -> Result<Option<String>, &'static str> {

@@ -96,7 +96,9 @@ pub use answer::{Accepted, Created, NoContent, Tagged};
 pub use authentication::{Anyone, MaybeSignedIn, SignedIn};
 pub use error::{ApiError, ApiResult, OrNotFound, codes};
 pub use idempotency::{IDEMPOTENCY_REPLAYED, IdempotencyKey, IdempotencyRecord};
-pub use input::{Json, MAX_BODY_BYTES, Patch, Path, Query, RawBody, cookie, limited_body, secret_header};
+pub use input::{
+    Json, MAX_BODY_BYTES, Patch, Path, Query, RawBody, cookie, limited_body, search_words, secret_header,
+};
 pub use observe::{NoObserver, Observer, Outcome};
 pub use openapi::{BEARER, complete, error_responses};
 pub use page::{DEFAULT_LIMIT, MAX_LIMIT, NoFilter, PageParams, Paged};

@@ -92,7 +92,7 @@ pub use token::{Jwk, Jwks, KeyError, SigningKeys};
 pub use token::{LocalSecrets, LocalSecretsError};
 pub use user::{
     ImportFault, Imported, InvalidRoleList, NewImportedUser, NewUser, PostalAddress, Profile, ProfileFields,
-    RoleList, UnknownStatus, User, UserFields, UserFilter, UserStats, UserStatus, Users, is_searchable,
+    RoleList, UnknownStatus, User, UserFields, UserFilter, UserStats, UserStatus, Users,
 };
 pub use value::{
     Bio, CountryCode, DateOfBirth, DeviceName, EmailAddress, InvalidDeviceName, InvalidEmail, InvalidName,

@@ -7,6 +7,7 @@ mod json_text;
 mod patch;
 mod path_parameters;
 mod query;
+mod search_words;
 mod secret_header;
 mod text;
 
@@ -16,6 +17,7 @@ pub use json::Json;
 pub use patch::Patch;
 pub use path_parameters::Path;
 pub use query::Query;
+pub use search_words::search_words;
 pub use secret_header::secret_header;
 
 pub(crate) use body::{BodyLimit, read_body};

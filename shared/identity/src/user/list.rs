@@ -3,16 +3,11 @@ use std::ops::Bound;
 use switchyard_kernel::{Context, Page, PageRequest, RoleName};
 
 use switchyard_ambient::Timestamp;
-use switchyard_database::{Entity as _, Error, Filter, Query, Scalar, Search, Stored, terms};
+use switchyard_database::{Entity as _, Error, Filter, Query, Scalar, Search, Stored};
 
 use super::{User, UserRecord, UserStatus, Users};
 use crate::UserError;
 use crate::role::Membership;
-
-/// Whether these words can be searched for: at most 16 different ones.
-pub fn is_searchable(words: &str) -> bool {
-    terms::of_search(words).is_ok()
-}
 
 /// Which users to list. A user must match all fields that are set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -20,7 +20,7 @@ pub(crate) use change::is_email_taken;
 pub(crate) use counts::{UserCounts, UserCountsPart};
 pub use create::NewUser;
 pub use import::{ImportFault, Imported, NewImportedUser};
-pub use list::{UserFilter, is_searchable};
+pub use list::UserFilter;
 pub(crate) use profile::ProfileRecord;
 pub use profile::{PostalAddress, Profile, ProfileFields};
 pub(crate) use record::UserRecord;
