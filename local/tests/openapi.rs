@@ -1,6 +1,6 @@
 //! The OpenAPI document: what the routers declare is what the file says, and it says what OpenAPI 3.1 asks for.
 //!
-//! `UPDATE_SNAPSHOTS=1 cargo test -p switchyard-local --test openapi` writes the file anew.
+//! `UPDATE_SNAPSHOTS=1 cargo test -p switchyard-local --test openapi` rewrites the file.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -21,10 +21,28 @@ fn generate() -> String {
     let db = Db::new(Arc::new(Sqlite::in_memory(ambient.clone()).unwrap()), ambient);
     let identity = switchyard_program::assemble(db.clone(), testing::kernel_settings(), testing::settings());
     let router = switchyard_local::router(&db, &Metrics::in_process().unwrap(), &identity);
-    let mut document =
-        switchyard_api::complete(router.into_openapi(), switchyard_domains::ALL).to_pretty_json().unwrap();
-    document.push('\n');
-    document
+    let document = switchyard_api::complete(router.into_openapi(), switchyard_domains::ALL);
+    one_line_each(&document.to_pretty_json().unwrap())
+}
+
+/// Puts each operation and each component on one line. The file then has few lines, and a change of an operation is a change of
+/// one line.
+fn one_line_each(pretty: &str) -> String {
+    const INDENT: usize = 6; // of operations, below `paths` and a path, and of components, below `components` and a kind
+    let mut text = String::new();
+    for line in pretty.lines() {
+        let content = line.trim_start();
+        let indent = line.len() - content.len();
+        if indent > INDENT || indent == INDENT && content.starts_with(['}', ']']) {
+            text.pop(); // the line break
+            text.push_str(if text.ends_with(',') { " " } else { "" });
+            text.push_str(content);
+        } else {
+            text.push_str(line);
+        }
+        text.push('\n');
+    }
+    text
 }
 
 fn document() -> Value {
@@ -63,7 +81,7 @@ fn the_file_is_what_the_routers_declare() {
     let same = written == generated;
     assert!(
         same,
-        "functions/system/openapi.json is not what the routers declare; UPDATE_SNAPSHOTS=1 writes it anew"
+        "functions/system/openapi.json is not what the routers declare; UPDATE_SNAPSHOTS=1 rewrites it"
     );
 }
 
@@ -183,6 +201,7 @@ fn every_error_code_is_declared_with_its_status() {
             if status < 400 {
                 continue;
             }
+            let response = resolve(&document, response);
             let examples = response["content"]["application/json"]["examples"].as_object();
             let examples = examples.unwrap_or_else(|| panic!("{name}: {status} names no code"));
             for (code, example) in examples {
@@ -204,9 +223,11 @@ fn every_reference_points_somewhere_and_every_component_is_referred_to() {
         let pointer = reference.strip_prefix('#').unwrap_or_else(|| panic!("{reference} points outside"));
         assert!(document.pointer(pointer).is_some(), "{reference} points nowhere");
     }
-    for name in document["components"]["schemas"].as_object().unwrap().keys() {
-        let reference = format!("#/components/schemas/{name}");
-        assert!(references.contains(&reference), "nothing refers to the schema {name}");
+    for kind in ["schemas", "responses"] {
+        for name in document["components"][kind].as_object().unwrap().keys() {
+            let reference = format!("#/components/{kind}/{name}");
+            assert!(references.contains(&reference), "nothing refers to {reference}");
+        }
     }
 }
 

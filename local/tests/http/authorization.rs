@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
-use switchyard_harness::app::{App, Person};
+use switchyard_harness::app::{Answer, App, Person};
 use switchyard_identity::testing;
 
 use crate::operations::operations;
@@ -53,14 +53,18 @@ fn only_the_listed_operations_need_no_token() {
     assert_eq!(public, BTreeSet::from(PUBLIC));
 }
 
+#[track_caller]
+fn assert_refused(answer: &Answer, status: u16, code: &str, what: &str) {
+    assert_eq!(answer.status, status, "{what}: {answer:?}");
+    assert_eq!(answer.error().1, code, "{what}");
+}
+
 async fn no_operation_for_users_works_without_a_token(app: App) {
     let ada = app.register("Ada").await;
     for request in requests_for_users(&app, &ada).await {
-        let refused = (401, "UNAUTHENTICATED".to_owned());
-        let answer = request.call(&app).await;
-        assert_eq!(answer.error(), refused, "{}", request.operation.id);
-        let answer = request.call(&app).bearer("nonsense").await;
-        assert_eq!(answer.error(), refused, "{}", request.operation.id);
+        for answer in [request.call(&app).await, request.call(&app).bearer("nonsense").await] {
+            assert_refused(&answer, 401, "UNAUTHENTICATED", &request.operation.id);
+        }
     }
 }
 
@@ -70,7 +74,7 @@ async fn no_operation_takes_an_expired_token(app: App) {
     app.wait(Duration::from_secs(15 * 60));
     for request in requests {
         let answer = request.call(&app).by(&admin).await;
-        assert_eq!(answer.error(), (401, "TOKEN_EXPIRED".to_owned()), "{}", request.operation.id);
+        assert_refused(&answer, 401, "TOKEN_EXPIRED", &request.operation.id);
     }
 }
 
@@ -182,8 +186,7 @@ async fn no_operation_takes_a_forged_token(app: App) {
     for (what, token) in forgeries(&admin.access_token, &jwks["keys"][0]) {
         for request in &requests {
             let answer = request.call(&app).bearer(&token).await;
-            let id = &request.operation.id;
-            assert_eq!(answer.error(), (401, "UNAUTHENTICATED".to_owned()), "{id}: {what}");
+            assert_refused(&answer, 401, "UNAUTHENTICATED", &format!("{}: {what}", request.operation.id));
         }
     }
 }
@@ -200,10 +203,10 @@ async fn no_operation_shows_or_changes_what_is_another_users(app: App) {
         let answer = request.call(&app).by(&stranger).await;
         let requires_permissions = request.operation.permissions.as_ref().is_some_and(|all| !all.is_empty());
         if requires_permissions {
-            assert_eq!(answer.error(), (403, "FORBIDDEN".to_owned()), "{id}");
+            assert_refused(&answer, 403, "FORBIDDEN", id);
         } else if request.operation.has_parameters() {
             // Someone who may not see an object does not learn that it exists.
-            assert_eq!(answer.error(), (404, "NOT_FOUND".to_owned()), "{id}");
+            assert_refused(&answer, 404, "NOT_FOUND", id);
         } else {
             // It is about the caller, so it can succeed, but then it must not show anything of Ada's.
             let text = String::from_utf8_lossy(&answer.body);

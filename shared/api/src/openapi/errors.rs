@@ -1,9 +1,11 @@
 //! Error answers in the document: the status, the message and an example of each code.
 
 use std::collections::BTreeMap;
+use std::iter::once;
 
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::example::{Example, ExampleBuilder};
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{Ref, RefOr, Response, ResponseBuilder, Schema};
 
@@ -77,6 +79,33 @@ pub(super) fn add(responses: &mut BTreeMap<String, RefOr<Response>>, code: Error
     response.description.push_str(&format!("`{}`: {}", code.name(), code.message()));
 }
 
+/// Moves the error answers of an operation to the components, so that operations with the same errors refer to one component.
+pub(super) fn share(operation: &mut Operation, components: &mut BTreeMap<String, RefOr<Response>>) {
+    for (status, response) in &mut operation.responses.responses {
+        let Some(name) = component_name(status, response) else { continue };
+        // Answers that differ in other things than those of the name, such as in their words, are numbered.
+        let names = once(name.clone()).chain((2..).map(|number| format!("{name}_{number}")));
+        for name in names {
+            let component = components.entry(name.clone()).or_insert_with(|| response.clone());
+            if component == response {
+                *response = RefOr::Ref(Ref::from_response_name(name));
+                break;
+            }
+        }
+    }
+}
+
+/// The name of an error answer, as in `NOT_FOUND_404_limited`: its codes, its status, and whether it has the headers of the
+/// rate limit. `None` for other answers.
+fn component_name(status: &str, response: &RefOr<Response>) -> Option<String> {
+    let RefOr::T(response) = response else { return None };
+    let RefOr::T(content) = response.content.get(JSON)? else { return None };
+    let codes: Vec<&str> = content.examples.keys().map(String::as_str).collect();
+    let is_error = status.starts_with(['4', '5']) && !codes.is_empty();
+    let limited = if response.headers.contains_key("RateLimit") { "_limited" } else { "" };
+    is_error.then(|| format!("{}_{status}{limited}", codes.join("-")))
+}
+
 /// Every code of the conventions and of `manifests`.
 fn all_codes(manifests: &[&Manifest]) -> impl Iterator<Item = ErrorCode> {
     let of_domains = manifests.iter().flat_map(|manifest| manifest.codes);
@@ -135,4 +164,32 @@ pub(super) fn schema(manifests: &[&Manifest]) -> RefOr<Schema> {
         .required("error")
         .additional_properties(Some(AdditionalProperties::FreeForm(false)));
     RefOr::T(Schema::Object(envelope.build()))
+}
+
+#[cfg(test)]
+mod tests {
+    use utoipa::openapi::path::OperationBuilder;
+
+    use super::*;
+
+    #[test]
+    fn equal_answers_share_a_component_and_others_are_numbered() {
+        let mut components = BTreeMap::new();
+        let mut reference = |description: &str| {
+            let mut operation = OperationBuilder::new().build();
+            add(&mut operation.responses.responses, codes::PAYLOAD_TOO_LARGE);
+            if let Some(RefOr::T(response)) = operation.responses.responses.get_mut("413") {
+                response.description = description.to_owned();
+            }
+            share(&mut operation, &mut components);
+            match &operation.responses.responses["413"] {
+                RefOr::Ref(reference) => reference.ref_location.clone(),
+                RefOr::T(_) => panic!("the answer is not shared"),
+            }
+        };
+        let references = ["1 MiB", "2 KiB", "1 MiB", "2 KiB"].map(|description| reference(description));
+        let name = "#/components/responses/PAYLOAD_TOO_LARGE_413";
+        assert_eq!(references, [name, &format!("{name}_2"), name, &format!("{name}_2")]);
+        assert_eq!(components.len(), 2);
+    }
 }

@@ -58,6 +58,7 @@ pub fn complete(mut document: OpenApi, manifests: &[&Manifest]) -> OpenApi {
         for (method, operation) in operations_mut(item) {
             complete_operation(method, operation);
             bodies::complete(operation, &mut components.schemas);
+            errors::share(operation, &mut components.responses);
         }
     }
     examples::complete(&mut components.schemas);

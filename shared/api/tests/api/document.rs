@@ -7,7 +7,23 @@ use switchyard_api::complete;
 use crate::harness::TestApi;
 use crate::sample;
 
+/// The document with the shared errors written out in each operation.
 async fn document() -> Value {
+    let mut document = shared_document().await;
+    let errors = document["components"]["responses"].take();
+    let operations = document["paths"].as_object_mut().unwrap().values_mut();
+    let operations = operations.flat_map(|item| item.as_object_mut().unwrap().values_mut());
+    for response in
+        operations.flat_map(|operation| operation["responses"].as_object_mut().unwrap().values_mut())
+    {
+        if let Some(reference) = response["$ref"].as_str() {
+            *response = errors[reference.trim_start_matches("#/components/responses/")].clone();
+        }
+    }
+    document
+}
+
+async fn shared_document() -> Value {
     let api = TestApi::new().await;
     let router = sample::router(api.db.clone(), Arc::clone(&api.probe));
     serde_json::to_value(complete(router.into_openapi(), &[&sample::MANIFEST])).unwrap()
@@ -137,6 +153,23 @@ async fn every_answer_has_a_description() {
         );
     }
     assert_eq!(document["paths"]["/erase"]["post"]["responses"]["202"]["description"], "Accepted.");
+}
+
+#[tokio::test]
+async fn operations_with_the_same_errors_refer_to_one_component() {
+    let document = shared_document().await;
+    let error = |path: &str, method: &str, status: &str| {
+        let reference = &document["paths"][path][method]["responses"][status]["$ref"];
+        reference.as_str().unwrap().trim_start_matches("#/components/responses/").to_owned()
+    };
+    assert_eq!(error("/notes/{id}", "get", "404"), "NOT_FOUND_404_limited");
+    assert_eq!(error("/notes/{id}", "patch", "404"), "NOT_FOUND_404_limited");
+    assert_eq!(error("/notes", "post", "401"), "TOKEN_EXPIRED-UNAUTHENTICATED_401");
+    // This operation has no rate limit, and so no headers of one.
+    assert_eq!(error("/text/{length}", "get", "404"), "NOT_FOUND_404");
+    let header = |name: &str| &document["components"]["responses"][name]["headers"]["RateLimit"];
+    assert_eq!(header("NOT_FOUND_404"), &Value::Null);
+    assert_ne!(header("NOT_FOUND_404_limited"), &Value::Null);
 }
 
 #[tokio::test]
