@@ -2,7 +2,7 @@
 
 use switchyard_database::Db;
 use switchyard_identity::Identity;
-use switchyard_runtime::Metrics;
+use switchyard_runtime::{Function, Metrics};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -25,10 +25,19 @@ use utoipa_axum::router::OpenApiRouter;
 )]
 struct Document;
 
+/// Creates the router of a function. One without users needs no identity.
+pub type CreateRouter = fn(&Db, &Metrics, &Identity) -> OpenApiRouter;
+
+/// The functions, each with its router. A new function adds one line. The API, the deployment template and the tests follow
+/// from this list.
+pub const FUNCTIONS: &[(Function, CreateRouter)] = &[
+    (switchyard_fn_auth::FUNCTION, |_, _, identity| switchyard_fn_auth::router(identity.clone())),
+    (switchyard_fn_users::FUNCTION, |_, _, identity| switchyard_fn_users::router(identity.clone())),
+    (switchyard_fn_system::FUNCTION, |db, metrics, _| switchyard_fn_system::router(db.clone(), metrics.clone())),
+];
+
 /// Every route of the API.
 pub fn router(db: &Db, metrics: &Metrics, identity: &Identity) -> OpenApiRouter {
-    OpenApiRouter::with_openapi(Document::openapi())
-        .merge(switchyard_fn_auth::router(identity.clone()))
-        .merge(switchyard_fn_users::router(identity.clone()))
-        .merge(switchyard_fn_system::router(db.clone(), metrics.clone()))
+    let empty = OpenApiRouter::with_openapi(Document::openapi());
+    FUNCTIONS.iter().fold(empty, |router, (_, create)| router.merge(create(db, metrics, identity)))
 }

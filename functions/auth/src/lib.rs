@@ -11,8 +11,25 @@ mod sign_in;
 
 use switchyard_api::limited_by_address;
 use switchyard_identity::Identity;
+use switchyard_runtime::Function;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+
+/// What the function declares.
+pub const FUNCTION: Function = Function::new("auth", "Register, log in, refresh, log out")
+    .routes(&["/api/v1/auth/{proxy+}", "/.well-known/jwks.json"])
+    .reads(&["roles"])
+    .writes(&[
+        "users",
+        "credentials",
+        "role_memberships",
+        "sessions",
+        "sign_in_attempts",
+        "user_counts",
+        "audit_entries",
+        "audit_chains",
+    ])
+    .secrets(&["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "AUDIT_KEY"]);
 
 /// The routes.
 pub fn router(identity: Identity) -> OpenApiRouter {

@@ -5,7 +5,7 @@ mod health;
 mod metrics;
 
 use switchyard_database::Db;
-use switchyard_runtime::Metrics;
+use switchyard_runtime::{Function, Metrics};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -17,6 +17,10 @@ struct System {
     db: Db,
     metrics: Metrics,
 }
+
+/// What the function declares. It uses no collection and knows no users.
+pub const FUNCTION: Function =
+    Function::new("system", "Health checks, the OpenAPI document, and the answer to unknown routes");
 
 /// The routes. On Lambda, where `metrics` go out with the logs, `/metrics` answers 404.
 pub fn router(db: Db, metrics: Metrics) -> OpenApiRouter {

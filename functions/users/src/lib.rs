@@ -12,8 +12,33 @@ mod user_roles;
 mod users;
 
 use switchyard_identity::Identity;
+use switchyard_runtime::Function;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+
+/// What the function declares.
+pub const FUNCTION: Function = Function::new("users", "Users, roles and the audit log")
+    .routes(&[
+        "/api/v1/users",
+        "/api/v1/users/{proxy+}",
+        "/api/v1/roles",
+        "/api/v1/roles/{proxy+}",
+        "/api/v1/permissions",
+        "/api/v1/audit-logs",
+        "/api/v1/audit-logs/{proxy+}",
+    ])
+    .writes(&[
+        "users",
+        "profiles",
+        "roles",
+        "role_memberships",
+        "sign_in_attempts",
+        "user_counts",
+        "audit_entries",
+        "audit_chains",
+    ])
+    .scans(&["audit_entries"]) // to verify the log
+    .secrets(&["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "AUDIT_KEY"]);
 
 /// The routes.
 pub fn router(identity: Identity) -> OpenApiRouter {

@@ -28,6 +28,7 @@
 mod database_url;
 mod executor;
 mod factory;
+mod function;
 mod impatient;
 mod lambda;
 mod logs;
@@ -40,6 +41,7 @@ mod settings;
 pub use database_url::{DatabaseUrl, ParseDatabaseUrlError};
 pub use executor::block_on;
 pub use factory::{ConnectError, connect};
+pub use function::{Access, Function};
 pub use logs::{LogFormat, LogSettings};
 pub use metrics::{Metrics, MetricsError};
 pub use platform::Platform;
