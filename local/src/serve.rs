@@ -18,7 +18,7 @@ const ADMIN: &str = "admin@localhost";
 
 /// The program, with settings whose defaults need nothing from anybody.
 pub(crate) async fn start() -> anyhow::Result<Program> {
-    let program = Program::start_with(environment()?, Ambient::system()).await?;
+    let program = Program::start_with(environment()?, Ambient::system(), |database| database).await?;
     Ok(program.with_first_admin().await?)
 }
 

@@ -1,75 +1,99 @@
-//! The deployment template against the code: its tables are those of the declared collections, its routes those of the
-//! routers.
+//! The deployment template against the code: its tables are those of the declared collections, its functions are those that
+//! the functions' crates declare, and these declarations fit the routers.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use axum::http::Method;
-use serde_json::Value;
+use switchyard_ambient::Ambient;
+use switchyard_database::Db;
 use switchyard_harness::process;
 use switchyard_harness::template::Routes;
-use switchyard_identity::LocalSecrets;
+use switchyard_identity::{LocalSecrets, testing};
+use switchyard_local::FUNCTIONS;
+use switchyard_program::assemble;
+use switchyard_runtime::{Function, Metrics};
+use switchyard_sqlite::Sqlite;
+use utoipa::openapi::path::{Operation, PathItem};
 
 fn project_file(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 
-#[test]
-fn the_tables_of_the_template_are_those_of_the_declared_collections() {
+/// Runs the program with these arguments and returns what it printed.
+fn run(arguments: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_switchyard"));
-    command.arg("tables");
-    let (code, template, errors) = process::run(command).unwrap();
+    command.args(arguments);
+    let (code, output, errors) = process::run(command).unwrap();
     assert_eq!(code, Some(0), "{errors}");
-    let path = project_file("infra/tables.yaml");
+    output
+}
+
+/// Checks that a file is what `command` generates. With `UPDATE_SNAPSHOTS` set, writes it first.
+#[track_caller]
+fn assert_is_up_to_date(file: &str, generated: &str, command: &str) {
+    let path = project_file(file);
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
-        fs::write(&path, &template).unwrap();
+        fs::write(&path, generated).unwrap();
     }
     let written = fs::read_to_string(path).unwrap();
-    assert_eq!(written, template, "write it anew with UPDATE_SNAPSHOTS=1, or with `cargo run -- tables`");
+    assert_eq!(
+        written, generated,
+        "{file} is out of date: run `{command}`, or the test with UPDATE_SNAPSHOTS=1"
+    );
+}
+
+/// The functions, each with the paths of its own OpenAPI document.
+fn documents() -> Vec<(&'static Function, Vec<(String, PathItem)>)> {
+    let ambient = Ambient::system();
+    let db = Db::new(Arc::new(Sqlite::in_memory(ambient.clone()).unwrap()), ambient);
+    let identity = assemble(db.clone(), testing::kernel_settings(), testing::settings());
+    let metrics = Metrics::in_process().unwrap();
+    let document = |(function, create_router): &'static (Function, switchyard_local::CreateRouter)| {
+        let document = create_router(&db, &metrics, &identity).into_openapi();
+        (function, document.paths.paths.into_iter().collect())
+    };
+    FUNCTIONS.iter().map(document).collect()
+}
+
+fn operations(item: &PathItem) -> impl Iterator<Item = &Operation> {
+    [&item.get, &item.post, &item.put, &item.patch, &item.delete].into_iter().flatten()
+}
+
+#[test]
+fn the_tables_of_the_template_are_those_of_the_declared_collections() {
+    assert_is_up_to_date("infra/tables.yaml", &run(&["tables"]), "cargo run -- tables");
 }
 
 #[test]
 fn every_operation_is_routed_to_the_function_that_has_it() {
-    let document: Value =
-        serde_json::from_str(&fs::read_to_string(project_file("functions/system/openapi.json")).unwrap())
-            .unwrap();
     let routes = Routes::read().unwrap();
     let mut used = BTreeSet::new();
-    for (path, item) in document["paths"].as_object().unwrap() {
-        let tag =
-            item.as_object().unwrap().values().find_map(|operation| operation["tags"][0].as_str()).unwrap();
-        let expected = match tag {
-            "auth" => "Auth",
-            "system" => "System", // by the route that takes everything else
-            _ => "Users",
-        };
-        // A method that a path does not have is answered by the function that has the path, too.
-        let function = routes.function_of(&Method::TRACE, path);
-        assert_eq!(function, expected, "{path} leads to the wrong function");
-        used.extend(routes.pattern_of(path).map(|(pattern, _)| pattern));
+    for (function, paths) in documents() {
+        assert!(!paths.is_empty(), "`{}` has no operations", function.name);
+        for (path, _) in paths {
+            // A method that a path does not have is answered by the function that has the path, too.
+            let leads_to = routes.function_of(&Method::TRACE, &path);
+            assert_eq!(leads_to, function.name, "{path} leads to the wrong function");
+            used.extend(routes.pattern_of(&path).map(|(pattern, _)| pattern));
+        }
     }
     let unused: Vec<_> = routes.iter().filter(|(pattern, _)| !used.contains(pattern)).collect();
-    assert!(unused.is_empty(), "the template routes what no router has: {unused:?}");
+    assert!(unused.is_empty(), "functions declare routes that their routers do not have: {unused:?}");
 }
 
 #[test]
-fn only_functions_that_know_users_are_told_the_secrets() {
-    let template = fs::read_to_string(project_file("template.yaml")).unwrap();
-    let (mut section, mut told) = ("", BTreeSet::new());
-    for line in template.lines() {
-        if let Some(name) = line.strip_suffix(':').filter(|line| !line.starts_with("   ")) {
-            section = name.trim();
-        }
+fn only_functions_with_operations_for_users_get_the_secrets() {
+    for (function, paths) in documents() {
+        let mut operations = paths.iter().flat_map(|(_, item)| operations(item));
+        let is_for_users = operations.any(|operation| operation.security.is_some());
         for secret in LocalSecrets::SETTINGS {
-            if line.trim().starts_with(&format!("{secret}:")) {
-                told.insert((section, secret));
-            }
+            assert_eq!(function.secrets.contains(&secret), is_for_users, "`{}`, {secret}", function.name);
         }
     }
-    let secrets = |function| LocalSecrets::SETTINGS.map(|secret| (function, secret));
-    assert_eq!(told, [secrets("AuthFunction"), secrets("UsersFunction")].concat().into_iter().collect());
 }
 
 #[test]

@@ -16,6 +16,7 @@ use switchyard_harness::app::{Answer, Call};
 use switchyard_harness::store::Backend;
 
 use crate::place::{Compared, Place};
+use crate::recording;
 use crate::steering::Steering;
 
 /// From where requests come that do not say it.
@@ -38,7 +39,8 @@ struct Places {
     /// The answer of the first is the one that the trace goes on with.
     places: Vec<Place>,
     account: Mutex<Account>,
-    _folder: tempfile::TempDir,
+    /// Where the steering file is, and what the functions record.
+    folder: tempfile::TempDir,
 }
 
 /// What was asked and what came of it.
@@ -57,9 +59,10 @@ impl Everywhere {
         let path = steering.path();
         let servers = try_join_all(Backend::ALL.map(|backend| Place::server(backend, path))).await?;
         let functions = [Backend::DynamoDb, Backend::Postgres];
-        let functions = try_join_all(functions.map(|backend| Place::functions(backend, path))).await?;
+        let functions =
+            try_join_all(functions.map(|backend| Place::functions(backend, path, folder.path()))).await?;
         let places = servers.into_iter().chain(functions).collect();
-        let places = Arc::new(Places { steering, places, account: Mutex::default(), _folder: folder });
+        let places = Arc::new(Places { steering, places, account: Mutex::default(), folder });
         let service = Router::new().fallback(answer).with_state(Arc::clone(&places));
         Ok(Self { service, places })
     }
@@ -118,7 +121,8 @@ impl Everywhere {
         self.places.steering.set_pace(pace);
     }
 
-    /// Says what was compared, and fails where answers differed or an operation was never asked for.
+    /// Prints what was compared. Fails if answers differed, if no request asked for an operation, or if a function used a
+    /// collection that it does not declare.
     pub(crate) fn conclude(&self) {
         let Account { asked, differences, surprises } =
             &*self.places.account.lock().unwrap_or_else(PoisonError::into_inner);
@@ -139,6 +143,7 @@ impl Everywhere {
             .collect();
         let left_out: Vec<_> = left_out.iter().map(Operation::name).collect();
         assert_eq!(left_out, MEASUREMENTS, "the trace leaves operations out");
+        recording::check(self.places.folder.path());
     }
 }
 

@@ -5,14 +5,18 @@
 //! headers and body of all answers are compared before the next request is made. What transport alone decides is left
 //! out of the comparison: see [`place::OF_THE_TRANSPORT`].
 //!
-//! The programs that answer are this executable, started anew with the variable [`program::ROLE`]: they run what the real
-//! ones do, but for the clock and the randomness ([`steering`]), which no setting of the real ones can change.
+//! The functions also record which collections they use, and must stay within what they declare: see [`recording`].
+//!
+//! The programs that answer are this executable, started again with the variable [`program::ROLE`]: they run what the real
+//! ones do, except for the clock and the randomness ([`steering`]) and the recording, which no setting of the real ones
+//! changes.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod everywhere;
 mod place;
 mod program;
+mod recording;
 mod steering;
 mod trace;
 

@@ -1,6 +1,6 @@
 //! A place where requests are answered: the server on a database, or the functions on one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,9 +14,9 @@ use switchyard_harness::emulator::{Emulator, SOURCE_IP};
 use switchyard_harness::identity::identity_environment;
 use switchyard_harness::process::Process;
 use switchyard_harness::store::{Backend, Store};
-use switchyard_harness::template::{EVERYTHING_ELSE, Routes};
+use switchyard_harness::template::Routes;
 
-use crate::program::{ROLE, SERVER, STEERED_BY};
+use crate::program::{RECORDED_IN, ROLE, SERVER, STEERED_BY};
 
 /// The headers that say how an answer was transported, the only ones that are not compared. HTTP/1.1 needs them (RFC 9110
 /// §6.6.1, §7.6.1, §8.6; RFC 9112 §6.1); to the clients of functions the gateway speaks it.
@@ -78,17 +78,22 @@ impl Place {
         Ok(Self { name: format!("the server on {backend:?}"), programs, _store: store })
     }
 
-    /// The functions on a fresh database, one process each, which requests reach as the template routes them.
-    pub(crate) async fn functions(backend: Backend, steered_by: &Path) -> anyhow::Result<Self> {
+    /// The functions on a fresh database, one process each, which requests reach as the template routes them. They record in
+    /// the folder `recorded_in` how they use collections.
+    pub(crate) async fn functions(
+        backend: Backend,
+        steered_by: &Path,
+        recorded_in: &Path,
+    ) -> anyhow::Result<Self> {
         let store = Store::fresh(backend).await?;
         // A deployment prepares the database once; no function does so when it starts.
         start_server(&store, steered_by).await?.terminate()?;
         let routes = Routes::read()?;
-        let names: BTreeSet<_> =
-            routes.iter().map(|(_, route)| route.function.as_str()).chain([EVERYTHING_ELSE]).collect();
         let mut functions = BTreeMap::new();
-        for name in names {
-            let environment = [store.environment(), environment(name, steered_by)].concat();
+        let recorded_in = [(RECORDED_IN.to_owned(), recorded_in.to_str().unwrap().to_owned())];
+        for name in routes.functions() {
+            let environment =
+                [store.environment(), environment(name, steered_by), recorded_in.to_vec()].concat();
             functions.insert(name.to_owned(), Emulator::start(&executable()?, &environment).await?);
         }
         let programs = Programs::Functions { routes, functions };

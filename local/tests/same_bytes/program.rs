@@ -1,50 +1,65 @@
-//! What this executable is when the test starts it anew: the server, or one of the functions.
+//! What this executable is when the test starts it again: the server, or one of the functions.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use switchyard_ambient::Ambient;
 use switchyard_kernel::NoAuthenticator;
+use switchyard_local::{CreateRouter, FUNCTIONS};
 use switchyard_program::Program;
-use switchyard_runtime::{Environment, Runtime, Settings};
+use switchyard_runtime::{Environment, Function};
 
+use crate::recording::Recorded;
 use crate::steering;
 
-/// The variable that says which program to be: [`SERVER`], or a function by its name in the template.
+/// The variable that says which program to be: [`SERVER`], or a function by its name.
 pub(crate) const ROLE: &str = "SAME_BYTES_ROLE";
 /// The variable that names the file that steers clock and randomness.
 pub(crate) const STEERED_BY: &str = "SAME_BYTES_STEERED_BY";
+/// The variable that names the folder in which functions record how they use collections.
+pub(crate) const RECORDED_IN: &str = "SAME_BYTES_RECORDED_IN";
 /// The role of the server.
-pub(crate) const SERVER: &str = "Server";
+pub(crate) const SERVER: &str = "server";
 
 /// Is that program until it is told to end.
 pub(crate) fn run(role: &str) -> anyhow::Result<()> {
-    let path = std::env::var_os(STEERED_BY).context("the test says what steers")?;
-    let ambient = steering::ambient(Path::new(&path));
+    let ambient = steering::ambient(Path::new(&variable(STEERED_BY)?));
     switchyard_runtime::block_on(async {
-        match role {
-            "System" => serve_system(ambient).await,
-            _ => serve_users_of(role, ambient).await,
+        if role == SERVER {
+            return serve_all(ambient).await;
         }
+        let function = FUNCTIONS.iter().find(|(function, _)| function.name == role);
+        let (function, create_router) = function.with_context(|| format!("there is no function {role}"))?;
+        serve_function(function, *create_router, ambient).await
     })
 }
 
-async fn serve_users_of(role: &str, ambient: Ambient) -> anyhow::Result<()> {
-    let program = Program::start_with(Environment::of_process(), ambient).await?.with_first_admin().await?;
-    let identity = program.identity.clone();
-    let router = match role {
-        SERVER => switchyard_local::router(program.runtime.db(), program.runtime.metrics(), &identity),
-        "Auth" => switchyard_fn_auth::router(identity),
-        "Users" => switchyard_fn_users::router(identity),
-        _ => bail!("there is no program {role}"),
-    };
+fn variable(name: &str) -> anyhow::Result<PathBuf> {
+    std::env::var_os(name).map(PathBuf::from).with_context(|| format!("the test sets {name}"))
+}
+
+async fn serve_all(ambient: Ambient) -> anyhow::Result<()> {
+    let program = Program::start_with(Environment::of_process(), ambient, |database| database).await?;
+    let program = program.with_first_admin().await?;
+    let router = switchyard_local::router(program.runtime.db(), program.runtime.metrics(), &program.identity);
     Ok(program.serve(router).await?)
 }
 
-async fn serve_system(ambient: Ambient) -> anyhow::Result<()> {
-    let settings = Environment::of_process().read(Settings::read)?;
-    let runtime = Runtime::start_with(settings, ambient).await?;
-    let router = switchyard_fn_system::router(runtime.db().clone(), runtime.metrics().clone());
-    Ok(runtime.serve(router, Arc::new(NoAuthenticator)).await?)
+async fn serve_function(
+    function: &Function,
+    create_router: CreateRouter,
+    ambient: Ambient,
+) -> anyhow::Result<()> {
+    let file = variable(RECORDED_IN)?.join(function.name);
+    let record = |database| Arc::new(Recorded::new(database, file)) as _;
+    let Program { runtime, identity } =
+        Program::start_with(Environment::of_process(), ambient, record).await?;
+    let router = create_router(runtime.db(), runtime.metrics(), &identity);
+    if function.knows_users() {
+        runtime.serve(router, Arc::new(identity)).await?;
+    } else {
+        runtime.serve(router, Arc::new(NoAuthenticator)).await?;
+    }
+    Ok(())
 }

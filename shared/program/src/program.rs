@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use switchyard_ambient::Ambient;
-use switchyard_database::{Collection, Db};
+use switchyard_database::{Collection, Database, Db};
 use switchyard_identity::{AccountError, Identity, IdentitySettings, InstallError, RoleAuthority};
 use switchyard_kernel::{Actor, Kernel, KernelSettings};
 use switchyard_runtime::{Environment, Platform, Runtime, RuntimeError, Settings, SettingsError};
@@ -50,12 +50,17 @@ impl Program {
     /// Reads the settings from the environment and opens the database. A server also brings the database to what this
     /// version declares. On Lambda the deployment does that, once and not at every start.
     pub async fn start() -> Result<Self, StartError> {
-        Self::start_with(Environment::of_process(), Ambient::system()).await
+        Self::start_with(Environment::of_process(), Ambient::system(), |database| database).await
     }
 
-    /// Like [`start`](Self::start), with settings from `environment`, and with the clock and randomness of `ambient`, which a
-    /// test that replays requests controls.
-    pub async fn start_with(environment: Environment, ambient: Ambient) -> Result<Self, StartError> {
+    /// Like [`start`](Self::start), with settings from `environment`, with the clock and randomness of `ambient`, and with the
+    /// database that `wrap` returns for the opened one. A test that replays requests controls the former and records the
+    /// calls of the latter.
+    pub async fn start_with(
+        environment: Environment,
+        ambient: Ambient,
+        wrap: impl FnOnce(Arc<dyn Database>) -> Arc<dyn Database>,
+    ) -> Result<Self, StartError> {
         let (settings, kernel, identity) = environment.read(|environment| {
             let limits = switchyard_domains::ALL.iter().flat_map(|manifest| manifest.limits).copied();
             let settings = Settings::read_with(environment, limits);
@@ -63,7 +68,7 @@ impl Program {
             let identity = IdentitySettings::read(environment);
             Some((settings?, kernel?, identity?))
         })?;
-        let runtime = Runtime::start_with(settings, ambient).await?;
+        let runtime = Runtime::start_with(settings, ambient, wrap).await?;
         let identity = assemble(runtime.db().clone(), kernel, identity);
         let program = Self { runtime, identity };
         if program.runtime.settings().platform == Platform::Server {

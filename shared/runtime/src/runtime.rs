@@ -64,12 +64,16 @@ pub enum RuntimeError {
 impl Runtime {
     /// Starts to log, and opens the database.
     pub async fn start(settings: Settings) -> Result<Self, RuntimeError> {
-        Self::start_with(settings, Ambient::system()).await
+        Self::start_with(settings, Ambient::system(), |database| database).await
     }
 
-    /// As [`start`](Self::start), with another clock and other randomness than the machine's: for a test that replays
-    /// requests. No setting leads here.
-    pub async fn start_with(settings: Settings, ambient: Ambient) -> Result<Self, RuntimeError> {
+    /// Like [`start`](Self::start), with the clock and randomness of `ambient`, and with the database that `wrap` returns for
+    /// the opened one: for a test that replays requests and records the calls of the database. No setting leads here.
+    pub async fn start_with(
+        settings: Settings,
+        ambient: Ambient,
+        wrap: impl FnOnce(Arc<dyn Database>) -> Arc<dyn Database>,
+    ) -> Result<Self, RuntimeError> {
         logs::start(&settings.log);
         let metrics = match &settings.platform {
             Platform::Server => Metrics::in_process()?,
@@ -78,7 +82,7 @@ impl Runtime {
         // What a database draws for itself, pauses and tokens of its protocol, nobody sees; but a server that two programs
         // share must be able to tell them apart, also when a replay has both draw the same.
         let of_database = ambient.with_randomness(SystemRandomness);
-        let database = metrics.time(connect(&settings.database_url, &of_database).await?);
+        let database = metrics.time(wrap(connect(&settings.database_url, &of_database).await?));
         if matches!(settings.platform, Platform::Lambda { .. }) {
             warm_up(&*database).await;
         }
