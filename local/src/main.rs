@@ -1,5 +1,6 @@
 //! The whole API in one process, and what one does with its database from the command line.
 
+mod functions;
 mod load;
 mod sample;
 mod serve;
@@ -40,6 +41,12 @@ enum Command {
     },
     /// Write the CloudFormation template of the DynamoDB tables to standard output.
     Tables,
+    /// Write the functions into the template of the deployment, from what they declare.
+    Functions {
+        /// The template.
+        #[arg(default_value = "template.yaml")]
+        template: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -50,6 +57,9 @@ fn main() -> ExitCode {
         Command::Load { file, format } => return exit_code(load::load(&file, format)),
         Command::Sample { count } => sample::write(count, io::stdout().lock()),
         Command::Tables => serve::schema().map(|schema| print!("{}", tables::template(&schema))),
+        Command::Functions { template } => {
+            serve::schema().and_then(|schema| functions::write(&template, &schema))
+        }
     };
     exit_code(outcome.map(|()| ExitCode::SUCCESS))
 }

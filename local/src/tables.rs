@@ -30,7 +30,7 @@ pub(crate) fn template(schema: &Schema) -> String {
 
 /// A table keeps what it holds when the stack goes, and cannot be deleted by mistake.
 fn write_table(text: &mut String, table: &TableDefinition) {
-    let logical = logical_name(&table.name);
+    let logical = logical_id(table.name.trim_start_matches("${TablePrefix}-"));
     let _ = write!(
         text,
         "  {logical}Table:
@@ -116,8 +116,8 @@ fn write_keys(text: &mut String, indent: &str, partition: &KeyAttribute, sort: O
     }
 }
 
-/// `${TablePrefix}-audit_entries` as `AuditEntries`.
-fn logical_name(table: &str) -> String {
-    let words = table.trim_start_matches("${TablePrefix}-").split('_');
+/// Returns the logical id of what has this name: `AuditEntries` for `audit_entries`.
+pub(crate) fn logical_id(name: &str) -> String {
+    let words = name.split(['_', '-']).filter(|word| !word.is_empty());
     words.map(|word| word[..1].to_ascii_uppercase() + &word[1..]).collect()
 }

@@ -69,6 +69,15 @@ fn the_tables_of_the_template_are_those_of_the_declared_collections() {
 }
 
 #[test]
+fn the_functions_of_the_template_are_those_that_are_declared() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("template.yaml");
+    fs::copy(project_file("template.yaml"), &copy).unwrap();
+    run(&["functions", copy.to_str().unwrap()]);
+    assert_is_up_to_date("template.yaml", &fs::read_to_string(copy).unwrap(), "cargo run -- functions");
+}
+
+#[test]
 fn every_operation_is_routed_to_the_function_that_has_it() {
     let routes = Routes::read().unwrap();
     let mut used = BTreeSet::new();
