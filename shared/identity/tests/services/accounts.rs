@@ -1,4 +1,4 @@
-//! Registering, signing in, the lock-out, the password, the first admin.
+//! Registration, sign-in, locks, passwords, the first admin.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use switchyard_kernel::{AuditFilter, Precondition, Refused};
 on_every_backend! {
     of_a_hundred_registrations_of_one_address_one_succeeds,
     of_a_hundred_wrong_passwords_at_once_five_are_verified,
-    two_processes_that_make_the_first_admin_make_one,
+    several_processes_create_one_first_admin,
 }
 
 async fn of_a_hundred_registrations_of_one_address_one_succeeds(world: World) {
@@ -57,7 +57,7 @@ async fn of_a_hundred_wrong_passwords_at_once_five_are_verified(world: World) {
     assert_eq!(world.audited(id).await.iter().filter(|entry| *entry == "account.locked Success").count(), 1);
 }
 
-async fn two_processes_that_make_the_first_admin_make_one(world: World) {
+async fn several_processes_create_one_first_admin(world: World) {
     let context = &world.system();
     let results = join_all(["one@example.com", "two@example.com", "one@example.com"].map(|email| {
         let identity = world.again_with(testing::settings());
@@ -71,7 +71,7 @@ async fn two_processes_that_make_the_first_admin_make_one(world: World) {
 }
 
 #[tokio::test]
-async fn registering_makes_a_customer_who_is_signed_in() {
+async fn registering_creates_a_customer_who_is_signed_in() {
     let world = World::new().await;
     let signed_in = world.register("Ada@Example.com").await;
     let user = &signed_in.user;
@@ -88,7 +88,7 @@ async fn registering_makes_a_customer_who_is_signed_in() {
 }
 
 #[tokio::test]
-async fn an_address_is_taken_in_whatever_case_and_after_its_user_was_deleted() {
+async fn an_address_is_taken_in_any_case_and_after_its_user_was_deleted() {
     let world = World::new().await;
     let (id, context) = world.customer("ada@example.com").await;
     world.identity.users().delete(&context, id, &Precondition::None).await.unwrap();
@@ -109,7 +109,7 @@ async fn a_password_that_is_easy_to_guess_is_refused_with_the_reason() {
 }
 
 #[tokio::test]
-async fn the_address_is_found_in_whatever_case_and_the_login_is_noted() {
+async fn the_address_is_found_in_any_case_and_the_login_is_recorded() {
     let world = World::new().await;
     let id = world.register("ada@example.com").await.user.id;
     world.minutes_pass(60);
@@ -128,7 +128,7 @@ async fn an_unknown_address_and_a_wrong_password_look_the_same() {
     let subjects: Vec<_> =
         world.entries(&filter).await.into_iter().filter_map(|entry| entry.subject).collect();
     assert!(subjects.contains(&id.to_string()));
-    // A stranger's address is not written down: people type their passwords into the wrong field.
+    // The address of a stranger is not recorded, since people type passwords into the wrong field.
     assert!(subjects.iter().any(|subject| subject.starts_with("address:")));
     assert!(!subjects.iter().any(|subject| subject.contains("eve")));
 }
@@ -149,7 +149,7 @@ async fn five_failures_in_a_row_lock_an_account_for_fifteen_minutes() {
 }
 
 #[tokio::test]
-async fn a_success_ends_the_row_of_failures() {
+async fn a_success_resets_the_count_of_failures() {
     let world = World::new().await;
     world.register("ada@example.com").await;
     for _ in 0..3 {
@@ -188,7 +188,7 @@ async fn after_a_lock_five_more_guesses_are_allowed() {
 }
 
 #[tokio::test]
-async fn an_admin_lifts_a_lock() {
+async fn an_admin_unlocks_a_user() {
     let world = World::new().await;
     let (_, admin) = world.admin().await;
     let id = world.register("ada@example.com").await.user.id;
@@ -209,7 +209,7 @@ async fn an_admin_lifts_a_lock() {
 }
 
 #[tokio::test]
-async fn that_an_account_is_disabled_is_told_only_after_the_right_password() {
+async fn only_the_right_password_reveals_that_an_account_is_disabled() {
     let world = World::new().await;
     let (_, admin) = world.admin().await;
     let id = world.register("ada@example.com").await.user.id;
@@ -222,7 +222,7 @@ async fn that_an_account_is_disabled_is_told_only_after_the_right_password() {
 }
 
 #[tokio::test]
-async fn an_account_that_is_deleted_or_has_no_password_is_like_none() {
+async fn a_deleted_account_and_one_without_a_password_look_like_no_account() {
     let world = World::new().await;
     let (id, context) = world.customer("ada@example.com").await;
     world.identity.users().delete(&context, id, &Precondition::None).await.unwrap();
@@ -237,7 +237,7 @@ async fn an_account_that_is_deleted_or_has_no_password_is_like_none() {
 }
 
 #[tokio::test]
-async fn an_imported_hash_is_brought_up_to_date_at_the_first_login() {
+async fn an_imported_hash_is_upgraded_at_the_first_login() {
     let world = World::new().await;
     let hash = PasswordHash::import(&bcrypt::hash("short", 5).unwrap()).unwrap();
     let imported = NewImportedUser {
@@ -280,7 +280,7 @@ async fn changing_the_password_ends_the_other_sessions_and_keeps_this_one() {
 }
 
 #[tokio::test]
-async fn who_holds_an_access_token_can_guess_at_the_password_no_longer_than_a_stranger() {
+async fn a_stolen_access_token_gives_no_more_guesses_at_the_password() {
     let world = World::new().await;
     let (id, context) = world.customer("ada@example.com").await;
     let new = "copper whistle under nine moons".parse().unwrap();
@@ -298,10 +298,10 @@ async fn who_holds_an_access_token_can_guess_at_the_password_no_longer_than_a_st
 }
 
 #[tokio::test]
-async fn who_gives_up_before_the_password_is_looked_at_has_not_guessed() {
+async fn a_request_that_is_dropped_before_its_password_is_verified_is_not_counted() {
     let world = World::new().await;
     world.customer("ada@example.com").await;
-    // One password at a time, and each takes a while.
+    // One password at a time, and each takes about a quarter of a second.
     let busy = world.again_with(IdentitySettings {
         bcrypt_cost: 12,
         password_hash_threads: 1,
@@ -331,7 +331,7 @@ async fn who_gives_up_before_the_password_is_looked_at_has_not_guessed() {
 #[tokio::test]
 async fn guesses_stay_counted_when_the_address_changes() {
     let world = World::new().await;
-    // Somebody has guessed at an address that nobody had, until it was locked.
+    // An address without an account was guessed at until it was locked.
     for _ in 0..5 {
         assert!(world.log_in("locked@example.com", "wrong").await.is_err());
     }
@@ -356,13 +356,13 @@ async fn guesses_stay_counted_when_the_address_changes() {
     assert_eq!(guess(PASSWORD).await, locked);
     let refused = world.log_in("three@example.com", PASSWORD).await;
     assert_eq!(refused.err(), Some(AccountError::AccountLocked { retry_after: Duration::from_secs(900) }));
-    // Whoever takes the old address begins anew.
+    // A new user with the old address starts with no guesses.
     world.customer("locked@example.com").await;
     assert!(world.log_in("locked@example.com", PASSWORD).await.is_ok());
 }
 
 #[tokio::test]
-async fn nobody_unlocks_themselves() {
+async fn users_cannot_unlock_themselves() {
     let world = World::new().await;
     let (id, admin) = world.admin().await;
     let users = world.identity.users();
@@ -372,9 +372,9 @@ async fn nobody_unlocks_themselves() {
     assert!(users.unlock(&world.system(), id).await.is_ok());
 }
 
-/// Else the time of an answer would tell them, and asking would cost next to nothing.
+/// Otherwise the time of an answer would reveal which addresses are taken, and testing them would be cheap.
 #[tokio::test]
-async fn a_password_is_judged_before_anybody_learns_that_an_address_is_taken() {
+async fn the_password_is_checked_before_the_address() {
     let world = World::new().await;
     world.customer("ada@example.com").await;
     let weak = switchyard_identity::Registration {
@@ -396,7 +396,7 @@ async fn a_new_password_that_is_easy_to_guess_changes_nothing() {
 }
 
 #[tokio::test]
-async fn the_first_admin_is_made_once_and_nobody_is_promoted() {
+async fn the_first_admin_is_created_once_and_no_user_is_promoted() {
     let world = World::new().await;
     let accounts = world.identity.accounts();
     world.register("ada@example.com").await;
@@ -434,7 +434,7 @@ async fn a_user_changes_their_own_name_and_address() {
 }
 
 #[tokio::test]
-async fn nobody_and_who_was_deleted_have_no_account() {
+async fn anonymous_callers_and_deleted_users_have_no_account() {
     let world = World::new().await;
     let (id, context) = world.customer("ada@example.com").await;
     world.identity.users().delete(&world.system(), id, &Precondition::None).await.unwrap();

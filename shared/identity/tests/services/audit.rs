@@ -1,4 +1,4 @@
-//! What the audit log says, and that it notices who changes it.
+//! The entries of the audit log, and that it detects changes.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,10 +15,10 @@ use crate::world::{World, collection};
 
 on_every_backend! {
     chains_stay_whole_under_many_writers,
-    an_entry_that_is_changed_or_removed_is_named,
+    a_changed_or_removed_entry_is_reported,
 }
 
-/// What comes of verifying the whole log, which is the same part by part.
+/// Verifies the whole log at once, and checks that verifying it in parts gives the same result.
 async fn verify(world: &World) -> AuditVerification {
     let whole = verify_in_parts_of(u32::MAX, world).await;
     assert_eq!(verify_in_parts_of(30, world).await, whole);
@@ -41,12 +41,12 @@ async fn verify_in_parts_of(limit: u32, world: &World) -> AuditVerification {
     }
 }
 
-/// The log of so many entries, in which nothing is broken.
+/// The result for an intact log with this number of entries.
 fn whole(entries: u64) -> AuditVerification {
     AuditVerification { valid: true, entries, first_break: None, next_cursor: None }
 }
 
-/// All entries as they are stored, chain by chain.
+/// All stored entries, chain by chain.
 async fn stored(world: &World) -> Vec<Document> {
     let page = world.db.backend().scan(&Scan::new(collection("audit_entries"))).await.unwrap();
     let mut entries = page.documents;
@@ -54,7 +54,7 @@ async fn stored(world: &World) -> Vec<Document> {
     entries
 }
 
-/// Enough entries for some chain to have several.
+/// Writes at least `count` entries, spread over the chains.
 async fn write(world: &World, count: usize) {
     for _ in 0..count.div_ceil(40) {
         let records = (0..40).map(|n| async move {
@@ -75,10 +75,10 @@ async fn chains_stay_whole_under_many_writers(world: World) {
     assert_eq!(verify(&world).await, whole(200));
 }
 
-async fn an_entry_that_is_changed_or_removed_is_named(world: World) {
+async fn a_changed_or_removed_entry_is_reported(world: World) {
     write(&world, 400).await;
     let entries = stored(&world).await;
-    // One that has one before it and one behind it in its chain.
+    // An entry with one before it and one after it in its chain.
     let middle =
         entries.windows(3).find(|three| three.iter().all(|e| place(e).0 == place(&three[0]).0)).unwrap()[1]
             .clone();
@@ -109,7 +109,7 @@ async fn an_entry_that_is_changed_or_removed_is_named(world: World) {
 }
 
 #[tokio::test]
-async fn an_end_that_is_set_back_or_removed_is_noticed() {
+async fn a_chain_end_that_is_set_back_or_removed_is_reported() {
     let world = World::new().await;
     write(&world, 40).await;
     let before = world.db.backend().scan(&Scan::new(collection("audit_chains"))).await.unwrap().documents;
@@ -120,14 +120,14 @@ async fn an_end_that_is_set_back_or_removed_is_noticed() {
     let current = world.document("audit_chains", end.key.id()).await;
     assert_ne!(current.body, end.body);
 
-    // Set back to what it once was: genuine, but entries stand behind it.
+    // Set back to an earlier value: it is genuine, but there are entries after it.
     let set_back = Operation::Replace { previous: current.clone(), body: end.body.clone(), expires_at: None };
     world.tamper(set_back).await;
     let found = verify(&world).await.first_break.unwrap();
     assert_eq!((found.chain, found.reason), (chain, BreakReason::BeyondEnd));
     assert!(found.sequence > earlier);
 
-    // Set to where it suits: the code is not right any more.
+    // Set to another value: its authentication code no longer matches.
     let mut forged = end.body.clone();
     forged["sequence"] = (earlier - 1).into();
     let previous = world.document("audit_chains", end.key.id()).await;
@@ -146,7 +146,7 @@ async fn an_end_that_is_set_back_or_removed_is_noticed() {
 }
 
 #[tokio::test]
-async fn the_last_entry_of_a_chain_is_missed_too() {
+async fn a_removed_last_entry_of_a_chain_is_reported_too() {
     let world = World::new().await;
     write(&world, 200).await;
     let entries = stored(&world).await;
@@ -159,7 +159,7 @@ async fn the_last_entry_of_a_chain_is_missed_too() {
 }
 
 #[tokio::test]
-async fn a_gap_is_named_by_its_first_entry_wherever_a_part_ends() {
+async fn a_gap_is_reported_at_its_first_entry_wherever_a_part_ends() {
     let world = World::new().await;
     write(&world, 400).await;
     let entries = stored(&world).await;
@@ -176,7 +176,7 @@ async fn a_gap_is_named_by_its_first_entry_wherever_a_part_ends() {
 }
 
 #[tokio::test]
-async fn an_entry_that_is_stored_once_more_elsewhere_is_noticed() {
+async fn a_copy_of_an_entry_under_another_id_is_reported() {
     let world = World::new().await;
     write(&world, 40).await;
     let entry = stored(&world).await.swap_remove(0);
@@ -209,7 +209,7 @@ async fn entries_that_are_written_between_two_parts_break_nothing() {
 }
 
 #[tokio::test]
-async fn a_cursor_that_no_part_has_ended_with_is_refused() {
+async fn a_cursor_that_verification_did_not_return_is_refused() {
     let world = World::new().await;
     write(&world, 40).await;
     let one = PageRequest::first(1);
@@ -234,7 +234,7 @@ async fn a_cursor_that_no_part_has_ended_with_is_refused() {
         let outcome = world.identity.kernel().audit_log().verify(&world.system(), &request).await;
         assert_eq!(outcome, Err(Error::BadCursor.into()), "{cursor}");
     }
-    // Beyond the end of a chain, as if the end was set back, it continues with the next.
+    // A cursor beyond the end of a chain, as after the end was set back, continues with the next chain.
     let far =
         URL_SAFE_NO_PAD.encode(format!(r#"{{"Entry":{{"chain":0,"sequence":{},"gap":null}}}}"#, i64::MAX));
     let rest = world
@@ -253,24 +253,24 @@ async fn entries_expire_after_six_years_without_breaking_a_chain() {
     write(&world, 200).await;
     world.days_pass(3 * 365);
     write(&world, 200).await;
-    let asked_before = world.system();
+    let earlier_context = world.system();
     world.days_pass(3 * 365 + 3);
     assert_eq!(verify(&world).await, whole(200));
     let all = PageRequest::first(u32::MAX);
-    assert_eq!(world.identity.kernel().audit_log().verify(&asked_before, &all).await, Ok(whole(200)));
+    assert_eq!(world.identity.kernel().audit_log().verify(&earlier_context, &all).await, Ok(whole(200)));
     world.days_pass(3 * 365);
     assert_eq!(verify(&world).await, whole(0));
 }
 
 #[tokio::test]
-async fn an_entry_says_who_did_what_to_whom_from_where() {
+async fn an_entry_records_who_did_what_to_whom_from_where() {
     let world = World::new().await;
     let (admin_id, admin) = world.admin().await;
     let (id, _) = world.customer("ada@example.com").await;
     let context = Context { request_id: "r-17".to_owned(), user_agent: Some("curl/8\n".to_owned()), ..admin };
     world.identity.users().disable(&context, id).await.unwrap();
     let filter = AuditFilter { action: Some("user.disabled".to_owned()), ..AuditFilter::default() };
-    let [entry] = &world.entries(&filter).await[..] else { panic!("one entry") };
+    let [entry] = &world.entries(&filter).await[..] else { panic!("expected one entry") };
     assert_eq!(entry.actor, admin_id.to_string());
     assert_eq!(entry.roles, ["admin", "customer"]);
     assert_eq!(entry.subject, Some(id.to_string()));
@@ -326,7 +326,7 @@ async fn entries_are_found_by_actor_subject_action_and_time_the_latest_first() {
 }
 
 #[tokio::test]
-async fn users_read_what_concerns_them_and_nothing_else() {
+async fn users_read_only_the_entries_about_themselves() {
     let world = World::new().await;
     let (ada, adas) = world.customer("ada@example.com").await;
     let (eve, _) = world.customer("eve@example.com").await;
@@ -341,7 +341,7 @@ async fn users_read_what_concerns_them_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn users_are_not_told_from_where_somebody_else_has_changed_their_account() {
+async fn users_do_not_see_the_address_from_which_an_admin_changed_their_account() {
     let world = World::new().await;
     let (ada, adas) = world.customer("ada@example.com").await;
     let (admin, admins) = world.admin().await;
@@ -351,29 +351,29 @@ async fn users_are_not_told_from_where_somebody_else_has_changed_their_account()
         world.identity.kernel().record(&context, &[event()]).await.unwrap();
     }
     world.listings_catch_up().await;
-    let told = async |context: &Context| {
+    let seen_by = async |context: &Context| {
         let page = PageRequest::first(10);
         let entries =
             world.identity.kernel().audit_log().list_of_user(context, ada, &page).await.unwrap().data;
         let done = entries.into_iter().filter(|entry| entry.action == "test.done");
-        let mut told: Vec<_> = done.map(|entry| (entry.actor, entry.address, entry.user_agent)).collect();
-        told.sort();
-        told
+        let mut seen: Vec<_> = done.map(|entry| (entry.actor, entry.address, entry.user_agent)).collect();
+        seen.sort();
+        seen
     };
     let of = |actor: String| (actor, Some("192.0.2.1".to_owned()), Some("curl".to_owned()));
     let mut all = [of(ada.to_string()), of(admin.to_string()), of("anonymous".to_owned())];
     all.sort();
-    assert_eq!(told(&admins).await, all);
+    assert_eq!(seen_by(&admins).await, all);
     let mut without = all.map(|(actor, address, agent)| {
         let is_admin = actor == admin.to_string();
         (actor, address.filter(|_| !is_admin), agent.filter(|_| !is_admin))
     });
     without.sort();
-    assert_eq!(told(&adas).await, without);
+    assert_eq!(seen_by(&adas).await, without);
 }
 
 #[tokio::test]
-async fn what_a_transaction_records_is_not_there_when_it_fails() {
+async fn a_failed_transaction_leaves_no_entries() {
     let world = World::new().await;
     let context = world.system();
     let failed: Result<(), CommonError> = world
@@ -389,7 +389,7 @@ async fn what_a_transaction_records_is_not_there_when_it_fails() {
 }
 
 #[tokio::test]
-async fn a_program_with_the_secrets_of_another_database_is_told_at_its_start() {
+async fn a_program_with_the_secrets_of_another_database_does_not_start() {
     let world = World::new().await;
     world.register("ada@example.com").await;
     let with = |audit_key: &str| {

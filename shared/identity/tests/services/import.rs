@@ -1,4 +1,4 @@
-//! Taking over accounts by the thousand.
+//! Importing many accounts.
 
 use futures::future::join_all;
 use switchyard_identity::{
@@ -8,8 +8,8 @@ use switchyard_identity::{
 use crate::world::World;
 
 on_every_backend! {
-    an_import_that_is_started_again_doubles_nothing,
-    two_imports_of_the_same_accounts_side_by_side_make_each_once,
+    a_repeated_import_creates_no_account_twice,
+    two_concurrent_imports_create_each_account_once,
 }
 
 fn account(n: usize) -> NewImportedUser {
@@ -46,7 +46,7 @@ async fn total(world: &World) -> i64 {
     stats.total
 }
 
-async fn an_import_that_is_started_again_doubles_nothing(world: World) {
+async fn a_repeated_import_creates_no_account_twice(world: World) {
     let users: Vec<_> = (0..60).map(account).collect();
     world.register("USER17@example.com").await;
     let first = import(&world, &users[..40]).await;
@@ -59,7 +59,7 @@ async fn an_import_that_is_started_again_doubles_nothing(world: World) {
     assert!(world.audit_is_intact().await);
 }
 
-async fn two_imports_of_the_same_accounts_side_by_side_make_each_once(world: World) {
+async fn two_concurrent_imports_create_each_account_once(world: World) {
     let users: Vec<_> = (0..60).map(account).collect();
     let backwards: Vec<_> = users.iter().rev().cloned().collect();
     let results = join_all([import(&world, &users), import(&world, &backwards)]).await.concat();
@@ -69,7 +69,7 @@ async fn two_imports_of_the_same_accounts_side_by_side_make_each_once(world: Wor
 }
 
 #[tokio::test]
-async fn an_address_that_comes_twice_is_made_once() {
+async fn an_address_that_occurs_twice_is_imported_once() {
     let world = World::new().await;
     let again = NewImportedUser { email: "USER1@example.com".parse().unwrap(), ..account(1) };
     let results = import(&world, &[account(0), account(1), again, account(2)]).await;
@@ -79,7 +79,7 @@ async fn an_address_that_comes_twice_is_made_once() {
 }
 
 #[tokio::test]
-async fn faulty_accounts_are_named_and_the_others_imported() {
+async fn faulty_accounts_are_reported_and_the_others_imported() {
     let world = World::new().await;
     let support = RoleFields { description: "Helps.".parse().unwrap(), permissions: vec![] };
     world.identity.roles().create(&world.system(), &"support".parse().unwrap(), &support).await.unwrap();

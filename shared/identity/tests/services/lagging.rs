@@ -1,4 +1,5 @@
-//! The same tests on a store whose queries, searches and scans are behind: no service decides on what it lists.
+//! The same tests on a store whose queries, searches and scans lag behind. They show that no service bases a
+//! decision on them.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -9,7 +10,7 @@ use switchyard_ambient::Ambient;
 use switchyard_database::Database;
 use switchyard_database::conformance::{Lagging, Memory};
 
-/// Makes a test of `async fn name(world: World)`.
+/// Turns each `async fn name(world: World)` into a test.
 macro_rules! on_every_backend {
     ($($name:ident),+ $(,)?) => {
         mod on_lagging {

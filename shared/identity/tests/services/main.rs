@@ -1,5 +1,5 @@
-//! The services of identity, on a database. What is decided by the database, races above all, is tested on
-//! every backend.
+//! Tests the services of identity on a database. Tests whose outcome depends on the database, such as races,
+//! run on every backend.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -10,8 +10,8 @@ use switchyard_ambient::Ambient;
 use switchyard_database::Database;
 use switchyard_sqlite::Sqlite;
 
-/// Makes a test of `async fn name(world: World)` on each backend. For what is decided by the database: races
-/// above all.
+/// Turns each `async fn name(world: World)` into a test on each backend. For tests whose outcome depends on the
+/// database, such as races.
 macro_rules! on_every_backend {
     ($($name:ident),+ $(,)?) => {
         mod on_sqlite { on_every_backend!(@ Sqlite $($name),+); }
@@ -36,7 +36,7 @@ mod sessions;
 mod users;
 mod world;
 
-/// Listings are up to date.
+/// Lists on this store are always up to date.
 const LAG: Duration = Duration::ZERO;
 
 fn database(ambient: Ambient) -> Arc<dyn Database> {

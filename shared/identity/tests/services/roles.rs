@@ -1,4 +1,4 @@
-//! Roles, who may give them, and the last admin.
+//! Roles, who may grant them, and the last admin.
 
 use crate::world::{ADMIN_PASSWORD, World};
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use switchyard_kernel::{
 };
 
 on_every_backend! {
-    of_two_admins_who_demote_each_other_at_once_one_stays,
-    a_role_is_not_deleted_while_it_is_given,
+    of_two_admins_who_demote_each_other_at_once_one_remains,
+    a_role_is_not_deleted_while_it_is_granted,
 }
 
 fn role(name: &str) -> RoleName {
@@ -49,9 +49,9 @@ fn with(world: &World, id: UserId, permissions: &[Permission]) -> Context {
     }))
 }
 
-async fn of_two_admins_who_demote_each_other_at_once_one_stays(world: World) {
+async fn of_two_admins_who_demote_each_other_at_once_one_remains(world: World) {
     let (one, as_one) = world.admin().await;
-    // An invited admin does not count: nobody can sign in as them yet.
+    // An invited admin does not count, since they cannot sign in yet.
     user(&world, "invited@example.com", &["admin"]).await;
     let (two, as_two) = world.customer("two@example.com").await;
     let users = world.identity.users();
@@ -61,7 +61,7 @@ async fn of_two_admins_who_demote_each_other_at_once_one_stays(world: World) {
         other => other,
     });
     let customer = roles(&["customer"]);
-    // Who is demoted first may not demote any more; who demotes for others may, and finds the last one.
+    // The admin who is demoted first may no longer demote. The system may, and is refused for the last admin.
     let too_late = [UserError::LastAdmin, Refused::Forbidden.into()];
     let last_admin = [UserError::LastAdmin];
     let system = world.system();
@@ -94,7 +94,7 @@ async fn of_two_admins_who_demote_each_other_at_once_one_stays(world: World) {
     assert_eq!(deleted.err(), Some(UserError::LastAdmin));
 }
 
-async fn a_role_is_not_deleted_while_it_is_given(world: World) {
+async fn a_role_is_not_deleted_while_it_is_granted(world: World) {
     let context = &world.system();
     let ids: Vec<_> = {
         let mut ids = Vec::new();
@@ -124,7 +124,7 @@ async fn a_role_is_not_deleted_while_it_is_given(world: World) {
 }
 
 #[tokio::test]
-async fn the_built_in_roles_are_there_and_listed_by_name() {
+async fn the_built_in_roles_exist_and_are_listed_by_name() {
     let world = World::new().await;
     world.identity.install(world.now()).await.unwrap();
     world.listings_catch_up().await;
@@ -174,7 +174,7 @@ async fn a_role_in_use_is_not_deleted_until_its_users_have_lost_it() {
     let two = user(&world, "two@example.com", &["support", "customer"]).await;
     users.set_roles(context, one, &roles(&["customer"]), &Precondition::None).await.unwrap();
     assert_eq!(service.delete(context, &name, &Precondition::None).await, Err(RoleError::RoleInUse));
-    // A deleted user does not stand in the way, and comes back without the role.
+    // A deleted user does not keep the role in use, and is restored without it.
     users.delete(context, two, &Precondition::None).await.unwrap();
     service.delete(context, &name, &Precondition::None).await.unwrap();
     assert_eq!(service.get(context, &name).await.err(), Some(Refused::NotFound.into()));
@@ -186,7 +186,7 @@ async fn a_role_in_use_is_not_deleted_until_its_users_have_lost_it() {
 }
 
 #[tokio::test]
-async fn a_change_of_a_role_takes_effect_at_once_here_and_within_half_a_minute_elsewhere() {
+async fn a_changed_role_takes_effect_at_once_here_and_within_30_seconds_in_other_processes() {
     let world = World::new().await;
     let (_, admin) = world.admin().await;
     let elsewhere = world.again_with(switchyard_identity::testing::settings());
@@ -207,7 +207,7 @@ async fn a_change_of_a_role_takes_effect_at_once_here_and_within_half_a_minute_e
 }
 
 #[tokio::test]
-async fn nobody_makes_themselves_or_others_mightier_than_they_are() {
+async fn users_cannot_give_themselves_or_others_more_permissions_than_they_have() {
     let world = World::new().await;
     let (admin_id, _) = world.admin().await;
     let (users, service) = (world.identity.users(), world.identity.roles());
@@ -222,11 +222,7 @@ async fn nobody_makes_themselves_or_others_mightier_than_they_are() {
         users.set_roles(&helper, id, Box::leak(Box::new(roles(names))), &Precondition::None)
     };
     assert_eq!(set(helper_id, &["admin"]).await.err(), forbidden());
-    assert_eq!(
-        set(ada, &["merchant"]).await.err(),
-        forbidden(),
-        "products:write is not the helper's to give"
-    );
+    assert_eq!(set(ada, &["merchant"]).await.err(), forbidden(), "the helper lacks products:write");
     assert_eq!(set(ada, &["doctor"]).await.err(), None);
     assert_eq!(set(admin_id, &["customer"]).await.err(), forbidden());
     assert_eq!(users.disable(&helper, admin_id).await.err(), forbidden());
@@ -248,9 +244,9 @@ async fn nobody_makes_themselves_or_others_mightier_than_they_are() {
     assert_eq!(world.denials_of(helper_id).await, 9, "every attempt is recorded");
 }
 
-/// Their access tokens are valid for some minutes more.
+/// Their access tokens stay valid for some minutes.
 #[tokio::test]
-async fn an_admin_who_was_shut_out_or_demoted_neither_undoes_that_nor_makes_another_admin() {
+async fn a_disabled_deleted_or_demoted_admin_can_neither_undo_that_nor_promote_another_user() {
     let world = World::new().await;
     let (_, root) = world.admin().await;
     let (users, service) = (world.identity.users(), world.identity.roles());
@@ -277,7 +273,7 @@ async fn an_admin_who_was_shut_out_or_demoted_neither_undoes_that_nor_makes_anot
             assert_eq!(raised.err(), forbidden, "{way}");
         }
         assert_eq!(users.disable(&former, ada).await.err(), forbidden, "{way}");
-        // As to everybody who may not see users.
+        // The same answer as for anyone who may not see users.
         let hidden = UserError::from(Refused::NotFound);
         assert_eq!(
             users.delete(&former, ada, &Precondition::None).await.err(),
@@ -303,7 +299,7 @@ async fn an_admin_who_was_shut_out_or_demoted_neither_undoes_that_nor_makes_anot
 }
 
 #[tokio::test]
-async fn giving_roles_needs_a_fresh_proof() {
+async fn granting_roles_requires_a_step_up() {
     let world = World::new().await;
     let (id, admin) = world.admin().await;
     world.minutes_pass(6);

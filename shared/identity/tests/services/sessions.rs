@@ -1,4 +1,4 @@
-//! Refresh tokens: rotation, reuse, and every way in which a session ends.
+//! Refresh tokens: rotation, reuse, and every way to end a session.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ async fn of_32_clients_with_one_refresh_token_exactly_one_wins(world: World) {
     let reused = results.iter().filter(|result| **result == Err(SessionError::RefreshTokenReused)).count();
     let winners: Vec<_> = results.into_iter().filter_map(Result::ok).collect();
     assert_eq!((winners.len(), reused), (1, 31));
-    // The token was in several hands, so what the winner got is worth nothing.
+    // Several clients had the token, so the winner's new token is not valid either.
     let refused = refresh(&world, &winners[0].tokens.refresh_token).await;
     assert_eq!(refused, Err(SessionError::RefreshTokenInvalid));
     let reuses = world.audited(signed_in.user.id).await;
@@ -40,7 +40,7 @@ async fn a_refresh_token_used_twice_ends_its_family(world: World) {
         assert_eq!(refresh(&world, &used.tokens.refresh_token).await, Err(SessionError::RefreshTokenReused));
     }
     assert_eq!(refresh(&world, &third.tokens.refresh_token).await, Err(SessionError::RefreshTokenInvalid));
-    assert!(refresh(&world, &elsewhere.tokens.refresh_token).await.is_ok(), "other sessions go on");
+    assert!(refresh(&world, &elsewhere.tokens.refresh_token).await.is_ok(), "other sessions continue");
     let filter =
         AuditFilter { action: Some("session.refresh_token_reused".to_owned()), ..AuditFilter::default() };
     let entries = world.entries(&filter).await;
@@ -51,11 +51,11 @@ async fn a_refresh_token_used_twice_ends_its_family(world: World) {
 }
 
 #[tokio::test]
-async fn who_knows_only_the_id_of_a_session_cannot_end_it() {
+async fn the_id_of_a_session_alone_does_not_suffice_to_end_it() {
     let world = World::new().await;
     let ada = world.register("ada@example.com").await;
     let eve = world.register("eve@example.com").await;
-    // 16 bytes of id are 22 characters, the last of which also holds bits of what follows.
+    // The 16 bytes of the id are 22 characters, the last of which also contains bits of the next part.
     let (adas, eves) = (ada.tokens.refresh_token.expose(), eve.tokens.refresh_token.expose());
     let forged = Secret::new(format!("{}{}", &adas[..21], &eves[21..]));
     assert_eq!(refresh(&world, &forged).await, Err(SessionError::RefreshTokenInvalid));
@@ -78,7 +78,7 @@ async fn a_session_lasts_thirty_days_from_its_last_refresh() {
 }
 
 #[tokio::test]
-async fn an_access_token_is_good_for_fifteen_minutes_and_a_refresh_does_not_renew_the_proof() {
+async fn an_access_token_is_valid_for_15_minutes_and_a_refresh_does_not_count_as_a_sign_in() {
     let world = World::new().await;
     let signed_in = world.register("ada@example.com").await;
     let signed_in_at = world.now();
@@ -95,7 +95,7 @@ async fn an_access_token_is_good_for_fifteen_minutes_and_a_refresh_does_not_rene
 }
 
 #[tokio::test]
-async fn a_refresh_brings_the_roles_of_the_present() {
+async fn a_refresh_returns_the_current_roles() {
     let world = World::new().await;
     let (_, admin) = world.admin().await;
     let signed_in = world.register("ada@example.com").await;
@@ -109,7 +109,7 @@ async fn a_refresh_brings_the_roles_of_the_present() {
 }
 
 #[tokio::test]
-async fn who_is_disabled_or_deleted_refreshes_nothing_from_that_moment_on() {
+async fn disabled_and_deleted_users_cannot_refresh() {
     let world = World::new().await;
     let users = world.identity.users();
     let ada = world.register("ada@example.com").await;
@@ -128,7 +128,7 @@ async fn who_is_disabled_or_deleted_refreshes_nothing_from_that_moment_on() {
 }
 
 #[tokio::test]
-async fn logging_out_ends_this_session_and_no_other() {
+async fn logging_out_ends_only_this_session() {
     let world = World::new().await;
     let one = world.register("ada@example.com").await;
     let two = world.log_in("ada@example.com", PASSWORD).await.unwrap();
@@ -142,7 +142,7 @@ async fn logging_out_ends_this_session_and_no_other() {
 }
 
 #[tokio::test]
-async fn logging_out_everywhere_ends_all_sessions_of_this_user_and_of_no_other() {
+async fn logging_out_everywhere_ends_all_sessions_of_this_user_only() {
     let world = World::new().await;
     let one = world.register("ada@example.com").await;
     let two = world.log_in("ada@example.com", PASSWORD).await.unwrap();

@@ -22,7 +22,7 @@ async fn create(world: &World, email: &str, name: &str, roles: &[&str]) -> UserI
     world.identity.users().create(&world.system(), &new_user(email, name, roles)).await.unwrap().value.id
 }
 
-/// All that fit, page by page, as their addresses' local parts.
+/// Lists all users who match, page by page. Returns the local parts of their addresses.
 async fn all(world: &World, context: &Context, filter: &UserFilter, limit: u32) -> Vec<String> {
     let mut found = Vec::new();
     let mut page = PageRequest::first(limit);
@@ -32,7 +32,7 @@ async fn all(world: &World, context: &Context, filter: &UserFilter, limit: u32) 
         assert!(listed.data.len() <= limit as usize);
         assert!(
             listed.pagination.next_cursor.is_none() || listed.data.len() == limit as usize,
-            "pages are full until the last"
+            "only the last page may be short"
         );
         found.extend(listed.data.iter().map(local_part));
         match listed.pagination.next_cursor {
@@ -73,7 +73,7 @@ async fn the_statistics_follow_every_change(world: World) {
     assert_eq!((stats.total, stats.active, stats.disabled, stats.locked), (20, 19, 1, 0));
     let by_role = [("customer", 2), ("doctor", 17), ("patient", 18)].map(|(role, n)| (role.to_owned(), n));
     assert_eq!(stats.by_role, by_role.into());
-    // 31 days have passed since the first, 6 since the second: the day of today and the six before it.
+    // 31 days have passed since the first registration and 6 since the second: the last 7 days include today.
     assert_eq!((stats.registered_last_7_days, stats.registered_last_30_days), (19, 19));
     assert!(world.audit_is_intact().await);
 }
@@ -120,7 +120,7 @@ async fn lists_are_filtered_sorted_and_paged(world: World) {
     for (filter, expected) in cases {
         let expected: Vec<_> = expected.split_whitespace().collect();
         for limit in [1, 3, 100] {
-            // Role and state together are found by role and then sorted out: pages can be short.
+            // A filter by role and state is read by role and then filtered by state, so pages can be short.
             if filter.role.is_some() && filter.status.is_some() && limit < 100 {
                 continue;
             }
@@ -142,7 +142,7 @@ async fn lists_are_filtered_sorted_and_paged(world: World) {
 }
 
 #[tokio::test]
-async fn a_list_marks_deleted_users_and_refuses_a_strange_cursor() {
+async fn a_list_marks_deleted_users_and_refuses_a_foreign_cursor() {
     let world = World::new().await;
     let id = create(&world, "ada@example.com", "Ada", &[]).await;
     world.identity.users().delete(&world.system(), id, &Precondition::None).await.unwrap();
@@ -156,7 +156,7 @@ async fn a_list_marks_deleted_users_and_refuses_a_strange_cursor() {
 }
 
 #[tokio::test]
-async fn users_see_themselves_and_not_each_other() {
+async fn users_can_read_only_themselves() {
     let world = World::new().await;
     let (admin_id, admin) = world.admin().await;
     let (ada, adas) = world.customer("ada@example.com").await;
@@ -273,11 +273,11 @@ async fn a_profile_is_empty_at_first_and_then_what_was_set() {
     assert_eq!(unborn.err(), Some(UserError::BornInFuture));
     let context = Context { now: "2033-03-01T10:00:00Z".parse().unwrap(), ..context };
     let born = users.edit_profile(&context, id, &Precondition::None, set("2033-03-02")).await;
-    assert_eq!(born.err(), None, "it is that day already where days begin first");
+    assert_eq!(born.err(), None, "this day has begun in the easternmost time zone");
 }
 
 #[tokio::test]
-async fn an_edit_that_is_refused_by_its_own_function_changes_nothing() {
+async fn an_edit_whose_function_fails_changes_nothing() {
     let world = World::new().await;
     let id = create(&world, "ada@example.com", "Ada", &[]).await;
     let mut faults = Faults::new();

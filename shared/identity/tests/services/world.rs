@@ -1,4 +1,4 @@
-//! A world of its own for each test: a fresh store, a clock that stands still, and identity on both.
+//! The environment of a test: a new store, a clock that stands still, and identity on both.
 
 use std::time::Duration;
 
@@ -22,13 +22,13 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// On the store of this suite alone.
+    /// A world on the store of this suite.
     pub(crate) async fn new() -> Self {
         Self::on(Backend::Sqlite).await
     }
 
     pub(crate) async fn on(backend: Backend) -> Self {
-        // So far ahead that DynamoDB's own expiry, which goes by the real time, takes nothing away.
+        // Far in the future, so that DynamoDB's own expiry, which uses the real time, removes nothing.
         let clock = ManualClock::at("2033-03-01T08:30:00Z".parse().unwrap());
         let ambient = Ambient::new(clock.clone(), SystemRandomness);
         let (db, store) = match backend {
@@ -64,8 +64,7 @@ impl World {
         self.minutes_pass(days * 24 * 60);
     }
 
-    /// What is listed after this is as up to date as the store ever is: to be waited for before a test lists
-    /// what it wrote.
+    /// Waits until lists show all earlier writes. A test calls it before it lists what it wrote.
     pub(crate) async fn listings_catch_up(&self) {
         tokio::time::sleep(crate::LAG).await;
     }
@@ -113,13 +112,13 @@ impl World {
             LoginOutcome::SignedIn(signed_in) => Ok(*signed_in),
             #[expect(
                 unreachable_patterns,
-                reason = "a second factor is another outcome, which no test here has"
+                reason = "a second factor would be another outcome, which no test here has"
             )]
             other => panic!("{other:?}"),
         }
     }
 
-    /// What the audit log says of a subject, the latest first: action and outcome.
+    /// The action and outcome of each audit entry about a subject, the latest first.
     pub(crate) async fn audited(&self, subject: impl ToString) -> Vec<String> {
         let filter = AuditFilter { subject: Some(subject.to_string()), ..AuditFilter::default() };
         self.entries(&filter)
@@ -140,14 +139,14 @@ impl World {
             .data
     }
 
-    /// How often a user tried what they may not do.
+    /// The number of a user's refused attempts.
     pub(crate) async fn denials_of(&self, actor: UserId) -> usize {
         let action = Some("access.denied".to_owned());
         let filter = AuditFilter { actor: Some(actor.to_string()), action, ..AuditFilter::default() };
         self.entries(&filter).await.len()
     }
 
-    /// Whether the audit log is as it was written.
+    /// Whether the audit log is unchanged.
     pub(crate) async fn audit_is_intact(&self) -> bool {
         self.identity
             .kernel()
@@ -162,7 +161,7 @@ impl World {
         self.db.backend().get(&Key::new(self::collection(collection), id).unwrap()).await.unwrap().unwrap()
     }
 
-    /// Writes past identity, as somebody would who has got into the database.
+    /// Writes to the database directly, as an intruder would.
     pub(crate) async fn tamper(&self, operation: Operation) {
         self.db.commit(vec![operation]).await.unwrap();
     }
