@@ -2,6 +2,7 @@
 
 mod functions;
 mod load;
+mod new;
 mod sample;
 mod serve;
 mod tables;
@@ -47,6 +48,21 @@ enum Command {
         #[arg(default_value = "template.yaml")]
         template: PathBuf,
     },
+    /// Write the code of something new into the workspace.
+    #[command(subcommand)]
+    New(New),
+}
+
+#[derive(Debug, Subcommand)]
+enum New {
+    /// A domain and a function with routes to list, search, create, read, change and delete things that users own.
+    Feature {
+        /// What they are called, in the plural, as in `books` or `order-items`.
+        name: String,
+        /// What one of them is called, if that does not follow from the plural by simple rules.
+        #[arg(long)]
+        singular: Option<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -60,6 +76,7 @@ fn main() -> ExitCode {
         Command::Functions { template } => {
             serve::schema().and_then(|schema| functions::write(&template, &schema))
         }
+        Command::New(New::Feature { name, singular }) => new::feature(&name, singular.as_deref()),
     };
     exit_code(outcome.map(|()| ExitCode::SUCCESS))
 }

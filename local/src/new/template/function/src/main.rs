@@ -1,0 +1,11 @@
+//! The function behind `/api/v1/books`.
+
+use switchyard_program::Program;
+
+fn main() -> anyhow::Result<()> {
+    switchyard_runtime::block_on(async {
+        let program = Program::start().await?;
+        let router = switchyard_fn_books::router(program.identity.clone());
+        Ok(program.serve(router).await?)
+    })
+}

@@ -1,0 +1,52 @@
+//! The binary under the Lambda emulator, on the databases that it uses on AWS; and as a server.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::json;
+use switchyard_harness::emulator::Emulator;
+use switchyard_harness::identity::{access_token_of_admin, identity_environment};
+use switchyard_harness::process::Process;
+use switchyard_harness::store::{Backend, Store};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_switchyard-fn-books");
+
+async fn books_are_served_as_a_function_on(backend: Backend) {
+    let store = Store::migrated(backend).await.unwrap();
+    let authorization = format!("Bearer {}", access_token_of_admin(&store).await.unwrap());
+    let environment = [store.environment(), identity_environment()].concat();
+    let function = Emulator::start(Path::new(BINARY), &environment).await.unwrap();
+
+    let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
+    let answer = function.invoke("POST", "/api/v1/books", &headers, r#"{"title":"山"}"#).await.unwrap();
+    assert_eq!(answer.status, 201, "{answer:?} {}", function.output());
+    let path = answer.header("location").unwrap().to_owned();
+    let answer = function.invoke("GET", &path, &headers, "").await.unwrap();
+    assert_eq!((answer.status, &answer.json()["title"]), (200, &json!("山")));
+    let answer = function.invoke("GET", "/api/v1/books", &[], "").await.unwrap();
+    assert_eq!((answer.status, &answer.json()["error"]["code"]), (401, &json!("UNAUTHENTICATED")));
+}
+
+#[tokio::test]
+async fn books_are_served_as_a_function_on_dynamodb() {
+    books_are_served_as_a_function_on(Backend::DynamoDb).await;
+}
+
+#[tokio::test]
+async fn books_are_served_as_a_function_on_postgres() {
+    books_are_served_as_a_function_on(Backend::Postgres).await;
+}
+
+#[tokio::test]
+async fn outside_of_lambda_the_binary_is_a_server() {
+    let store = Store::fresh(Backend::Postgres).await.unwrap();
+    let mut command = Command::new(BINARY);
+    command.envs(store.environment()).envs(identity_environment());
+    let mut process = Process::start_server(command).unwrap();
+    process.wait_until_it_answers("/api/v1/books").await.unwrap();
+    let answer = reqwest::get(format!("{}/api/v1/books", process.base_url)).await.unwrap();
+    assert_eq!(answer.status(), 401);
+    assert_eq!(process.terminate().unwrap(), Some(0));
+}
