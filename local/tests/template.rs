@@ -40,9 +40,10 @@ fn assert_is_up_to_date(file: &str, generated: &str, command: &str) {
         fs::write(&path, generated).unwrap();
     }
     let written = fs::read_to_string(path).unwrap();
-    assert_eq!(
-        written, generated,
-        "{file} is out of date: run `{command}`, or the test with UPDATE_SNAPSHOTS=1"
+    let difference = written.lines().zip(generated.lines()).find(|(written, generated)| written != generated);
+    assert!(
+        written == generated,
+        "{file} is out of date: run `{command}`, or the test with UPDATE_SNAPSHOTS=1 (first difference: {difference:?})"
     );
 }
 

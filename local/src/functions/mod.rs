@@ -52,7 +52,7 @@ fn write_function(text: &mut String, function: &Function, schema: &Schema) -> an
     Metadata:
       BuildMethod: rust-cargolambda
       BuildProperties:
-        Binary: switchyard-{name}
+        Binary: switchyard-fn-{name}
     Properties:
       Description: {description:?}
       CodeUri: functions/{name}
