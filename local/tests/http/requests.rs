@@ -112,16 +112,16 @@ pub(crate) struct Permitted(BTreeMap<Vec<String>, Person>);
 impl Permitted {
     /// Returns someone who may make the request about the objects of `owner`.
     pub(crate) async fn person(&mut self, app: &App, request: &Request, owner: &Person) -> Person {
-        match &request.operation.permissions {
-            Some(permissions) if !permissions.is_empty() => {
-                if !self.0.contains_key(permissions) {
-                    self.0
-                        .insert(permissions.clone(), with_permissions(app, permissions, self.0.len()).await);
-                }
-                self.0[permissions].clone()
-            }
-            _ => owner.clone(),
+        let permissions = request.operation.permissions.as_deref().unwrap_or_default();
+        if permissions.is_empty() {
+            return owner.clone();
         }
+        if let Some(person) = self.0.get(permissions) {
+            return person.clone();
+        }
+        let person = with_permissions(app, permissions, self.0.len()).await;
+        self.0.insert(permissions.to_vec(), person.clone());
+        person
     }
 }
 

@@ -187,7 +187,7 @@ mod tests {
                 RefOr::T(_) => panic!("the answer is not shared"),
             }
         };
-        let references = ["1 MiB", "2 KiB", "1 MiB", "2 KiB"].map(|description| reference(description));
+        let references = ["1 MiB", "2 KiB", "1 MiB", "2 KiB"].map(&mut reference);
         let name = "#/components/responses/PAYLOAD_TOO_LARGE_413";
         assert_eq!(references, [name, &format!("{name}_2"), name, &format!("{name}_2")]);
         assert_eq!(components.len(), 2);
