@@ -49,8 +49,31 @@ pub(crate) fn changes(name: &Name) -> Vec<Change> {
         ),
         change(
             "local/src/lib.rs",
-            Place::Before(".merge(switchyard_fn_system::router("),
-            format!(".merge(switchyard_fn_{snake}::router(identity.clone()))"),
+            Place::Before("(switchyard_fn_system::FUNCTION,"),
+            format!(
+                "(switchyard_fn_{snake}::FUNCTION, |_, _, identity| \
+                 switchyard_fn_{snake}::router(identity.clone())),"
+            ),
+        ),
+        change(
+            "local/Cargo.toml",
+            Place::Sorted { section: "[dev-dependencies]", beside: "switchyard-fn-" },
+            format!("switchyard-fn-{kebab} = {{ workspace = true, features = [\"testing\"] }}"),
+        ),
+        change(
+            "local/tests/http/requests.rs",
+            Place::Last("const SAMPLES: &[Samples] ="),
+            format!("|identity, owner| switchyard_fn_{snake}::samples::samples(identity, owner).boxed()"),
+        ),
+        change(
+            "local/tests/same_bytes/trace/mod.rs",
+            Place::Before("mod accounts;"),
+            format!("mod {snake};"),
+        ),
+        change(
+            "local/tests/same_bytes/trace/mod.rs",
+            Place::Before("limits::replay(api)"),
+            format!("{snake}::replay(api).await;"),
         ),
     ]
 }

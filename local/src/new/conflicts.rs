@@ -14,7 +14,7 @@ use super::template::FILES;
 pub(crate) fn conflicts(name: &Name, root: &Path) -> Vec<String> {
     let identifiers = Identifiers::of_template(name);
     [
-        taken_folders(name, root),
+        taken_files(name, root),
         taken_packages(name, root),
         taken_declarations(name),
         taken_operations(name, &identifiers),
@@ -23,10 +23,15 @@ pub(crate) fn conflicts(name: &Name, root: &Path) -> Vec<String> {
     .concat()
 }
 
-fn taken_folders(name: &Name, root: &Path) -> Vec<String> {
+fn taken_files(name: &Name, root: &Path) -> Vec<String> {
     let folders = ["shared", "functions"].map(|parent| format!("{parent}/{}", name.plural));
     let taken = folders.into_iter().filter(|folder| root.join(folder).exists());
-    taken.map(|folder| format!("the folder {folder} exists already")).collect()
+    let mut conflicts: Vec<_> = taken.map(|folder| format!("the folder {folder} exists already")).collect();
+    let requests = format!("local/tests/same_bytes/trace/{}.rs", name.plural.snake());
+    if root.join(&requests).exists() {
+        conflicts.push(format!("the file {requests} exists already"));
+    }
+    conflicts
 }
 
 /// Cargo.lock has every package of the workspace, whatever its folder is.
@@ -93,7 +98,8 @@ struct Identifiers {
 
 impl Identifiers {
     fn of_template(name: &Name) -> Self {
-        let code = FILES.iter().filter(|(path, _)| path.ends_with(".rs")).flat_map(|(_, text)| text.lines());
+        let is_code = |path: &str| Path::new(path).extension().is_some_and(|extension| extension == "rs");
+        let code = FILES.iter().filter(|(path, _)| is_code(path)).flat_map(|(_, text)| text.lines());
         let code = code.filter(|line| !line.trim_start().starts_with("//"));
         // Every second part between quotes is a string.
         let code = code.flat_map(|line| line.split('"').step_by(2));
@@ -164,6 +170,7 @@ mod tests {
         );
         assert_eq!(conflicts_of("products", None), ["the permission products:write is declared already"]);
         let profiles = conflicts_of("profiles", None);
+        assert_eq!(profiles[0], "the file local/tests/same_bytes/trace/profiles.rs exists already");
         assert!(profiles.contains(&"the API has a schema Profile already".to_owned()), "{profiles:?}");
         assert!(
             profiles.contains(&"the API has an operation get_profile already".to_owned()),

@@ -51,6 +51,7 @@ impl Plan {
                 Ok(text) => {
                     changed_files.insert(*file, text);
                 }
+                Err(fault) if faults.contains(&fault) => {} // the file was to get two lines
                 Err(fault) => faults.push(fault),
             }
         }
@@ -134,8 +135,11 @@ mod tests {
             assert!(fs::read_to_string(root.join(file)).unwrap().contains(line), "{file}");
         }
         let faults = plan("books", root).unwrap_err();
-        let expected =
-            ["the folder shared/books exists already", "the folder functions/books exists already"];
+        let expected = [
+            "the folder shared/books exists already",
+            "the folder functions/books exists already",
+            "the file local/tests/same_bytes/trace/books.rs exists already",
+        ];
         assert_eq!(faults, expected);
     }
 

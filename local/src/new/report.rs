@@ -16,6 +16,10 @@ pub(crate) fn report(plan: &Plan) -> String {
         let lines: usize = files.clone().map(|(_, text)| text.lines().count()).sum();
         let _ = writeln!(text, "  {folder}: {what}, {} files, {lines} lines", files.count());
     }
+    let _ = writeln!(
+        text,
+        "  local/tests/same_bytes/trace/{snake}.rs: requests that all databases must answer alike"
+    );
     let _ = writeln!(text, "\nAdded {} lines to existing files:", plan.changes.len());
     for change in &plan.changes {
         let _ = writeln!(text, "  {}: {}", change.file, change.line);

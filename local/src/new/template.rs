@@ -29,8 +29,10 @@ pub(crate) const FILES: &[(&str, &str)] = &[
     ("functions/books/src/filter.rs", include_str!("template/function/src/filter.rs")),
     ("functions/books/src/lib.rs", include_str!("template/function/src/lib.rs")),
     ("functions/books/src/main.rs", include_str!("template/function/src/main.rs")),
+    ("functions/books/src/samples.rs", include_str!("template/function/src/samples.rs")),
     ("functions/books/tests/function.rs", include_str!("template/function/tests/function.rs")),
     ("functions/books/tests/routes.rs", include_str!("template/function/tests/routes.rs")),
+    ("local/tests/same_bytes/trace/books.rs", include_str!("template/trace.rs")),
 ];
 
 #[cfg(test)]
@@ -71,7 +73,7 @@ mod tests {
             "function/src/lib.rs",
             "function/src/main.rs",
         ];
-        let tests = ["function/tests/function.rs", "function/tests/routes.rs"];
+        let tests = ["function/tests/function.rs", "function/tests/routes.rs", "trace.rs"];
         let output = rustfmt.args(roots.iter().chain(&tests).map(|file| folder.join(file))).output().unwrap();
         assert!(output.status.success(), "{output:?}");
     }

@@ -22,7 +22,7 @@ mod view;
 
 pub use description::{BookDescription, InvalidBookDescription};
 pub use error::BookError;
-pub use list::{BookFilter, is_searchable};
+pub use list::BookFilter;
 pub use service::Books;
 pub use title::{BookTitle, InvalidBookTitle};
 pub use view::{Book, BookFields, BookId};

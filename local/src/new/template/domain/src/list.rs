@@ -1,4 +1,4 @@
-use switchyard_database::{Entity as _, Filter, Query, Search, terms};
+use switchyard_database::{Entity as _, Filter, Query, Search};
 use switchyard_kernel::{Context, Page, PageRequest, UserId};
 
 use crate::permissions::BOOKS_READ;
@@ -13,11 +13,6 @@ pub struct BookFilter {
     pub q: Option<String>,
     /// Books of this user.
     pub owner_id: Option<UserId>,
-}
-
-/// Whether a search can ask for these words: for at most 16 different ones.
-pub fn is_searchable(words: &str) -> bool {
-    terms::of_search(words).is_ok()
 }
 
 impl Books {

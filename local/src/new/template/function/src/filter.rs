@@ -1,8 +1,8 @@
 //! The query string of the list.
 
 use deserr::Deserr;
-use switchyard_api::Faults;
-use switchyard_books::{BookFilter, is_searchable};
+use switchyard_api::{Faults, search_words};
+use switchyard_books::BookFilter;
 use switchyard_kernel::UserId;
 use utoipa::IntoParams;
 
@@ -13,7 +13,7 @@ use utoipa::IntoParams;
 pub(crate) struct BookQuery {
     /// Words, or beginnings of words, that the title must have: all of them, up to 16. The order is then that of the words
     /// that are found.
-    #[deserr(default, try_from(Option<String>) = words -> &'static str)]
+    #[deserr(default, try_from(Option<String>) = search_words -> &'static str)]
     #[param(nullable = false, max_length = 100, example = "short")]
     q: Option<String>,
     /// Only books of this user. Requires `books:read`, unless it is the caller.
@@ -26,11 +26,4 @@ impl From<BookQuery> for BookFilter {
     fn from(BookQuery { q, owner_id }: BookQuery) -> Self {
         Self { q, owner_id }
     }
-}
-
-/// The text of a search box. An empty one does not search.
-fn words(text: Option<String>) -> Result<Option<String>, &'static str> {
-    let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
-    let fits = text.chars().count() <= 100 && is_searchable(&text);
-    if fits { Ok(Some(text)) } else { Err("must have at most 100 characters and 16 different words") }
 }

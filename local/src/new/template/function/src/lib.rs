@@ -2,11 +2,21 @@
 
 mod books;
 mod filter;
+#[cfg(feature = "testing")]
+pub mod samples;
 
 use switchyard_books::Books;
 use switchyard_identity::Identity;
+use switchyard_runtime::Function;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+
+/// What the function declares.
+pub const FUNCTION: Function = Function::new("books", "Books")
+    .routes(&["/api/v1/books", "/api/v1/books/{proxy+}"])
+    .reads(&["users", "roles"])
+    .writes(&["books", "book_counts", "audit_entries", "audit_chains"])
+    .secrets(&["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "AUDIT_KEY"]);
 
 /// The routes.
 pub fn router(identity: Identity) -> OpenApiRouter {
