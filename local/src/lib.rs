@@ -1,4 +1,5 @@
-//! The whole API in one process: what the server of `cargo run` serves, tests ask and the OpenAPI document describes.
+//! The whole API in one process. The server of `cargo run` serves it, the tests call it, and the OpenAPI
+//! document describes it.
 
 use switchyard_database::Db;
 use switchyard_identity::Identity;
@@ -6,20 +7,20 @@ use switchyard_runtime::{Function, Metrics};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-/// What the OpenAPI document says of the API as a whole.
+/// What the OpenAPI document says about the whole API.
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Switchyard",
-        description = "Accounts, their roles, and the record of who did what. JSON in, JSON out; errors always have the \
-                       same shape, lists are paged by cursors, changes can be made conditional by `If-Match`, and a \
-                       POST with an `Idempotency-Key` can be repeated."
+        description = "Accounts, roles and an audit log. Requests and answers are JSON. All errors have the same \
+                       form. Lists are returned in pages, with cursors. `If-Match` makes a change conditional on the \
+                       version that you read, and an `Idempotency-Key` makes a POST safe to repeat."
     ),
     tags(
-        (name = "auth", description = "Registering, signing in, staying signed in, one's own account."),
+        (name = "auth", description = "Registration, sessions, and the caller's own account."),
         (name = "users", description = "Users and their profiles."),
-        (name = "roles", description = "Roles, what they permit, and who has them."),
-        (name = "audit", description = "Who did what."),
+        (name = "roles", description = "Roles, their permissions, and the roles of users."),
+        (name = "audit", description = "The audit log."),
         (name = "system", description = "Health, metrics, this document."),
     )
 )]

@@ -1,4 +1,4 @@
-//! The whole API in one process, and what one does with its database from the command line.
+//! The server with the whole API in one process, and commands for its database.
 
 mod functions;
 mod load;
@@ -23,21 +23,21 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve the API (what happens without a command).
+    /// Serve the API (the default).
     Serve,
-    /// Bring the database's tables to what this version declares, then end.
+    /// Migrate the database's tables to this version, then exit.
     Migrate,
-    /// Import accounts from a file; what is there already is left alone, so it can be repeated.
+    /// Import accounts from a file. Existing accounts are not changed, so it can be repeated.
     Load {
-        /// The file, `-` for standard input.
+        /// The file, or `-` for standard input.
         file: PathBuf,
-        /// How the file is written; told by its ending otherwise.
+        /// The format of the file. The default follows from the file's extension.
         #[arg(long, value_enum)]
         format: Option<load::Format>,
     },
-    /// Write made-up accounts as NDJSON to standard output, to try things out on.
+    /// Write sample accounts as NDJSON to standard output, for experiments.
     Sample {
-        /// How many.
+        /// The number of accounts.
         count: u64,
     },
     /// Write the CloudFormation template of the DynamoDB tables to standard output.
@@ -81,7 +81,8 @@ fn main() -> ExitCode {
     exit_code(outcome.map(|()| ExitCode::SUCCESS))
 }
 
-/// One clear sentence, with its causes, and no backtrace: whoever starts the server has done something wrong, not we.
+/// Prints an error with its causes in one line, without a backtrace: an error at this point is usually one of
+/// configuration.
 fn exit_code(outcome: anyhow::Result<ExitCode>) -> ExitCode {
     outcome.unwrap_or_else(|fault| {
         eprintln!("switchyard: {fault:#}");

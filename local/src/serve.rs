@@ -11,12 +11,13 @@ use switchyard_kernel::Actor;
 use switchyard_program::Program;
 use switchyard_runtime::Environment;
 
-/// Where the server keeps what it makes for itself: the database, unless `DATABASE_URL` names another, and secrets.
+/// The folder for the secrets that the server creates, and for the database unless `DATABASE_URL` names
+/// another.
 const DATA: &str = "data";
-/// The address of the admin that is made while there is none and `ADMIN_EMAIL` names nobody.
+/// The address of the admin that is created if there is none and `ADMIN_EMAIL` is not set.
 const ADMIN: &str = "admin@localhost";
 
-/// The program, with settings whose defaults need nothing from anybody.
+/// Starts the program. All settings have defaults.
 pub(crate) async fn start() -> anyhow::Result<Program> {
     let program = Program::start_with(environment()?, Ambient::system(), |database| database).await?;
     Ok(program.with_first_admin().await?)
@@ -37,7 +38,7 @@ fn environment() -> anyhow::Result<Environment> {
 /// Serves the API until Ctrl-C or SIGTERM.
 pub(crate) async fn serve() -> anyhow::Result<()> {
     let Program { runtime, identity } = start().await?;
-    let mut admin = make_admin(&identity).await.context("the first admin cannot be made")?;
+    let mut admin = create_admin(&identity).await.context("the first admin cannot be created")?;
     let router = switchyard_local::router(runtime.db(), runtime.metrics(), &identity);
     let database = runtime.settings().database_url.backend();
     let greet = |address: std::net::SocketAddr| {
@@ -49,7 +50,7 @@ pub(crate) async fn serve() -> anyhow::Result<()> {
         show(admin.take());
     };
     let served = runtime.serve_greeting(router, Arc::new(identity), greet).await;
-    // Where the server could not listen, the admin was made all the same, and is not made again.
+    // If the server could not listen, the admin was created all the same and will not be created again.
     show(admin.take());
     Ok(served?)
 }
@@ -61,19 +62,19 @@ fn show(admin: Option<(String, String)>) {
     }
 }
 
-/// Makes an admin while there is none and the settings name nobody, with a password made up here: who it is and the
-/// password, to be shown.
-async fn make_admin(identity: &Identity) -> anyhow::Result<Option<(String, String)>> {
+/// Creates an admin with a random password if there is no admin and the settings do not name one. Returns their
+/// address and password, to show them.
+async fn create_admin(identity: &Identity) -> anyhow::Result<Option<(String, String)>> {
     if identity.settings().first_admin.is_some() {
         return Ok(None);
     }
     let context = identity.context("start").by(Actor::System);
-    let made = identity.accounts().create_first_admin(&context, &ADMIN.parse()?).await?;
-    Ok(made.map(|(_, password)| (ADMIN.to_owned(), password.expose().to_owned())))
+    let created = identity.accounts().create_first_admin(&context, &ADMIN.parse()?).await?;
+    Ok(created.map(|(_, password)| (ADMIN.to_owned(), password.expose().to_owned())))
 }
 
-/// Brings the tables to what this version declares, and makes the first admin where the settings name one: what every
-/// start does.
+/// Migrates the tables to this version, and creates the first admin if the settings name one. Every start of
+/// the server does the same.
 pub(crate) async fn migrate() -> anyhow::Result<()> {
     let Program { runtime, identity } = start().await?;
     println!("The tables on {} are up to date.", runtime.settings().database_url.backend());

@@ -7,14 +7,15 @@ use switchyard_database::Schema;
 use switchyard_dynamodb::{AttributeKind, IndexProjection, KeyAttribute, TableDefinition, tables};
 
 const HEAD: &str = "\
-# The DynamoDB tables of the declared collections. Written by `cargo run -- tables`; a test keeps it up to date.
+# The DynamoDB tables of the declared collections. Written by `cargo run -- tables`; a test checks that it is
+# current.
 AWSTemplateFormatVersion: \"2010-09-09\"
 Description: The tables of Switchyard, and an alarm for each that is being throttled.
 
 Parameters:
   TablePrefix:
     Type: String
-    Description: What the names of the tables begin with.
+    Description: The prefix of the tables' names.
 
 Resources:
 ";
@@ -28,7 +29,7 @@ pub(crate) fn template(schema: &Schema) -> String {
     text
 }
 
-/// A table keeps what it holds when the stack goes, and cannot be deleted by mistake.
+/// Writes a table. Its data is kept when the stack is deleted, and it is protected against deletion by mistake.
 fn write_table(text: &mut String, table: &TableDefinition) {
     let logical = logical_id(table.name.trim_start_matches("${TablePrefix}-"));
     let _ = write!(

@@ -1,5 +1,5 @@
-//! A route group, or all of them, in the test's own process: requests go through every layer that a server has, and the
-//! clock stands still until it is told to move.
+//! Runs one or all route groups in the test's own process. Requests go through every layer that a server has.
+//! The clock stands still until the test advances it.
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
@@ -26,52 +26,52 @@ use crate::store::{Backend, Store};
 
 pub use switchyard_identity::testing::PASSWORD;
 
-/// When every test begins: later than today, so that no server with a clock of its own takes what a test has stored for
-/// long expired.
+/// The time at which every test begins. It is in the future, so that a database server with its own clock does
+/// not treat the test's data as expired.
 pub const START: Timestamp = Timestamp::from_seconds(2_000_000_000);
 
-/// Routes that are served as a server serves them, on a store of their own.
+/// Routes with all layers, on their own store.
 #[derive(Debug)]
 pub struct App {
-    /// Identity behind the routes.
+    /// The identity domain behind the routes.
     pub identity: Identity,
-    /// The clock of everything.
+    /// The clock of the program and of the store.
     pub clock: ManualClock,
     db: Db,
     service: axum::Router,
     _store: Store,
 }
 
-/// A user of the test, signed in.
+/// A user of the test, who is signed in.
 #[derive(Clone, Debug)]
 pub struct Person {
     /// The user's id.
     pub id: UserId,
     /// The e-mail address; the password is [`PASSWORD`].
     pub email: String,
-    /// An access token, good for a quarter of an hour.
+    /// An access token, valid for 15 minutes.
     pub access_token: String,
-    /// The refresh token that belongs to it.
+    /// The refresh token of the same session.
     pub refresh_token: String,
 }
 
 impl App {
-    /// Serves the routes that `router` makes, without rate limits.
+    /// Serves the routes that `router` returns, without rate limits.
     ///
     /// # Panics
     ///
-    /// Where the database cannot be set up, as everything here does where a test cannot go on.
+    /// If the database cannot be set up.
     pub async fn start(backend: Backend, router: impl FnOnce(&Db, &Identity) -> OpenApiRouter) -> Self {
         let (rate_limit, rate_limit_user) = (RateLimit::Off, RateLimit::Off);
         let settings = ApiSettings { rate_limit, rate_limit_user, ..ApiSettings::default() };
         Self::start_with(backend, settings, router).await
     }
 
-    /// As [`start`](Self::start), with these settings of the conventions.
+    /// Like [`start`](Self::start), with these settings of the conventions.
     ///
     /// # Panics
     ///
-    /// As [`start`](Self::start).
+    /// If the database cannot be set up.
     pub async fn start_with(
         backend: Backend,
         settings: ApiSettings,
@@ -79,7 +79,7 @@ impl App {
     ) -> Self {
         let clock = ManualClock::at(START);
         let ambient = Ambient::new(clock.clone(), SystemRandomness);
-        let store = Store::migrated(backend).await.expect("the store can be made");
+        let store = Store::migrated(backend).await.expect("the store can be created");
         let database = store.open(ambient.clone()).await.expect("the store can be opened");
         let db = Db::new(database, ambient.clone());
         let identity = assemble(db.clone(), testing::kernel_settings(), testing::settings());
@@ -94,56 +94,56 @@ impl App {
         &self.db
     }
 
-    /// Lets time pass.
+    /// Advances the clock.
     pub fn wait(&self, time: Duration) {
         self.clock.advance(time);
     }
 
-    /// Makes an account named `name`, whose address is that name at example.com.
+    /// Registers an account with this name, and with the name at example.com as its address.
     ///
     /// # Panics
     ///
-    /// Where that fails.
+    /// If that fails.
     pub async fn register(&self, name: &str) -> Person {
         let email = format!("{}@example.com", name.to_lowercase());
         let registration = Registration {
-            email: email.parse().expect("the name fits into an address"),
+            email: email.parse().expect("the name can be part of an address"),
             password: PASSWORD.parse().expect("the password is long enough"),
-            name: name.parse().expect("the name is a name"),
+            name: name.parse().expect("the name is valid"),
             device_name: None,
         };
         let context = self.identity.context("harness");
         let sign_in = self.identity.accounts().register(&context, &registration).await;
-        Person::of(&sign_in.expect("the account can be made"))
+        Person::of(&sign_in.expect("the account can be created"))
     }
 
-    /// Signs somebody in again.
+    /// Signs a user in again.
     ///
     /// # Panics
     ///
-    /// Where that fails.
+    /// If that fails.
     pub async fn sign_in(&self, email: &str) -> Person {
-        let email = email.parse().expect("this is an address");
+        let email = email.parse().expect("the address is valid");
         let request = LoginRequest { email, password: Secret::new(PASSWORD), device_name: None };
         let outcome = self.identity.accounts().login(&self.identity.context("harness"), &request).await;
         let LoginOutcome::SignedIn(sign_in) = outcome.expect("the user can sign in");
         Person::of(&sign_in)
     }
 
-    /// The first admin, who may do everything.
+    /// The first admin, who has all permissions.
     ///
     /// # Panics
     ///
-    /// Where there is another one.
+    /// If another admin exists.
     pub async fn admin(&self) -> Person {
         let email = "admin@example.com";
         let admin = FirstAdmin {
-            email: email.parse().expect("this is an address"),
+            email: email.parse().expect("the address is valid"),
             password: PASSWORD.parse().expect("the password is long enough"),
         };
         let context = self.identity.context("harness").by(Actor::System);
         let made = self.identity.accounts().ensure_first_admin(&context, &admin).await;
-        made.expect("the first admin can be made");
+        made.expect("the first admin can be created");
         self.sign_in(email).await
     }
 
@@ -189,7 +189,7 @@ impl Person {
     }
 }
 
-/// A request; awaited, it is sent.
+/// A request. It is sent when it is awaited.
 #[derive(Debug)]
 pub struct Call {
     service: axum::Router,
@@ -201,11 +201,11 @@ impl Call {
     ///
     /// # Panics
     ///
-    /// Where `path` cannot be sent.
+    /// If `path` is malformed.
     pub fn new(service: axum::Router, method: Method, path: &str) -> Self {
         let mut request = Request::new(Body::empty());
         *request.method_mut() = method;
-        *request.uri_mut() = path.parse().expect("this is a path");
+        *request.uri_mut() = path.parse().expect("the path is valid");
         Self { service, request }
     }
 
@@ -221,7 +221,7 @@ impl Call {
         self.header(header::AUTHORIZATION, &format!("Bearer {token}"))
     }
 
-    /// Sends JSON; with a PATCH as a merge patch.
+    /// Sends JSON, in a PATCH as a merge patch.
     #[must_use]
     pub fn json(self, body: Value) -> Self {
         let patches = self.request.method() == Method::PATCH;
@@ -240,26 +240,26 @@ impl Call {
     ///
     /// # Panics
     ///
-    /// Where the value cannot be one of a header.
+    /// If the value is not valid in a header.
     #[must_use]
     pub fn header(mut self, name: impl Into<HeaderName>, value: &str) -> Self {
-        self.request.headers_mut().append(name.into(), value.parse().expect("this can be a header's value"));
+        self.request.headers_mut().append(name.into(), value.parse().expect("the header's value is valid"));
         self
     }
 
-    /// Asks for the change only in this state.
+    /// Sends `If-Match` with this tag.
     #[must_use]
     pub fn if_match(self, etag: &str) -> Self {
         self.header(header::IF_MATCH, etag)
     }
 
-    /// Makes the request one that is done once.
+    /// Sends an `Idempotency-Key`.
     #[must_use]
     pub fn once(self, key: &str) -> Self {
         self.header(HeaderName::from_static("idempotency-key"), key)
     }
 
-    /// Comes from this address.
+    /// Sends the request from this address.
     #[must_use]
     pub fn from(mut self, address: IpAddr) -> Self {
         self.request.extensions_mut().insert(PeerAddress(address));
@@ -281,7 +281,7 @@ impl IntoFuture for Call {
     }
 }
 
-/// What came back.
+/// The answer to a request.
 #[derive(Clone)]
 pub struct Answer {
     /// The status.
@@ -297,33 +297,33 @@ impl Answer {
     ///
     /// # Panics
     ///
-    /// Where it is none.
+    /// If it is not JSON.
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("this is not JSON: {self:?}"))
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
     }
 
-    /// The body as JSON, of an answer that must have this status.
+    /// Returns the body as JSON, after checking that the answer has this status.
     ///
     /// # Panics
     ///
-    /// Where it has another.
+    /// If it has another status.
     #[track_caller]
     pub fn expect(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{self:?}");
         if self.body.is_empty() { Value::Null } else { self.json() }
     }
 
-    /// Status and code of an error.
+    /// The status and the code of an error.
     pub fn error(&self) -> (u16, String) {
         (self.status, self.json()["error"]["code"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// What is wrong with which field.
+    /// The faults of an error, by field.
     pub fn details(&self) -> Value {
         self.json()["error"]["details"].clone()
     }
 
-    /// A header, as far as it is text.
+    /// A header, if it is text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
@@ -332,7 +332,7 @@ impl Answer {
     ///
     /// # Panics
     ///
-    /// Where there is none.
+    /// If there is none.
     #[track_caller]
     pub fn etag(&self) -> String {
         self.header("etag").unwrap_or_else(|| panic!("there is no ETag: {self:?}")).to_owned()

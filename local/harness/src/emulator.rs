@@ -1,4 +1,4 @@
-//! A function's binary under the AWS Lambda Runtime Interface Emulator: the real runtime protocol, on this machine.
+//! Runs a function's binary under the AWS Lambda Runtime Interface Emulator, with the real runtime protocol.
 
 use std::path::Path;
 use std::process::Command;
@@ -15,10 +15,10 @@ use crate::app::Answer;
 use crate::process::{Process, free_port};
 use crate::required;
 
-/// From where the gateway says that requests come.
+/// The source address of requests, as the gateway reports it.
 pub const SOURCE_IP: &str = "203.0.113.7";
 
-/// The emulator, with one function in it.
+/// The emulator, running one function.
 #[derive(Debug)]
 pub struct Emulator {
     process: Process,
@@ -56,7 +56,8 @@ impl Emulator {
         self.send(&request.body(Bytes::copy_from_slice(body.as_bytes()))?).await
     }
 
-    /// Sends one HTTP request to the function, as an [`event`], and returns what API Gateway would send to its client.
+    /// Sends one HTTP request to the function, as an [`event`]. Returns the answer that API Gateway would send
+    /// to the client.
     pub async fn send(&self, request: &Request<Bytes>) -> anyhow::Result<Answer> {
         let answer = self.invoke_event(&event(request)).await?;
         read_answer(&answer).with_context(|| {
@@ -64,19 +65,19 @@ impl Emulator {
         })
     }
 
-    /// Sends one event and returns what the function returned.
+    /// Sends one event. Returns the function's result.
     pub async fn invoke_event(&self, event: &Value) -> anyhow::Result<Value> {
         let url = format!("{}/2015-03-31/functions/function/invocations", self.process.base_url);
         let answer = self.client.post(url).body(event.to_string()).send().await?;
         Ok(serde_json::from_slice(&answer.bytes().await?)?)
     }
 
-    /// The memory that the function has in use: its resident set.
+    /// The memory that the function uses (its resident set).
     pub fn megabytes(&self) -> anyhow::Result<f64> {
         self.process.megabytes_of_children()
     }
 
-    /// What the function and the emulator have printed since this was last asked.
+    /// What the function and the emulator have printed since the last call.
     pub fn output(&self) -> String {
         self.process.output()
     }
@@ -85,13 +86,13 @@ impl Emulator {
 fn read_answer(answer: &Value) -> anyhow::Result<Answer> {
     let status = answer["statusCode"].as_u64().context("there is no status")?.try_into()?;
     let mut headers = HeaderMap::new();
-    // The gateway sets each header of these, and each cookie in a line of its own.
+    // The gateway sends each of these headers once, and each cookie in a separate `Set-Cookie` header.
     for (name, value) in answer["headers"].as_object().into_iter().flatten() {
-        let value = value.as_str().context("a header is no text")?;
+        let value = value.as_str().context("a header is not text")?;
         headers.append(HeaderName::try_from(name)?, value.parse()?);
     }
     for cookie in answer["cookies"].as_array().into_iter().flatten() {
-        headers.append(header::SET_COOKIE, cookie.as_str().context("a cookie is no text")?.parse()?);
+        headers.append(header::SET_COOKIE, cookie.as_str().context("a cookie is not text")?.parse()?);
     }
     let body = answer["body"].as_str().unwrap_or_default();
     let body = match answer["isBase64Encoded"].as_bool() {
@@ -104,8 +105,8 @@ fn read_answer(answer: &Value) -> anyhow::Result<Answer> {
 /// A request as an API Gateway HTTP API sends it to a function (payload format 2.0):
 /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>.
 ///
-/// The path is decoded, lines of one header are joined, cookies have a place of their own, and what is no text is in
-/// base64.
+/// The path is decoded, the lines of a header are joined, cookies have their own field, and a body that is not
+/// text is in base64.
 pub fn event(request: &Request<Bytes>) -> Value {
     let path = percent_decode_str(request.uri().path()).decode_utf8_lossy();
     let mut headers = serde_json::Map::new();

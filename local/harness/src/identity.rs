@@ -15,24 +15,25 @@ use crate::store::Store;
 /// The address of the admin; the password is [`PASSWORD`].
 pub const EMAIL: &str = "admin@example.org";
 
-/// The settings that identity needs: secrets made once for each test process, and cheap password hashes.
+/// The settings that identity needs: secrets that are generated once per test process, and cheap password
+/// hashes.
 ///
 /// # Panics
 ///
-/// Where the secrets cannot be made.
+/// If the secrets cannot be generated.
 pub fn identity_environment() -> Vec<(String, String)> {
     static VARIABLES: OnceLock<Vec<(String, String)>> = OnceLock::new();
     let make = || {
-        let folder = tempfile::tempdir().expect("there is a folder for temporary files");
-        let secrets =
-            LocalSecrets::load_or_create(folder.path(), &Ambient::system()).expect("secrets can be made");
+        let folder = tempfile::tempdir().expect("a temporary folder can be created");
+        let secrets = LocalSecrets::load_or_create(folder.path(), &Ambient::system())
+            .expect("secrets can be generated");
         let variables = secrets.iter().chain([("BCRYPT_COST", "4")]);
         variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     };
     VARIABLES.get_or_init(make).clone()
 }
 
-/// Makes an admin in a migrated store and signs them in.
+/// Creates an admin in a migrated store and signs them in.
 pub async fn access_token_of_admin(store: &Store) -> anyhow::Result<String> {
     let (kernel, settings) = Environment::of(identity_environment()).read(|environment| {
         let (kernel, identity) = (KernelSettings::read(environment), IdentitySettings::read(environment));

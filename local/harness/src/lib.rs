@@ -1,8 +1,8 @@
-//! What the tests stand on: fresh databases on every backend, routes served in the test's process, processes of the real
+//! Helpers for the tests: empty databases on every backend, routes in the test's process, processes of the real
 //! binaries, the Lambda emulator, the routes of the deployment template.
 //!
-//! The servers are real and `local/servers` starts them. One that is not there fails its tests with a sentence; no test
-//! is ever skipped.
+//! The database servers are real; `local/servers` starts them. If one is missing, its tests fail with a message
+//! that says how to start it. No test is ever skipped.
 
 pub mod app;
 pub mod emulator;
@@ -12,11 +12,11 @@ pub mod servers;
 pub mod store;
 pub mod template;
 
-/// The value of a variable that `local/servers env` sets.
+/// Returns the value of a variable that `local/servers env` sets.
 ///
 /// # Panics
 ///
-/// Where it is not set: the tests need the servers.
+/// If it is not set: the tests need the servers.
 pub fn required(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| {
         panic!(

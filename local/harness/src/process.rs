@@ -1,4 +1,4 @@
-//! Runs a binary of the project as a process of its own.
+//! Runs a binary of the project as a separate process.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
-/// A process that ends with the test that started it.
+/// A process that is killed when it is dropped.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
@@ -19,20 +19,21 @@ pub struct Process {
     lines: Mutex<mpsc::Receiver<String>>,
 }
 
-/// A port of 127.0.0.1 on which nothing listens.
+/// Returns a port of 127.0.0.1 on which nothing listens.
 pub fn free_port() -> anyhow::Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
 impl Process {
-    /// Starts `command` as an HTTP server on a free port, which `PORT` names, and waits until it answers.
+    /// Starts `command` as an HTTP server on a free port, passed as `PORT`, and waits until it answers.
     pub async fn serve(command: Command) -> anyhow::Result<Self> {
         let mut process = Self::start_server(command)?;
         process.wait_until_it_answers("/healthz").await?;
         Ok(process)
     }
 
-    /// As [`Process::serve`], with what it prints in `log`: reading along takes time, which a benchmark would count.
+    /// Like [`Process::serve`], with the output in `log`: reading the output takes time, which a benchmark
+    /// would measure.
     pub async fn serve_with_log(mut command: Command, log: File) -> anyhow::Result<Self> {
         let base_url = give_port(&mut command)?;
         command.stdout(log);
@@ -41,7 +42,7 @@ impl Process {
         Ok(process)
     }
 
-    /// Starts `command` as an HTTP server on a free port, which `PORT` names.
+    /// Starts `command` as an HTTP server on a free port, passed as `PORT`.
     pub fn start_server(mut command: Command) -> anyhow::Result<Self> {
         let base_url = give_port(&mut command)?;
         Self::start(command, base_url)
@@ -72,7 +73,7 @@ impl Process {
         Ok(Self { child, base_url, lines: Mutex::new(lines) })
     }
 
-    /// Waits until `path` is answered at all.
+    /// Waits until `path` is answered, with any status.
     pub async fn wait_until_it_answers(&mut self, path: &str) -> anyhow::Result<()> {
         let url = format!("{}{path}", self.base_url);
         let deadline = Instant::now() + Duration::from_secs(30);
@@ -88,9 +89,9 @@ impl Process {
         bail!("{url} was not answered within 30 seconds:\n{}", self.output())
     }
 
-    /// What it has printed since this was last asked.
+    /// What the process has printed since the last call.
     pub fn output(&self) -> String {
-        thread::sleep(Duration::from_millis(50)); // the pipes are read by threads of their own
+        thread::sleep(Duration::from_millis(50)); // other threads read the pipes
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.try_iter().collect::<Vec<_>>().join("\n")
     }
@@ -100,24 +101,24 @@ impl Process {
         self.child.id()
     }
 
-    /// The memory it has in use: its resident set.
+    /// The memory that the process uses (its resident set).
     pub fn megabytes(&self) -> anyhow::Result<f64> {
         megabytes_of(self.id())
     }
 
-    /// The same of the processes that it has started.
+    /// The memory that its child processes use.
     pub(crate) fn megabytes_of_children(&self) -> anyhow::Result<f64> {
         self.children()?.into_iter().map(megabytes_of).sum()
     }
 
-    /// How long it, and the processes that it has started, have computed by now: theirs and the system's time for them.
+    /// The processor time of the process and its children so far, in user and system mode.
     pub fn processor_time(&self) -> anyhow::Result<Duration> {
         [self.id()].into_iter().chain(self.children()?).map(processor_time_of).sum()
     }
 
     fn children(&self) -> anyhow::Result<Vec<u32>> {
         let mut children = Vec::new();
-        // Each process belongs to the thread that has started it.
+        // Linux lists a child under the thread that started it.
         for thread in std::fs::read_dir(format!("/proc/{}/task", self.id()))? {
             for child in std::fs::read_to_string(thread?.path().join("children"))?.split_whitespace() {
                 children.push(child.parse()?);
@@ -126,14 +127,14 @@ impl Process {
         Ok(children)
     }
 
-    /// Asks it to end (SIGTERM) and waits until it has: its exit code.
+    /// Asks the process to stop (SIGTERM) and waits for it. Returns its exit code.
     pub fn terminate(&mut self) -> anyhow::Result<Option<i32>> {
         let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
         anyhow::ensure!(status.success(), "kill -TERM did not succeed");
         Ok(self.child.wait()?.code())
     }
 
-    /// Ends it at once (SIGKILL).
+    /// Kills the process (SIGKILL).
     pub fn kill(&mut self) -> anyhow::Result<()> {
         self.child.kill()?;
         self.child.wait()?;
@@ -151,7 +152,7 @@ fn megabytes_of(process: u32) -> anyhow::Result<f64> {
 fn processor_time_of(process: u32) -> anyhow::Result<Duration> {
     let mut time = Duration::ZERO;
     for thread in std::fs::read_dir(format!("/proc/{process}/task"))? {
-        // Nanoseconds of computing, nanoseconds of waiting for a processor, and turns.
+        // Nanoseconds on a processor, nanoseconds of waiting for one, and the number of time slices.
         let spent = std::fs::read_to_string(thread?.path().join("schedstat"))?;
         let computing = spent.split_whitespace().next().context("a thread has computed")?;
         time += Duration::from_nanos(computing.parse()?);
@@ -159,7 +160,7 @@ fn processor_time_of(process: u32) -> anyhow::Result<Duration> {
     Ok(time)
 }
 
-/// Tells `command` a free port as `PORT`; the address of the server there.
+/// Passes a free port to `command` as `PORT`. Returns the address of the server.
 fn give_port(command: &mut Command) -> anyhow::Result<String> {
     let port = free_port()?;
     command.env("PORT", port.to_string()).env("HOST", "127.0.0.1");
@@ -173,7 +174,7 @@ impl Drop for Process {
     }
 }
 
-/// Runs `command` to its end: its exit code, and what it printed on standard output and on standard error.
+/// Runs `command` until it ends. Returns its exit code, its standard output and its standard error.
 pub fn run(mut command: Command) -> anyhow::Result<(Option<i32>, String, String)> {
     let output =
         command.stdin(Stdio::null()).output().with_context(|| format!("cannot start {command:?}"))?;

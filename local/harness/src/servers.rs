@@ -1,4 +1,4 @@
-//! A database server of a test's own, which may be crashed.
+//! A database server for a single test, which may crash it.
 
 use std::net::TcpListener;
 use std::process::Command;
@@ -8,8 +8,8 @@ use switchyard_ambient::Ambient;
 
 const SERVERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../servers");
 
-/// One of `local/servers`, with state of its own, which ends with the test that started it. DynamoDB Local keeps its data
-/// on disk.
+/// One of the servers of `local/servers`, with its own data. It is stopped when this is dropped. DynamoDB Local
+/// stores its data on disk.
 #[derive(Debug)]
 pub struct DatabaseServer {
     name: &'static str,
@@ -25,7 +25,7 @@ impl DatabaseServer {
         Ok(server)
     }
 
-    /// The variables by which it is found, as `local/servers env` tells them.
+    /// The variables with its address, as `local/servers env` prints them.
     pub async fn environment(&self) -> anyhow::Result<Vec<(String, String)>> {
         let lines = self.run("env").await?;
         let variable = |line: &str| {
@@ -35,7 +35,7 @@ impl DatabaseServer {
         Ok(lines.lines().filter_map(variable).collect())
     }
 
-    /// Kills the server with all its processes, starts it again on what it has left, and waits until it answers.
+    /// Kills the server with all its processes, starts it again on the same data, and waits until it answers.
     pub async fn crash(&self) -> anyhow::Result<()> {
         self.run("crash").await.map(drop)
     }
@@ -62,8 +62,8 @@ impl Drop for DatabaseServer {
     }
 }
 
-/// A port that nothing listens on; not one of those that the system gives to connections, which could have it while the
-/// server is down.
+/// Returns a port on which nothing listens. It is outside the range that the system uses for outgoing
+/// connections, since such a connection could take it while the server is down.
 fn free_port() -> anyhow::Result<u16> {
     let ambient = Ambient::system();
     let ports = std::iter::repeat_with(|| 20_000 + u16::from_le_bytes(ambient.bytes()) % 10_000).take(10_000);

@@ -1,4 +1,4 @@
-//! A fresh, empty store on each backend.
+//! A new, empty store on each backend.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -27,7 +27,7 @@ impl Backend {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Sqlite, Self::Postgres, Self::DynamoDb];
 
-    /// What it is called in commands and files: `sqlite`, `postgres` or `dynamodb`.
+    /// The name in commands and files: `sqlite`, `postgres` or `dynamodb`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Sqlite => "sqlite",
@@ -37,11 +37,11 @@ impl Backend {
     }
 }
 
-/// A store of a test's own, which goes with it.
+/// A store for a single test.
 #[derive(Debug)]
 pub struct Store {
     backend: Backend,
-    /// Its address, as `DATABASE_URL` wants it.
+    /// The address, in the form of `DATABASE_URL`.
     pub database_url: String,
     directory: tempfile::TempDir,
 }
@@ -77,20 +77,20 @@ impl Store {
         Ok(store)
     }
 
-    /// A handle on the store, with a clock and randomness of its own.
+    /// Opens the store with its own clock and randomness.
     pub async fn open(&self, ambient: Ambient) -> anyhow::Result<Arc<dyn Database>> {
         Ok(match self.backend {
             Backend::Sqlite => Arc::new(Sqlite::open(self.directory.path().join("switchyard.db"), ambient)?),
             Backend::Postgres => Arc::new(Postgres::connect(&self.database_url, ambient).await?),
             Backend::DynamoDb => {
                 let prefix =
-                    self.database_url.strip_prefix("dynamodb://").context("the URL was made here")?;
+                    self.database_url.strip_prefix("dynamodb://").context("the URL has another scheme")?;
                 Arc::new(DynamoDb::connect(prefix, ambient).await?)
             }
         })
     }
 
-    /// The variables that a process of the project needs to use this store.
+    /// The environment variables that a process needs to use this store.
     pub fn environment(&self) -> Vec<(String, String)> {
         let mut variables = vec![("DATABASE_URL".to_owned(), self.database_url.clone())];
         if self.backend == Backend::DynamoDb {

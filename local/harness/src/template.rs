@@ -13,7 +13,7 @@ pub struct Routes {
     everything_else: String,
 }
 
-/// What a pattern of paths leads to.
+/// The target of a path pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
     /// The method, or `ANY`.
@@ -57,12 +57,12 @@ impl Routes {
         of_paths.chain([&*self.everything_else]).collect()
     }
 
-    /// All patterns, with what stands behind them.
+    /// All patterns with their targets.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Route)> {
         self.of_paths.iter().map(|(pattern, route)| (pattern.as_str(), route))
     }
 
-    /// The pattern that API Gateway takes for a path: the exact one, else the longest `{proxy+}` above it.
+    /// The pattern that API Gateway selects for a path: the exact one, else the longest `{proxy+}` above it.
     pub fn pattern_of(&self, path: &str) -> Option<(&str, &Route)> {
         let find = |pattern: &str| {
             self.of_paths.get_key_value(pattern).map(|(pattern, route)| (pattern.as_str(), route))

@@ -1,4 +1,4 @@
-//! An account, from its first day to its last.
+//! Accounts, from registration to deletion.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use crate::start_with;
 
 crate::on_every_backend!(
     an_account_lives_from_registration_to_restoration,
-    an_address_is_taken_in_whatever_case_it_is_written,
+    an_address_is_taken_in_any_case,
     a_guessable_password_is_refused_with_its_reason,
-    nobody_can_tell_an_unknown_address_from_a_wrong_password,
+    an_unknown_address_and_a_wrong_password_get_the_same_answer,
     five_failures_lock_an_account_for_a_quarter_of_an_hour,
-    a_disabled_user_is_told_so_only_with_the_right_password,
+    only_the_right_password_reveals_that_a_user_is_disabled,
     a_password_change_ends_the_other_sessions,
-    a_person_changes_their_own_name_and_address,
+    users_update_their_own_name_and_address,
 );
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -50,7 +50,7 @@ async fn an_account_lives_from_registration_to_restoration(app: App) {
     let me = app.get("/auth/me").bearer(token).await;
     assert_eq!(me.expect(200), signed_in["user"]);
 
-    // The token ends to the second; the refresh token brings a new one.
+    // The access token expires exactly after 15 minutes, and the refresh token yields a new one.
     app.wait(15 * MINUTE);
     assert_eq!(app.get("/auth/me").bearer(token).await.error(), (401, "TOKEN_EXPIRED".to_owned()));
     let refresh = json!({"refresh_token": signed_in["refresh_token"]});
@@ -58,7 +58,7 @@ async fn an_account_lives_from_registration_to_restoration(app: App) {
     let token = refreshed["access_token"].as_str().unwrap();
     assert_eq!(app.get("/auth/me").bearer(token).await.status, 200);
 
-    // Deleted, they are gone and their address is not.
+    // A deleted user is not found, but their address stays taken.
     let path = format!("/users/{id}");
     assert_eq!(app.delete(&path).bearer(token).await.status, 204);
     assert_eq!(app.get(&path).bearer(token).await.error(), (404, "NOT_FOUND".to_owned()));
@@ -73,14 +73,14 @@ async fn an_account_lives_from_registration_to_restoration(app: App) {
     let again = json!({"email": "ada@example.com", "password": PASSWORD, "name": "Ada"});
     assert_eq!(app.post("/auth/register").json(again).await.error(), (409, "EMAIL_TAKEN".to_owned()));
 
-    // Restored, they are who they were.
+    // A restored user is unchanged.
     let admin = app.sign_in(&admin.email).await;
     let restored = app.post(&format!("{path}/restore")).by(&admin).await.expect(200);
     assert_eq!((&restored["email"], &restored["status"]), (&json!("Ada@Example.com"), &json!("active")));
     assert_eq!(app.post("/auth/login").json(credentials).await.status, 200);
 }
 
-async fn an_address_is_taken_in_whatever_case_it_is_written(app: App) {
+async fn an_address_is_taken_in_any_case(app: App) {
     app.register("Ada").await;
     for email in ["ada@example.com", "ADA@EXAMPLE.COM", "aDa@eXample.com"] {
         let body = json!({"email": email, "password": PASSWORD, "name": "Ada"});
@@ -98,7 +98,7 @@ async fn a_guessable_password_is_refused_with_its_reason(app: App) {
     }
 }
 
-async fn nobody_can_tell_an_unknown_address_from_a_wrong_password(app: App) {
+async fn an_unknown_address_and_a_wrong_password_get_the_same_answer(app: App) {
     let ada = app.register("Ada").await;
     let attempt = async |email: &str| {
         let answer = app.post("/auth/login").json(json!({"email": email, "password": "wrong"})).await;
@@ -134,10 +134,10 @@ async fn five_failures_lock_an_account_for_a_quarter_of_an_hour(app: App) {
     let admin = app.sign_in(&admin.email).await;
     let after = app.get(&path).by(&admin).await;
     assert_eq!(after.expect(200)["status"], "active");
-    assert_ne!(after.etag(), shown.etag(), "the resource changed, so its tag did");
+    assert_ne!(after.etag(), shown.etag(), "the tag did not change with the resource");
     assert_eq!(login(PASSWORD).await.status, 200);
 
-    // An admin lifts a lock at once.
+    // An admin can unlock a user at once.
     for _ in 0..5 {
         login("wrong").await;
     }
@@ -147,7 +147,7 @@ async fn five_failures_lock_an_account_for_a_quarter_of_an_hour(app: App) {
     assert_eq!(login(PASSWORD).await.status, 200);
 }
 
-async fn a_disabled_user_is_told_so_only_with_the_right_password(app: App) {
+async fn only_the_right_password_reveals_that_a_user_is_disabled(app: App) {
     let (admin, ada) = (app.admin().await, app.register("Ada").await);
     let path = format!("/users/{}", ada.id);
     assert_eq!(app.post(&format!("{path}/disable")).by(&admin).await.expect(200)["status"], "disabled");
@@ -192,7 +192,7 @@ async fn a_password_change_ends_the_other_sessions(app: App) {
     assert_eq!(login("another-passphrase-77").await, 200);
 }
 
-async fn a_person_changes_their_own_name_and_address(app: App) {
+async fn users_update_their_own_name_and_address(app: App) {
     let (ada, grace) = (app.register("Ada").await, app.register("Grace").await);
     let me = app.get("/auth/me").by(&ada).await;
     app.wait(MINUTE);

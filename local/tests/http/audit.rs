@@ -1,15 +1,15 @@
-//! The record of who did what.
+//! The audit log.
 
 use serde_json::{Value, json};
 use switchyard_harness::app::App;
 
-crate::on_every_backend!(what_was_done_is_on_record_and_the_record_holds, a_denied_attempt_is_on_record);
+crate::on_every_backend!(actions_are_recorded_and_the_log_verifies, denied_attempts_are_recorded);
 
 fn actions(page: &Value) -> Vec<&str> {
     page["data"].as_array().unwrap().iter().map(|entry| entry["action"].as_str().unwrap()).collect()
 }
 
-async fn what_was_done_is_on_record_and_the_record_holds(app: App) {
+async fn actions_are_recorded_and_the_log_verifies(app: App) {
     let (admin, ada) = (app.admin().await, app.register("Ada").await);
     let second = std::time::Duration::from_secs(1);
     app.wait(second);
@@ -62,7 +62,7 @@ async fn what_was_done_is_on_record_and_the_record_holds(app: App) {
     }
 }
 
-async fn a_denied_attempt_is_on_record(app: App) {
+async fn denied_attempts_are_recorded(app: App) {
     let (admin, ada) = (app.admin().await, app.register("Ada").await);
     assert_eq!(app.get("/users").by(&ada).await.status, 403);
     assert_eq!(app.get(&format!("/users/{}", admin.id)).by(&ada).await.status, 404);

@@ -1,4 +1,4 @@
-//! Lists, page by page, and what they leave out.
+//! Lists: pages, orders, searches, filters.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use switchyard_harness::app::{App, Person};
 use crate::text::encoded;
 
 crate::on_every_backend!(
-    a_list_is_walked_page_by_page_while_it_changes,
-    a_list_begins_with_the_latest_unless_it_is_told_otherwise,
+    a_list_is_read_page_by_page_while_it_changes,
+    a_list_starts_with_the_latest_by_default,
     users_are_found_by_the_beginnings_of_their_words,
-    filters_add_up,
+    filters_are_combined,
     a_cursor_that_was_altered_or_belongs_elsewhere_is_refused,
 );
 
-/// Makes `count` users, a second apart.
+/// Registers `count` users, one second apart.
 async fn register_many(app: &App, count: usize) -> Vec<Person> {
     let mut people = Vec::new();
     for n in 0..count {
@@ -29,7 +29,7 @@ fn names(page: &Value) -> Vec<&str> {
     page["data"].as_array().unwrap().iter().map(|user| user["name"].as_str().unwrap()).collect()
 }
 
-async fn a_list_is_walked_page_by_page_while_it_changes(app: App) {
+async fn a_list_is_read_page_by_page_while_it_changes(app: App) {
     let admin = app.admin().await;
     let people = register_many(&app, 9).await;
     let mut seen = Vec::new();
@@ -42,7 +42,7 @@ async fn a_list_is_walked_page_by_page_while_it_changes(app: App) {
         assert_eq!(page["pagination"]["limit"], 4);
         assert_eq!(page["pagination"]["has_more"], page["pagination"]["next_cursor"].is_string());
         if pages == 1 {
-            // The user on whom the page ended goes, one comes in at the end.
+            // The last user of the page is deleted, and another one is added at the end of the list.
             assert_eq!(app.delete(&format!("/users/{}", people[2].id)).by(&admin).await.status, 204);
             app.wait(Duration::from_secs(1));
             app.register("Late").await;
@@ -68,7 +68,7 @@ async fn a_list_is_walked_page_by_page_while_it_changes(app: App) {
     assert_eq!(seen, expected);
 }
 
-async fn a_list_begins_with_the_latest_unless_it_is_told_otherwise(app: App) {
+async fn a_list_starts_with_the_latest_by_default(app: App) {
     app.admin().await;
     register_many(&app, 3).await;
     let admin = app.sign_in("admin@example.com").await;
@@ -97,7 +97,7 @@ async fn users_are_found_by_the_beginnings_of_their_words(app: App) {
         let answer = app.get(&format!("/users?q={}", encoded(seventeen))).by(&admin).await;
         assert_eq!(answer.error(), (400, "VALIDATION_ERROR".to_owned()), "{seventeen}");
     }
-    assert_eq!(names(&list("q=").await).len(), 4, "an empty search box searches for nothing");
+    assert_eq!(names(&list("q=").await).len(), 4, "an empty search does not filter");
 
     let first = list("q=ad&limit=2").await;
     assert_eq!(names(&first), ["Ada", "Adele"]);
@@ -105,7 +105,7 @@ async fn users_are_found_by_the_beginnings_of_their_words(app: App) {
     assert_eq!(names(&list(&format!("q=ad&limit=2&cursor={next}")).await), ["Administrator"]);
 }
 
-async fn filters_add_up(app: App) {
+async fn filters_are_combined(app: App) {
     let admin = app.admin().await; // at 03:33:20
     let people = register_many(&app, 4).await;
     for person in &people[1..3] {

@@ -1,8 +1,8 @@
-//! The whole API over HTTP, on every backend: requests go through the routers and all layers around them.
+//! Tests the whole API over HTTP, on every backend: requests go through the routers and all layers around them.
 //!
-//! Each scenario is a function of an [`App`]; [`on_every_backend`] makes of it one test for each database.
+//! Each scenario is a function of an [`App`]. [`on_every_backend`] turns it into one test per database.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod account;
 mod audit;
@@ -23,7 +23,7 @@ use switchyard_harness::app::App;
 use switchyard_harness::store::Backend;
 use switchyard_runtime::Metrics;
 
-/// Names the scenarios of a module, each of which is to hold on every backend.
+/// Turns each scenario of a module into a test on every backend.
 macro_rules! on_every_backend {
     ($($scenario:ident),+ $(,)?) => {
         $crate::on_every_backend!(@ sqlite Sqlite [$($scenario)+]);
@@ -44,13 +44,13 @@ macro_rules! on_every_backend {
 
 use on_every_backend;
 
-/// The whole API on a fresh store, without rate limits.
+/// Starts the whole API on a new store, without rate limits.
 async fn start(backend: Backend) -> App {
     let metrics = Metrics::in_process().unwrap();
     App::start(backend, |db, identity| switchyard_local::router(db, &metrics, identity)).await
 }
 
-/// The whole API on a fresh store, with these settings.
+/// Starts the whole API on a new store, with these settings.
 async fn start_with(backend: Backend, settings: ApiSettings) -> App {
     let metrics = Metrics::in_process().unwrap();
     App::start_with(backend, settings, |db, identity| switchyard_local::router(db, &metrics, identity)).await

@@ -1,4 +1,4 @@
-//! What is known of a user beside their account.
+//! The profiles of users.
 
 use serde_json::json;
 use switchyard_harness::app::App;

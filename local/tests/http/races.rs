@@ -10,18 +10,18 @@ use switchyard_harness::app::{Answer, App, Call, PASSWORD};
 crate::on_every_backend!(
     of_a_hundred_registrations_of_one_address_one_wins,
     of_a_hundred_changes_of_one_state_one_wins,
-    two_admins_who_demote_each_other_at_once_leave_one,
-    fifty_clients_with_one_idempotency_key_make_one_account,
+    of_two_admins_who_demote_each_other_at_once_one_remains,
+    fifty_clients_with_one_idempotency_key_create_one_account,
     a_hundred_wrong_passwords_at_once_lock_the_account_after_five,
 );
 
-/// Sends everything at the same time.
+/// Sends all requests at the same time.
 async fn at_once(calls: impl IntoIterator<Item = Call>) -> Vec<Answer> {
     let sent: Vec<_> = calls.into_iter().map(|call| tokio::spawn(call.into_future())).collect();
     join_all(sent).await.into_iter().map(Result::unwrap).collect()
 }
 
-/// How many answers there are of each status.
+/// The number of answers with each status.
 fn counted(answers: &[Answer]) -> BTreeMap<u16, usize> {
     let mut counts = BTreeMap::new();
     for answer in answers {
@@ -53,7 +53,7 @@ async fn of_a_hundred_changes_of_one_state_one_wins(app: App) {
     assert_eq!((read.expect(200), read.etag()), (won.json(), won.etag()));
 }
 
-async fn two_admins_who_demote_each_other_at_once_leave_one(app: App) {
+async fn of_two_admins_who_demote_each_other_at_once_one_remains(app: App) {
     let (admin, ada) = (app.admin().await, app.register("Ada").await);
     let roles = |id| format!("/users/{id}/roles");
     app.put(&roles(ada.id)).by(&admin).json(json!({"roles": ["admin"]})).await.expect(200);
@@ -65,18 +65,18 @@ async fn two_admins_who_demote_each_other_at_once_leave_one(app: App) {
     ])
     .await;
     let refused: Vec<_> = answers.iter().filter(|answer| answer.status != 200).map(Answer::error).collect();
-    // Who is demoted first may not demote any more.
+    // The admin who is demoted first may no longer demote the other.
     let [last_admin, too_late] = [(409, "LAST_ADMIN".to_owned()), (403, "FORBIDDEN".to_owned())];
     assert!(matches!(&refused[..], [one] if *one == last_admin || *one == too_late), "{refused:?}");
 }
 
-async fn fifty_clients_with_one_idempotency_key_make_one_account(app: App) {
+async fn fifty_clients_with_one_idempotency_key_create_one_account(app: App) {
     let body = json!({"email": "ada@example.com", "password": PASSWORD, "name": "Ada"});
     let register = || app.post("/auth/register").once("key-1").json(body.clone());
     let answers = at_once((0..50).map(|_| register())).await;
-    let mut made = answers.iter().filter(|answer| answer.status == 201);
-    let first = made.next().unwrap();
-    assert!(made.all(|other| other.body == first.body), "the answer is the same, byte for byte");
+    let mut created = answers.iter().filter(|answer| answer.status == 201);
+    let first = created.next().unwrap();
+    assert!(created.all(|other| other.body == first.body), "the answers differ");
     for answer in answers.iter().filter(|answer| answer.status != 201) {
         assert_eq!(answer.error(), (409, "IDEMPOTENCY_IN_PROGRESS".to_owned()));
     }

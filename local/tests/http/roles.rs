@@ -1,4 +1,4 @@
-//! Roles: what they permit, and who has them.
+//! Roles, their permissions, and the roles of users.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use serde_json::json;
 use switchyard_harness::app::App;
 
 crate::on_every_backend!(
-    a_role_is_made_changed_given_taken_and_deleted,
+    a_role_is_created_updated_granted_revoked_and_deleted,
     built_in_roles_are_protected,
-    roles_are_given_only_by_who_has_just_proved_who_they_are,
-    nobody_gives_more_than_they_have,
-    the_last_admin_stays,
+    granting_roles_requires_a_step_up,
+    users_cannot_grant_more_than_they_have,
+    the_last_admin_cannot_be_removed,
 );
 
-async fn a_role_is_made_changed_given_taken_and_deleted(app: App) {
+async fn a_role_is_created_updated_granted_revoked_and_deleted(app: App) {
     let (admin, ada) = (app.admin().await, app.register("Ada").await);
     let role = json!({"name": "support", "description": "Answers letters.", "permissions": ["users:read"]});
     let created = app.post("/roles").by(&admin).json(role.clone()).await;
@@ -27,7 +27,7 @@ async fn a_role_is_made_changed_given_taken_and_deleted(app: App) {
     );
     assert_eq!(app.post("/roles").by(&admin).json(role).await.error(), (409, "ROLE_TAKEN".to_owned()));
 
-    // Given, it counts with the next access token.
+    // A granted role takes effect with the next access token.
     let roles_path = format!("/users/{}/roles", ada.id);
     let roles = app.get(&roles_path).by(&admin).await;
     assert_eq!(roles.expect(200), json!({"roles": ["customer"]}));
@@ -39,7 +39,7 @@ async fn a_role_is_made_changed_given_taken_and_deleted(app: App) {
     let ada = app.sign_in(&ada.email).await;
     assert_eq!(app.get("/users").by(&ada).await.status, 200);
 
-    // Changed, it counts within half a minute.
+    // A change of the role takes effect within 30 seconds.
     let patch = json!({"permissions": ["audit:read"]});
     let changed = app.patch("/roles/support").by(&admin).if_match(&created.etag()).json(patch).await;
     assert_eq!(changed.expect(200)["permissions"], json!(["audit:read"]));
@@ -74,7 +74,7 @@ async fn built_in_roles_are_protected(app: App) {
     assert_eq!(app.patch("/roles/merchant").by(&admin).json(patch).await.expect(200)["built_in"], true);
 }
 
-async fn roles_are_given_only_by_who_has_just_proved_who_they_are(app: App) {
+async fn granting_roles_requires_a_step_up(app: App) {
     let (admin, ada) = (app.admin().await, app.register("Ada").await);
     app.wait(Duration::from_secs(5 * 60 + 1));
     let path = format!("/users/{}/roles", ada.id);
@@ -84,7 +84,7 @@ async fn roles_are_given_only_by_who_has_just_proved_who_they_are(app: App) {
     assert_eq!(app.put(&path).by(&admin).json(json!({"roles": ["merchant"]})).await.status, 200);
 }
 
-async fn nobody_gives_more_than_they_have(app: App) {
+async fn users_cannot_grant_more_than_they_have(app: App) {
     let (admin, ada) = (app.admin().await, app.register("Ada").await);
     let role = json!({"name": "role-keeper", "permissions": ["users:read", "roles:read", "roles:write"]});
     app.post("/roles").by(&admin).json(role).await.expect(201);
@@ -103,7 +103,7 @@ async fn nobody_gives_more_than_they_have(app: App) {
     assert_eq!(app.post("/roles").by(&ada).json(equal).await.status, 201);
 }
 
-async fn the_last_admin_stays(app: App) {
+async fn the_last_admin_cannot_be_removed(app: App) {
     let admin = app.admin().await;
     let path = format!("/users/{}", admin.id);
     let refused = [

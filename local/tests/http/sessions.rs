@@ -1,4 +1,4 @@
-//! Staying signed in.
+//! Sessions: refreshing and ending them.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use switchyard_harness::app::{Answer, App};
 
 crate::on_every_backend!(
-    a_refresh_token_works_once_and_brings_the_next,
+    a_refresh_token_works_once_and_yields_the_next,
     a_refresh_token_used_twice_ends_its_family,
     of_many_refreshes_of_one_token_at_once_exactly_one_wins,
-    a_refresh_token_ends_thirty_days_after_its_last_use,
-    who_signs_out_is_out_on_this_device_alone,
-    who_signs_out_everywhere_is_out_on_every_device,
+    a_session_ends_thirty_days_after_its_last_refresh,
+    logging_out_ends_only_this_session,
+    logging_out_everywhere_ends_all_sessions,
 );
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -21,7 +21,7 @@ async fn refresh(app: &App, token: &Value) -> Answer {
     app.post("/auth/refresh").json(json!({"refresh_token": token})).await
 }
 
-async fn a_refresh_token_works_once_and_brings_the_next(app: App) {
+async fn a_refresh_token_works_once_and_yields_the_next(app: App) {
     let ada = app.register("Ada").await;
     let mut token = json!(ada.refresh_token);
     for _ in 0..3 {
@@ -37,9 +37,13 @@ async fn a_refresh_token_used_twice_ends_its_family(app: App) {
     let stolen = json!(ada.refresh_token);
     let next = refresh(&app, &stolen).await.expect(200)["refresh_token"].clone();
     assert_eq!(refresh(&app, &stolen).await.error(), (401, "REFRESH_TOKEN_REUSED".to_owned()));
-    // Nobody knows who has the right one, so the latest is good no longer either.
+    // It is unknown which client is the user, so the latest token is no longer valid either.
     assert_eq!(refresh(&app, &next).await.status, 401);
-    assert_eq!(refresh(&app, &json!(elsewhere.refresh_token)).await.status, 200, "another family goes on");
+    assert_eq!(
+        refresh(&app, &json!(elsewhere.refresh_token)).await.status,
+        200,
+        "the other session ended too"
+    );
 
     let log = app.get(&format!("/users/{}/audit-log", ada.id)).by(&ada).await.expect(200);
     let actions: Vec<_> =
@@ -63,7 +67,7 @@ async fn of_many_refreshes_of_one_token_at_once_exactly_one_wins(app: App) {
     }
 }
 
-async fn a_refresh_token_ends_thirty_days_after_its_last_use(app: App) {
+async fn a_session_ends_thirty_days_after_its_last_refresh(app: App) {
     let ada = app.register("Ada").await;
     app.wait(29 * DAY);
     let next = refresh(&app, &json!(ada.refresh_token)).await.expect(200)["refresh_token"].clone();
@@ -71,7 +75,7 @@ async fn a_refresh_token_ends_thirty_days_after_its_last_use(app: App) {
     assert_eq!(refresh(&app, &next).await.error(), (401, "REFRESH_TOKEN_INVALID".to_owned()));
 }
 
-async fn who_signs_out_is_out_on_this_device_alone(app: App) {
+async fn logging_out_ends_only_this_session(app: App) {
     let ada = app.register("Ada").await;
     let elsewhere = app.sign_in(&ada.email).await;
     assert_eq!(app.post("/auth/logout").by(&ada).await.status, 204);
@@ -80,10 +84,10 @@ async fn who_signs_out_is_out_on_this_device_alone(app: App) {
         (401, "REFRESH_TOKEN_INVALID".to_owned())
     );
     assert_eq!(refresh(&app, &json!(elsewhere.refresh_token)).await.status, 200);
-    assert_eq!(app.post("/auth/logout").by(&ada).await.status, 204, "once more does no harm");
+    assert_eq!(app.post("/auth/logout").by(&ada).await.status, 204, "logging out again failed");
 }
 
-async fn who_signs_out_everywhere_is_out_on_every_device(app: App) {
+async fn logging_out_everywhere_ends_all_sessions(app: App) {
     let ada = app.register("Ada").await;
     let elsewhere = app.sign_in(&ada.email).await;
     let grace = app.register("Grace").await;

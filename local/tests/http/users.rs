@@ -1,4 +1,4 @@
-//! Users, as admins see them.
+//! Users, as admins manage them.
 
 use std::time::Duration;
 
@@ -6,15 +6,15 @@ use serde_json::json;
 use switchyard_harness::app::App;
 
 crate::on_every_backend!(
-    an_admin_makes_changes_and_deletes_a_user,
-    a_change_is_made_only_to_the_state_that_was_read,
+    an_admin_creates_updates_and_deletes_a_user,
+    a_conditional_change_requires_the_version_that_was_read,
     an_unchanged_user_is_not_sent_again,
-    who_acts_on_a_user_has_all_their_permissions,
+    acting_on_a_user_requires_all_their_permissions,
     users_are_counted_by_state_role_and_day,
-    a_deleted_user_is_found_only_where_they_are_asked_for,
+    a_deleted_user_is_listed_only_with_include_deleted,
 );
 
-async fn an_admin_makes_changes_and_deletes_a_user(app: App) {
+async fn an_admin_creates_updates_and_deletes_a_user(app: App) {
     let admin = app.admin().await;
     let body = json!({"email": "grace@example.com", "name": "Grace", "roles": ["merchant", "customer"]});
     let created = app.post("/users").by(&admin).json(body.clone()).await;
@@ -46,7 +46,7 @@ async fn an_admin_makes_changes_and_deletes_a_user(app: App) {
     assert_eq!(app.get(&path).by(&admin).await.status, 200);
 }
 
-async fn a_change_is_made_only_to_the_state_that_was_read(app: App) {
+async fn a_conditional_change_requires_the_version_that_was_read(app: App) {
     let (admin, ada) = (app.admin().await, app.register("Ada").await);
     let path = format!("/users/{}", ada.id);
     let read = app.get(&path).by(&admin).await.etag();
@@ -75,7 +75,7 @@ async fn an_unchanged_user_is_not_sent_again(app: App) {
     assert_eq!(get().await.expect(200)["name"], "Ada King");
 }
 
-async fn who_acts_on_a_user_has_all_their_permissions(app: App) {
+async fn acting_on_a_user_requires_all_their_permissions(app: App) {
     let (admin, ada) = (app.admin().await, app.register("Ada").await);
     let role = json!({"name": "support", "permissions": ["users:read", "users:write"]});
     assert_eq!(app.post("/roles").by(&admin).json(role).await.status, 201);
@@ -85,7 +85,7 @@ async fn who_acts_on_a_user_has_all_their_permissions(app: App) {
 
     let rename = json!({"name": "X"});
     assert_eq!(app.patch(&format!("/users/{}", grace.id)).by(&ada).json(rename.clone()).await.status, 200);
-    // An admin whose address somebody else could change would not be one for long.
+    // Someone who can change an admin's address could take over the account.
     let path = format!("/users/{}", admin.id);
     assert_eq!(app.get(&path).by(&ada).await.status, 200);
     let refused = [
@@ -122,7 +122,7 @@ async fn users_are_counted_by_state_role_and_day(app: App) {
     assert_eq!((&stats["total"], &stats["disabled"]), (&json!(3), &json!(0)));
 }
 
-async fn a_deleted_user_is_found_only_where_they_are_asked_for(app: App) {
+async fn a_deleted_user_is_listed_only_with_include_deleted(app: App) {
     let (admin, ada) = (app.admin().await, app.register("Ada").await);
     assert_eq!(app.delete(&format!("/users/{}", ada.id)).by(&admin).await.status, 204);
     let names = async |query: &str| -> Vec<String> {

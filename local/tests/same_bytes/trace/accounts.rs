@@ -1,4 +1,4 @@
-//! Registering, signing in, guessing, one's own account.
+//! Registering, signing in, guessing passwords, the caller's own account.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use axum::http::header;
 use serde_json::json;
 use switchyard_harness::app::PASSWORD;
 
-use super::{person, place_of, register, sign_in, sign_in_admin};
+use super::{address_of, person, register, sign_in, sign_in_admin};
 use crate::everywhere::Everywhere;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -15,12 +15,12 @@ pub(super) async fn replay(api: &Everywhere) {
     registrations(api).await;
     weak_passwords(api).await;
     guesses(api).await;
-    ones_own_account(api).await;
+    own_account(api).await;
     changes_of_password(api).await;
 }
 
 async fn registrations(api: &Everywhere) {
-    let from = place_of(10);
+    let from = address_of(10);
     let people = [
         ("Ada@Example.org", "Ada Lovelace", None),
         ("zoë@example.org", "Zoë 山田 👩‍💻", Some("Zoë's telephone")),
@@ -44,12 +44,12 @@ async fn weak_passwords(api: &Everywhere) {
         ["short", "password1", "12345678", "aaaaaaaaaaaa", "adalovelace", "qwertyuiop", "p@ssw0rd!"]
     {
         let body = json!({"email": "weak@example.org", "password": password, "name": "Ada Lovelace"});
-        api.ask(400, api.post("/auth/register").from(place_of(11)).json(body)).await;
+        api.ask(400, api.post("/auth/register").from(address_of(11)).json(body)).await;
     }
 }
 
 async fn guesses(api: &Everywhere) {
-    let from = place_of(12);
+    let from = address_of(12);
     let grace = register(api, "Grace", from).await;
     let guess = |email: &str, password: &str| {
         api.post("/auth/login").from(from).json(json!({"email": email, "password": password}))
@@ -63,14 +63,14 @@ async fn guesses(api: &Everywhere) {
         api.wait(MINUTE);
         api.ask(423, guess(email, "")).await;
     }
-    let admin = sign_in_admin(api, place_of(13)).await;
+    let admin = sign_in_admin(api, address_of(13)).await;
     let path = format!("/users/{}", grace.id);
     let locked = api.ask(200, api.get(&path).by(&admin)).await;
     api.ask(200, api.get("/users?status=locked").by(&admin)).await;
     api.wait(15 * MINUTE);
-    let admin = sign_in_admin(api, place_of(13)).await;
+    let admin = sign_in_admin(api, address_of(13)).await;
     let again = api.get(&path).by(&admin).header(header::IF_NONE_MATCH, &locked.etag());
-    api.ask(200, again).await; // it is not locked any more
+    api.ask(200, again).await; // the user is no longer locked
     api.ask(200, guess(&grace.email, PASSWORD)).await;
     api.ask(401, guess("nobody@example.com", PASSWORD)).await;
     for _ in 0..5 {
@@ -80,8 +80,8 @@ async fn guesses(api: &Everywhere) {
     api.ask(200, guess(&grace.email, PASSWORD)).await;
 }
 
-async fn ones_own_account(api: &Everywhere) {
-    let from = place_of(14);
+async fn own_account(api: &Everywhere) {
+    let from = address_of(14);
     let ada = register(api, "Hopper", from).await;
     let me = api.ask(200, api.get("/auth/me").by(&ada)).await;
     let etag = me.etag();
@@ -93,7 +93,7 @@ async fn ones_own_account(api: &Everywhere) {
     let renamed = api.patch("/auth/me").by(&ada).if_match(&etag).json(json!({"name": "Grace Hopper"}));
     let renamed = api.ask(200, renamed).await;
     api.ask(412, api.patch("/auth/me").by(&ada).if_match(&etag).json(json!({"name": "X"}))).await;
-    // Two lines of one header are one list.
+    // Two lines of a header form one list.
     let lines = api.patch("/auth/me").by(&ada).if_match("\"x\"").if_match(&renamed.etag());
     api.ask(200, lines.json(json!({"name": "Rear Admiral Hopper"}))).await;
     api.ask(200, api.patch("/auth/me").by(&ada).json(json!({}))).await;
@@ -110,7 +110,7 @@ async fn ones_own_account(api: &Everywhere) {
 }
 
 async fn changes_of_password(api: &Everywhere) {
-    let from = place_of(15);
+    let from = address_of(15);
     let linus = register(api, "Linus", from).await;
     let elsewhere = sign_in(api, &linus.email, from).await;
     let new = "another-passphrase-77";

@@ -1,16 +1,16 @@
-//! The record of all that.
+//! The audit log of the whole trace.
 
 use axum::http::header;
 
 use super::lists::walk;
-use super::{place_of, sign_in_admin};
+use super::{address_of, sign_in_admin};
 use crate::everywhere::Everywhere;
 use crate::place::is_scan_position;
 
 pub(super) async fn replay(api: &Everywhere) {
-    let admin = sign_in_admin(api, place_of(100)).await;
+    let admin = sign_in_admin(api, address_of(100)).await;
     walk(api, &admin, "/audit-logs", "limit=37").await;
-    let admin = sign_in_admin(api, place_of(100)).await;
+    let admin = sign_in_admin(api, address_of(100)).await;
     for query in [
         format!("actor={}&limit=50", admin.id),
         "actor=system&limit=2".to_owned(),
@@ -27,7 +27,7 @@ pub(super) async fn replay(api: &Everywhere) {
     ] {
         walk(api, &admin, "/audit-logs", &query).await;
     }
-    let admin = sign_in_admin(api, place_of(101)).await;
+    let admin = sign_in_admin(api, address_of(101)).await;
     walk(api, &admin, &format!("/users/{}/audit-log", admin.id), "limit=33").await;
     for query in ["from=x", "to=2033", "actor=", "action=a&action=b", "limit=101", "user=x"] {
         api.ask(400, api.get(&format!("/audit-logs?{query}")).by(&admin)).await;

@@ -1,14 +1,14 @@
-//! Bodies that are not what they should be.
+//! Invalid bodies.
 
 use axum::http::header;
 use serde_json::json;
 use switchyard_harness::app::PASSWORD;
 
-use super::{place_of, sign_in_admin};
+use super::{address_of, sign_in_admin};
 use crate::everywhere::Everywhere;
 
-/// What is no account, for one reason or another.
-const NO_ACCOUNTS: [&str; 30] = [
+/// Bodies that are not valid accounts, for different reasons.
+const INVALID_ACCOUNTS: [&str; 30] = [
     "",
     " ",
     "{",
@@ -42,12 +42,12 @@ const NO_ACCOUNTS: [&str; 30] = [
 ];
 
 pub(super) async fn replay(api: &Everywhere) {
-    for (number, body) in NO_ACCOUNTS.iter().enumerate() {
-        let from = place_of(20 + u8::from(number % 2 == 0));
+    for (number, body) in INVALID_ACCOUNTS.iter().enumerate() {
+        let from = address_of(20 + u8::from(number % 2 == 0));
         let call = api.post("/auth/register").from(from).header(header::CONTENT_TYPE, "application/json");
         api.ask(400, call.body(*body)).await;
     }
-    let from = place_of(22);
+    let from = address_of(22);
     for (email, name, password) in [
         (format!("{}@example.org", "a".repeat(300)), "A".repeat(101), "p".repeat(129)),
         (format!("{}@example.org", "é".repeat(65)), "é".repeat(101), "é".repeat(7)),
@@ -74,10 +74,10 @@ async fn types(api: &Everywhere) {
         ("json", 415),
     ];
     for (media_type, status) in types {
-        let call = api.post("/auth/login").from(place_of(23)).header(header::CONTENT_TYPE, media_type);
+        let call = api.post("/auth/login").from(address_of(23)).header(header::CONTENT_TYPE, media_type);
         api.ask(status, call.body(body.clone())).await;
     }
-    api.ask(415, api.post("/auth/login").from(place_of(23)).body(body)).await;
+    api.ask(415, api.post("/auth/login").from(address_of(23)).body(body)).await;
 }
 
 async fn sizes(api: &Everywhere) {
@@ -86,13 +86,13 @@ async fn sizes(api: &Everywhere) {
         body.push_str(&" ".repeat(size - body.len()));
         let status = if size > 1024 * 1024 { 413 } else { 401 };
         let call =
-            api.post("/auth/login").from(place_of(24)).header(header::CONTENT_TYPE, "application/json");
+            api.post("/auth/login").from(address_of(24)).header(header::CONTENT_TYPE, "application/json");
         api.ask(status, call.body(body)).await;
     }
 }
 
 async fn on_other_routes(api: &Everywhere) {
-    let admin = sign_in_admin(api, place_of(25)).await;
+    let admin = sign_in_admin(api, address_of(25)).await;
     let path = format!("/users/{}", admin.id);
     let unlike =
         [json!({"x": 1}), json!([1]), json!(null), json!({"roles": "admin", "name": 7, "email": true})];

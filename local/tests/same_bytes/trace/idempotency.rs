@@ -1,4 +1,4 @@
-//! Requests that are made twice.
+//! Requests that are sent twice.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use axum::http::header;
 use serde_json::json;
 use switchyard_harness::app::PASSWORD;
 
-use super::{place_of, register, sign_in_admin};
+use super::{address_of, register, sign_in_admin};
 use crate::everywhere::Everywhere;
 
 pub(super) async fn replay(api: &Everywhere) {
@@ -16,7 +16,7 @@ pub(super) async fn replay(api: &Everywhere) {
 }
 
 async fn strangers(api: &Everywhere) {
-    let from = place_of(80);
+    let from = address_of(80);
     let register_once = |name: &str, key: &str| {
         let body =
             json!({"email": "twice@example.com", "password": PASSWORD, "name": name, "device_name": "web"});
@@ -32,16 +32,16 @@ async fn strangers(api: &Everywhere) {
     let long = "k".repeat(256);
     for key in ["", " ", "two words", "\"quoted\"", "\"", &long, &long[..255], "a,b"] {
         let body = json!({"email": "twice@example.com", "password": "wrong"});
-        let answer = api.post("/auth/login").from(place_of(81)).once(key).json(body).await;
+        let answer = api.post("/auth/login").from(address_of(81)).once(key).json(body).await;
         assert!(matches!(answer.status, 400 | 401 | 423), "{key:?}: {answer:?}");
     }
-    let two = api.post("/auth/login").from(place_of(81)).once("one").once("two");
+    let two = api.post("/auth/login").from(address_of(81)).once("one").once("two");
     let two = two.json(json!({"email": "nobody-2@example.com", "password": "wrong"})).await;
     assert!(matches!(two.status, 400 | 401), "{two:?}");
 }
 
 async fn admins(api: &Everywhere) {
-    let from = place_of(82);
+    let from = address_of(82);
     let (admin, ada) = (sign_in_admin(api, from).await, register(api, "Repeater", from).await);
     let user = json!({"email": "once@example.net", "name": "Once"});
     let create = || api.post("/users").once("create-1").json(user.clone());
@@ -52,7 +52,7 @@ async fn admins(api: &Everywhere) {
     api.ask(403, create().by(&ada)).await;
     api.ask(401, create()).await;
     api.ask(401, create().bearer("x")).await;
-    // The same key on another route, with another query, and with a method that does not look at it.
+    // The same key on another route, with another query, and with a method that ignores it.
     api.ask(
         201,
         api.post("/roles").by(&admin).once("create-1").json(json!({"name": "once", "permissions": []})),
@@ -75,7 +75,7 @@ async fn admins(api: &Everywhere) {
             .header("idempotency-key".parse::<axum::http::HeaderName>().unwrap(), "create-1"),
     )
     .await;
-    // Faults are kept, too.
+    // Error answers are stored too.
     for _ in 0..2 {
         api.ask(400, api.post("/users").by(&admin).once("bad").json(json!({"name": ""}))).await;
         api.ask(
@@ -101,11 +101,11 @@ async fn admins(api: &Everywhere) {
 }
 
 async fn days(api: &Everywhere) {
-    let admin = sign_in_admin(api, place_of(83)).await;
+    let admin = sign_in_admin(api, address_of(83)).await;
     let role = || api.post("/roles").once("daily").json(json!({"name": "daily", "permissions": []}));
     api.ask(201, role().by(&admin)).await;
     api.wait(Duration::from_secs(24 * 60 * 60 - 60));
-    let admin = sign_in_admin(api, place_of(83)).await;
+    let admin = sign_in_admin(api, address_of(83)).await;
     api.ask(201, role().by(&admin)).await;
     api.wait(Duration::from_secs(60));
     api.ask(409, role().by(&admin)).await;

@@ -1,21 +1,21 @@
-//! Requests that are too many.
+//! Requests beyond the rate limits.
 
 use std::time::Duration;
 
 use axum::http::Method;
 use serde_json::json;
 
-use super::{place_of, register};
+use super::{address_of, register};
 use crate::everywhere::Everywhere;
 use crate::steering::PACE;
 
 pub(super) async fn replay(api: &Everywhere) {
-    let from = place_of(90);
+    let from = address_of(90);
     let guess = |number: u32| {
         let body = json!({"email": format!("guess-{number}@example.com"), "password": "wrong"});
         api.post("/auth/login").from(from).json(body)
     };
-    // The window of a quarter of an hour begins with the quarter.
+    // Windows of 15 minutes begin at full quarters of an hour.
     for number in 0..30 {
         api.ask(401, guess(number)).await;
     }
@@ -30,7 +30,7 @@ pub(super) async fn replay(api: &Everywhere) {
 }
 
 async fn users(api: &Everywhere) {
-    let ada = register(api, "Eager", place_of(91)).await;
+    let ada = register(api, "Eager", address_of(91)).await;
     let path = format!("/users/{}", ada.id);
     api.set_pace(Duration::ZERO);
     for number in 0..39 {

@@ -1,4 +1,4 @@
-//! Lists of users: walked to the end, filtered, searched, with cursors that are none.
+//! Lists of users: read to the end, filtered, searched, and with invalid cursors.
 
 use std::time::Duration;
 
@@ -6,10 +6,11 @@ use axum::http::header;
 use serde_json::json;
 use switchyard_harness::app::Person;
 
-use super::{place_of, sign_in_admin};
+use super::{address_of, sign_in_admin};
 use crate::everywhere::Everywhere;
 
-/// Names in several scripts: some begin alike, some sort apart in UTF-8 and in UTF-16, some need to be composed.
+/// Names in several scripts. Some begin with the same letters, some sort differently in UTF-8 and in UTF-16,
+/// and some need to be composed.
 const NAMES: [&str; 18] = [
     "Ada Lovelace",
     "ada lovelace",
@@ -32,11 +33,11 @@ const NAMES: [&str; 18] = [
 ];
 
 pub(super) async fn replay(api: &Everywhere) {
-    let admin = sign_in_admin(api, place_of(70)).await;
+    let admin = sign_in_admin(api, address_of(70)).await;
     for (number, name) in NAMES.iter().enumerate() {
         let role = ["patient", "doctor", "customer"][number % 3];
         let body = json!({"email": format!("listed-{number:02}@example.net"), "name": name, "roles": [role]});
-        // Every third is made in the same moment as the one before but for the time a request takes.
+        // Every third user is created right after the previous one, without a pause.
         api.wait(Duration::from_secs(if number % 3 == 0 { 0 } else { 60 }));
         api.ask(201, api.post("/users").by(&admin).json(body)).await;
     }
@@ -46,7 +47,7 @@ pub(super) async fn replay(api: &Everywhere) {
     faults(api).await;
 }
 
-/// Asks for page after page until the last: the cursors in between.
+/// Requests all pages up to the last. Returns the cursors.
 pub(super) async fn walk(api: &Everywhere, person: &Person, path: &str, query: &str) -> Vec<String> {
     let mut cursors = Vec::new();
     let mut next = String::new();
@@ -59,14 +60,14 @@ pub(super) async fn walk(api: &Everywhere, person: &Person, path: &str, query: &
 }
 
 async fn orders(api: &Everywhere) {
-    let admin = sign_in_admin(api, place_of(70)).await;
+    let admin = sign_in_admin(api, address_of(70)).await;
     walk(api, &admin, "/users", "sort=created_at&limit=7").await;
     walk(api, &admin, "/users", "sort=-created_at&limit=9").await;
     walk(api, &admin, "/users", "include_deleted=true&limit=11").await;
     api.ask(200, api.get("/users?limit=100").by(&admin).header(header::ACCEPT_ENCODING, "gzip")).await;
     let first = api.ask(200, api.get("/users?limit=5").by(&admin)).await.json();
     let (last, next) = (&first["data"][4]["id"], &first["pagination"]["next_cursor"]);
-    // The user on whom the page ended goes, one comes in at the front.
+    // The last user of the page is deleted, and another one is added at the front of the list.
     api.ask(204, api.delete(&format!("/users/{}", last.as_str().unwrap())).by(&admin)).await;
     api.ask(201, api.post("/users").by(&admin).json(json!({"email": "late@example.net", "name": "Late"})))
         .await;
@@ -74,7 +75,7 @@ async fn orders(api: &Everywhere) {
 }
 
 async fn filters(api: &Everywhere) {
-    let admin = sign_in_admin(api, place_of(71)).await;
+    let admin = sign_in_admin(api, address_of(71)).await;
     let middle = api.ask(200, api.get("/users?limit=8").by(&admin)).await.json();
     let middle = middle["data"][7]["created_at"].as_str().unwrap().to_owned();
     for query in [
@@ -96,7 +97,7 @@ async fn filters(api: &Everywhere) {
 }
 
 async fn searches(api: &Everywhere) {
-    let admin = sign_in_admin(api, place_of(72)).await;
+    let admin = sign_in_admin(api, address_of(72)).await;
     for words in [
         "ad",
         "ada%20love",
@@ -136,7 +137,7 @@ async fn searches(api: &Everywhere) {
 }
 
 async fn faults(api: &Everywhere) {
-    let admin = sign_in_admin(api, place_of(73)).await;
+    let admin = sign_in_admin(api, address_of(73)).await;
     let queries = [
         "limit=0",
         "limit=101",

@@ -1,5 +1,5 @@
-//! The requests. Each says with which status it is to be answered, so that nothing is left of the trace by mistake: that
-//! all places refuse alike is not worth much where they should not refuse.
+//! The requests of the trace. Each states the status that it must be answered with. Otherwise a mistake in the
+//! trace could go unnoticed, if all programs refused the request in the same way.
 
 mod accounts;
 mod audit;
@@ -21,7 +21,7 @@ use switchyard_harness::app::{PASSWORD, Person};
 use crate::everywhere::Everywhere;
 use crate::place::ADMIN;
 
-/// Makes all of them. What comes later finds the users of what came before, and their entries in the audit log.
+/// Sends all requests. Later ones see the users of earlier ones, and their audit log entries.
 pub(crate) async fn replay(api: &Everywhere) {
     system::replay(api).await;
     accounts::replay(api).await;
@@ -36,19 +36,19 @@ pub(crate) async fn replay(api: &Everywhere) {
     audit::replay(api).await;
 }
 
-/// An address for the requests of one part of the trace, which then has a quota of its own.
-fn place_of(part: u8) -> IpAddr {
+/// An address for the requests of one part of the trace, which gives that part its own quota.
+fn address_of(part: u8) -> IpAddr {
     IpAddr::from([192, 0, 2, part])
 }
 
-/// Makes an account named `name`, whose address is that name at example.com.
+/// Registers an account with this name, and with the name at example.com as its address.
 async fn register(api: &Everywhere, name: &str, from: IpAddr) -> Person {
     let email = format!("{}@example.com", name.to_lowercase());
     let body = json!({"email": email, "password": PASSWORD, "name": name});
     person(&api.ask(201, api.post("/auth/register").from(from).json(body)).await.json())
 }
 
-/// Signs somebody in.
+/// Signs a user in.
 async fn sign_in(api: &Everywhere, email: &str, from: IpAddr) -> Person {
     let body = json!({"email": email, "password": PASSWORD});
     person(&api.ask(200, api.post("/auth/login").from(from).json(body)).await.json())
@@ -59,10 +59,11 @@ async fn sign_in_admin(api: &Everywhere, from: IpAddr) -> Person {
     sign_in(api, ADMIN, from).await
 }
 
-/// Who is signed in, by the answer that says so.
+/// The user and the tokens of an answer to a sign-in.
 fn person(answer: &Value) -> Person {
-    let text =
-        |value: &Value| value.as_str().unwrap_or_else(|| panic!("{answer} signs nobody in")).to_owned();
+    let text = |value: &Value| {
+        value.as_str().unwrap_or_else(|| panic!("{answer} is not an answer to a sign-in")).to_owned()
+    };
     Person {
         id: text(&answer["user"]["id"]).parse().unwrap(),
         email: text(&answer["user"]["email"]),

@@ -3,11 +3,11 @@
 use axum::http::header;
 use serde_json::json;
 
-use super::{place_of, register};
+use super::{address_of, register};
 use crate::everywhere::Everywhere;
 
 pub(super) async fn replay(api: &Everywhere) {
-    let ada = register(api, "Profiled", place_of(50)).await;
+    let ada = register(api, "Profiled", address_of(50)).await;
     let path = format!("/users/{}/profile", ada.id);
     let empty = api.ask(200, api.get(&path).by(&ada)).await.etag();
     let whole = json!({
@@ -15,7 +15,7 @@ pub(super) async fn replay(api: &Everywhere) {
         "bio": "Writes programs\nfor machines \u{2028} yet to be built. 🧮", "locale": "en-GB", "timezone": "Europe/London",
         "address": {"line1": "12 St James's Square", "city": "London", "postal_code": "SW1Y 4JH", "country": "GB"},
     });
-    api.ask(400, api.put(&path).by(&ada).json(whole.clone())).await; // nobody alive was born then
+    api.ask(400, api.put(&path).by(&ada).json(whole.clone())).await; // before 1900
     let mut fitting = whole;
     fitting["date_of_birth"] = json!("1990-12-10");
     api.ask(412, api.put(&path).by(&ada).if_match("\"x\"").json(fitting.clone())).await;

@@ -1,4 +1,4 @@
-//! Roles, what they permit, and who has them.
+//! Roles, their permissions, and the roles of users.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use axum::http::header;
 use serde_json::json;
 
 use super::lists::walk;
-use super::{place_of, register, sign_in, sign_in_admin};
+use super::{address_of, register, sign_in, sign_in_admin};
 use crate::everywhere::Everywhere;
 
 pub(super) async fn replay(api: &Everywhere) {
@@ -16,7 +16,7 @@ pub(super) async fn replay(api: &Everywhere) {
 }
 
 async fn roles_themselves(api: &Everywhere) {
-    let admin = sign_in_admin(api, place_of(60)).await;
+    let admin = sign_in_admin(api, address_of(60)).await;
     let support = json!({"name": "support", "description": "Answers letters.", "permissions": ["users:write", "users:read"]});
     let created = api.ask(201, api.post("/roles").by(&admin).json(support.clone())).await.etag();
     api.ask(409, api.post("/roles").by(&admin).json(support)).await;
@@ -53,7 +53,7 @@ async fn roles_themselves(api: &Everywhere) {
 }
 
 async fn roles_of_users(api: &Everywhere) {
-    let from = place_of(61);
+    let from = address_of(61);
     let (admin, ada) = (sign_in_admin(api, from).await, register(api, "Keeper", from).await);
     let keeper = json!({"name": "role-keeper", "permissions": ["users:read", "roles:read", "roles:write"]});
     api.ask(201, api.post("/roles").by(&admin).json(keeper)).await;
@@ -77,20 +77,20 @@ async fn roles_of_users(api: &Everywhere) {
     api.ask(403, api.patch("/roles/role-keeper").by(&ada).json(json!({"permissions": ["audit:read"]}))).await;
     api.ask(403, api.get("/audit-logs").by(&ada)).await;
     api.ask(200, api.get("/users?role=role-keeper").by(&ada)).await;
-    // What a role permits has changed, and its bearers are told at once.
+    // A change of a role's permissions takes effect at once.
     let patch = json!({"permissions": ["roles:read"]});
     api.ask(200, api.patch("/roles/role-keeper").by(&admin).json(patch)).await;
     api.ask(403, api.get("/users?role=role-keeper").by(&ada)).await;
     api.ask(200, api.get("/roles/role-keeper").by(&ada)).await;
     api.wait(Duration::from_secs(5 * 60));
-    api.ask(403, api.put(&path).by(&admin).json(json!({"roles": ["customer"]}))).await; // too long ago
+    api.ask(403, api.put(&path).by(&admin).json(json!({"roles": ["customer"]}))).await; // the sign-in is too old for a step-up
     let admin = sign_in_admin(api, from).await;
     api.ask(200, api.put(&path).by(&admin).json(json!({"roles": ["customer"]}))).await;
     api.ask(204, api.delete("/roles/role-keeper").by(&admin)).await;
 }
 
 async fn walks(api: &Everywhere) {
-    let admin = sign_in_admin(api, place_of(62)).await;
+    let admin = sign_in_admin(api, address_of(62)).await;
     walk(api, &admin, "/roles", "limit=3").await;
     walk(api, &admin, "/permissions", "limit=4").await;
 }

@@ -1,4 +1,4 @@
-//! Tokens: refreshed, used twice, expired, altered; sessions that end.
+//! Tokens that are refreshed, reused, expired or altered, and the ends of sessions.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use axum::http::header;
 use serde_json::{Value, json};
 use switchyard_harness::app::{PASSWORD, Person};
 
-use super::{person, place_of, register, sign_in};
+use super::{address_of, person, register, sign_in};
 use crate::everywhere::Everywhere;
 
 pub(super) async fn replay(api: &Everywhere) {
@@ -18,16 +18,16 @@ pub(super) async fn replay(api: &Everywhere) {
 }
 
 async fn refresh(api: &Everywhere, status: u16, token: Value) -> Value {
-    let call = api.post("/auth/refresh").from(place_of(30)).json(json!({"refresh_token": token}));
+    let call = api.post("/auth/refresh").from(address_of(30)).json(json!({"refresh_token": token}));
     api.ask(status, call).await.json()
 }
 
 async fn rotation(api: &Everywhere) {
-    let ada = register(api, "Refresher", place_of(31)).await;
+    let ada = register(api, "Refresher", address_of(31)).await;
     let second = person(&refresh(api, 200, json!(ada.refresh_token)).await);
     let third = person(&refresh(api, 200, json!(second.refresh_token)).await);
     api.ask(200, api.get("/auth/me").by(&third)).await;
-    // The second in two hands: the family ends.
+    // The second token is reused, so the session ends.
     refresh(api, 401, json!(second.refresh_token)).await;
     refresh(api, 401, json!(second.refresh_token)).await;
     refresh(api, 401, json!(third.refresh_token)).await;
@@ -40,14 +40,14 @@ async fn rotation(api: &Everywhere) {
     for (media_type, body, status) in
         [("application/json", "", 401), ("text/plain", "x", 415), ("application/json", "{}", 401)]
     {
-        let call = api.post("/auth/refresh").from(place_of(32)).header(header::CONTENT_TYPE, media_type);
+        let call = api.post("/auth/refresh").from(address_of(32)).header(header::CONTENT_TYPE, media_type);
         api.ask(status, call.body(body)).await;
     }
-    api.ask(401, api.post("/auth/refresh").from(place_of(32))).await;
+    api.ask(401, api.post("/auth/refresh").from(address_of(32))).await;
 }
 
 async fn cookies(api: &Everywhere) {
-    let from = place_of(33);
+    let from = address_of(33);
     let body = json!({"email": "web@example.com", "password": PASSWORD, "name": "Web", "device_name": "web"});
     let registered = api.ask(201, api.post("/auth/register").from(from).json(body)).await;
     let token = person(&registered.json()).refresh_token;
@@ -66,7 +66,7 @@ async fn cookies(api: &Everywhere) {
 }
 
 async fn ends(api: &Everywhere) {
-    let from = place_of(34);
+    let from = address_of(34);
     let one = register(api, "Leaver", from).await;
     let other = sign_in(api, &one.email, from).await;
     let third = sign_in(api, &one.email, from).await;
@@ -82,10 +82,10 @@ async fn ends(api: &Everywhere) {
 }
 
 async fn access_tokens(api: &Everywhere) {
-    let ada = register(api, "Bearer", place_of(35)).await;
+    let ada = register(api, "Bearer", address_of(35)).await;
     let parts: Vec<_> = ada.access_token.split('.').collect();
     let (head, claims, signature) = (parts[0], parts[1], parts[2]);
-    let other = register(api, "Other", place_of(35)).await;
+    let other = register(api, "Other", address_of(35)).await;
     let others_claims = other.access_token.split('.').nth(1).unwrap();
     let authorizations = [
         String::new(),
@@ -115,14 +115,14 @@ async fn access_tokens(api: &Everywhere) {
         api.ask(401, api.get(path)).await;
         api.ask(403, api.get(path).by(&ada)).await;
     }
-    // A bad token does not matter where none is asked for.
+    // Public operations ignore a bad token.
     let login = json!({"email": ada.email, "password": PASSWORD});
-    api.ask(200, api.post("/auth/login").from(place_of(35)).bearer("x").json(login.clone())).await;
-    api.ask(200, api.post("/auth/login").from(place_of(35)).by(&other).json(login)).await;
+    api.ask(200, api.post("/auth/login").from(address_of(35)).bearer("x").json(login.clone())).await;
+    api.ask(200, api.post("/auth/login").from(address_of(35)).by(&other).json(login)).await;
 }
 
 async fn expiry(api: &Everywhere) {
-    let from = place_of(36);
+    let from = address_of(36);
     let ada = register(api, "Mortal", from).await;
     api.wait(Duration::from_secs(15 * 60 - 2));
     api.ask(401, api.get("/auth/me").by(&ada)).await;

@@ -1,8 +1,8 @@
-//! What needs nobody to be signed in: health, documents, unknown addresses, other origins.
+//! Requests without a sign-in: health, documents, unknown paths, other origins.
 
 use axum::http::{HeaderName, Method, header};
 
-use super::{place_of, sign_in_admin};
+use super::{address_of, sign_in_admin};
 use crate::everywhere::Everywhere;
 use crate::place::ORIGIN;
 
@@ -22,7 +22,7 @@ pub(super) async fn replay(api: &Everywhere) {
 }
 
 async fn unknown_addresses(api: &Everywhere) {
-    let admin = sign_in_admin(api, place_of(1)).await;
+    let admin = sign_in_admin(api, address_of(1)).await;
     let paths = [
         "/",
         "//",
@@ -50,7 +50,7 @@ async fn unknown_addresses(api: &Everywhere) {
     for path in paths {
         let status = if path.starts_with("/healthz") { 200 } else { 404 };
         api.ask(status, api.call(Method::GET, path)).await;
-        // Whoever asks is known; it makes no difference.
+        // The same with a token, which makes no difference.
         api.ask(status, api.call(Method::GET, path).by(&admin)).await;
     }
     for path in ["/api/v1/users", "/api/v1/auth/me", "/api/v1/roles/admin", "/nothing", "/readyz"] {

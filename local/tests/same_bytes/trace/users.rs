@@ -1,15 +1,15 @@
-//! Users, as admins see them, and as others do not.
+//! Users, as admins manage them, and attempts of others.
 
 use std::time::Duration;
 
 use axum::http::header;
 use serde_json::{Value, json};
 
-use super::{place_of, register, sign_in, sign_in_admin};
+use super::{address_of, register, sign_in, sign_in_admin};
 use crate::everywhere::Everywhere;
 
 pub(super) async fn replay(api: &Everywhere) {
-    a_life(api).await;
+    life_of_a_user(api).await;
     conditions(api).await;
     strangers(api).await;
     state_of_accounts(api).await;
@@ -20,8 +20,8 @@ fn path_of(user: &Value) -> String {
     format!("/users/{}", user["id"].as_str().unwrap())
 }
 
-async fn a_life(api: &Everywhere) {
-    let admin = sign_in_admin(api, place_of(40)).await;
+async fn life_of_a_user(api: &Everywhere) {
+    let admin = sign_in_admin(api, address_of(40)).await;
     let body = json!({"email": "Grace@Navy.example", "name": "Grace", "roles": ["merchant", "customer"]});
     let created = api.ask(201, api.post("/users").by(&admin).json(body.clone())).await;
     let path = path_of(&created.json());
@@ -66,7 +66,7 @@ async fn a_life(api: &Everywhere) {
 }
 
 async fn conditions(api: &Everywhere) {
-    let admin = sign_in_admin(api, place_of(41)).await;
+    let admin = sign_in_admin(api, address_of(41)).await;
     let body = json!({"email": "conditional@example.org", "name": "Conditional"});
     let created = api.ask(201, api.post("/users").by(&admin).json(body)).await;
     let (path, old) = (path_of(&created.json()), created.etag());
@@ -101,7 +101,7 @@ async fn conditions(api: &Everywhere) {
 }
 
 async fn strangers(api: &Everywhere) {
-    let from = place_of(42);
+    let from = address_of(42);
     let (ada, bob) = (register(api, "Owner", from).await, register(api, "Stranger", from).await);
     let path = format!("/users/{}", ada.id);
     for below in ["", "/profile", "/roles", "/audit-log"] {
@@ -130,7 +130,7 @@ async fn strangers(api: &Everywhere) {
 }
 
 async fn state_of_accounts(api: &Everywhere) {
-    let from = place_of(43);
+    let from = address_of(43);
     let ada = register(api, "Disabled", from).await;
     let admin = sign_in_admin(api, from).await;
     let path = format!("/users/{}", ada.id);
@@ -157,10 +157,10 @@ async fn state_of_accounts(api: &Everywhere) {
 }
 
 async fn counts(api: &Everywhere) {
-    let admin = sign_in_admin(api, place_of(44)).await;
+    let admin = sign_in_admin(api, address_of(44)).await;
     api.ask(200, api.get("/users/stats").by(&admin)).await;
     api.ask(200, api.get("/users/stats?x=1").by(&admin)).await;
     api.wait(Duration::from_secs(8 * 24 * 60 * 60));
-    let admin = sign_in_admin(api, place_of(44)).await;
+    let admin = sign_in_admin(api, address_of(44)).await;
     api.ask(200, api.get("/users/stats").by(&admin)).await;
 }
