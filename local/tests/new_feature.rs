@@ -154,8 +154,8 @@ fn only_the_announced_lines_changed(
             assert!(is_expected, "{path} is new");
             continue;
         };
-        // An inserted line may change where the list around it has line breaks and commas.
-        let compact = |text: &[u8]| String::from_utf8_lossy(text).replace([' ', '\n', ','], "");
+        // An inserted line may change the line breaks, commas and braces around it.
+        let compact = |text: &[u8]| String::from_utf8_lossy(text).replace([' ', '\n', ',', '{', '}'], "");
         let (original, mut text) = (compact(original), compact(text));
         for line in announced.remove(path.as_str()).unwrap_or_default() {
             let line = compact(line.as_bytes());

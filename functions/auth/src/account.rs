@@ -1,4 +1,4 @@
-//! One's own account.
+//! The caller's own account.
 
 use axum::extract::State;
 use deserr::Deserr;
@@ -9,9 +9,9 @@ use switchyard_identity::{Identity, Password, Secret, User, UserFields, codes as
 use switchyard_kernel::MergePatch;
 use utoipa::ToSchema;
 
-use crate::sign_in::into_custody;
+use crate::sign_in::into_secret;
 
-/// Reads one's own account.
+/// Gets the caller's account.
 #[utoipa::path(get, path = "/me", tag = "auth", security(("bearer" = [])),
     responses((status = 200, description = "The account.", body = User, headers(("ETag")))))]
 pub(crate) async fn get_me(
@@ -23,7 +23,7 @@ pub(crate) async fn get_me(
 
 operation_errors!(UpdateMeErrors: identity_codes::EMAIL_TAKEN);
 
-/// Changes one's own name and address.
+/// Updates the caller's name and address.
 ///
 /// A new address counts as not verified.
 #[utoipa::path(patch, path = "/me", tag = "auth", security(("bearer" = [])),
@@ -39,24 +39,24 @@ pub(crate) async fn update_me(
     Ok(Tagged(accounts.edit_me(&context, &precondition, |present| patch.apply_to(present)).await?))
 }
 
-/// A change of one's password.
+/// A change of the caller's password.
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = Faults, deny_unknown_fields)]
 pub(crate) struct PasswordChange {
-    /// The present password.
-    #[deserr(from(String) = into_custody)]
+    /// The current password.
+    #[deserr(from(String) = into_secret)]
     #[schema(value_type = String, format = Password, example = "correct horse battery")]
     current_password: Secret,
-    /// The new one, which is not easy to guess.
+    /// The new password. It must be hard to guess.
     new_password: Password,
 }
 
 operation_errors!(ChangePasswordErrors: identity_codes::INVALID_CREDENTIALS, identity_codes::ACCOUNT_LOCKED, identity_codes::WEAK_PASSWORD);
 
-/// Changes one's own password.
+/// Changes the caller's password.
 ///
-/// All other sessions end. A wrong present password counts as a failed sign-in, so the fifth in a row locks the account.
-/// `details.new_password` says what is wrong with a password that is easy to guess.
+/// Ends all other sessions of the caller. A wrong current password counts as a failed sign-in, so the fifth in
+/// a row locks the account. If the new password is easy to guess, `details.new_password` says why.
 #[utoipa::path(post, path = "/password-change", tag = "auth", security(("bearer" = [])),
     responses((status = 204, description = "The password is changed."), ChangePasswordErrors))]
 pub(crate) async fn change_password(

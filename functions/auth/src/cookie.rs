@@ -1,5 +1,5 @@
-//! The refresh token as a cookie, for browsers: a script that gets into a page cannot read it, and no other site can
-//! make a browser send it.
+//! The refresh token as a cookie, for browsers. An injected script cannot read it, and no other site can make a
+//! browser send it.
 
 use std::convert::Infallible;
 
@@ -13,10 +13,10 @@ use switchyard_identity::{Secret, Tokens};
 /// The cookie's name.
 pub(crate) const NAME: &str = "refresh_token";
 
-/// Where browsers send it: to the routes that use it and nowhere else.
+/// The cookie's attributes. Browsers send it only to the routes under this path.
 const ATTRIBUTES: &str = "Path=/api/v1/auth; HttpOnly; Secure; SameSite=Strict";
 
-/// What a browser calls itself when it signs in.
+/// The device name that browsers sign in with.
 const BROWSER: &str = "web";
 
 /// The cookie of a request, if it has one.
@@ -31,19 +31,19 @@ impl<S: Send + Sync> FromRequestParts<S> for RefreshCookie {
     }
 }
 
-/// What becomes of the browser's cookie with an answer.
+/// What an answer does with the browser's cookie.
 #[derive(Clone, Debug)]
 pub(crate) enum SetRefreshCookie {
-    /// It is set to the new token.
+    /// Sets it to the new token.
     To { token: Secret, max_age_seconds: u64 },
-    /// It is removed.
+    /// Removes it.
     Removed,
-    /// It is left alone.
+    /// Leaves it unchanged.
     Unchanged,
 }
 
 impl SetRefreshCookie {
-    /// Sets it for sessions of browsers.
+    /// Sets the cookie if the session belongs to a browser.
     pub(crate) fn of(tokens: &Tokens) -> Self {
         match &tokens.device_name {
             Some(device) if device.as_str() == BROWSER => Self::To {

@@ -1,5 +1,5 @@
-//! Routes under `/auth`: register, sign in, stay signed in, sign out, one's own account; and the public keys with which
-//! anybody can verify access tokens.
+//! Routes under `/auth`: register, log in, refresh, log out, and the caller's own account. Also the public keys
+//! of access tokens.
 
 mod account;
 mod cookie;

@@ -1,4 +1,4 @@
-//! How one stays signed in, and ceases to be.
+//! Refreshing and ending sessions.
 
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -10,27 +10,28 @@ use utoipa::ToSchema;
 use crate::cookie::{RefreshCookie, SetRefreshCookie};
 use crate::sign_in::SignInAnswer;
 
-/// A refresh token; left out by browsers, which send it as a cookie.
+/// A refresh token. Browsers send it as a cookie instead.
 #[derive(Debug, Default, Deserr, ToSchema)]
 #[deserr(error = Faults, deny_unknown_fields)]
 pub(crate) struct RefreshInput {
-    /// The token that came with the last access token.
-    #[deserr(default, from(Option<String>) = into_custody)]
+    /// The refresh token of the last answer.
+    #[deserr(default, from(Option<String>) = into_secret)]
     #[schema(value_type = Option<String>,
         example = "AZCl9G8OfMSKXl2cCx8_VTK2kR0m1xqkq3T8vS2oYb1hYk9wZ2lXo0d4Q3JmN1p6c0hVd2VRZ0tqTnB0Zw")]
     refresh_token: Option<Secret>,
 }
 
-fn into_custody(text: Option<String>) -> Option<Secret> {
+fn into_secret(text: Option<String>) -> Option<Secret> {
     text.map(Secret::new)
 }
 
 operation_errors!(RefreshErrors: identity_codes::REFRESH_TOKEN_INVALID, identity_codes::REFRESH_TOKEN_REUSED);
 
-/// Gives new tokens for a refresh token.
+/// Refreshes the tokens of a session.
 ///
-/// A refresh token can be used once; the answer brings the next one. A token that is used twice is in two hands, so its
-/// session ends: send one refresh at a time. The token is taken from the body, or else from the cookie.
+/// A refresh token can be used once; the answer contains the next one. If a token is used twice, its session
+/// ends, because two parties have it. So send one refresh at a time. The token is read from the body, or else
+/// from the cookie.
 #[utoipa::path(post, path = "/refresh", tag = "auth",
     request_body = Option<RefreshInput>,
     params(("refresh_token" = Option<String>, Cookie, description = "The refresh token of a browser.")),
@@ -50,11 +51,11 @@ pub(crate) async fn refresh(
     Ok((SetRefreshCookie::of(&sign_in.tokens), Json(SignInAnswer::from(sign_in))))
 }
 
-/// Ends this session.
+/// Logs out of the current session.
 ///
-/// Its refresh token is good no longer; the access token stays so until it expires.
+/// The session's refresh token becomes invalid. The access token stays valid until it expires.
 #[utoipa::path(post, path = "/logout", tag = "auth", security(("bearer" = [])),
-    responses((status = 204, description = "The session is over. The browser's cookie is removed.")))]
+    responses((status = 204, description = "The session has ended. The browser's cookie is removed.")))]
 pub(crate) async fn logout(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
@@ -63,11 +64,11 @@ pub(crate) async fn logout(
     Ok((SetRefreshCookie::Removed, NoContent))
 }
 
-/// Ends all sessions of the user, this one too.
+/// Logs out of all sessions of the caller.
 ///
-/// No refresh token is good any longer; access tokens stay so until they expire.
+/// All refresh tokens become invalid. Access tokens stay valid until they expire.
 #[utoipa::path(post, path = "/logout-all", tag = "auth", security(("bearer" = [])),
-    responses((status = 204, description = "All sessions are over. The browser's cookie is removed.")))]
+    responses((status = 204, description = "All sessions have ended. The browser's cookie is removed.")))]
 pub(crate) async fn logout_all(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,

@@ -1,4 +1,4 @@
-//! How one comes to be signed in.
+//! Registering and signing in.
 
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -13,46 +13,46 @@ use utoipa::ToSchema;
 
 use crate::cookie::SetRefreshCookie;
 
-/// Somebody who makes an account for themselves.
+/// A new account.
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = Faults, deny_unknown_fields)]
 pub(crate) struct RegisterInput {
-    /// The e-mail address. Nobody else may have it, in whatever case it is written.
+    /// The e-mail address. No other account may have it, regardless of case.
     email: EmailAddress,
-    /// A password that is not easy to guess; neither is the name or the address a part of it.
+    /// The password. It must be hard to guess, also for someone who knows the name and the address.
     password: Password,
-    /// What you want to be called.
+    /// Your name.
     name: PersonName,
-    /// What you call this device; `web` for a browser, which gets the refresh token as a cookie too.
+    /// A name for this device. With `web`, for browsers, the refresh token is also set as a cookie.
     #[deserr(default)]
     device_name: Option<DeviceName>,
 }
 
-/// Somebody who wants to sign in.
+/// The credentials of a user.
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = Faults, deny_unknown_fields)]
 pub(crate) struct LoginInput {
     /// The e-mail address.
     email: EmailAddress,
     /// The password.
-    #[deserr(from(String) = into_custody)]
+    #[deserr(from(String) = into_secret)]
     #[schema(value_type = String, format = Password, example = "correct horse battery")]
     password: Secret,
-    /// What you call this device; `web` for a browser, which gets the refresh token as a cookie too.
+    /// A name for this device. With `web`, for browsers, the refresh token is also set as a cookie.
     #[deserr(default)]
     device_name: Option<DeviceName>,
 }
 
-pub(crate) fn into_custody(text: String) -> Secret {
+pub(crate) fn into_secret(text: String) -> Secret {
     Secret::new(text)
 }
 
-/// A user who is signed in, and the tokens that say so.
+/// A user who has signed in, and their tokens.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct SignInAnswer {
     /// The user.
     user: User,
-    /// What to send with every request, as `Authorization: Bearer …`: a JWT.
+    /// The token to send with every request, as `Authorization: Bearer …`. It is a JWT.
     #[schema(
         example = "eyJhbGciOiJSUzI1NiIsInR5cCI6ImF0K2p3dCIsImtpZCI6Ii4uLiJ9.eyJzdWIiOiIuLi4ifQ.c2lnbmF0dXJl"
     )]
@@ -60,10 +60,10 @@ pub(crate) struct SignInAnswer {
     /// Always `Bearer`.
     #[schema(example = "Bearer")]
     token_type: &'static str,
-    /// How many seconds the access token is good.
+    /// How long the access token is valid, in seconds.
     #[schema(example = 900)]
     expires_in: u64,
-    /// What to get new tokens with at `/auth/refresh`. It can be used once.
+    /// The token to get new tokens with at `/auth/refresh`. It can be used once.
     #[schema(example = "AZCl9G8OfMSKXl2cCx8_VTK2kR0m1xqkq3T8vS2oYb1hYk9wZ2lXo0d4Q3JmN1p6c0hVd2VRZ0tqTnB0Zw")]
     refresh_token: String,
 }
@@ -82,10 +82,10 @@ impl From<SignIn> for SignInAnswer {
 
 operation_errors!(RegisterErrors: identity_codes::EMAIL_TAKEN, identity_codes::WEAK_PASSWORD);
 
-/// Makes an account and signs its owner in.
+/// Registers an account and signs its owner in.
 ///
-/// The address can be any that is not taken, also by a deleted account. The password may hold any characters and must be
-/// hard to guess; `details.password` says what is wrong with one that is not.
+/// The address must not be taken by another account, not even by a deleted one. The password may contain any
+/// characters and must be hard to guess. If it is not, `details.password` says why.
 #[utoipa::path(post, path = "/register", tag = "auth",
     responses(
         (status = 201, description = "The account, signed in. `Set-Cookie` for browsers.", body = SignInAnswer),
@@ -104,10 +104,10 @@ pub(crate) async fn register(
 
 operation_errors!(LoginErrors: identity_codes::INVALID_CREDENTIALS, identity_codes::ACCOUNT_LOCKED, identity_codes::ACCOUNT_DISABLED);
 
-/// Signs a user in.
+/// Logs a user in.
 ///
-/// Whether the address is unknown or the password wrong, the answer is the same. After five failures in a row the
-/// account is locked for fifteen minutes; `Retry-After` tells how much of them is left.
+/// An unknown address and a wrong password get the same answer. After five failures in a row, the account is
+/// locked for fifteen minutes, and `Retry-After` contains the remaining seconds.
 #[utoipa::path(post, path = "/login", tag = "auth",
     responses(
         (status = 200, description = "The user, signed in. `Set-Cookie` for browsers.", body = SignInAnswer),

@@ -1,4 +1,5 @@
-//! What the logs hold, and what they never hold. A process of its own, since it listens to everything that is logged.
+//! Tests that the logs contain no secrets. It is a separate test binary, since it captures everything that its
+//! process logs.
 
 use std::io;
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,4 @@
-//! What the routes answer to requests that are good, wrong, or sent again.
+//! Tests the answers of the routes to valid, invalid and repeated requests.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ fn cookie(answer: &Answer) -> Option<(String, String)> {
 }
 
 #[tokio::test]
-async fn all_faults_of_a_registration_are_told_at_once() {
+async fn all_faults_of_a_registration_are_reported_at_once() {
     let app = start().await;
     let body = json!({"email": "ada", "password": "short", "name": "", "device_name": "a\nb", "admin": true});
     let answer = app.post("/auth/register").json(body).await;
@@ -52,7 +52,7 @@ async fn all_faults_of_a_registration_are_told_at_once() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_json_is_told_apart_from_one_that_is_not_sent_as_json() {
+async fn a_body_that_is_not_json_gets_400_and_one_of_another_type_415() {
     let app = start().await;
     let send = async |content_type: &str, body: &'static str| {
         app.post("/auth/login").header(header::CONTENT_TYPE, content_type).body(body).await.error().0
@@ -79,7 +79,7 @@ async fn only_browsers_get_a_cookie_and_no_script_can_read_it() {
 }
 
 #[tokio::test]
-async fn a_browser_refreshes_and_signs_out_by_its_cookie() {
+async fn a_browser_refreshes_and_signs_out_with_its_cookie() {
     let app = start().await;
     let mut body = registration();
     body["device_name"] = json!("web");
@@ -99,7 +99,7 @@ async fn a_browser_refreshes_and_signs_out_by_its_cookie() {
 }
 
 #[tokio::test]
-async fn who_guesses_the_key_of_a_refresh_gets_nothing_of_it() {
+async fn guessing_the_idempotency_key_of_a_refresh_does_not_reveal_its_answer() {
     let app = start().await;
     let mut body = registration();
     body["device_name"] = json!("web");
@@ -115,7 +115,7 @@ async fn who_guesses_the_key_of_a_refresh_gets_nothing_of_it() {
 }
 
 #[tokio::test]
-async fn a_refresh_takes_the_body_before_the_cookie_and_nothing_for_no_token() {
+async fn a_refresh_prefers_the_body_to_the_cookie_and_requires_a_token() {
     let app = start().await;
     let ada = app.register("Ada").await;
     let invalid = (401, "REFRESH_TOKEN_INVALID".to_owned());
@@ -131,11 +131,11 @@ async fn a_refresh_takes_the_body_before_the_cookie_and_nothing_for_no_token() {
     let body = json!({"refresh_token": ada.refresh_token});
     let answer = app.post("/auth/refresh").header(header::COOKIE, "refresh_token=x").json(body).await;
     assert_eq!(answer.status, 200);
-    assert_eq!(cookie(&answer), None, "the session is no browser's");
+    assert_eq!(cookie(&answer), None, "the session does not belong to a browser");
 }
 
 #[tokio::test]
-async fn a_stale_access_token_does_not_keep_anybody_from_signing_in() {
+async fn signing_in_ignores_a_bad_access_token() {
     let app = start().await;
     let ada = app.register("Ada").await;
     app.wait(Duration::from_secs(3600));
@@ -163,7 +163,7 @@ async fn a_registration_sent_again_with_its_key_gets_the_first_answer() {
 }
 
 #[tokio::test]
-async fn one_s_own_account_is_changed_only_as_a_whole() {
+async fn the_callers_account_is_updated_as_a_whole_or_not_at_all() {
     let app = start().await;
     let ada = app.register("Ada").await;
     let patch = async |body: Value| app.patch("/auth/me").by(&ada).json(body).await;
@@ -186,7 +186,7 @@ async fn one_s_own_account_is_changed_only_as_a_whole() {
 }
 
 #[tokio::test]
-async fn what_is_private_is_kept_by_nobody_and_the_public_keys_by_everybody() {
+async fn private_answers_are_not_cached_and_the_public_keys_are() {
     let app = start().await;
     let answer = app.post("/auth/register").json(registration()).await;
     assert_eq!(answer.header("cache-control"), Some("no-store"));
@@ -195,11 +195,11 @@ async fn what_is_private_is_kept_by_nobody_and_the_public_keys_by_everybody() {
     let keys = keys.expect(200);
     let key = &keys["keys"][0];
     assert_eq!((&key["kty"], &key["use"], &key["alg"]), (&json!("RSA"), &json!("sig"), &json!("RS256")));
-    assert_eq!(key.as_object().unwrap().len(), 6, "nothing private is among {key}");
+    assert_eq!(key.as_object().unwrap().len(), 6, "{key} has a private member");
 }
 
 #[tokio::test]
-async fn a_password_change_names_its_faults() {
+async fn a_password_change_reports_its_faults() {
     let app = start().await;
     let ada = app.register("Ada").await;
     let change = async |body: Value| app.post("/auth/password-change").by(&ada).json(body).await;

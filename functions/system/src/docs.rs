@@ -8,20 +8,20 @@ use switchyard_api::{ApiError, ApiResult, OrNotFound as _};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::Config;
 
-/// The OpenAPI document of the whole API. It is generated from the routers of all functions; a test keeps it so, and
-/// every function that answers it answers the same bytes.
+/// The OpenAPI document of the whole API. It is generated from the routers of all functions, and a test checks
+/// that it is current.
 pub const OPENAPI_JSON: &str = include_str!("../openapi.json");
 
-/// The page's own scripts and styles, and nothing from elsewhere: it works without internet. Swagger UI sets styles on
-/// its elements and draws its icons from `data:` addresses.
+/// Allows only the page's own scripts and styles, so that it works without internet. Swagger UI sets styles on
+/// its elements and loads its icons from `data:` addresses.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
      img-src 'self' data:; font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
      frame-ancestors 'none'";
 
-/// What anybody may keep, for an hour.
+/// Any cache may store the answer for an hour.
 const PUBLIC_FOR_AN_HOUR: &str = "public, max-age=3600";
 
-/// Answers the OpenAPI 3.1 document of this API.
+/// Gets the OpenAPI 3.1 document of this API.
 #[utoipa::path(get, path = "/openapi.json", tag = "system",
     responses((status = 200, body = serde_json::Value, example = json!({"openapi": "3.1.0", "paths": {}}))))]
 pub(crate) async fn get_openapi() -> impl IntoResponse {
@@ -36,7 +36,7 @@ pub(crate) async fn get_openapi() -> impl IntoResponse {
 )]
 pub(crate) fn pages<S: Clone + Send + Sync + 'static>() -> OpenApiRouter<S> {
     let pages = Router::new()
-        // The page's parts have relative addresses.
+        // The page refers to its files by relative addresses.
         .route("/docs", get(|| async { Redirect::permanent("/docs/") }))
         .route("/docs/", get(|| async { answer_file("index.html") }))
         .route(

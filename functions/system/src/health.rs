@@ -8,55 +8,60 @@ use utoipa::ToSchema;
 
 use crate::System;
 
-/// A database that takes longer is as good as away: whoever asks has others to send requests to.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long to wait for the database. If it takes longer, the load balancer should send requests to another
+/// instance.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// That all is well.
+/// The status of the service.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Status {
-    /// Always `ok`; what is not is an error.
+    /// Always `ok`. Otherwise the answer is an error.
     #[schema(example = "ok")]
     status: &'static str,
 }
 
-/// That all is well, in detail.
+/// The health of the service.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Health {
-    /// Always `ok`; what is not is an error.
+    /// Always `ok`. Otherwise the answer is an error.
     #[schema(example = "ok")]
     status: &'static str,
     /// The version of the program.
     #[schema(example = "0.1.0")]
     version: &'static str,
-    /// How the database is.
+    /// The health of the database.
     database: DatabaseHealth,
 }
 
-/// How the database is.
+/// The health of the database.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DatabaseHealth {
-    /// Always `ok`; what is not is an error.
+    /// Always `ok`. Otherwise the answer is an error.
     #[schema(example = "ok")]
     status: &'static str,
-    /// Milliseconds until it answered.
+    /// How long the database took to answer, in milliseconds.
     #[schema(example = 0.42)]
     latency_ms: f64,
 }
 
-/// Tells that the process is alive; asks nobody else.
+/// Gets the liveness of the process.
+///
+/// The answer depends on nothing else, not even on the database.
 #[utoipa::path(get, path = "/healthz", tag = "system", responses((status = 200, body = Status)))]
 pub(crate) async fn get_liveness() -> Json<Status> {
     Json(Status { status: "ok" })
 }
 
-/// Tells that requests can be served: the database answers.
+/// Gets the readiness to serve requests.
+///
+/// The service is ready if the database answers.
 #[utoipa::path(get, path = "/readyz", tag = "system", responses((status = 200, body = Status)))]
 pub(crate) async fn get_readiness(State(system): State<System>) -> ApiResult<Json<Status>> {
     ping(&system).await?;
     Ok(Json(Status { status: "ok" }))
 }
 
-/// Tells how the service and its database are.
+/// Gets the health of the service and of its database.
 #[utoipa::path(get, path = "/health", tag = "system", responses((status = 200, body = Health)))]
 pub(crate) async fn get_health(State(system): State<System>) -> ApiResult<Json<Health>> {
     let latency = ping(&system).await?;
@@ -66,16 +71,16 @@ pub(crate) async fn get_health(State(system): State<System>) -> ApiResult<Json<H
 
 async fn ping(system: &System) -> ApiResult<Duration> {
     let start = Instant::now();
-    let answer = tokio::time::timeout(PATIENCE, system.db.backend().ping()).await;
-    let away = |cause: Error| {
+    let answer = tokio::time::timeout(TIMEOUT, system.db.backend().ping()).await;
+    let unavailable = |cause: Error| {
         ApiError::new(codes::UNAVAILABLE)
             .message("The database does not answer.")
-            .retry_after(PATIENCE)
+            .retry_after(TIMEOUT)
             .caused_by(cause)
     };
     match answer {
         Ok(Ok(())) => Ok(start.elapsed()),
-        Ok(Err(fault)) => Err(away(fault)),
-        Err(_) => Err(away(Error::Unavailable(format!("no answer within {PATIENCE:?}")))),
+        Ok(Err(fault)) => Err(unavailable(fault)),
+        Err(_) => Err(unavailable(Error::Unavailable(format!("no answer within {TIMEOUT:?}")))),
     }
 }

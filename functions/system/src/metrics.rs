@@ -8,8 +8,10 @@ use crate::System;
 
 operation_errors!(MetricsErrors: codes::NOT_FOUND);
 
-/// Tells what was measured since the process started, as Prometheus text (version 0.0.4). On Lambda metrics go out with
-/// the logs, and there is nothing here.
+/// Gets the metrics of this process since its start.
+///
+/// The format is Prometheus text (version 0.0.4). On Lambda, metrics are written to the logs, and the answer is
+/// 404.
 #[utoipa::path(get, path = "/metrics", tag = "system",
     responses(
         (status = 200, body = String, content_type = "text/plain; version=0.0.4", example = "up 1"),

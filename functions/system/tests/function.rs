@@ -1,7 +1,7 @@
-//! The binary under the Lambda emulator, on the databases that it meets on AWS; and as a server of its own. It is told no
-//! secrets, since it needs none.
+//! Tests the binary under the Lambda emulator, on the databases that it uses on AWS, and as a server. It gets
+//! no secrets, since it needs none.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
 use std::process::Command;
@@ -13,7 +13,7 @@ use switchyard_harness::store::{Backend, Store};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_switchyard-fn-system");
 
-async fn the_state_is_told_as_a_function_on(backend: Backend) {
+async fn the_state_is_served_as_a_function_on(backend: Backend) {
     let store = Store::migrated(backend).await.unwrap();
     let function = Emulator::start(Path::new(BINARY), &store.environment()).await.unwrap();
     for path in ["/healthz", "/readyz"] {
@@ -36,19 +36,19 @@ async fn the_state_is_told_as_a_function_on(backend: Backend) {
         let answer = function.invoke("GET", &format!("/docs/{file}"), &[], "").await.unwrap();
         assert!(answer.status == 200 && !answer.body.is_empty(), "{file}: {}", answer.status);
     }
-    // On Lambda metrics go out with the logs.
+    // On Lambda, metrics are written to the logs.
     let answer = function.invoke("GET", "/metrics", &[], "").await.unwrap();
     assert_eq!((answer.status, &answer.json()["error"]["code"]), (404, &json!("NOT_FOUND")));
 }
 
 #[tokio::test]
-async fn the_state_is_told_as_a_function_on_dynamodb() {
-    the_state_is_told_as_a_function_on(Backend::DynamoDb).await;
+async fn the_state_is_served_as_a_function_on_dynamodb() {
+    the_state_is_served_as_a_function_on(Backend::DynamoDb).await;
 }
 
 #[tokio::test]
-async fn the_state_is_told_as_a_function_on_postgres() {
-    the_state_is_told_as_a_function_on(Backend::Postgres).await;
+async fn the_state_is_served_as_a_function_on_postgres() {
+    the_state_is_served_as_a_function_on(Backend::Postgres).await;
 }
 
 #[tokio::test]

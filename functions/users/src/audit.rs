@@ -1,4 +1,4 @@
-//! Who did what, and whether anybody has tampered with the record of it.
+//! The audit log: listing and verifying it.
 
 use axum::extract::State;
 use switchyard_api::{ApiResult, Json, Page, PageParams, Paged, Path, Query, SignedIn};
@@ -7,9 +7,9 @@ use switchyard_kernel::{AuditEntry, AuditVerification};
 
 use crate::filter::{AuditPart, AuditQuery};
 
-/// Lists what was done that concerns a user.
+/// Lists the audit log entries about a user.
 ///
-/// The latest first. For the user, and for who has `audit:read`; to others there is no such user.
+/// The latest come first. For the user and for anyone with `audit:read`; other callers get 404.
 #[utoipa::path(get, path = "/users/{id}/audit-log", tag = "audit", security(("bearer" = [])),
     params(("id" = UserId, Path, description = "The user's id."), PageParams),
     responses((status = 200, description = "A page of entries.", body = Page<AuditEntry>)))]
@@ -22,9 +22,9 @@ pub(crate) async fn list_audit_log_of_user(
     Ok(Json(identity.kernel().audit_log().list_of_user(&context, id, &page).await?))
 }
 
-/// Lists what was done.
+/// Lists audit log entries.
 ///
-/// The latest first; entries that fit everything that is asked for. They are kept for six years.
+/// The latest come first. An entry must match all parameters. Entries are kept for six years.
 #[utoipa::path(get, path = "/audit-logs", tag = "audit", security(("bearer" = ["audit:read"])),
     params(PageParams, AuditQuery),
     responses((status = 200, description = "A page of entries.", body = Page<AuditEntry>)))]
@@ -36,14 +36,14 @@ pub(crate) async fn list_audit_logs(
     Ok(Json(identity.kernel().audit_log().list(&context, &filter.into(), &page).await?))
 }
 
-/// Verifies the audit log, part by part.
+/// Verifies the audit log, one part per request.
 ///
-/// Every entry carries a code over its content and over the entry before it. All codes are computed again; where one does
-/// not fit, an entry was changed, removed, added or moved, and the answer names the first such place. Ask with each
-/// `next_cursor` until there is none: then all of the log was verified.
+/// Every entry has an authentication code over its content and over the previous entry. All codes are computed
+/// again. If one does not match, an entry was changed, removed, added or moved, and the answer contains the
+/// first such place. To verify the whole log, repeat the request with each `next_cursor` until there is none.
 #[utoipa::path(get, path = "/audit-logs/verify", tag = "audit", security(("bearer" = ["audit:read"])),
     params(AuditPart),
-    responses((status = 200, description = "What came of it.", body = AuditVerification)))]
+    responses((status = 200, description = "The result.", body = AuditVerification)))]
 pub(crate) async fn verify_audit_logs(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,

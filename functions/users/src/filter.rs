@@ -12,12 +12,12 @@ use utoipa::{IntoParams, ToSchema};
 #[deserr(error = Faults, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct UserQuery {
-    /// Words, or beginnings of words, that the name and the address must have: all of them, up to 16. The users are then
-    /// listed in the order of the words that are found, and `sort` has no effect.
+    /// Words, or beginnings of words, that must all occur in the name or the address: up to 16. The users are
+    /// then listed in the order of the words found, and `sort` has no effect.
     #[deserr(default, try_from(Option<String>) = search_words -> &'static str)]
     #[param(nullable = false, max_length = 100, example = "ada")]
     q: Option<String>,
-    /// Only users who have this role.
+    /// Only users with this role.
     #[deserr(default)]
     #[param(nullable = false)]
     role: Option<RoleName>,
@@ -25,26 +25,26 @@ pub(crate) struct UserQuery {
     #[deserr(default)]
     #[param(nullable = false)]
     status: Option<UserStatus>,
-    /// Only users whose account was made at this time or later (RFC 3339).
+    /// Only users whose account was created at this time or later (RFC 3339).
     #[deserr(default, try_from(Option<String>) = time -> ParseTimestampError)]
     #[param(nullable = false, value_type = Option<String>, format = DateTime)]
     created_from: Option<Timestamp>,
-    /// Only users whose account was made at this time or earlier (RFC 3339).
+    /// Only users whose account was created at this time or earlier (RFC 3339).
     #[deserr(default, try_from(Option<String>) = time -> ParseTimestampError)]
     #[param(nullable = false, value_type = Option<String>, format = DateTime)]
     created_to: Option<Timestamp>,
-    /// By when the account was made: `-created_at` begins with the latest, `created_at` with the earliest. Unless
-    /// it is given, the latest come first.
+    /// The order by creation: `-created_at` starts with the latest, `created_at` with the earliest. The default
+    /// is the latest first.
     #[deserr(default)]
     #[param(inline, required = false)]
     sort: UserOrder,
-    /// Deleted users too; they have a `deleted_at`.
+    /// Whether deleted users are included. They have a `deleted_at`.
     #[deserr(default)]
     #[param(required = false, default = false)]
     include_deleted: bool,
 }
 
-/// In which order users are listed.
+/// The order in which users are listed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserr, ToSchema)]
 pub(crate) enum UserOrder {
     /// The latest first.
@@ -77,23 +77,23 @@ impl From<UserQuery> for UserFilter {
 #[deserr(error = Faults, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct AuditQuery {
-    /// Only what this actor did: a user's id, `system` or `anonymous`.
+    /// Only actions of this actor: a user's id, `system` or `anonymous`.
     #[deserr(default, try_from(Option<String>) = name -> &'static str)]
     #[param(nullable = false, min_length = 1, max_length = 100)]
     actor: Option<String>,
-    /// Only what concerns this: a user's id, or `role:` and a role's name.
+    /// Only entries about this subject: a user's id, or `role:` and a role's name.
     #[deserr(default, try_from(Option<String>) = name -> &'static str)]
     #[param(nullable = false, min_length = 1, max_length = 100)]
     subject: Option<String>,
-    /// Only this action.
+    /// Only entries with this action.
     #[deserr(default, try_from(Option<String>) = name -> &'static str)]
     #[param(nullable = false, min_length = 1, max_length = 100, example = "user.disabled")]
     action: Option<String>,
-    /// Only what happened at this time or later (RFC 3339).
+    /// Only entries at this time or later (RFC 3339).
     #[deserr(default, try_from(Option<String>) = time -> ParseTimestampError)]
     #[param(nullable = false, value_type = Option<String>, format = DateTime)]
     from: Option<Timestamp>,
-    /// Only what happened at this time or earlier (RFC 3339).
+    /// Only entries at this time or earlier (RFC 3339).
     #[deserr(default, try_from(Option<String>) = time -> ParseTimestampError)]
     #[param(nullable = false, value_type = Option<String>, format = DateTime)]
     to: Option<Timestamp>,
@@ -110,18 +110,18 @@ impl From<AuditQuery> for AuditFilter {
 #[deserr(error = Faults, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct AuditPart {
-    /// How many entries are looked at. Each is looked at twice: along its chain, and later among all.
+    /// The number of entries to check. Each entry is checked twice: in its chain, and later among all entries.
     #[deserr(default = MAX_PART, try_from(i64) = part_limit -> &'static str)]
     #[param(minimum = 1, maximum = 10000, default = 10000, required = false)]
     limit: u32,
-    /// Where the part begins: `next_cursor` of the part before. Left out for the first part.
+    /// The start of the part: the `next_cursor` of the previous part. Leave it out for the first part.
     #[deserr(default)]
     #[param(nullable = false)]
     cursor: Option<String>,
 }
 
-/// Entries of the audit log looked at in one request: a second or two, even where reading a hundred of them is a call to
-/// another machine.
+/// The maximum number of audit log entries that one request checks. They take a second or two, even if reading
+/// a hundred entries takes a call to another machine.
 const MAX_PART: u32 = 10_000;
 
 fn part_limit(number: i64) -> Result<u32, &'static str> {

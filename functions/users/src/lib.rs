@@ -1,5 +1,5 @@
-//! Routes under `/users`, `/roles`, `/permissions` and `/audit-logs`: users as admins see them and everybody themselves,
-//! what roles permit, and who did what.
+//! Routes under `/users`, `/roles`, `/permissions` and `/audit-logs`: users and their profiles, roles and their
+//! permissions, and the audit log.
 
 mod audit;
 mod filter;

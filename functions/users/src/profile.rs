@@ -1,14 +1,13 @@
-//! What is known of a user beside their account.
+//! The profiles of users.
 
 use axum::extract::State;
 use switchyard_api::{ApiResult, IfMatch, Json, Patch, Path, SignedIn, Tagged, codes, operation_errors};
 use switchyard_identity::{Identity, Profile, ProfileFields, UserId};
 use switchyard_kernel::MergePatch;
 
-/// Reads a user's profile.
+/// Gets a user's profile.
 ///
-/// For the user, and for who has `users:read`; to others there is no such user. A profile in which nothing was ever said
-/// is empty.
+/// For the user and for anyone with `users:read`; other callers get 404. A profile that was never set is empty.
 #[utoipa::path(get, path = "/users/{id}/profile", tag = "users", security(("bearer" = [])),
     params(("id" = UserId, Path, description = "The user's id.")),
     responses((status = 200, description = "The profile.", body = Profile, headers(("ETag")))))]
@@ -24,7 +23,8 @@ operation_errors!(ChangeProfileErrors: codes::FORBIDDEN);
 
 /// Replaces a user's profile.
 ///
-/// For the user, and for who has `users:write` and every permission that the user has. What is left out is removed.
+/// For the user and for anyone with `users:write` and every permission that the user has. Fields that are left
+/// out are removed.
 #[utoipa::path(put, path = "/users/{id}/profile", tag = "users", security(("bearer" = [])),
     params(("id" = UserId, Path, description = "The user's id.")),
     responses((status = 200, description = "The profile.", body = Profile, headers(("ETag"))), ChangeProfileErrors))]
@@ -39,9 +39,10 @@ pub(crate) async fn replace_profile(
     Ok(Tagged(identity.users().edit_profile(&context, id, &precondition, replace).await?))
 }
 
-/// Changes a user's profile.
+/// Updates a user's profile.
 ///
-/// For the user, and for who has `users:write` and every permission that the user has. `null` removes.
+/// For the user and for anyone with `users:write` and every permission that the user has. `null` removes a
+/// field.
 #[utoipa::path(patch, path = "/users/{id}/profile", tag = "users", security(("bearer" = [])),
     params(("id" = UserId, Path, description = "The user's id.")),
     request_body(content = ProfileFields, content_type = MergePatch::MEDIA_TYPE),

@@ -1,4 +1,4 @@
-//! Roles, and what they permit.
+//! Roles and their permissions.
 
 use axum::extract::State;
 use deserr::Deserr;
@@ -13,23 +13,21 @@ use switchyard_identity::{
 use switchyard_kernel::MergePatch;
 use utoipa::ToSchema;
 
-/// A role that is to be made.
+/// A new role.
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = Faults, deny_unknown_fields)]
 pub(crate) struct NewRole {
-    /// Its name, which nobody can change later.
+    /// The name. It cannot be changed later.
     name: RoleName,
-    /// What it is for.
+    /// The purpose of the role.
     #[deserr(default)]
     #[schema(required = false)]
     description: RoleDescription,
-    /// What it permits.
+    /// The permissions of the role.
     permissions: Vec<PermissionName>,
 }
 
-/// Lists the roles.
-///
-/// By name.
+/// Lists roles, sorted by name.
 #[utoipa::path(get, path = "/roles", tag = "roles", security(("bearer" = ["roles:read"])),
     params(PageParams),
     responses((status = 200, description = "A page of roles.", body = Page<Role>)))]
@@ -43,9 +41,10 @@ pub(crate) async fn list_roles(
 
 operation_errors!(CreateRoleErrors: identity_codes::ROLE_TAKEN);
 
-/// Makes a role.
+/// Creates a role.
 ///
-/// Needs every permission that the role is to give: nobody makes themselves, or a friend, mightier than they are.
+/// Requires every permission of the role, so that callers cannot give themselves or others more permissions
+/// than they have.
 #[utoipa::path(post, path = "/roles", tag = "roles", security(("bearer" = ["roles:write"])),
     responses((status = 201, description = "The role.", body = Role, headers(("ETag"))), CreateRoleErrors))]
 pub(crate) async fn create_role(
@@ -57,7 +56,7 @@ pub(crate) async fn create_role(
     Ok(Created::tagged(format!("/api/v1/roles/{name}"), role))
 }
 
-/// Reads a role.
+/// Gets a role.
 #[utoipa::path(get, path = "/roles/{name}", tag = "roles", security(("bearer" = ["roles:read"])),
     params(("name" = RoleName, Path, description = "The role's name.")),
     responses((status = 200, description = "The role.", body = Role, headers(("ETag")))))]
@@ -71,10 +70,10 @@ pub(crate) async fn get_role(
 
 operation_errors!(UpdateRoleErrors: identity_codes::ROLE_PROTECTED);
 
-/// Changes what a role is for and what it permits.
+/// Updates the description and the permissions of a role.
 ///
-/// Needs every permission that the role gives before and afterwards. `admin` cannot be changed. Users who have the role
-/// feel the change within half a minute.
+/// Requires every permission that the role has before and afterwards. The role `admin` cannot be changed. The
+/// change takes effect for users with the role within 30 seconds.
 #[utoipa::path(patch, path = "/roles/{name}", tag = "roles", security(("bearer" = ["roles:write"])),
     params(("name" = RoleName, Path, description = "The role's name.")),
     request_body(content = RoleFields, content_type = MergePatch::MEDIA_TYPE),
@@ -94,7 +93,7 @@ operation_errors!(DeleteRoleErrors: identity_codes::ROLE_IN_USE, identity_codes:
 
 /// Deletes a role.
 ///
-/// Only one that nobody has, and none of those that there were from the beginning. Needs every permission that it gives.
+/// No user may have the role, and built-in roles cannot be deleted. Requires every permission of the role.
 #[utoipa::path(delete, path = "/roles/{name}", tag = "roles", security(("bearer" = ["roles:write"])),
     params(("name" = RoleName, Path, description = "The role's name.")),
     responses((status = 204, description = "The role is deleted."), DeleteRoleErrors))]
@@ -108,7 +107,7 @@ pub(crate) async fn delete_role(
     Ok(NoContent)
 }
 
-/// Lists the permissions that roles can give.
+/// Lists the permissions that roles can have.
 #[utoipa::path(get, path = "/permissions", tag = "roles", security(("bearer" = ["roles:read"])),
     params(PageParams),
     responses((status = 200, description = "A page of permissions.", body = Page<PermissionInfo>)))]

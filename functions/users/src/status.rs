@@ -1,4 +1,4 @@
-//! Who is let in.
+//! Changes of a user's state: disabling, enabling, unlocking, restoring.
 
 use axum::extract::State;
 use switchyard_api::{ApiResult, Path, SignedIn, Tagged, operation_errors};
@@ -6,8 +6,8 @@ use switchyard_identity::{Identity, User, UserId, codes as identity_codes};
 
 /// Restores a deleted user.
 ///
-/// With those of their roles that there still are, and disabled if they were. A user who is not deleted stays as they
-/// are.
+/// The user gets those of their roles that still exist. A user who was disabled stays disabled. If the user is
+/// not deleted, nothing changes.
 #[utoipa::path(post, path = "/users/{id}/restore", tag = "users", security(("bearer" = ["users:write"])),
     params(("id" = UserId, Path, description = "The user's id.")),
     responses((status = 200, description = "The user.", body = User, headers(("ETag")))))]
@@ -21,9 +21,9 @@ pub(crate) async fn restore_user(
 
 operation_errors!(DisableUserErrors: identity_codes::LAST_ADMIN);
 
-/// Shuts a user out.
+/// Disables a user.
 ///
-/// Nobody can sign in to the account, and its sessions end; access tokens stay good until they expire.
+/// The user can no longer sign in, and all their sessions end. Access tokens stay valid until they expire.
 #[utoipa::path(post, path = "/users/{id}/disable", tag = "users", security(("bearer" = ["users:write"])),
     params(("id" = UserId, Path, description = "The user's id.")),
     responses((status = 200, description = "The user.", body = User, headers(("ETag"))), DisableUserErrors))]
@@ -35,9 +35,9 @@ pub(crate) async fn disable_user(
     Ok(Tagged(identity.users().disable(&context, id).await?))
 }
 
-/// Lets a user in again.
+/// Enables a user.
 ///
-/// The sessions that ended stay so.
+/// The sessions that ended when the user was disabled stay ended.
 #[utoipa::path(post, path = "/users/{id}/enable", tag = "users", security(("bearer" = ["users:write"])),
     params(("id" = UserId, Path, description = "The user's id.")),
     responses((status = 200, description = "The user.", body = User, headers(("ETag")))))]
@@ -49,9 +49,10 @@ pub(crate) async fn enable_user(
     Ok(Tagged(identity.users().enable(&context, id).await?))
 }
 
-/// Lifts a lock.
+/// Unlocks a user.
 ///
-/// The one that too many failures to sign in brought on; the failures are forgotten. Nobody lifts their own.
+/// Removes the lock after too many failed sign-ins, and resets the count of failures. Users cannot lift their
+/// own lock.
 #[utoipa::path(post, path = "/users/{id}/unlock", tag = "users", security(("bearer" = ["users:write"])),
     params(("id" = UserId, Path, description = "The user's id.")),
     responses((status = 200, description = "The user.", body = User, headers(("ETag")))))]

@@ -1,4 +1,4 @@
-//! Who has which roles.
+//! The roles of users.
 
 use axum::extract::State;
 use deserr::Deserr;
@@ -7,24 +7,24 @@ use switchyard_api::{ApiResult, Faults, IfMatch, Json, Path, SignedIn, Tagged, c
 use switchyard_identity::{Identity, RoleList, RoleName, UserId, codes as identity_codes};
 use utoipa::ToSchema;
 
-/// The roles that a user is to have.
+/// The new roles of a user.
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = Faults, deny_unknown_fields)]
 pub(crate) struct UserRolesInput {
-    /// Their names; the first is shown as the user's `role`.
+    /// The names of the roles. The first is shown as the user's `role`.
     roles: RoleList,
 }
 
-/// The roles that a user has.
+/// The roles of a user.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct UserRoles {
-    /// Their names; the first is shown as the user's `role`.
+    /// The names of the roles. The first is shown as the user's `role`.
     roles: Vec<RoleName>,
 }
 
-/// Reads a user's roles.
+/// Gets a user's roles.
 ///
-/// For the user, and for who has `users:read`; to others there is no such user.
+/// For the user and for anyone with `users:read`; other callers get 404.
 #[utoipa::path(get, path = "/users/{id}/roles", tag = "roles", security(("bearer" = [])),
     params(("id" = UserId, Path, description = "The user's id.")),
     responses((status = 200, description = "The roles.", body = UserRoles, headers(("ETag")))))]
@@ -39,10 +39,10 @@ pub(crate) async fn get_user_roles(
 
 operation_errors!(ReplaceUserRolesErrors: codes::STEP_UP_REQUIRED, identity_codes::LAST_ADMIN);
 
-/// Gives a user other roles.
+/// Replaces a user's roles.
 ///
-/// Needs every permission that the user has, and every permission of the roles that are given or taken. The user's access
-/// tokens name the old roles until they expire.
+/// Requires every permission that the user has, and every permission of the roles that are added or removed.
+/// The user's access tokens contain the old roles until they expire.
 #[utoipa::path(put, path = "/users/{id}/roles", tag = "roles", security(("bearer" = ["roles:write"])),
     params(("id" = UserId, Path, description = "The user's id.")),
     responses((status = 200, description = "The roles.", body = UserRoles, headers(("ETag"))), ReplaceUserRolesErrors))]

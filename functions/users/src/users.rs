@@ -1,4 +1,4 @@
-//! Users: who has an account.
+//! Users and their accounts.
 
 use axum::extract::State;
 use switchyard_api::{
@@ -12,7 +12,7 @@ use crate::filter::UserQuery;
 
 /// Lists users.
 ///
-/// Those who fit everything that is asked for. With `q` the users are found by their names and addresses.
+/// A user must match all parameters. With `q`, users are searched by name and address.
 #[utoipa::path(get, path = "/users", tag = "users", security(("bearer" = ["users:read"])),
     params(PageParams, UserQuery),
     responses((status = 200, description = "A page of users.", body = Page<User>)))]
@@ -26,10 +26,11 @@ pub(crate) async fn list_users(
 
 operation_errors!(CreateUserErrors: identity_codes::EMAIL_TAKEN);
 
-/// Makes an account for somebody.
+/// Creates a user.
 ///
-/// It has no password, so nobody can sign in to it until its owner has chosen one: an admin never knows the password of
-/// somebody else. Other roles than `customer` need `roles:write` and every permission that they give.
+/// The account has no password, so the user cannot sign in until they have set one. This way, an admin never
+/// knows another user's password. Roles other than `customer` require `roles:write` and every permission of
+/// these roles.
 #[utoipa::path(post, path = "/users", tag = "users", security(("bearer" = ["users:write"])),
     responses(
         (status = 201, description = "The user.", body = User, headers(("ETag"))),
@@ -44,9 +45,9 @@ pub(crate) async fn create_user(
     Ok(Created::tagged(format!("/api/v1/users/{}", user.value.id), user))
 }
 
-/// Counts users.
+/// Gets the numbers of users.
 ///
-/// Deleted users do not count. Days are those of UTC, today is one of them.
+/// Deleted users do not count. Days are in UTC and include today.
 #[utoipa::path(get, path = "/users/stats", tag = "users", security(("bearer" = ["users:read"])),
     responses((status = 200, description = "The counts.", body = UserStats)))]
 pub(crate) async fn get_user_stats(
@@ -56,9 +57,9 @@ pub(crate) async fn get_user_stats(
     Ok(Json(identity.users().stats(&context).await?))
 }
 
-/// Reads a user.
+/// Gets a user.
 ///
-/// For the user, and for who has `users:read`; to others there is no such user.
+/// For the user and for anyone with `users:read`; other callers get 404.
 #[utoipa::path(get, path = "/users/{id}", tag = "users", security(("bearer" = [])),
     params(("id" = UserId, Path, description = "The user's id.")),
     responses((status = 200, description = "The user.", body = User, headers(("ETag")))))]
@@ -74,8 +75,8 @@ operation_errors!(ChangeUserErrors: codes::FORBIDDEN, identity_codes::EMAIL_TAKE
 
 /// Replaces a user's name and address.
 ///
-/// For the user, and for who has `users:write` and every permission that the user has. A new address counts as not
-/// verified.
+/// For the user and for anyone with `users:write` and every permission that the user has. A new address counts
+/// as not verified.
 #[utoipa::path(put, path = "/users/{id}", tag = "users", security(("bearer" = [])),
     params(("id" = UserId, Path, description = "The user's id.")),
     responses((status = 200, description = "The user.", body = User, headers(("ETag"))), ChangeUserErrors))]
@@ -90,10 +91,10 @@ pub(crate) async fn replace_user(
     Ok(Tagged(identity.users().edit(&context, id, &precondition, replace).await?))
 }
 
-/// Changes a user's name or address.
+/// Updates a user's name or address.
 ///
-/// For the user, and for who has `users:write` and every permission that the user has. A new address counts as not
-/// verified.
+/// For the user and for anyone with `users:write` and every permission that the user has. A new address counts
+/// as not verified.
 #[utoipa::path(patch, path = "/users/{id}", tag = "users", security(("bearer" = [])),
     params(("id" = UserId, Path, description = "The user's id.")),
     request_body(content = UserFields, content_type = MergePatch::MEDIA_TYPE),
@@ -113,8 +114,9 @@ operation_errors!(DeleteUserErrors: codes::FORBIDDEN, identity_codes::LAST_ADMIN
 
 /// Deletes a user.
 ///
-/// For the user, and for who has `users:write` and every permission that the user has. The user is gone from reads and
-/// lists and cannot sign in; the address stays taken, and an admin can restore them.
+/// For the user and for anyone with `users:write` and every permission that the user has. A deleted user does
+/// not appear in reads and lists, and cannot sign in. The address stays taken, and an admin can restore the
+/// user.
 #[utoipa::path(delete, path = "/users/{id}", tag = "users", security(("bearer" = [])),
     params(("id" = UserId, Path, description = "The user's id.")),
     responses((status = 204, description = "The user is deleted."), DeleteUserErrors))]

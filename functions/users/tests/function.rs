@@ -1,6 +1,6 @@
-//! The binary under the Lambda emulator, on the databases that it meets on AWS; and as a server of its own.
+//! Tests the binary under the Lambda emulator, on the databases that it uses on AWS, and as a server.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! What the routes answer to requests that are good, wrong, or sent again.
+//! Tests the answers of the routes to valid, invalid and repeated requests.
 
 use serde_json::{Value, json};
 use switchyard_harness::app::App;
@@ -9,7 +9,7 @@ async fn start() -> App {
 }
 
 #[tokio::test]
-async fn all_faults_of_a_query_string_are_told_at_once() {
+async fn all_faults_of_a_query_string_are_reported_at_once() {
     let app = start().await;
     let admin = app.admin().await;
     let query =
@@ -41,7 +41,7 @@ async fn all_faults_of_a_query_string_are_told_at_once() {
 }
 
 #[tokio::test]
-async fn every_list_has_bounds_and_refuses_what_is_no_cursor() {
+async fn every_list_has_bounds_and_refuses_invalid_cursors() {
     let app = start().await;
     let admin = app.admin().await;
     let audit_log = format!("/users/{}/audit-log", admin.id);
@@ -60,7 +60,7 @@ async fn every_list_has_bounds_and_refuses_what_is_no_cursor() {
 }
 
 #[tokio::test]
-async fn the_permissions_are_listed_page_by_page_as_everything_is() {
+async fn the_permissions_are_listed_page_by_page() {
     let app = start().await;
     let admin = app.admin().await;
     let all = app.get("/permissions?limit=100").by(&admin).await.expect(200);
@@ -77,7 +77,7 @@ async fn the_permissions_are_listed_page_by_page_as_everything_is() {
 }
 
 #[tokio::test]
-async fn a_name_in_a_path_that_can_be_none_is_a_fault() {
+async fn a_malformed_path_parameter_is_a_fault_and_an_unknown_one_is_not_found() {
     let app = start().await;
     let admin = app.admin().await;
     let answer = app.get("/users/7").by(&admin).await;
@@ -94,7 +94,7 @@ async fn a_name_in_a_path_that_can_be_none_is_a_fault() {
 }
 
 #[tokio::test]
-async fn all_faults_of_a_body_are_told_at_once() {
+async fn all_faults_of_a_body_are_reported_at_once() {
     let app = start().await;
     let admin = app.admin().await;
     let body =
@@ -127,7 +127,7 @@ async fn all_faults_of_a_body_are_told_at_once() {
             "permissions[1]": "must be a string",
         })
     );
-    // Whether a permission is declared is known only once the body is read.
+    // Whether a permission is declared is checked only after the body was read.
     let body = json!({"name": "support", "permissions": ["users:read", "users:rule"]});
     let answer = app.post("/roles").by(&admin).json(body).await;
     let unknown = json!({"permissions[1]": "must be the name of a permission, as in users:read"});
@@ -155,7 +155,7 @@ async fn all_faults_of_a_body_are_told_at_once() {
 }
 
 #[tokio::test]
-async fn a_put_replaces_and_so_needs_everything_that_is_required() {
+async fn a_put_replaces_and_requires_all_required_fields() {
     let app = start().await;
     let ada = app.register("Ada").await;
     let path = format!("/users/{}", ada.id);
@@ -168,7 +168,7 @@ async fn a_put_replaces_and_so_needs_everything_that_is_required() {
 }
 
 #[tokio::test]
-async fn an_account_made_by_an_admin_is_made_once_for_each_key() {
+async fn an_admin_creates_one_account_per_idempotency_key() {
     let app = start().await;
     let admin = app.admin().await;
     let create = || {
@@ -179,7 +179,7 @@ async fn an_account_made_by_an_admin_is_made_once_for_each_key() {
     assert_eq!(first.expect(201), again.expect(201));
     assert_eq!(again.header("idempotency-replayed"), Some("true"));
     assert_eq!(again.etag(), first.etag());
-    // Somebody else's key of the same name is another one.
+    // The same key from another caller is a different key.
     let ada = app.register("Ada").await;
     let answer = app
         .post("/users")
@@ -191,7 +191,7 @@ async fn an_account_made_by_an_admin_is_made_once_for_each_key() {
 }
 
 #[tokio::test]
-async fn what_is_read_again_unchanged_is_not_sent_again() {
+async fn an_unchanged_resource_is_not_sent_again() {
     let app = start().await;
     let admin = app.admin().await;
     let user = format!("/users/{}", admin.id);

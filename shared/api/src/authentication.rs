@@ -11,8 +11,8 @@ use switchyard_kernel::{Actor, Authenticator, Context, Principal};
 use crate::request::extension;
 use crate::{ApiError, ApiResult, codes};
 
-/// The context of a request by a signed-in user; any other request is refused with 401. Make it a handler's first
-/// argument, so that a stranger is told to sign in, and not what is wrong with the body.
+/// The context of a request by a signed-in user. Any other request is refused with 401. Make it a handler's first
+/// argument, so that the 401 comes before faults of the body.
 #[derive(Clone, Debug)]
 pub struct SignedIn(
     /// The context.

@@ -1,4 +1,4 @@
-//! The error codes of the HTTP conventions, beside those that every domain shares.
+//! The error codes of the HTTP conventions, in addition to those that all domains share.
 
 use switchyard_kernel::{ErrorCode, ErrorKind};
 

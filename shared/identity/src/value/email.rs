@@ -21,7 +21,13 @@ use switchyard_kernel::value::has_controls;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
-#[schema(value_type = String, format = Email, max_length = 254, example = "ada@example.com")]
+#[schema(
+    value_type = String,
+    description = "An e-mail address of at most 254 bytes. It is kept as written and compared without regard to case.",
+    format = Email,
+    max_length = 254,
+    example = "ada@example.com"
+)]
 pub struct EmailAddress(String);
 
 /// The text is not an e-mail address.
