@@ -36,14 +36,14 @@ pub(crate) struct Everywhere {
 #[derive(Debug)]
 struct Places {
     steering: Steering,
-    /// The answer of the first is the one that the trace goes on with.
+    /// The trace continues with the answer of the first.
     places: Vec<Place>,
     account: Mutex<Account>,
     /// Where the steering file is, and what the functions record.
     folder: tempfile::TempDir,
 }
 
-/// What was asked and what came of it.
+/// The requests and the outcome of the comparison.
 #[derive(Debug, Default)]
 struct Account {
     asked: Vec<(Method, String)>,

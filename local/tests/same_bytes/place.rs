@@ -34,9 +34,9 @@ pub(crate) const ADMIN: &str = "admin@example.com";
 /// The origin whose pages may call every place.
 pub(crate) const ORIGIN: &str = "https://app.example.com";
 
-/// What a place is told, but for its database.
+/// The environment of a place, without its database.
 fn environment(role: &str, steered_by: &Path) -> Vec<(String, String)> {
-    // All requests say from where they come, since their peers are the gateway here and a socket there.
+    // Every request names its source address: the peer is the gateway in one place and a socket in another.
     let proxies = format!("127.0.0.1, {SOURCE_IP}");
     let settings = [
         (ROLE, role),

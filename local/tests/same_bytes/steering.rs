@@ -111,7 +111,7 @@ impl Clock for SteeredClock {
     }
 }
 
-/// Random bytes that begin anew with each request.
+/// Random bytes. The sequence starts again with each request.
 #[derive(Debug)]
 struct SteeredRandomness {
     path: PathBuf,

@@ -49,11 +49,11 @@ pub enum RuntimeError {
     Listen {
         /// The address.
         address: String,
-        /// What the system says.
+        /// The error of the operating system.
         #[source]
         cause: io::Error,
     },
-    /// The system refuses to tell of signals.
+    /// The handler of signals cannot be installed.
     #[error("cannot wait for signals")]
     Signals(#[source] io::Error),
     /// Lambda's runtime interface does not answer.
@@ -176,7 +176,7 @@ async fn warm_up(database: &dyn Database) {
     }
 }
 
-/// Removes what has expired, for as long as the server runs. Reads do not see it any more, so this is about space only.
+/// Removes expired documents while the server runs. Reads already ignore them, so this only frees space.
 async fn sweep(db: Db) {
     let mut ticks = tokio::time::interval(SWEEP_EVERY);
     loop {

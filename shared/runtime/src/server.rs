@@ -29,8 +29,8 @@ const OTHER_FILES: u64 = 128;
 /// What clients may take of a server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// How long a client may take to send the head of a request, stay silent between two, and not take what it asked
-    /// for: one that sends or reads nothing would hold its connection for ever otherwise.
+    /// The time that a client may take to send the head of a request, to stay idle between two requests, and to read no
+    /// byte of an answer. Without it, a silent client would hold its connection forever.
     pub(crate) client_timeout: Duration,
     /// How many connections are open at once; further clients wait until one of them is closed.
     pub(crate) max_connections: usize,

@@ -5,8 +5,8 @@ use switchyard_settings::Secret;
 /// not have it, or has it more than once.
 ///
 /// Declare the header in the `params(..)` of each operation that reads it, as in
-/// `("X-Cart-Token" = Option<String>, Header, description = "…")`. Then pages of other origins may send it, it is part of an
-/// idempotent request, so that nobody else is given its answer, and its value is marked as one that must not be logged.
+/// `("X-Cart-Token" = Option<String>, Header, description = "…")`. Then pages of other origins may send it; a repeated
+/// request with another value is not given the first one's answer; and its value is marked as one that must not be logged.
 pub fn secret_header(headers: &HeaderMap, name: &str) -> Option<Secret> {
     let mut lines = headers.get_all(name).iter();
     match (lines.next()?.to_str(), lines.next()) {
