@@ -25,10 +25,11 @@ fn generate() -> String {
     one_line_each(&document.to_pretty_json().unwrap())
 }
 
-/// Puts each operation and each component on one line. The file then has few lines, and a change of an operation is a change of
-/// one line.
+/// Puts each operation and each component on one line. The file then has few lines, and a change of an
+/// operation is a change of one line.
 fn one_line_each(pretty: &str) -> String {
-    const INDENT: usize = 6; // of operations, below `paths` and a path, and of components, below `components` and a kind
+    // Operations are below `paths` and a path, and components are below `components` and a kind.
+    const INDENT: usize = 6;
     let mut text = String::new();
     for line in pretty.lines() {
         let content = line.trim_start();

@@ -47,7 +47,8 @@ pub async fn samples(identity: &Identity, owner: &Context) -> Vec<Sample> {
     ]
 }
 
-/// Creates a role. It permits nothing, because the caller of a sample has only the permissions that the document names.
+/// Creates a role. It permits nothing, because the caller of a sample has only the permissions that the
+/// document names.
 async fn create_role(identity: &Identity, system: &Context, owner: UserId) -> RoleName {
     let name: RoleName = format!("r-{owner}").parse().expect("the name is valid");
     let fields = RoleFields { description: RoleDescription::default(), permissions: Vec::new() };

@@ -1,5 +1,6 @@
-//! Every operation of the OpenAPI document, tried by people who may not make the request, and by people who may. The expected
-//! answer follows from the permissions that the document names and from whether the path names an object.
+//! Every operation of the OpenAPI document, tried by people who may not make the request, and by people who
+//! may. The expected answer follows from the permissions that the document names and from whether the path
+//! names an object.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -25,8 +26,8 @@ crate::on_every_backend!(
 
 /// Operations that need no token. Anyone can call them, so the list should only shrink.
 ///
-/// There is no list of operations about the caller: one that requires no permission and names no object in its path must show
-/// a stranger nothing that belongs to someone else.
+/// There is no list of operations about the caller: one that requires no permission and names no object in
+/// its path must show a stranger nothing that belongs to someone else.
 const PUBLIC: [&str; 9] = [
     "get_jwks",
     "login",

@@ -1,5 +1,5 @@
-//! For every operation a request that succeeds, and a person who may make it. The sweeps over all operations go through
-//! these. They learn paths and bodies from the samples of the functions.
+//! For every operation a request that succeeds, and a person who may make it. The sweeps over all operations
+//! go through these. They learn paths and bodies from the samples of the functions.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,8 @@ const SAMPLES: &[Samples] = &[
     |identity, owner| switchyard_fn_users::samples::samples(identity, owner).boxed(),
 ];
 
-/// Creates the objects of `owner`, and returns a sample about them for each operation of a function that needs one.
+/// Creates the objects of `owner`, and returns a sample about them for each operation of a function that
+/// needs one.
 type Samples = for<'a> fn(&'a Identity, owner: &'a Context) -> BoxFuture<'a, Vec<Sample>>;
 
 /// A request that succeeds, for someone who may make it.
@@ -104,8 +105,8 @@ impl Request {
     }
 }
 
-/// The people who may make requests: the owner of the objects, or a user who has exactly the permissions that the document
-/// names.
+/// The people who may make requests: the owner of the objects, or a user who has exactly the permissions that
+/// the document names.
 #[derive(Debug, Default)]
 pub(crate) struct Permitted(BTreeMap<Vec<String>, Person>);
 

@@ -1,12 +1,13 @@
 //! Samples of operations, for the tests that go through every operation of the API.
 //!
-//! A function exports the samples of its operations, so that such a test knows no path parameter and no body itself: a
-//! function `samples` that is given a user who has just registered, creates objects for this user, and returns a [`Sample`] for
-//! each operation with a path parameter or a body. `local/tests/http/requests.rs` lists these functions.
+//! A function exports the samples of its operations, so that such a test knows no path parameter and no body
+//! itself: a function `samples` that is given a user who has just registered, creates objects for this user,
+//! and returns a [`Sample`] for each operation with a path parameter or a body.
+//! `local/tests/http/requests.rs` lists these functions.
 //!
 //! - It is called with a new user before each request, so a sample can be of a deletion.
-//! - The request must succeed for that user. If the document names permissions, it must succeed for another user who has these
-//!   permissions and no others.
+//! - The request must succeed for that user. If the document names permissions, it must succeed for another
+//!   user who has these permissions and no others.
 //! - A change must change something, because it has to leave an entry in the audit log.
 
 pub use serde_json::json;

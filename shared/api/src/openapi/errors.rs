@@ -79,7 +79,8 @@ pub(super) fn add(responses: &mut BTreeMap<String, RefOr<Response>>, code: Error
     response.description.push_str(&format!("`{}`: {}", code.name(), code.message()));
 }
 
-/// Moves the error answers of an operation to the components, so that operations with the same errors refer to one component.
+/// Moves the error answers of an operation to the components, so that operations with the same errors refer
+/// to one component.
 pub(super) fn share(operation: &mut Operation, components: &mut BTreeMap<String, RefOr<Response>>) {
     for (status, response) in &mut operation.responses.responses {
         let Some(name) = component_name(status, response) else { continue };
@@ -95,8 +96,8 @@ pub(super) fn share(operation: &mut Operation, components: &mut BTreeMap<String,
     }
 }
 
-/// The name of an error answer, as in `NOT_FOUND_404_limited`: its codes, its status, and whether it has the headers of the
-/// rate limit. `None` for other answers.
+/// The name of an error answer, as in `NOT_FOUND_404_limited`: its codes, its status, and whether it has the
+/// headers of the rate limit. `None` for other answers.
 fn component_name(status: &str, response: &RefOr<Response>) -> Option<String> {
     let RefOr::T(response) = response else { return None };
     let RefOr::T(content) = response.content.get(JSON)? else { return None };
