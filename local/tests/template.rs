@@ -1,6 +1,8 @@
 //! The deployment template against the code: its tables are those of the declared collections, its functions are those that
 //! the functions' crates declare, and these declarations fit the routers.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
