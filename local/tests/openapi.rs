@@ -97,6 +97,10 @@ fn every_operation_is_documented() {
         let summary = operation["summary"].as_str().unwrap_or_default();
         assert!(summary.ends_with('.'), "{name} needs a summary that is a sentence");
         assert_eq!(operation["tags"].as_array().map(Vec::len), Some(1), "{name} needs a tag");
+        let tag = &operation["tags"][0];
+        let is_described =
+            document["tags"].as_array().unwrap().iter().any(|described| described["name"] == *tag);
+        assert!(is_described, "{name}: the tag {tag} has no description");
         for parameter in operation["parameters"].as_array().into_iter().flatten() {
             let parameter = resolve(&document, parameter);
             assert!(

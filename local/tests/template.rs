@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::http::Method;
 use switchyard_ambient::Ambient;
@@ -34,17 +34,42 @@ fn run(arguments: &[&str]) -> String {
     output
 }
 
-/// Checks that a file is what `command` generates. With `UPDATE_SNAPSHOTS` set, writes it first.
-#[track_caller]
-fn assert_is_up_to_date(file: &str, generated: &str, command: &str) {
-    let path = project_file(file);
+/// The files that are generated, as they should be. With `UPDATE_SNAPSHOTS` set they are written, which has to be done before a
+/// test reads them.
+static GENERATED: LazyLock<[(&str, String); 2]> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join(TEMPLATE);
+    fs::copy(project_file(TEMPLATE), &copy).unwrap();
+    run(&["functions", copy.to_str().unwrap()]);
+    let generated = [(TEMPLATE, fs::read_to_string(copy).unwrap()), (TABLES, run(&["tables"]))];
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
-        fs::write(&path, generated).unwrap();
+        for (file, text) in &generated {
+            // Each test may run in its own process, and must not read a file that another one has half written.
+            let draft = project_file(&format!("{file}.{}", std::process::id()));
+            fs::write(&draft, text).unwrap();
+            fs::rename(&draft, project_file(file)).unwrap();
+        }
     }
-    let written = fs::read_to_string(path).unwrap();
+    generated
+});
+
+const TEMPLATE: &str = "template.yaml";
+const TABLES: &str = "infra/tables.yaml";
+
+/// Reads a generated file.
+fn read(file: &str) -> String {
+    LazyLock::force(&GENERATED);
+    fs::read_to_string(project_file(file)).unwrap()
+}
+
+/// Checks that a file is what `command` generates.
+#[track_caller]
+fn assert_is_up_to_date(file: &str, command: &str) {
+    let (_, generated) = GENERATED.iter().find(|(generated, _)| *generated == file).unwrap();
+    let written = read(file);
     let difference = written.lines().zip(generated.lines()).find(|(written, generated)| written != generated);
     assert!(
-        written == generated,
+        written == *generated,
         "{file} is out of date: run `{command}`, or the test with UPDATE_SNAPSHOTS=1 (first difference: {difference:?})"
     );
 }
@@ -68,20 +93,17 @@ fn operations(item: &PathItem) -> impl Iterator<Item = &Operation> {
 
 #[test]
 fn the_tables_of_the_template_are_those_of_the_declared_collections() {
-    assert_is_up_to_date("infra/tables.yaml", &run(&["tables"]), "cargo run -- tables");
+    assert_is_up_to_date(TABLES, "cargo run -- tables");
 }
 
 #[test]
 fn the_functions_of_the_template_are_those_that_are_declared() {
-    let folder = tempfile::tempdir().unwrap();
-    let copy = folder.path().join("template.yaml");
-    fs::copy(project_file("template.yaml"), &copy).unwrap();
-    run(&["functions", copy.to_str().unwrap()]);
-    assert_is_up_to_date("template.yaml", &fs::read_to_string(copy).unwrap(), "cargo run -- functions");
+    assert_is_up_to_date(TEMPLATE, "cargo run -- functions");
 }
 
 #[test]
 fn every_operation_is_routed_to_the_function_that_has_it() {
+    LazyLock::force(&GENERATED);
     let routes = Routes::read().unwrap();
     let mut used = BTreeSet::new();
     for (function, paths) in documents() {
@@ -110,8 +132,7 @@ fn only_functions_with_operations_for_users_get_the_secrets() {
 
 #[test]
 fn every_table_is_open_to_some_function_and_no_function_names_another() {
-    let tables: BTreeSet<String> = fs::read_to_string(project_file("infra/tables.yaml"))
-        .unwrap()
+    let tables: BTreeSet<String> = read(TABLES)
         .lines()
         .filter_map(|line| {
             Some(
@@ -122,8 +143,7 @@ fn every_table_is_open_to_some_function_and_no_function_names_another() {
             )
         })
         .collect();
-    let named: BTreeSet<String> = fs::read_to_string(project_file("template.yaml"))
-        .unwrap()
+    let named: BTreeSet<String> = read(TEMPLATE)
         .lines()
         .filter_map(|line| Some(line.split_once("table/${TablePrefix}-")?.1.trim_end_matches('"').to_owned()))
         .map(|name| name.trim_end_matches("/index/*").to_owned())
