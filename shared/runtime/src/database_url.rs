@@ -4,16 +4,16 @@ use std::str::FromStr;
 
 use switchyard_settings::Secret;
 
-/// Which database, and where: the value of `DATABASE_URL`.
+/// The kind and the address of the database: the value of `DATABASE_URL`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DatabaseUrl {
-    /// `sqlite::memory:`: SQLite in memory; gone when the process ends.
+    /// `sqlite::memory:`: SQLite in memory. The data is lost when the process ends.
     SqliteMemory,
     /// `sqlite:data/switchyard.db`: SQLite in this file.
     Sqlite(PathBuf),
-    /// `postgres://user:password@host:port/database`: PostgreSQL. The URL may hold a password.
+    /// `postgres://user:password@host:port/database`: PostgreSQL. The URL may contain a password.
     Postgres(Secret),
-    /// `dynamodb://prefix`: DynamoDB tables whose names begin so; region, credentials and endpoint are in the
+    /// `dynamodb://prefix`: DynamoDB tables with this prefix. Region, credentials and endpoint come from the
     /// environment.
     DynamoDb(String),
 }
@@ -29,18 +29,18 @@ impl DatabaseUrl {
     }
 }
 
-/// The text names no database. Its message never repeats the text, which may hold a password.
+/// The text is not a database URL. The message never repeats the text, which may contain a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ParseDatabaseUrlError {
     /// There is no scheme.
     NoScheme,
-    /// The scheme is not one of ours.
+    /// The scheme is unknown.
     UnknownScheme(String),
     /// `sqlite:` names no file.
     NoFile,
     /// `postgres://` names no host.
     NoHost,
-    /// `dynamodb://` is followed by something else than a prefix for table names.
+    /// `dynamodb://` is not followed by a valid prefix for table names.
     BadPrefix,
 }
 
@@ -87,7 +87,8 @@ impl FromStr for DatabaseUrl {
                     Err(ParseDatabaseUrlError::BadPrefix)
                 }
             }
-            // What stands before the first colon may be a password that somebody pasted alone.
+            // The text before the first colon may be a password that was pasted alone, so it is repeated only
+            // if it looks like a scheme.
             scheme
                 if scheme.len() <= 20
                     && scheme.bytes().all(|b| b.is_ascii_lowercase())
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_scheme_is_told_with_those_that_are_known() {
+    fn an_unknown_scheme_is_reported_with_the_known_ones() {
         assert_eq!(
             fault("mysql://root@localhost/shop"),
             "has the unknown scheme `mysql`; use sqlite:data/switchyard.db, \
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_url_is_told_in_one_sentence() {
+    fn a_malformed_url_is_reported_in_one_sentence() {
         let forms = "must name a database, as in sqlite:data/switchyard.db, \
                      postgres://user:password@host/database or dynamodb://table-prefix";
         assert_eq!(fault("data/switchyard.db"), forms);
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_does_not_show_when_the_url_is_printed() {
+    fn a_password_is_not_shown_when_the_url_is_printed() {
         let url: DatabaseUrl = "postgres://u:hunter2@h/d".parse().unwrap();
         assert_eq!(format!("{url:?}"), "Postgres(Secret(…))");
     }

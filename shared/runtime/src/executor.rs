@@ -6,15 +6,15 @@ use tokio::runtime::Builder;
 
 use crate::lambda;
 
-/// Runs a program's future to its end.
+/// Runs a program's future to completion.
 ///
-/// A Lambda function gets one request at a time and less than one processor, so one thread serves it and starts
-/// sooner; it has several where Lambda sends several requests at once (`AWS_LAMBDA_MAX_CONCURRENCY`). A server has a
-/// thread for each processor.
+/// A Lambda function gets one request at a time and less than one processor, so it runs on one thread, which
+/// also starts sooner. If Lambda sends several requests at once (`AWS_LAMBDA_MAX_CONCURRENCY`), it has several
+/// threads. A server has one thread per processor.
 ///
 /// # Errors
 ///
-/// What the future ends with, or that the threads cannot be started.
+/// The error of the future, or an error if the threads cannot be started.
 pub fn block_on<T, E: From<io::Error>>(program: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     let environment = Environment::of_process();
     let concurrency =

@@ -5,10 +5,10 @@ use switchyard_database::{Database, Error};
 
 use crate::DatabaseUrl;
 
-/// Why there is no database.
+/// Why the database could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The backend was left out of this program.
+    /// The program was built without the backend.
     #[error("DATABASE_URL names {0}, which this program was built without (cargo feature `{1}`)")]
     NotBuiltIn(&'static str, &'static str),
     /// The backend cannot be used.
@@ -16,14 +16,14 @@ pub enum ConnectError {
     Backend(Error),
 }
 
-// Not a source of the error: it is said in the sentence already.
+// The cause is not a `source` of the error, since the message already contains it.
 impl From<Error> for ConnectError {
     fn from(fault: Error) -> Self {
         Self::Backend(fault)
     }
 }
 
-/// What a backend says, without the kind of its error in front: at the start they all mean the same.
+/// The message of a backend's error without its kind. At the start, all kinds have the same consequence.
 fn reason(fault: &Error) -> String {
     match fault {
         Error::Unavailable(reason) | Error::Invalid(reason) | Error::Internal(reason) => reason.clone(),
@@ -33,15 +33,15 @@ fn reason(fault: &Error) -> String {
 
 /// Opens the database that a URL names.
 ///
-/// A server is not asked yet whether it answers: it is connected to when it is first needed, so that a program starts
-/// while its database is still starting.
+/// A database server is connected to when it is first needed, so that a program can start while its database is
+/// still starting.
 ///
 /// # Errors
 ///
-/// When the URL is malformed, when a file cannot be opened, and when the backend is not part of this program.
+/// Fails if the URL is malformed, a file cannot be opened, or the program was built without the backend.
 #[cfg_attr(
     not(any(feature = "sqlite", feature = "postgres", feature = "dynamodb")),
-    expect(unused_variables, reason = "without a backend there is nothing to hand it to")
+    expect(unused_variables, reason = "without a backend there is nothing to pass it to")
 )]
 pub async fn connect(url: &DatabaseUrl, ambient: &Ambient) -> Result<Arc<dyn Database>, ConnectError> {
     match url {
@@ -79,14 +79,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_url_in_good_form_gives_a_database() {
+    async fn a_valid_url_opens_a_database() {
         let url = DatabaseUrl::SqliteMemory;
         let database = connect(&url, &Ambient::system()).await.unwrap();
         assert_eq!(database.ping().await, Ok(()));
     }
 
     #[tokio::test]
-    async fn what_a_backend_cannot_use_is_told_in_one_sentence() {
+    async fn an_unusable_database_is_reported_in_one_sentence() {
         assert!(fault("sqlite:/dev/null/x.db").await.starts_with(
             "DATABASE_URL does not lead to a database: the database file \"/dev/null/x.db\" cannot be used: "
         ));

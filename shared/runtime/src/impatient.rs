@@ -7,19 +7,19 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-/// A connection to a client that has to take what it is sent: a write that gets nothing across for a while fails.
+/// A connection whose writes time out: a write fails if the client accepts no data for a while.
 pub(crate) struct Impatient {
     stream: TcpStream,
-    patience: Duration,
-    /// Runs while the client takes nothing.
+    timeout: Duration,
+    /// Runs while the client accepts no data.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
 impl Impatient {
-    pub(crate) fn new(stream: TcpStream, patience: Duration) -> Self {
-        // Answers are written whole; waiting for more to send with them only delays them. Not worth a failure.
+    pub(crate) fn new(stream: TcpStream, timeout: Duration) -> Self {
+        // Answers are written as a whole, so waiting for more data only delays them. A failure does not matter.
         let _ = stream.set_nodelay(true);
-        Self { stream, patience, waiting: None }
+        Self { stream, timeout, waiting: None }
     }
 
     fn poll_waiting<T>(
@@ -32,8 +32,8 @@ impl Impatient {
             self.waiting = None;
             return written;
         }
-        let patience = self.patience;
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(patience)));
+        let timeout = self.timeout;
+        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(timeout)));
         waiting.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }

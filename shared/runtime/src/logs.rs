@@ -1,4 +1,4 @@
-//! Logs: one line an event, on standard output, as JSON or as text.
+//! Logs: one line per event, on standard output, as JSON or as text.
 
 use std::io::IsTerminal;
 use std::panic;
@@ -19,12 +19,12 @@ pub struct LogSettings {
     format: LogFormat,
 }
 
-/// How a log line looks.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// An object with the event's and its request's fields.
+    /// A JSON object with the fields of the event and of its request.
     Json,
-    /// For people.
+    /// Text for people.
     Text,
 }
 
@@ -52,11 +52,11 @@ impl LogSettings {
     }
 }
 
-/// Starts to log. A program that has its own subscriber keeps it.
+/// Starts logging. If the program has set its own subscriber, that one stays.
 pub(crate) fn start(settings: &LogSettings) {
     let (events, lines) = (registry().with(settings.filter.clone()), fmt::layer());
     let started = match settings.format {
-        // The request's fields stand in the line once: those of the innermost span.
+        // Each line contains only the fields of the innermost span, so that those of the request appear once.
         LogFormat::Json => events.with(lines.json().flatten_event(true).with_span_list(false)).try_init(),
         LogFormat::Text => events.with(lines.with_ansi(std::io::stdout().is_terminal())).try_init(),
     };
@@ -65,11 +65,11 @@ pub(crate) fn start(settings: &LogSettings) {
     }
 }
 
-/// A panic in a handler becomes a log line under its request's id, with the place where it happened.
+/// Logs each panic with its place, inside the span of its request.
 fn log_panics() {
     panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        let said = panic.payload_as_str().unwrap_or("without a message");
-        tracing::error!(place, said, "a panic");
+        let panic = panic.payload_as_str().unwrap_or("without a message");
+        tracing::error!(place, panic, "a thread panicked");
     }));
 }

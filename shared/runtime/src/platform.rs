@@ -5,7 +5,7 @@ use crate::lambda;
 /// What a program runs as.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Platform {
-    /// A server of its own.
+    /// A server.
     Server,
     /// A Lambda function.
     Lambda {
@@ -15,7 +15,7 @@ pub enum Platform {
 }
 
 impl Platform {
-    /// Reads what AWS tells a function about itself.
+    /// Reads the platform from the environment, which AWS sets for functions.
     pub fn read(environment: &Environment) -> Self {
         if !lambda::is_here(environment) {
             return Self::Server;

@@ -21,24 +21,25 @@ use tower::ServiceExt;
 
 use crate::impatient::Impatient;
 
-/// The head of a request, and what is buffered of a body: twice and more of what API Gateway takes as a head.
+/// The maximum size of a request's head, and of the buffered part of a body. More than twice what API Gateway
+/// accepts as a head.
 const MAX_BUFFER_BYTES: usize = 32 * 1024;
-/// Files that a program opens beside its clients' connections: those of the database above all.
+/// The number of files that a program opens besides its clients' connections, mostly for the database.
 const OTHER_FILES: u64 = 128;
 
-/// What clients may take of a server.
+/// The limits of clients.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     /// The time that a client may take to send the head of a request, to stay idle between two requests, and to read no
     /// byte of an answer. Without it, a silent client would hold its connection forever.
     pub(crate) client_timeout: Duration,
-    /// How many connections are open at once; further clients wait until one of them is closed.
+    /// How many connections are open at once. Further clients wait until one of them closes.
     pub(crate) max_connections: usize,
-    /// How long running requests may go on when the server is told to end.
+    /// How long running requests may continue when the server is told to stop.
     pub(crate) shutdown_timeout: Duration,
 }
 
-/// Answers requests until `stop` is done; then takes no more, and waits for those that run.
+/// Answers requests until `stop` completes. Then accepts no more, and waits for those that are running.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
@@ -67,12 +68,13 @@ pub(crate) async fn serve(
     }
 }
 
-/// The next client, once there is room for it. Until then it waits in the system's queue, which costs next to nothing.
+/// Accepts the next client as soon as there is room. Until then, the client waits in the system's queue, which
+/// costs almost nothing.
 async fn accept(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
 ) -> (io::Result<(TcpStream, SocketAddr)>, Option<OwnedSemaphorePermit>) {
-    // The semaphore is never closed, so there always is a permit.
+    // The semaphore is never closed, so acquiring a permit never fails.
     let permit = Arc::clone(permits).acquire_owned().await.ok();
     (listener.accept().await, permit)
 }
@@ -95,7 +97,7 @@ fn answer(
     let connection = connections.watch(connection);
     tokio::spawn(async move {
         if let Err(fault) = connection.await {
-            tracing::debug!(cause = %fault, "a connection broke off");
+            tracing::debug!(cause = %fault, "the connection failed");
         }
         drop(permit);
     });
@@ -107,34 +109,37 @@ fn with_peer(request: Request<Incoming>, peer: IpAddr) -> Request<Body> {
     request
 }
 
-/// A client that is gone already costs nothing. Other faults, such as too many open files, pass with time, and would
-/// be asked for again at once.
+/// Waits after a failed `accept`. If only the client has gone, there is no reason to wait. Other faults, such
+/// as too many open files, take time to pass, and would occur again at once.
 async fn pause_after(fault: &io::Error) {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     if !matches!(fault.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {
-        tracing::error!(cause = %fault, "no connection can be accepted");
+        tracing::error!(cause = %fault, "the connection could not be accepted");
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 
-/// How many of `wanted` connections the system lets this process have, after asking it for as many as it may.
+/// Returns how many of `wanted` connections the limit of open files allows, after raising it to the hard limit.
 ///
-/// The usual limit of 1,024 open files is there for programs that still use `select`, which this one does not; any
-/// process may raise it to the hard one, which is meant.
+/// The usual soft limit of 1,024 open files protects programs that use `select`, which this one does not. Any
+/// process may raise it to the hard limit.
 pub(crate) fn connections_within_limits(wanted: usize) -> usize {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     if let Err(fault) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
-        tracing::warn!(cause = %fault, "the limit of open files cannot be raised");
+        tracing::warn!(cause = %fault, "the limit of open files could not be raised");
     }
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let room = usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX).max(1);
     if room < wanted {
-        tracing::info!(connections = room, "the limit of open files allows fewer connections than are set");
+        tracing::info!(
+            connections = room,
+            "the limit of open files allows fewer connections than MAX_CONNECTIONS"
+        );
     }
     wanted.min(room)
 }
 
-/// Done when the process is told to end: Ctrl-C or SIGTERM.
+/// Completes when the process is told to stop, by Ctrl-C or SIGTERM.
 pub(crate) async fn told_to_end() -> io::Result<()> {
     let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::select! {
@@ -168,7 +173,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_handler_learns_who_opened_the_connection() {
+    async fn a_handler_learns_the_peer_of_the_connection() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new()
@@ -178,14 +183,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_running_request_finishes_after_the_server_was_told_to_end() {
+    async fn a_running_request_finishes_after_the_server_was_told_to_stop() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let (inner_begun, inner_go_on) = (Arc::clone(&begun), Arc::clone(&go_on));
+        let (begun, resume) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (inner_begun, inner_resume) = (Arc::clone(&begun), Arc::clone(&resume));
         let slow = get(move || async move {
             inner_begun.notify_one();
-            inner_go_on.notified().await;
+            inner_resume.notified().await;
             "done"
         });
         let (stop, stopped) = oneshot::channel::<()>();
@@ -198,7 +203,7 @@ mod tests {
         while TcpStream::connect(address).await.is_ok() {
             tokio::task::yield_now().await;
         }
-        go_on.notify_one();
+        resume.notify_one();
         assert_eq!(asking.await.unwrap(), "done");
         server.await.unwrap();
     }

@@ -7,45 +7,46 @@ use switchyard_settings::{Environment, Lifetime};
 
 use crate::{DatabaseUrl, LogSettings, Platform};
 
-/// What every program of the project can be told.
+/// The settings of every program.
 ///
-/// | variable | meaning | unless set |
+/// | variable | meaning | default |
 /// |---|---|---|
-/// | `DATABASE_URL` | which database, see [`DatabaseUrl`] | must be set |
+/// | `DATABASE_URL` | the database, see [`DatabaseUrl`] | required |
 /// | `HOST`, `PORT` | where a server listens | `127.0.0.1`, `3000` |
-/// | `LOG` | what is logged, as `info,switchyard=debug` | `info` |
+/// | `LOG` | what is logged, as in `info,switchyard=debug` | `info` |
 /// | `LOG_FORMAT` | `json` or `text` | `json` on Lambda, else `text` |
 /// | `CORS_ORIGINS` | origins whose pages may call the API, separated by commas | none |
-/// | `RATE_LIMIT` | requests of a client address on anonymous auth routes, as `100/15m`, or `off` | `100/15m` |
-/// | `RATE_LIMIT_USER` | requests of a signed-in user | `1000/15m` |
-/// | `RATE_LIMIT_…` | requests of a client address under a limit that a domain declares | as declared |
-/// | `TRUSTED_PROXIES` | addresses and networks whose `X-Forwarded-For` is believed | none |
+/// | `RATE_LIMIT` | requests of a client's address to anonymous auth routes, as in `100/15m`, or `off` | `100/15m` |
+/// | `RATE_LIMIT_USER` | requests of a signed-in user, in the same form | `1000/15m` |
+/// | `RATE_LIMIT_…` | requests of a client's address under a limit that a domain declares, in the same form | as declared |
+/// | `TRUSTED_PROXIES` | addresses and networks whose `X-Forwarded-For` is trusted | none |
 /// | `REQUEST_TIMEOUT` | how long a request may take | `25s` |
-/// | `CLIENT_TIMEOUT` | how long a client of a server may send and take nothing | `30s` |
-/// | `MAX_CONNECTIONS` | connections to a server at once; fewer where the system allows no more open files | `10000` |
-/// | `SHUTDOWN_TIMEOUT` | how long running requests may go on after SIGTERM | `20s` |
+/// | `CLIENT_TIMEOUT` | how long a client of a server may neither send nor accept data | `30s` |
+/// | `MAX_CONNECTIONS` | connections to a server at once; fewer if the limit of open files is lower | `10000` |
+/// | `SHUTDOWN_TIMEOUT` | how long running requests may continue after SIGTERM | `20s` |
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// What the program runs as.
     pub platform: Platform,
-    /// Which database.
+    /// The database.
     pub database_url: DatabaseUrl,
     /// Where a server listens.
     pub address: SocketAddr,
     /// What is logged, and how.
     pub log: LogSettings,
-    /// What can be set about the API's conventions.
+    /// The settings of the API's conventions.
     pub api: ApiSettings,
-    /// How long a client may take to send the head of a request, stay silent between two, and not take the answer.
+    /// How long a client may take to send the head of a request, be silent between two requests, and accept no
+    /// data of an answer.
     pub client_timeout: Duration,
     /// How many connections are open at once.
     pub max_connections: usize,
-    /// How long running requests may go on when the server is told to end.
+    /// How long running requests may continue when the server is told to stop.
     pub shutdown_timeout: Duration,
 }
 
 impl Settings {
-    /// Reads the settings; `None` where something is missing or malformed.
+    /// Reads the settings. Returns `None` if one is missing or malformed; `environment` then has the fault.
     pub fn read(environment: &mut Environment) -> Option<Self> {
         Self::read_with(environment, [])
     }
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_is_all_that_must_be_said() {
+    fn only_the_database_is_required() {
         let settings = read(&[("DATABASE_URL", "sqlite::memory:")]).unwrap();
         assert_eq!(settings.database_url, DatabaseUrl::SqliteMemory);
         assert_eq!(settings.address.to_string(), "127.0.0.1:3000");
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_is_named_in_one_message() {
+    fn all_faults_are_reported_in_one_message() {
         let faults = read(&[
             ("HOST", "localhost"),
             ("PORT", "http"),

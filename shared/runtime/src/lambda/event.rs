@@ -1,8 +1,9 @@
-//! Events of an API Gateway HTTP API (payload format 2.0) as requests, and answers as what the gateway expects.
+//! Converts events of an API Gateway HTTP API (payload format 2.0) into requests, and answers into the form
+//! that the gateway expects.
 //!
-//! `lambda_http` has a conversion of its own. It is not used, since it takes the path for encoded: this gateway decodes
-//! it, so that a client's `%3F` would begin a query and its `%23` cut the request short; and since it panics on a host
-//! or a query string that `http::Uri` refuses, and on a body that is not the base64 that it should be.
+//! The conversion of `lambda_http` is not used for two reasons. It assumes that the path is encoded, but this
+//! gateway decodes it, so a client's `%3F` would start a query and its `%23` would truncate the request. And it
+//! panics on a host or query string that `http::Uri` refuses, and on a body with invalid base64.
 
 use std::net::IpAddr;
 
@@ -17,8 +18,8 @@ use lambda_http::aws_lambda_events::encodings;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use switchyard_api::PeerAddress;
 
-/// What cannot stand in an encoded query (RFC 3986 §3.4). The gateway passes a query as the client wrote it, so this
-/// changes nothing unless the client wrote what it must not.
+/// The characters that must be encoded in a query (RFC 3986 §3.4). The gateway passes a query as the client
+/// wrote it, so this changes only invalid queries.
 const IN_QUERY: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -34,14 +35,14 @@ const IN_QUERY: &AsciiSet = &CONTROLS
     .add(b'[')
     .add(b']');
 
-/// What cannot stand in an encoded path (§3.3). Not `%`, which is looked at by itself.
+/// The characters that must be encoded in a path (§3.3), except `%`, which is handled separately.
 const IN_PATH: &AsciiSet = &IN_QUERY.add(b'?');
 
-/// The request of an event.
+/// Converts an event into a request.
 ///
 /// # Errors
 ///
-/// Where it is none: its target is too long, or its body is not the base64 that it is said to be.
+/// Fails if the target is too long, or if the body is marked as base64 and is not.
 pub(super) fn to_request(
     event: ApiGatewayV2httpRequest,
 ) -> Result<Request<Body>, Box<dyn std::error::Error + Send + Sync>> {
@@ -70,8 +71,9 @@ pub(super) fn to_request(
     Ok(request)
 }
 
-/// A path that this gateway has decoded, or that another sender of events has left as it was. A `%` with two digits
-/// after it is taken for encoded: that is wrong only for a client that encoded a `%` before two such characters.
+/// Encodes a path that this gateway has decoded, or that another sender of events has left encoded. A `%`
+/// before two hexadecimal digits is taken as an encoded character. That is wrong only if the client encoded a
+/// `%` before two such characters.
 fn encode_path(path: &str) -> String {
     let mut encoded = String::with_capacity(path.len() + 1);
     if !path.starts_with('/') {
@@ -92,7 +94,7 @@ pub(super) async fn from_response(response: Response) -> ApiGatewayV2httpRespons
     let bytes = match body.collect().await {
         Ok(body) => body.to_bytes(),
         Err(fault) => {
-            tracing::error!(cause = %fault, "an answer broke off");
+            tracing::error!(cause = %fault, "the body of the answer failed");
             return refusal();
         }
     };
@@ -109,7 +111,8 @@ pub(super) async fn from_response(response: Response) -> ApiGatewayV2httpRespons
     answer
 }
 
-/// The gateway sets cookies itself: a header of an answer can stand in it only once.
+/// Removes the cookies from the headers. The gateway sets them itself, since an answer can contain each header
+/// only once.
 fn take_cookies(headers: &mut HeaderMap) -> Vec<String> {
     let cookies = headers.get_all(header::SET_COOKIE).iter();
     let cookies = cookies.filter_map(|cookie| cookie.to_str().ok()).map(ToOwned::to_owned).collect();
@@ -117,7 +120,7 @@ fn take_cookies(headers: &mut HeaderMap) -> Vec<String> {
     cookies
 }
 
-/// Lines of one header as one line (RFC 9110 §5.3), for the same reason.
+/// Joins the lines of each header into one (RFC 9110 §5.3), for the same reason.
 fn joined(headers: HeaderMap) -> HeaderMap {
     let mut single = HeaderMap::with_capacity(headers.len());
     for name in headers.keys() {
@@ -129,7 +132,7 @@ fn joined(headers: HeaderMap) -> HeaderMap {
     single
 }
 
-/// The answer to what is no request.
+/// The answer to an event that is not a request.
 pub(super) fn refusal() -> ApiGatewayV2httpResponse {
     let mut answer = ApiGatewayV2httpResponse::default();
     answer.status_code = StatusCode::BAD_REQUEST.as_u16().into();

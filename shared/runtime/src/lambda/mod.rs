@@ -13,10 +13,10 @@ pub(crate) fn is_here(environment: &Environment) -> bool {
     environment.text("AWS_LAMBDA_RUNTIME_API").is_some()
 }
 
-/// Answers invocations, several at once where Lambda sends them so.
+/// Answers invocations, several at once if Lambda sends them.
 ///
-/// Every request is answered: an `Err` would count as a fault of the function, and the gateway would answer it in words
-/// of its own. An event of another kind ends in the runtime, which says so in the log.
+/// Every request is answered: an `Err` would count as a failure of the function, and the gateway would send its
+/// own error. An event of another kind fails in the Lambda runtime, which logs it.
 pub(crate) async fn serve(router: Router) -> Result<(), lambda_runtime::Error> {
     let service = service_fn(move |event: LambdaEvent<ApiGatewayV2httpRequest>| {
         let router = router.clone();
@@ -32,7 +32,7 @@ async fn answer(router: Router, event: ApiGatewayV2httpRequest) -> ApiGatewayV2h
             event::from_response(response).await
         }
         Err(fault) => {
-            tracing::error!(cause = %fault, "an event is no HTTP request");
+            tracing::error!(cause = %fault, "the event is not an HTTP request");
             event::refusal()
         }
     }
@@ -98,8 +98,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_path_that_the_gateway_has_decoded_means_what_the_client_wrote() {
-        // The client wrote /items/a%3Fb%20c%23%C3%A4?x=1%202; the gateway decodes the path and leaves the query alone.
+    async fn a_decoded_path_is_read_as_the_client_wrote_it() {
+        // The client wrote /items/a%3Fb%20c%23%C3%A4?x=1%202. The gateway decodes the path, not the query.
         let response = ask("GET", "/items/a?b c#ä", "x=1%202", json!({})).await;
         assert_eq!(text(&response), r#"a?b c#ä Some("x=1%202")"#);
     }
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_of_bytes_travels_in_base64_both_ways() {
+    async fn a_binary_body_is_encoded_in_base64_both_ways() {
         let bytes = [0xff, 0, 1];
         let body = json!({
             "body": STANDARD.encode(bytes),
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn cookies_have_a_place_of_their_own_in_events() {
+    async fn cookies_have_their_own_field_in_events() {
         let response = ask("GET", "/cookies", "", json!({ "cookies": ["x=1", "y=2"] })).await;
         assert_eq!(text(&response), "x=1; y=2");
         assert_eq!(response.cookies, ["a=1", "b=2"]);
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_event_that_is_no_request_is_answered_all_the_same() {
+    async fn an_event_that_is_not_a_request_is_answered_too() {
         let response = ask("GET", "//", "a b", json!({})).await;
         assert_eq!(response.status_code, 404);
         let response = ask("GET", "no path", "\u{0}", json!({})).await;

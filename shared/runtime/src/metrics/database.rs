@@ -28,7 +28,7 @@ impl Timed {
     }
 }
 
-/// What became of a call. That a batch did not fit what is stored is an answer, not a failure.
+/// The outcome of a call, as a label. A rejected batch is an outcome of its own, not an error.
 fn outcome<T>(result: &Result<T>) -> &'static str {
     match result {
         Ok(_) | Err(Error::BadCursor) => "ok",

@@ -7,8 +7,8 @@ use switchyard_api::{Observer, Outcome};
 /// The namespace of the metrics in CloudWatch.
 const NAMESPACE: &str = "Switchyard";
 
-/// The metrics of a function: a line in CloudWatch's embedded metric format for each request, which CloudWatch makes
-/// metrics of without a call from here.
+/// The metrics of a function. Each request writes a line in CloudWatch's embedded metric format, from which
+/// CloudWatch creates the metrics without a call to it.
 #[derive(Debug)]
 pub(super) struct Embedded {
     function: String,
@@ -26,12 +26,12 @@ impl Observer for Embedded {
 
     fn finished(&self, outcome: &Outcome<'_>) {
         let line = line(&self.function, outcome, self.ambient.now());
-        // In one piece, so that lines of requests that run at once do not mix. A metric is not worth a failure.
+        // Written under the lock, so that lines of concurrent requests do not mix. A failure does not matter.
         let _ = writeln!(std::io::stdout().lock(), "{line}");
     }
 }
 
-/// By function, so that there is an alarm for each; and by route, to see which.
+/// The dimensions are the function, for one alarm each, and the route, for details.
 fn line(function: &str, outcome: &Outcome<'_>, now: Timestamp) -> Value {
     let status = outcome.status.map_or(0, |status| status.as_u16());
     json!({
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_names_its_metrics_and_holds_their_values() {
+    fn a_line_declares_its_metrics_and_contains_their_values() {
         let outcome = Outcome {
             method: "GET",
             route: "/api/v1/users/{id}",

@@ -14,7 +14,7 @@ use database::Timed;
 use embedded::Embedded;
 use prometheus::Process;
 
-/// Where the metrics of this process go. Cheap to clone.
+/// Collects the metrics of this process, or writes them to the logs. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Metrics(Kind);
 
@@ -24,13 +24,13 @@ enum Kind {
     Embedded(Arc<Embedded>),
 }
 
-/// The metrics could not be set up or written down.
+/// The metrics could not be set up or rendered.
 #[derive(Debug, thiserror::Error)]
-#[error("the metrics cannot be kept")]
+#[error("the metrics could not be set up or rendered")]
 pub struct MetricsError(#[from] ::prometheus::Error);
 
 impl Metrics {
-    /// Metrics that are kept here until somebody asks for them.
+    /// Metrics that are collected in this process, for `GET /metrics`.
     pub fn in_process() -> Result<Self, MetricsError> {
         Ok(Self(Kind::Process(Arc::new(Process::new()?))))
     }
@@ -40,7 +40,8 @@ impl Metrics {
         Self(Kind::Embedded(Arc::new(Embedded::new(function, ambient))))
     }
 
-    /// What `GET /metrics` answers: Prometheus text, version 0.0.4. `None` on Lambda, where nothing is kept.
+    /// The answer of `GET /metrics`: Prometheus text, version 0.0.4. `None` on Lambda, where nothing is
+    /// collected.
     pub fn render(&self) -> Option<Result<String, MetricsError>> {
         match &self.0 {
             Kind::Process(process) => Some(process.render().map_err(MetricsError)),
@@ -48,10 +49,10 @@ impl Metrics {
         }
     }
 
-    /// The media type of what [`render`](Self::render) makes.
+    /// The media type of the text that [`render`](Self::render) returns.
     pub const CONTENT_TYPE: &'static str = "text/plain; version=0.0.4; charset=utf-8";
 
-    /// What is told about each request.
+    /// The observer that collects the metrics of requests.
     pub fn observer(&self) -> Arc<dyn Observer> {
         match &self.0 {
             Kind::Process(process) => Arc::clone(process) as _,
@@ -59,7 +60,7 @@ impl Metrics {
         }
     }
 
-    /// `database`, its calls timed where metrics are kept.
+    /// Wraps `database` so that its calls are timed, if metrics are collected in this process.
     pub(crate) fn time(&self, database: Arc<dyn Database>) -> Arc<dyn Database> {
         match &self.0 {
             Kind::Process(process) => Arc::new(Timed::new(database, Arc::clone(process))),

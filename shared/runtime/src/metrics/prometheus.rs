@@ -1,11 +1,11 @@
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 use switchyard_api::{Observer, Outcome};
 
-/// From half a millisecond, what a read of one document takes, to the time-out.
+/// The buckets, in seconds: from half a millisecond, the time of reading one document, to the time-out.
 const SECONDS: &[f64] =
     &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0];
 
-/// The status of a request whose client went away, as nginx has it.
+/// The status of a request whose client disconnected, as in nginx.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 /// The metrics of a server process, for Prometheus.
@@ -32,14 +32,14 @@ impl Process {
         let latency = HistogramVec::new(
             HistogramOpts::new(
                 "http_request_duration_seconds",
-                "From the request's head to the answer's head.",
+                "The time from the head of the request to the head of the answer.",
             )
             .buckets(SECONDS.to_vec()),
             &["method", "route"],
         )?;
         let in_flight = IntGauge::new("http_requests_in_flight", "Requests that are being answered.")?;
         let calls = HistogramVec::new(
-            HistogramOpts::new("database_call_duration_seconds", "Calls of the database.")
+            HistogramOpts::new("database_call_duration_seconds", "The time of database calls.")
                 .buckets(SECONDS.to_vec()),
             &["call", "outcome"],
         )?;
