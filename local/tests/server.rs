@@ -148,7 +148,7 @@ async fn a_missing_schema_ends_the_start() {
     command.env("DATABASE_URL", format!("{}_elsewhere", store.database_url));
     let (code, output, errors) = process::run(command).unwrap();
     assert_eq!(code, Some(1), "{output}");
-    let sentence = "there is no schema of the search_path: create it, or name another one";
+    let sentence = "no schema of the search_path exists; create one or change the search_path";
     assert!(errors.contains(sentence), "{errors}");
 }
 
