@@ -3,11 +3,11 @@
 use axum::http::header;
 use serde_json::json;
 
-use super::{place_of, register};
+use super::{address_of, register};
 use crate::everywhere::Everywhere;
 
 pub(super) async fn replay(api: &Everywhere) {
-    let ada = register(api, "Books", place_of(110)).await;
+    let ada = register(api, "books-owner", address_of(110)).await;
     let body = json!({"title": "A Short History", "description": "Of nearly everything."});
     let created = api.ask(201, api.post("/books").by(&ada).json(body)).await;
     let path = format!("/books/{}", created.json()["id"].as_str().unwrap_or_default());
