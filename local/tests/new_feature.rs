@@ -1,12 +1,14 @@
-//! `cargo run -- new feature …` on a copy of the workspace: what it writes builds without a warning, passes its tests, and is
-//! served.
+//! `cargo run -- new feature …` on a copy of the workspace: what it writes builds without a warning, passes its
+//! tests, and is served.
 //!
-//! The copy shares the build folder of this workspace, so that the dependencies are not built again. What it builds for use, such
-//! as the server, is in a folder of its own.
+//! The copy shares the build folder of this workspace, so that the dependencies are not built again. What it
+//! builds for use, such as the server, is in a folder of its own.
 
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fmt::Debug;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,11 +17,33 @@ use reqwest::{Method, RequestBuilder, StatusCode, header};
 use serde_json::{Value, json};
 use switchyard_harness::process::{self, Process};
 
-/// Not the name of the template, with two words, and with another article.
-const NAME: &str = "invoice-items";
-const FOLDERS: [&str; 2] = ["shared/invoice-items/", "functions/invoice-items/"];
-const TRACE: &str = "local/tests/same_bytes/trace/invoice_items.rs";
-const PACKAGES: [&str; 4] = ["-p", "switchyard-invoice-items", "-p", "switchyard-fn-invoice-items"];
+/// A name of two words, with another article than the template's, and that no real feature will have.
+const NAME: &str = "ostrich-eggs";
+const FOLDERS: [&str; 2] = ["shared/ostrich-eggs/", "functions/ostrich-eggs/"];
+const TRACE: &str = "local/tests/same_bytes/trace/ostrich_eggs.rs";
+/// One selection of packages for every command, because another one may have other features, and so be built
+/// again.
+const ARGUMENTS: [&str; 7] =
+    ["test", "-p", "switchyard-local", "-p", "switchyard-ostrich-eggs", "-p", "switchyard-fn-ostrich-eggs"];
+/// The tests of the feature, and those of the workspace that a feature can break without a database.
+const TESTS: [&str; 13] = [
+    "--lib",
+    "--test",
+    "services",
+    "--test",
+    "routes",
+    "--test",
+    "function",
+    "--test",
+    "openapi",
+    "--test",
+    "template",
+    "--test",
+    "architecture",
+];
+/// Compiles the crates of the workspace with clippy in place of the compiler, so that they are built once and not
+/// twice.
+const WITH_CLIPPY: (&str, &str) = ("RUSTC_WORKSPACE_WRAPPER", "clippy-driver");
 
 /// A copy of the workspace, without what git ignores.
 struct Copy {
@@ -50,21 +74,35 @@ impl Copy {
 
     /// Runs a program in the copy, and returns what it printed on standard output and on standard error.
     #[track_caller]
-    fn run(&self, program: &str, arguments: &[&str], variables: &[(&str, &str)]) -> (String, String) {
-        let mut command = Command::new(program);
+    fn run(
+        &self,
+        program: impl AsRef<OsStr> + Debug,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> (String, String) {
+        let mut command = Command::new(&program);
         command.args(arguments).envs(variables.iter().copied()).current_dir(&self.root);
-        command
-            .env("CARGO_TARGET_DIR", &self.target)
-            .env("CARGO_INCREMENTAL", "0")
-            .env("RUST_BACKTRACE", "0");
+        command.env("CARGO_TARGET_DIR", &self.target).env("CARGO_BUILD_BUILD_DIR", &self.build);
+        command.env("CARGO_INCREMENTAL", "0").env("RUST_BACKTRACE", "0");
         let (code, output, errors) = process::run(command).unwrap();
-        assert_eq!(code, Some(0), "{program} {arguments:?}:\n{output}\n{errors}");
+        assert_eq!(code, Some(0), "{program:?} {arguments:?}:\n{output}\n{errors}");
         (output, errors)
     }
 
     #[track_caller]
     fn cargo(&self, arguments: &[&str], variables: &[(&str, &str)]) -> (String, String) {
         self.run(env!("CARGO"), arguments, variables)
+    }
+
+    /// Runs the tests, and returns what cargo printed about the build.
+    #[track_caller]
+    fn test(&self, arguments: &[&str]) -> String {
+        self.cargo(&[&ARGUMENTS[..], &TESTS, arguments].concat(), &[WITH_CLIPPY]).1
+    }
+
+    /// The server, which was built for the tests.
+    fn server(&self) -> PathBuf {
+        self.target.join("debug/switchyard")
     }
 
     /// The files, by path.
@@ -111,31 +149,26 @@ async fn a_new_feature_builds_passes_its_tests_and_is_served() {
     again.args(["new", "feature", NAME]).current_dir(&copy.root);
     let (code, _, errors) = process::run(again).unwrap();
     assert_eq!(code, Some(1));
-    assert!(errors.contains("- the folder shared/invoice-items exists already"), "{errors}");
+    assert!(errors.contains("- the folder shared/ostrich-eggs exists already"), "{errors}");
     assert!(copy.files() == after, "nothing was written");
 
     copy.cargo(&["fmt", "--all", "--check"], &[]);
-    it_builds_without_a_warning(&copy);
-    let (_, tests) = copy.cargo(&[&["test"], &PACKAGES[..]].concat(), &WITH_CLIPPY);
-    println!("{tests}");
-    copy.cargo(
-        &[
-            "test",
-            "-p",
-            "switchyard-local",
-            "--test",
-            "openapi",
-            "--test",
-            "template",
-            "--test",
-            "architecture",
-        ],
-        &[&WITH_CLIPPY[..], &[("UPDATE_SNAPSHOTS", "1")]].concat(),
-    );
+    let built = copy.test(&["--no-run"]);
+    // Cargo repeats the warnings about what was compiled before.
+    assert!(!FOLDERS.iter().any(|folder| built.contains(folder)), "{built}");
+
+    // The report says to write these files.
+    let tables = copy.run(copy.server(), &["tables"], &[]).0;
+    fs::write(copy.root.join("infra/tables.yaml"), tables).unwrap();
+    copy.run(copy.server(), &["functions"], &[]);
+    copy.cargo(&[&ARGUMENTS[..], &["--test", "openapi"]].concat(), &[WITH_CLIPPY, ("UPDATE_SNAPSHOTS", "1")]);
+
+    copy.test(&[]);
     it_is_served(&copy).await;
 }
 
-/// Every file outside of the feature's folders is as it was, apart from the lines in the report and from Cargo.lock.
+/// Every file outside of the feature's folders is as it was, apart from the lines in the report and from
+/// Cargo.lock.
 fn only_the_announced_lines_changed(
     before: &BTreeMap<String, Vec<u8>>,
     after: &BTreeMap<String, Vec<u8>>,
@@ -175,20 +208,10 @@ fn has_lines_of(text: &[u8], original: &[u8]) -> bool {
     original.split(|byte| *byte == b'\n').all(|line| lines.any(|other| other == line))
 }
 
-/// Compiles the crates of the workspace with clippy in place of the compiler, so that they are built once and not twice.
-const WITH_CLIPPY: [(&str, &str); 1] = [("RUSTC_WORKSPACE_WRAPPER", "clippy-driver")];
-
-fn it_builds_without_a_warning(copy: &Copy) {
-    let (_, build) = copy.cargo(&[&["test", "--no-run"], &PACKAGES[..]].concat(), &WITH_CLIPPY);
-    // Cargo repeats the warnings about what was compiled before.
-    assert!(!FOLDERS.iter().any(|folder| build.contains(folder)), "{build}");
-}
-
 /// Starts the server and asks it for everything that the feature does.
 async fn it_is_served(copy: &Copy) {
-    copy.cargo(&["build", "-p", "switchyard-local", "--bin", "switchyard"], &WITH_CLIPPY);
     let folder = tempfile::tempdir().unwrap();
-    let mut server = Command::new(copy.target.join("debug/switchyard"));
+    let mut server = Command::new(copy.server());
     server.current_dir(folder.path()).env("BCRYPT_COST", "4").env("DATABASE_URL", "sqlite::memory:");
     let server = Process::serve(server).await.unwrap();
     let api = format!("{}/api/v1", server.base_url);
@@ -199,7 +222,7 @@ async fn it_is_served(copy: &Copy) {
     let token = answer(registered, StatusCode::CREATED).await["access_token"].as_str().unwrap().to_owned();
     let request = |method, path: &str| client.request(method, format!("{api}{path}")).bearer_auth(&token);
 
-    let path = "/invoice-items";
+    let path = "/ostrich-eggs";
     let item =
         answer(request(Method::POST, path).json(&json!({"title": "First"})), StatusCode::CREATED).await;
     let list = answer(request(Method::GET, &format!("{path}?q=first")), StatusCode::OK).await;
@@ -216,9 +239,9 @@ async fn it_is_served(copy: &Copy) {
     answer(request(Method::GET, path), StatusCode::NOT_FOUND).await;
 
     let document = answer(client.get(format!("{}/openapi.json", server.base_url)), StatusCode::OK).await;
-    let operation = &document["paths"]["/api/v1/invoice-items"]["post"];
-    assert_eq!(operation["operationId"], "create_invoice_item");
-    assert_eq!(operation["summary"], "Creates an invoice item.");
+    let operation = &document["paths"]["/api/v1/ostrich-eggs"]["post"];
+    assert_eq!(operation["operationId"], "create_ostrich_egg");
+    assert_eq!(operation["summary"], "Creates an ostrich egg.");
 }
 
 /// Sends a request that must be answered with this status, and returns the body.

@@ -43,6 +43,11 @@ pub(crate) fn changes(name: &Name) -> Vec<Change> {
         ),
         change("local/Cargo.toml", dependencies, format!("switchyard-fn-{kebab}.workspace = true")),
         change(
+            "local/Cargo.toml",
+            Place::Sorted { section: "[dev-dependencies]", beside: "switchyard-fn-" },
+            format!("switchyard-fn-{kebab} = {{ workspace = true, features = [\"testing\"] }}"),
+        ),
+        change(
             "local/src/lib.rs",
             Place::Before("(name = \"system\", description"),
             format!("(name = \"{kebab}\", description = \"{sentence} of users.\"),"),
@@ -54,11 +59,6 @@ pub(crate) fn changes(name: &Name) -> Vec<Change> {
                 "(switchyard_fn_{snake}::FUNCTION, |_, _, identity| \
                  switchyard_fn_{snake}::router(identity.clone())),"
             ),
-        ),
-        change(
-            "local/Cargo.toml",
-            Place::Sorted { section: "[dev-dependencies]", beside: "switchyard-fn-" },
-            format!("switchyard-fn-{kebab} = {{ workspace = true, features = [\"testing\"] }}"),
         ),
         change(
             "local/tests/http/requests.rs",

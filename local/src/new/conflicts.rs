@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_new_name_has_no_conflicts() {
-        for plural in ["books", "invoice-items", "orders", "doctors"] {
+        for plural in ["dodos", "dodo-eggs"] {
             assert_eq!(conflicts_of(plural, None), Vec::<String>::new(), "{plural}");
         }
     }
@@ -168,7 +168,8 @@ mod tests {
             conflicts_of("harness", Some("strap"))[..1],
             ["the workspace has a package switchyard-harness already"]
         );
-        assert_eq!(conflicts_of("products", None), ["the permission products:write is declared already"]);
+        let roles = conflicts_of("roles", None);
+        assert!(roles.contains(&"the permission roles:read is declared already".to_owned()), "{roles:?}");
         let profiles = conflicts_of("profiles", None);
         assert_eq!(profiles[0], "the file local/tests/same_bytes/trace/profiles.rs exists already");
         assert!(profiles.contains(&"the API has a schema Profile already".to_owned()), "{profiles:?}");

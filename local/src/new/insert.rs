@@ -1,7 +1,7 @@
 //! Inserting lines into existing files.
 //!
-//! Each place is found by text that the file has for its own sake. If the text is not there, or there twice, nothing is guessed:
-//! the insertion fails and names the text.
+//! Each place is found by text that the file has for its own sake. If the text is not there, or there twice,
+//! nothing is guessed: the insertion fails and names the text.
 
 /// Where to insert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

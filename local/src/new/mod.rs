@@ -1,5 +1,5 @@
-//! `cargo run -- new feature books`: writes a domain and a function of that name into the workspace, and the lines that make
-//! them part of the programs.
+//! `cargo run -- new feature books`: writes a domain and a function of that name into the workspace, and the lines
+//! that make them part of the programs.
 
 mod changes;
 mod conflicts;
@@ -10,6 +10,7 @@ mod render;
 mod report;
 mod template;
 mod words;
+mod wrap;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -43,8 +44,8 @@ fn workspace() -> anyhow::Result<PathBuf> {
     Ok(root.context("the current folder is not in a workspace of Switchyard")?.to_owned())
 }
 
-/// Formats what was written, and adds the packages to Cargo.lock. A name changes the length of lines and the order of
-/// imports.
+/// Formats what was written, and adds the packages to Cargo.lock. A name changes the length of lines and the order
+/// of imports.
 fn finish(name: &Name, root: &Path) -> anyhow::Result<()> {
     let packages = [format!("switchyard-{}", name.plural), format!("switchyard-fn-{}", name.plural)];
     let packages = packages.iter().map(String::as_str).chain(["switchyard-domains", "switchyard-local"]);

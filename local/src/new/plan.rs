@@ -102,7 +102,7 @@ mod tests {
     fn workspace() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let name = Name::parse("books", None).unwrap();
+        let name = Name::parse("dodos", None).unwrap();
         for file in changes(&name).iter().map(|change| change.file).chain(["Cargo.lock"]) {
             let copy = folder.path().join(file);
             fs::create_dir_all(copy.parent().unwrap()).unwrap();
@@ -125,20 +125,20 @@ mod tests {
     fn a_feature_is_written_once() {
         let folder = workspace();
         let root = folder.path();
-        let books = plan("books", root).unwrap();
-        assert!(!root.join("shared/books").exists(), "a plan writes nothing");
-        books.write(root).unwrap();
-        for (path, text) in &books.files {
+        let dodos = plan("dodos", root).unwrap();
+        assert!(!root.join("shared/dodos").exists(), "a plan writes nothing");
+        dodos.write(root).unwrap();
+        for (path, text) in &dodos.files {
             assert_eq!(fs::read_to_string(root.join(path)).unwrap(), *text);
         }
-        for Change { file, line, .. } in &books.changes {
+        for Change { file, line, .. } in &dodos.changes {
             assert!(fs::read_to_string(root.join(file)).unwrap().contains(line), "{file}");
         }
-        let faults = plan("books", root).unwrap_err();
+        let faults = plan("dodos", root).unwrap_err();
         let expected = [
-            "the folder shared/books exists already",
-            "the folder functions/books exists already",
-            "the file local/tests/same_bytes/trace/books.rs exists already",
+            "the folder shared/dodos exists already",
+            "the folder functions/dodos exists already",
+            "the file local/tests/same_bytes/trace/dodos.rs exists already",
         ];
         assert_eq!(faults, expected);
     }
@@ -147,12 +147,12 @@ mod tests {
     fn a_second_feature_finds_its_places_beside_the_first() {
         let folder = workspace();
         let root = folder.path();
-        plan("invoice-items", root).unwrap().write(root).unwrap();
-        plan("books", root).unwrap().write(root).unwrap();
+        plan("dodos", root).unwrap().write(root).unwrap();
+        plan("dodo-eggs", root).unwrap().write(root).unwrap();
         let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
         let place = |package: &str| manifest.find(&format!("\n{package} = ")).unwrap();
-        assert!(place("switchyard-books") < place("switchyard-invoice-items"));
-        assert!(place("switchyard-fn-books") < place("switchyard-fn-invoice-items"));
+        assert!(place("switchyard-dodo-eggs") < place("switchyard-dodos"));
+        assert!(place("switchyard-fn-dodo-eggs") < place("switchyard-fn-dodos"));
     }
 
     #[test]
@@ -166,18 +166,18 @@ mod tests {
         );
         replace(&root.join("shared/README.md"), "` | domain |", "` | crate |");
         fs::remove_file(root.join("local/Cargo.toml")).unwrap();
-        fs::create_dir_all(root.join("functions/books")).unwrap();
-        let faults = plan("books", root).unwrap_err();
-        assert_eq!(faults[0], "the folder functions/books exists already");
+        fs::create_dir_all(root.join("functions/dodos")).unwrap();
+        let faults = plan("dodos", root).unwrap_err();
+        assert_eq!(faults[0], "the folder functions/dodos exists already");
         assert_eq!(
             faults[1],
-            "shared/domains/src/lib.rs has no place for the line `&switchyard_books::MANIFEST`: there must be one \
+            "shared/domains/src/lib.rs has no place for the line `&switchyard_dodos::MANIFEST`: there must be one \
              list that follows `pub const ALL: Manifests =` and ends with `];`"
         );
-        assert!(faults[2].starts_with("shared/README.md has no place for the line `| `books` | domain |"));
+        assert!(faults[2].starts_with("shared/README.md has no place for the line `| `dodos` | domain |"));
         assert!(faults[3].starts_with("local/Cargo.toml cannot be read: "), "{faults:?}");
         assert_eq!(faults.len(), 4, "{faults:?}");
-        assert!(!root.join("shared/books").exists());
+        assert!(!root.join("shared/dodos").exists());
     }
 
     #[test]

@@ -1,14 +1,16 @@
 //! The template's text for another name.
 //!
-//! The template is the feature `books`, as code that compiles. Its name is replaced by the form that fits the place: `books`
-//! is a variable in code, a path after `/`, and a word in a comment. For a name of one word, all these forms are the same.
+//! The template is the feature `books`, as code that compiles. Its name is replaced by the form that fits the
+//! place: `books` is a variable in code, a path after `/`, and a word in a comment. For a name of one word, all
+//! these forms are the same.
 
 use super::name::Name;
 use super::words::Words;
+use super::wrap::wrap;
 
 /// Returns `text`, a file of the template, with `name` instead of `book` and `books`.
 pub(crate) fn render(text: &str, name: &Name) -> String {
-    text.split_inclusive('\n').map(|line| render_line(line, name)).collect()
+    wrap(&text.split_inclusive('\n').map(|line| render_line(line, name)).collect::<String>())
 }
 
 fn render_line(line: &str, name: &Name) -> String {
@@ -81,27 +83,33 @@ impl<'a> Occurrence<'a> {
     fn place(&self) -> Place {
         let is_part_of_identifier = |c: char| c.is_alphanumeric() || c == '_';
         let (before, after) = (self.before(), self.after());
+        let is_followed_by_word =
+            |mark| after.strip_prefix(mark).is_some_and(|rest| rest.starts_with(char::is_alphabetic));
         let is_module = after.starts_with(".rs");
         if is_module || before.ends_with(is_part_of_identifier) || after.starts_with(is_part_of_identifier) {
             return Place::Code;
         }
-        let names_a_permission =
-            after.strip_prefix(':').is_some_and(|rest| rest.starts_with(char::is_alphabetic));
-        if before.ends_with(['/', '-']) || after.starts_with(['/', '-']) || names_a_permission {
+        let is_permission = is_followed_by_word(':');
+        if is_permission || before.ends_with(['/', '-']) || after.starts_with(['/', '-']) {
             return Place::Path;
+        }
+        let is_action = is_followed_by_word('.');
+        if is_action {
+            return Place::Code;
         }
         match self.literal() {
             Some(literal) if literal == self.text() => self.place_of_literal(),
             Some(literal) if literal.contains(' ') => Place::Prose,
             None if self.line.trim_start().starts_with("//") => {
-                let is_quoted = before.ends_with(['`', '[']) || after.starts_with("::");
+                let is_quoted = before.ends_with(['`', '[', ':']) || after.starts_with("::");
                 if is_quoted { Place::Code } else { Place::Prose }
             }
             _ => Place::Code,
         }
     }
 
-    /// The place of a string that is the name alone. Collections are named like variables, everything else like paths.
+    /// The place of a string that is the name alone. Collections are named like variables, everything else like
+    /// paths.
     fn place_of_literal(&self) -> Place {
         let names_collections = ["Collection::new(", ".reads(", ".writes("];
         if self.text().starts_with('B') {
@@ -165,6 +173,7 @@ mod tests {
             r#"path = "/books/{id}", tag = "books""#,
             r#"path = "/invoice-items/{id}", tag = "invoice-items""#,
         );
+        assert_rendered("switchyard-books.workspace = true", "switchyard-invoice-items.workspace = true");
         assert_rendered(r#"format!("books/{id}")"#, r#"format!("invoice-items/{id}")"#);
         assert_rendered(
             r#"Permission::new("books:read", "See books.")"#,
@@ -182,6 +191,7 @@ mod tests {
             r#".writes(&["invoice_items", "invoice_item_counts"])"#,
         );
         assert_rendered(r#"Action::new("book.created")"#, r#"Action::new("invoice_item.created")"#);
+        assert_rendered(r#"["book.created Success"]"#, r#"["invoice_item.created Success"]"#);
         assert_rendered("//! | `books` | book; |", "//! | `invoice_items` | invoice item; |");
     }
 

@@ -20,14 +20,18 @@ pub(crate) fn report(plan: &Plan) -> String {
         text,
         "  local/tests/same_bytes/trace/{snake}.rs: requests that all databases must answer alike"
     );
-    let _ = writeln!(text, "\nAdded {} lines to existing files:", plan.changes.len());
+    let _ = writeln!(
+        text,
+        "\nAdded {} lines to existing files, and the packages to Cargo.lock:",
+        plan.changes.len()
+    );
     for change in &plan.changes {
         let _ = writeln!(text, "  {}: {}", change.file, change.line);
     }
     let _ = write!(
         text,
         "
-Next, write the files that are generated from all features, then test it on all databases and serve it:
+Next, write the files that follow from all features, then test this one on all databases and serve it:
   UPDATE_SNAPSHOTS=1 cargo test -p switchyard-local --test openapi --test template
   local/test -p switchyard-{kebab} -p switchyard-fn-{kebab}
   cargo run

@@ -2,8 +2,8 @@
 //!
 //! To change it, generate the feature into a scratch copy of the workspace, work on that, and copy it back.
 
-/// The path of each file in the workspace, and its text. Manifests have another name here, because tools take every
-/// `Cargo.toml` for one of the workspace.
+/// The path of each file in the workspace, and its text. Manifests have another name here, because tools take
+/// every `Cargo.toml` for one of the workspace.
 pub(crate) const FILES: &[(&str, &str)] = &[
     ("shared/books/Cargo.toml", include_str!("template/domain/manifest.toml")),
     ("shared/books/src/actions.rs", include_str!("template/domain/src/actions.rs")),

@@ -2,8 +2,8 @@ use serde::{Deserialize, Serialize};
 use switchyard_database::{Collection, Entity, Error, Transaction};
 use switchyard_kernel::UserId;
 
-/// How many books a user has. Every transaction that creates or deletes a book of the user reads and writes this document,
-/// so two of them cannot both take the last free place.
+/// How many books a user has. Every transaction that creates or deletes a book of the user reads and writes this
+/// document, so two of them cannot both take the last free place.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct BookCount {
     owner_id: UserId,

@@ -1,7 +1,8 @@
 //! Books of users, with no HTTP in them.
 //!
-//! Everything is reached through [`Books`]. Every operation takes the [`Context`](switchyard_kernel::Context) of the request,
-//! checks itself whether the caller may do it, and records what it did in the transaction that did it.
+//! Everything is reached through [`Books`]. Every operation takes the [`Context`](switchyard_kernel::Context) of
+//! the request, checks itself whether the caller may do it, and records what it did in the transaction that did
+//! it.
 //!
 //! | collection | one document for each |
 //! |---|---|

@@ -8,8 +8,8 @@ use crate::{Book, BookError, Books};
 /// Which books to list: those that match every given condition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BookFilter {
-    /// Words of the title, or beginnings of words. With them, the order is that of the words that are found; without them,
-    /// the latest come first.
+    /// Words of the title, or beginnings of words. With them, the order is that of the words that are found;
+    /// without them, the latest come first.
     pub q: Option<String>,
     /// Books of this user.
     pub owner_id: Option<UserId>,
@@ -32,7 +32,8 @@ impl Books {
         Ok(Page::of(page, request, Book::of))
     }
 
-    /// The user whose books the caller may list; `None` for all users. Requires `books:read` to list those of another user.
+    /// The user whose books the caller may list; `None` for all users. Requires `books:read` to list those of
+    /// another user.
     async fn visible_owner(
         &self,
         context: &Context,

@@ -12,8 +12,8 @@ use crate::{Book, BookError, BookFields, BookId};
 
 /// Books. Cheap to clone.
 ///
-/// Users see and change their own books. The permissions [`BOOKS_READ`] and [`BOOKS_WRITE`] extend that to the books of all
-/// users. For everyone else, a book of another user does not exist.
+/// Users see and change their own books. The permissions [`BOOKS_READ`] and [`BOOKS_WRITE`] extend that to the
+/// books of all users. For everyone else, a book of another user does not exist.
 #[derive(Clone, Debug)]
 pub struct Books {
     pub(crate) kernel: Kernel,
@@ -36,7 +36,8 @@ impl Books {
         self
     }
 
-    /// Creates a book of the caller. Requires a user who is active, and not only when their access token was issued.
+    /// Creates a book of the caller. Requires a user who is active, and not only when their access token was
+    /// issued.
     ///
     /// # Errors
     ///
@@ -75,8 +76,8 @@ impl Books {
         Ok(versioned(&book))
     }
 
-    /// Changes a book to what `edit` returns: a constant for a PUT, a patch applied for a PATCH. Requires its owner, or
-    /// `books:write`. A change that changes nothing writes nothing.
+    /// Changes a book to what `edit` returns: a constant for a PUT, a patch applied for a PATCH. Requires its
+    /// owner, or `books:write`. A change that changes nothing writes nothing.
     pub async fn edit(
         &self,
         context: &Context,
@@ -119,8 +120,8 @@ impl Books {
             .await
     }
 
-    /// Loads a book for a change. Requires that the actor may change it, and that it is in the state that the change applies
-    /// to.
+    /// Loads a book for a change. Requires that the actor may change it, and that it is in the state that the
+    /// change applies to.
     async fn load_for_change(
         &self,
         tx: &AuditedTransaction,
@@ -134,8 +135,8 @@ impl Books {
         Ok(book)
     }
 
-    /// Requires the owner, or `books:write` now and not only when the access token was issued. Denies access otherwise;
-    /// someone who may not see the book does not learn that it exists.
+    /// Requires the owner, or `books:write` now and not only when the access token was issued. Denies access
+    /// otherwise; someone who may not see the book does not learn that it exists.
     async fn require_write(
         &self,
         tx: &AuditedTransaction,

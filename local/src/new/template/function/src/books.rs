@@ -15,7 +15,8 @@ operation_errors!(ListBooksErrors: codes::FORBIDDEN);
 
 /// Lists books.
 ///
-/// With `books:read` the books of all users, otherwise those of the caller. The latest come first, unless `q` asks for words.
+/// With `books:read` the books of all users, otherwise those of the caller. The latest come first, unless `q` asks
+/// for words.
 #[utoipa::path(get, path = "/books", tag = "books", security(("bearer" = [])),
     params(PageParams, BookQuery),
     responses((status = 200, description = "A page of books.", body = Page<Book>), ListBooksErrors))]

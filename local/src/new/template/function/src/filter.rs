@@ -11,8 +11,8 @@ use utoipa::IntoParams;
 #[deserr(error = Faults, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct BookQuery {
-    /// Words, or beginnings of words, that the title must have: all of them, up to 16. The order is then that of the words
-    /// that are found.
+    /// Words, or beginnings of words, that the title must have: all of them, up to 16. The order is then that of
+    /// the words that are found.
     #[deserr(default, try_from(Option<String>) = search_words -> &'static str)]
     #[param(nullable = false, max_length = 100, example = "short")]
     q: Option<String>,

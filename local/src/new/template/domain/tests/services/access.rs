@@ -1,8 +1,8 @@
 //! Who may see and change a book.
 
 use switchyard_books::permissions::{BOOKS_READ, BOOKS_WRITE};
-use switchyard_books::{BookError, BookFields, BookFilter};
-use switchyard_kernel::{Faults, PageRequest, Precondition, Refused};
+use switchyard_books::{BookError, BookFilter};
+use switchyard_kernel::{PageRequest, Precondition, Refused};
 
 use crate::world::{World, fields};
 
@@ -14,17 +14,13 @@ on_every_backend! {
     nothing_is_open_to_anonymous_callers,
 }
 
-fn rename(_: &BookFields) -> Result<BookFields, Faults> {
-    Ok(fields("Renamed"))
-}
-
 async fn a_book_of_another_user_does_not_exist(world: World) {
     let (_, owner) = world.user("ada").await;
     let (stranger_id, stranger) = world.user("eve").await;
     let id = world.book(&owner, "Private").await.unwrap().value.id;
     let hidden = BookError::from(Refused::NotFound);
     assert_eq!(world.books.get(&stranger, id).await.err(), Some(hidden.clone()));
-    let edited = world.books.edit(&stranger, id, &Precondition::None, rename).await;
+    let edited = world.books.edit(&stranger, id, &Precondition::None, |_| Ok(fields("Renamed"))).await;
     assert_eq!(edited.err(), Some(hidden.clone()));
     assert_eq!(world.books.delete(&stranger, id, &Precondition::None).await, Err(hidden));
     assert_eq!(world.denials_of(stranger_id).await, 3);
@@ -36,7 +32,7 @@ async fn a_reader_sees_the_books_of_all_users_and_changes_none(world: World) {
     let (reader_id, reader) = world.user_with(&[BOOKS_READ], "rita").await;
     let id = world.book(&owner, "Public").await.unwrap().value.id;
     assert_eq!(world.books.get(&reader, id).await.unwrap().value.id, id);
-    let edited = world.books.edit(&reader, id, &Precondition::None, rename).await;
+    let edited = world.books.edit(&reader, id, &Precondition::None, |_| Ok(fields("Renamed"))).await;
     assert_eq!(edited.err(), Some(Refused::Forbidden.into()));
     assert_eq!(world.books.delete(&reader, id, &Precondition::None).await, Err(Refused::Forbidden.into()));
     assert_eq!(world.denials_of(reader_id).await, 2);
@@ -46,7 +42,8 @@ async fn a_writer_changes_the_books_of_all_users_while_they_have_the_permission(
     let (_, owner) = world.user("ada").await;
     let (writer_id, writer) = world.user_with(&[BOOKS_WRITE], "wim").await;
     let id = world.book(&owner, "First").await.unwrap().value.id;
-    let renamed = world.books.edit(&writer, id, &Precondition::None, rename).await.unwrap();
+    let renamed =
+        world.books.edit(&writer, id, &Precondition::None, |_| Ok(fields("Renamed"))).await.unwrap();
     assert_eq!(renamed.value.title.as_str(), "Renamed");
     // The access token still names the permission, and no longer counts.
     world.give_role(writer_id, "customer").await;
