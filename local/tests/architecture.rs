@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
+use switchyard_local::FUNCTIONS;
 
 const PREFIX: &str = "switchyard-";
 
@@ -49,9 +50,14 @@ fn packages() -> Vec<Package> {
         let manifest = Path::new(package["manifest_path"].as_str().unwrap());
         let folder = manifest.parent().unwrap().strip_prefix(root).unwrap().to_str().unwrap().to_owned();
         let declared = package["metadata"]["switchyard"]["kind"].as_str().map(str::to_owned);
-        let kind = if folder.starts_with("functions/") { Some("function".to_owned()) } else { declared };
+        // Only the folder makes a function of a package: functions may use nearly everything.
+        let kind = if folder.starts_with("functions/") {
+            Some("function".to_owned())
+        } else {
+            declared.filter(|kind| kind != "function")
+        };
         let dependencies = package["dependencies"].as_array().unwrap().iter();
-        let uses = dependencies.filter(|dependency| dependency["kind"].is_null());
+        let uses = dependencies.filter(|dependency| dependency["kind"] != "dev");
         let uses = uses.filter_map(|dependency| own(&dependency["name"])).collect();
         Package { name: own(&package["name"]).unwrap(), folder, kind, uses }
     };
@@ -112,6 +118,21 @@ fn a_domain_that_uses_another_domain_and_a_crate_without_a_kind_are_found() {
         "functions/users (function) uses sqlite (backend)",
     ];
     assert_eq!(violations(&packages), expected);
+}
+
+#[test]
+fn every_function_is_served_and_every_domain_is_listed() {
+    let packages = packages();
+    let of_kind = |kind: &str| -> BTreeSet<String> {
+        let packages = packages.iter().filter(|package| package.kind.as_deref() == Some(kind));
+        packages.map(|package| package.name.trim_start_matches("fn-").to_owned()).collect()
+    };
+    let served = FUNCTIONS.iter().map(|(function, _)| function.name.to_owned());
+    assert_eq!(served.collect::<BTreeSet<_>>(), of_kind("function"), "`FUNCTIONS` of local/src/lib.rs");
+    let listed = switchyard_domains::ALL.iter().map(|manifest| manifest.name.to_owned());
+    let listed: BTreeSet<_> = listed.filter(|name| name != "kernel").collect();
+    let expected: BTreeSet<_> = of_kind("domain").union(&of_kind("service")).cloned().collect();
+    assert_eq!(listed, expected, "`ALL` of shared/domains/src/lib.rs");
 }
 
 /// The rows of the table of crates: a crate, and its kind.

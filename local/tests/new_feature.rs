@@ -25,8 +25,8 @@ const TRACE: &str = "local/tests/same_bytes/trace/ostrich_eggs.rs";
 /// again.
 const ARGUMENTS: [&str; 7] =
     ["test", "-p", "switchyard-local", "-p", "switchyard-ostrich-eggs", "-p", "switchyard-fn-ostrich-eggs"];
-/// The tests of the feature, and those of the workspace that a feature can break without a database.
-const TESTS: [&str; 13] = [
+/// The tests of the feature, and those that go through all functions or operations of the workspace.
+const TESTS: [&str; 17] = [
     "--lib",
     "--test",
     "services",
@@ -40,6 +40,10 @@ const TESTS: [&str; 13] = [
     "template",
     "--test",
     "architecture",
+    "--test",
+    "http",
+    "--test",
+    "same_bytes",
 ];
 /// Compiles the crates of the workspace with clippy in place of the compiler, so that they are built once and not
 /// twice.

@@ -197,6 +197,14 @@ fn fits(document: &Value, schema: &Value, value: &Value) -> Result<(), String> {
     Ok(())
 }
 
+/// A domain that declared a code of the conventions would answer with two meanings of it.
+#[test]
+fn no_domain_declares_a_code_of_the_conventions() {
+    for code in switchyard_domains::ALL.iter().flat_map(|manifest| manifest.codes) {
+        assert!(switchyard_api::codes::OWN.iter().all(|own| own.name() != code.name()), "{code}");
+    }
+}
+
 #[test]
 fn every_error_code_is_declared_with_its_status() {
     let document = document();

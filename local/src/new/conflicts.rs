@@ -117,7 +117,9 @@ impl Identifiers {
         let ambiguous =
             self.derived.iter().filter(|word| self.fixed.contains(*word) || IN_SCOPE.contains(&&***word));
         ambiguous
-            .map(|word| format!("`{word}` would have two meanings in the code that is written"))
+            .map(|word| {
+                format!("the generated code uses `{word}` for something else already: choose another name")
+            })
             .collect()
     }
 }
@@ -156,7 +158,7 @@ mod tests {
             "the API has the path /api/v1/users/{id}/profile already",
             "the API has an operation get_user already",
             "the API has a schema UserFields already",
-            "`UserId` would have two meanings in the code that is written",
+            "the generated code uses `UserId` for something else already: choose another name",
         ] {
             assert!(users.iter().any(|conflict| conflict == expected), "{expected}: {users:?}");
         }
@@ -179,10 +181,15 @@ mod tests {
         );
         let pages = conflicts_of("pages", None);
         assert!(
-            pages.contains(&"`Page` would have two meanings in the code that is written".to_owned()),
+            pages.contains(
+                &"the generated code uses `Page` for something else already: choose another name".to_owned()
+            ),
             "{pages:?}"
         );
         let iterators = conflicts_of("iterators", None);
-        assert_eq!(iterators, ["`Iterator` would have two meanings in the code that is written"]);
+        assert_eq!(
+            iterators,
+            ["the generated code uses `Iterator` for something else already: choose another name"]
+        );
     }
 }

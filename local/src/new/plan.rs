@@ -33,7 +33,12 @@ impl Plan {
     /// All that stands in the way: taken names, and existing files without a place for their line.
     pub(crate) fn new(name: Name, root: &Path) -> Result<Self, Vec<String>> {
         let mut faults = conflicts(&name, root);
-        let files = FILES.iter().map(|(path, text)| new_file(path, text, &name));
+        let files: Vec<_> = FILES.iter().map(|(path, text)| new_file(path, text, &name)).collect();
+        for (at, (path, _)) in files.iter().enumerate() {
+            if files[..at].iter().any(|(earlier, _)| earlier == path) {
+                faults.push(format!("the feature would have two files {path}: choose another name"));
+            }
+        }
         let changes = changes(&name);
         let mut changed_files = BTreeMap::new();
         for Change { file, place, line } in &changes {
@@ -55,7 +60,6 @@ impl Plan {
                 Err(fault) => faults.push(fault),
             }
         }
-        let files = files.collect();
         if faults.is_empty() { Ok(Self { name, files, changes, changed_files }) } else { Err(faults) }
     }
 
@@ -181,10 +185,22 @@ mod tests {
     }
 
     #[test]
+    fn no_file_replaces_another_one_of_the_feature() {
+        let folder = workspace();
+        let faults = Plan::new(Name::parse("lib", Some("libx")).unwrap(), folder.path()).unwrap_err();
+        assert_eq!(
+            faults,
+            ["the feature would have two files functions/lib/src/lib.rs: choose another name"]
+        );
+    }
+
+    #[test]
     fn the_dependencies_of_a_new_manifest_are_sorted() {
+        let manifest = FILES.iter().find(|(path, _)| *path == "functions/books/Cargo.toml");
+        let template = manifest.unwrap().1;
         for name in ["books", "audits", "zebras"] {
             let (path, manifest) =
-                new_file("functions/books/Cargo.toml", FILES[19].1, &Name::parse(name, None).unwrap());
+                new_file("functions/books/Cargo.toml", template, &Name::parse(name, None).unwrap());
             assert_eq!(path, format!("functions/{name}/Cargo.toml"));
             let section = manifest.split_once("[dependencies]\n").unwrap().1.split_once("\n\n").unwrap().0;
             assert!(section.lines().is_sorted_by_key(key), "{section}");

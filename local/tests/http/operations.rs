@@ -12,7 +12,7 @@ pub(crate) struct Operation {
     pub(crate) method: Method,
     /// The path, with parameters in braces.
     pub(crate) path: String,
-    /// The permissions that it requires; `None` if it is public.
+    /// The permissions that it requires; `None` if it does not require a user.
     pub(crate) permissions: Option<Vec<String>>,
     /// Whether it takes a body.
     pub(crate) has_body: bool,
@@ -24,7 +24,11 @@ pub(crate) fn operations() -> Vec<Operation> {
     let mut operations = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
-            let bearer = operation["security"][0]["bearer"].as_array();
+            // With a requirement that names nothing, a user may be signed in and need not be.
+            let requirements = operation["security"].as_array().into_iter().flatten();
+            let mut requirements = requirements.map(|requirement| requirement["bearer"].as_array());
+            let requires_user = requirements.clone().all(|bearer| bearer.is_some());
+            let bearer = requirements.next().flatten().filter(|_| requires_user);
             let names =
                 |list: &Vec<Value>| list.iter().map(|name| name.as_str().unwrap().to_owned()).collect();
             operations.push(Operation {

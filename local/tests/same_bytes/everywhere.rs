@@ -19,11 +19,11 @@ use crate::place::{Compared, Place};
 use crate::recording;
 use crate::steering::Steering;
 
-/// From where requests come that do not say it.
+/// The address of clients whose request names no other.
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 1));
 
-/// The operations of the document that the trace leaves out, because they tell what was measured: how long the database
-/// took, and what one process has counted, which a function tells its log instead.
+/// The operations of the document that the trace leaves out, because they report measurements: how long the database
+/// took, and the counters of one process, which a function writes to its log.
 const MEASUREMENTS: [&str; 2] = ["GET /health", "GET /metrics"];
 
 /// All places: a request is made in every one, and the answers are compared.
@@ -97,8 +97,8 @@ impl Everywhere {
         self.call(Method::DELETE, &format!("/api/v1{path}"))
     }
 
-    /// Makes a request that is to be answered with this status. Another one fails the test, in the end: everything that
-    /// differs is worth knowing after one run.
+    /// Makes a request that must be answered with this status. Another status fails the test at its end, so that one run
+    /// shows everything that differs.
     pub(crate) async fn ask(&self, status: u16, call: Call) -> Answer {
         let answer = call.await;
         if answer.status != status {
@@ -106,7 +106,7 @@ impl Everywhere {
             account.surprises += 1;
             let number = account.asked.len();
             let (method, path) = &account.asked[number - 1];
-            eprintln!("request {number}: {method} {path} was to be answered with {status}: {answer:?}");
+            eprintln!("request {number}: {method} {path} should have the status {status}: {answer:?}");
         }
         answer
     }
@@ -116,7 +116,7 @@ impl Everywhere {
         self.places.steering.wait(time);
     }
 
-    /// Lets so much time pass from each request to the next from now on.
+    /// Sets the time that passes between two requests from now on.
     pub(crate) fn set_pace(&self, pace: Duration) {
         self.places.steering.set_pace(pace);
     }
@@ -196,7 +196,7 @@ impl Operation {
         format!("{} {}", self.method, self.path)
     }
 
-    /// Whether a request asks for it. `{…}` stands for one segment, but for those that other paths have there.
+    /// Whether a request asks for it. `{…}` stands for one segment, except for segments that other operations have there.
     fn is(&self, (method, path): &(Method, String)) -> bool {
         let (mine, theirs) = (self.path.split('/'), path.split('/'));
         method.as_str() == self.method

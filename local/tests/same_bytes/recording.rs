@@ -170,3 +170,17 @@ fn violation(function: &Function, access: Access, collection: &str) -> Option<St
     };
     Some(format!("the function `{}` {}s `{collection}` and {declared}", function.name, verb(access)))
 }
+
+#[test]
+fn an_undeclared_use_is_described() {
+    let function = Function::new("notes", "Notes").reads(&["users"]).writes(&["notes"]);
+    assert_eq!(violation(&function, Access::Write, "notes"), None);
+    assert_eq!(violation(&function, Access::Read, "notes"), None);
+    let of = |access, collection| violation(&function, access, collection).unwrap();
+    assert_eq!(
+        of(Access::Write, "users"),
+        "the function `notes` writes `users` and declares only to read it"
+    );
+    assert_eq!(of(Access::Read, "roles"), "the function `notes` reads `roles` and does not declare it");
+    assert!(of(Access::Scan, "notes").starts_with("the function `notes` scans `notes`"));
+}

@@ -69,7 +69,7 @@ impl Steering {
         state.moment.time = state.moment.time + time;
     }
 
-    /// Lets so much time pass from each request to the next from now on.
+    /// Sets the time that passes between two requests from now on.
     pub(crate) fn set_pace(&self, pace: Duration) {
         self.state().pace = pace;
     }

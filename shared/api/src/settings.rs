@@ -20,7 +20,7 @@ pub struct ApiSettings {
     /// Settings of the limits that operations declare for client addresses, by the name of the limit. A limit that is not
     /// listed has the value that is declared.
     pub address_limits: BTreeMap<String, RateLimit>,
-    /// The proxies that tell the client's address.
+    /// The proxies whose `X-Forwarded-For` names the client's address.
     pub trusted_proxies: TrustedProxies,
     /// The time after which a request is answered with 503.
     pub request_timeout: Duration,

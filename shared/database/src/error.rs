@@ -11,7 +11,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// The batch conflicts with the stored state. Nothing was applied. The rejection of the lowest operation that
     /// failed always comes first; others may follow.
-    #[error("rejected: {}", Listed(.0))]
+    #[error("rejected: {}", Rejections(.0))]
     Rejected(Vec<Rejection>),
     /// Others were writing the same documents. Nothing was applied; safe to retry.
     #[error("too many concurrent writers to the same documents; try again")]
@@ -140,9 +140,9 @@ impl fmt::Display for Rejection {
 }
 
 /// Displays rejections separated by semicolons.
-struct Listed<'a>(&'a [Rejection]);
+struct Rejections<'a>(&'a [Rejection]);
 
-impl fmt::Display for Listed<'_> {
+impl fmt::Display for Rejections<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, rejection) in self.0.iter().enumerate() {
             write!(f, "{}{rejection}", if index == 0 { "" } else { "; " })?;

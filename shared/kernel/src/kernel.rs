@@ -168,7 +168,8 @@ impl AuditedTransaction {
         self.events().push(event);
     }
 
-    /// Denies access to `resource`: the closure has to fail with what this returns, and the denial is recorded then.
+    /// Denies access to `resource`. The closure has to fail, with what this returns or with
+    /// [`NotFound`](Refused::NotFound), and the denial is then recorded.
     #[must_use]
     pub fn deny(&self, resource: impl Into<String>) -> Refused {
         self.denied.list().push(resource.into());

@@ -26,7 +26,7 @@ use switchyard_api::COLLECTIONS;
 ///   attributes and search fields of the collections it uses.
 #[derive(Clone, Copy, Debug)]
 pub struct Function {
-    /// The name: of its folder under `functions/`, and of its package after `switchyard-`.
+    /// The name: of its folder under `functions/`, and of its package after `switchyard-fn-`.
     pub name: &'static str,
     /// What it serves, for people who look at the deployment.
     pub description: &'static str,

@@ -56,8 +56,8 @@ pub const RATE_LIMITED: ErrorCode = ErrorCode::new(
     "Too many requests; `Retry-After` says when to continue.",
 );
 
-/// The codes that are declared here.
-pub(crate) const OWN: &[ErrorCode] = &[
+/// The codes of the conventions that this crate adds to those of the kernel.
+pub const OWN: &[ErrorCode] = &[
     IDEMPOTENCY_KEY_REQUIRED,
     METHOD_NOT_ALLOWED,
     IDEMPOTENCY_IN_PROGRESS,

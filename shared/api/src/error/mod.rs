@@ -64,11 +64,6 @@ impl ApiError {
         Self::new(codes::VALIDATION_ERROR).detail(path, fault)
     }
 
-    /// The 400 of a list that is given a cursor which it did not return.
-    pub fn bad_cursor() -> Self {
-        switchyard_database::Error::BadCursor.into()
-    }
-
     /// Replaces the code's default message. It is shown to the client: it must not contain a secret.
     #[must_use]
     pub fn message(self, message: impl Into<Cow<'static, str>>) -> Self {
