@@ -7,8 +7,6 @@
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::fmt::Debug;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,28 +21,11 @@ const FOLDERS: [&str; 2] = ["shared/ostrich-eggs/", "functions/ostrich-eggs/"];
 const TRACE: &str = "local/tests/same_bytes/trace/ostrich_eggs.rs";
 /// One selection of packages for every command, because another one may have other features, and so be built
 /// again.
-const ARGUMENTS: [&str; 7] =
-    ["test", "-p", "switchyard-local", "-p", "switchyard-ostrich-eggs", "-p", "switchyard-fn-ostrich-eggs"];
-/// The tests of the feature, and those that go through all functions or operations of the workspace.
-const TESTS: [&str; 17] = [
-    "--lib",
-    "--test",
-    "services",
-    "--test",
-    "routes",
-    "--test",
-    "function",
-    "--test",
-    "openapi",
-    "--test",
-    "template",
-    "--test",
-    "architecture",
-    "--test",
-    "http",
-    "--test",
-    "same_bytes",
-];
+const TEST: &str = "test -p switchyard-local -p switchyard-ostrich-eggs -p switchyard-fn-ostrich-eggs \
+                    --test openapi --test template";
+/// The other tests of the feature, and those that go through all functions or operations of the workspace.
+const OTHER_TESTS: &str = "--lib --test services --test routes --test function --test architecture --test http \
+                           --test same_bytes";
 /// Compiles the crates of the workspace with clippy in place of the compiler, so that they are built once and not
 /// twice.
 const WITH_CLIPPY: (&str, &str) = ("RUSTC_WORKSPACE_WRAPPER", "clippy-driver");
@@ -78,35 +59,20 @@ impl Copy {
 
     /// Runs a program in the copy, and returns what it printed on standard output and on standard error.
     #[track_caller]
-    fn run(
-        &self,
-        program: impl AsRef<OsStr> + Debug,
-        arguments: &[&str],
-        variables: &[(&str, &str)],
-    ) -> (String, String) {
-        let mut command = Command::new(&program);
-        command.args(arguments).envs(variables.iter().copied()).current_dir(&self.root);
+    fn run(&self, program: &Path, arguments: &str, variables: &[(&str, &str)]) -> (String, String) {
+        let mut command = Command::new(program);
+        command.args(arguments.split(' ')).envs(variables.iter().copied()).current_dir(&self.root);
         command.env("CARGO_TARGET_DIR", &self.target).env("CARGO_BUILD_BUILD_DIR", &self.build);
         command.env("CARGO_INCREMENTAL", "0").env("RUST_BACKTRACE", "0");
         let (code, output, errors) = process::run(command).unwrap();
-        assert_eq!(code, Some(0), "{program:?} {arguments:?}:\n{output}\n{errors}");
+        assert_eq!(code, Some(0), "{} {arguments}:\n{output}\n{errors}", program.display());
         (output, errors)
     }
 
+    /// Runs cargo in the copy, and returns what it printed about the build.
     #[track_caller]
-    fn cargo(&self, arguments: &[&str], variables: &[(&str, &str)]) -> (String, String) {
-        self.run(env!("CARGO"), arguments, variables)
-    }
-
-    /// Runs the tests, and returns what cargo printed about the build.
-    #[track_caller]
-    fn test(&self, arguments: &[&str]) -> String {
-        self.cargo(&[&ARGUMENTS[..], &TESTS, arguments].concat(), &[WITH_CLIPPY]).1
-    }
-
-    /// The server, which was built for the tests.
-    fn server(&self) -> PathBuf {
-        self.target.join("debug/switchyard")
+    fn cargo(&self, arguments: &str, variables: &[(&str, &str)]) -> String {
+        self.run(Path::new(env!("CARGO")), arguments, variables).1
     }
 
     /// The files, by path.
@@ -143,31 +109,28 @@ fn files_below(root: &Path, folder: &str) -> Vec<String> {
 #[tokio::test]
 async fn a_new_feature_builds_passes_its_tests_and_is_served() {
     let copy = Copy::new();
+    let generator = Path::new(env!("CARGO_BIN_EXE_switchyard"));
     let before = copy.files();
-    let (report, _) = copy.run(env!("CARGO_BIN_EXE_switchyard"), &["new", "feature", NAME], &[]);
+    let (report, _) = copy.run(generator, &format!("new feature {NAME}"), &[]);
     let after = copy.files();
     only_the_announced_lines_changed(&before, &after, &report);
 
     // A second time it is refused, and writes nothing.
-    let mut again = Command::new(env!("CARGO_BIN_EXE_switchyard"));
+    let mut again = Command::new(generator);
     again.args(["new", "feature", NAME]).current_dir(&copy.root);
     let (code, _, errors) = process::run(again).unwrap();
     assert_eq!(code, Some(1));
     assert!(errors.contains("- the folder shared/ostrich-eggs exists already"), "{errors}");
     assert!(copy.files() == after, "nothing was written");
 
-    copy.cargo(&["fmt", "--all", "--check"], &[]);
-    let built = copy.test(&["--no-run"]);
+    copy.cargo("fmt --all --check", &[]);
+    let built = copy.cargo(&format!("{TEST} {OTHER_TESTS} --no-run"), &[WITH_CLIPPY]);
     // Cargo repeats the warnings about what was compiled before.
     assert!(!FOLDERS.iter().any(|folder| built.contains(folder)), "{built}");
 
-    // The report says to write these files.
-    let tables = copy.run(copy.server(), &["tables"], &[]).0;
-    fs::write(copy.root.join("infra/tables.yaml"), tables).unwrap();
-    copy.run(copy.server(), &["functions"], &[]);
-    copy.cargo(&[&ARGUMENTS[..], &["--test", "openapi"]].concat(), &[WITH_CLIPPY, ("UPDATE_SNAPSHOTS", "1")]);
-
-    copy.test(&[]);
+    // The report says to write the generated files with this command.
+    copy.cargo(TEST, &[WITH_CLIPPY, ("UPDATE_SNAPSHOTS", "1")]);
+    copy.cargo(&format!("{TEST} {OTHER_TESTS}"), &[WITH_CLIPPY]);
     it_is_served(&copy).await;
 }
 
@@ -215,7 +178,7 @@ fn has_lines_of(text: &[u8], original: &[u8]) -> bool {
 /// Starts the server and asks it for everything that the feature does.
 async fn it_is_served(copy: &Copy) {
     let folder = tempfile::tempdir().unwrap();
-    let mut server = Command::new(copy.server());
+    let mut server = Command::new(copy.target.join("debug/switchyard"));
     server.current_dir(folder.path()).env("BCRYPT_COST", "4").env("DATABASE_URL", "sqlite::memory:");
     let server = Process::serve(server).await.unwrap();
     let api = format!("{}/api/v1", server.base_url);
