@@ -132,7 +132,10 @@ async fn the_built_in_roles_exist_and_are_listed_by_name() {
     let names: Vec<_> = listed.data.iter().map(|role| role.name.as_str()).collect();
     assert_eq!(names, ["admin", "customer", "doctor", "finance", "fulfilment", "merchant", "patient"]);
     assert!(listed.data.iter().all(|role| role.built_in));
-    let all: Vec<PermissionName> = permissions::ALL.iter().map(|&permission| permission.into()).collect();
+    let name_of = |permission: Permission| PermissionName::from(permission);
+    let all: Vec<_> = world.identity.kernel().permissions().map(name_of).collect();
+    // Those of identity come first, and those of other domains follow.
+    assert!(all.starts_with(&permissions::ALL.iter().copied().map(name_of).collect::<Vec<_>>()));
     assert_eq!(listed.data[0].permissions, all);
     let permissions =
         world.identity.roles().permissions(&world.system(), &PageRequest::first(100)).await.unwrap();
