@@ -26,8 +26,9 @@ const TEST: &str = "test -p switchyard-local -p switchyard-ostrich-eggs -p switc
 /// The other tests of the feature, and those that go through all functions or operations of the workspace.
 const OTHER_TESTS: &str = "--lib --test services --test routes --test function --test architecture --test http \
                            --test same_bytes";
-/// Compiles the crates of the workspace with clippy in place of the compiler, so that they are built once and not
-/// twice.
+/// Compiles the crates of the workspace with clippy instead of the compiler, so that they are built once and not twice.
+/// It also keeps them apart from those of this workspace: cargo gives the crates of two copies of a workspace the same
+/// file names in a shared build folder, and other names if there is a wrapper.
 const WITH_CLIPPY: (&str, &str) = ("RUSTC_WORKSPACE_WRAPPER", "clippy-driver");
 
 /// A copy of the workspace, without what git ignores.
