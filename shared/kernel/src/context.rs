@@ -127,10 +127,20 @@ impl Context {
         if self.is_user(owner) {
             return Ok(());
         }
-        self.require(permission).map_err(|refused| match refused {
-            Refused::Forbidden => Refused::NotFound,
-            other => other,
-        })
+        self.require_write(permission, permission)
+    }
+
+    /// Requires `write`, of a resource that the holders of `read` may see.
+    ///
+    /// # Errors
+    ///
+    /// As [`require`](Self::require), but [`Refused::NotFound`] for a user with neither permission, who may not learn
+    /// whether the resource exists.
+    pub fn require_write(&self, write: Permission, read: Permission) -> Result<(), Refused> {
+        match self.require(write) {
+            Err(Refused::Forbidden) if !self.may(read) => Err(Refused::NotFound),
+            verdict => verdict,
+        }
     }
 
     /// Requires that the user authenticated within [`STEP_UP_WINDOW`].
@@ -176,6 +186,16 @@ mod tests {
         assert_eq!(require(user(&[]), Uuid::from_u128(1).into()), Ok(()));
         assert_eq!(require(Context::anonymous("r", NOW), other), Err(Refused::Unauthenticated));
         assert_eq!(require(Context::system("r", NOW), other), Ok(()));
+    }
+
+    #[test]
+    fn someone_who_may_only_see_a_resource_is_told_that_they_may_not_change_it() {
+        const WRITE: Permission = Permission::new("notes:write", "Write notes.");
+        let require = |context: Context| context.require_write(WRITE, READ);
+        assert_eq!(require(user(&[])), Err(Refused::NotFound));
+        assert_eq!(require(user(&[READ])), Err(Refused::Forbidden));
+        assert_eq!(require(user(&[WRITE])), Ok(()));
+        assert_eq!(require(Context::anonymous("r", NOW)), Err(Refused::Unauthenticated));
     }
 
     #[test]

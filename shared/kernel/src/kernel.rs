@@ -168,8 +168,19 @@ impl AuditedTransaction {
         self.events().push(event);
     }
 
-    /// Denies access to `resource`. The closure has to fail, with what this returns or with
-    /// [`NotFound`](Refused::NotFound), and the denial is then recorded.
+    /// Passes on `verdict`. A refusal is recorded as [`deny`](Self::deny) does, if [`Kernel::check`] would record it.
+    ///
+    /// # Errors
+    ///
+    /// The refusal, with which the closure has to fail.
+    pub fn check(&self, verdict: Result<(), Refused>, resource: impl Into<String>) -> Result<(), Refused> {
+        if verdict.is_err_and(Refused::is_denial) {
+            let _ = self.deny(resource);
+        }
+        verdict
+    }
+
+    /// Denies access to `resource`: the closure has to fail with what this returns, and the denial is recorded then.
     #[must_use]
     pub fn deny(&self, resource: impl Into<String>) -> Refused {
         self.denied.list().push(resource.into());

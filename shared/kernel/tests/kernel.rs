@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use switchyard_ambient::{Ambient, Timestamp, Uuid};
-use switchyard_database::{Collection, Db, Entity, Error, Field, Schema, Transaction};
+use switchyard_database::{Collection, Db, Entity, Error, Field, Schema, Stored, Transaction};
 use switchyard_kernel::{
     Action, Actor, AuditEvent, AuditFilter, Authority, CommonError, Context, Kernel, KernelSettings, KeyRing,
     Manifest, PageRequest, Permission, Permissions, Principal, Refused, UserId,
@@ -86,6 +86,20 @@ fn entry(action: &str, resource: Option<&str>) -> (String, Option<String>) {
     (action.to_owned(), resource.map(str::to_owned))
 }
 
+/// The note as a transaction reads it. In the first run another writer replaces it afterwards, so that this run cannot commit.
+async fn overtaken_note(
+    kernel: &Kernel,
+    tx: &Transaction,
+    runs: &AtomicU32,
+) -> Result<Stored<Note>, CommonError> {
+    let note = tx.get::<Note>("n").await?.ok_or(Refused::NotFound)?;
+    if runs.fetch_add(1, Ordering::SeqCst) == 0 {
+        let other = Note { revision: 2, ..(*note).clone() };
+        kernel.db().collection::<Note>().replace(&note, &other).await?;
+    }
+    Ok(note)
+}
+
 #[tokio::test]
 async fn what_a_transaction_records_is_written_with_it() {
     let kernel = kernel(Permissions::EVERY).await;
@@ -116,12 +130,7 @@ async fn a_closure_that_runs_again_records_once() {
         .transact(&context, |tx| {
             let kernel = &kernel;
             async move {
-                let note = tx.get::<Note>("n").await?.ok_or(Refused::NotFound)?;
-                if runs.fetch_add(1, Ordering::SeqCst) == 0 {
-                    // Another writer is faster, so the first run cannot commit.
-                    let other = Note { revision: 2, ..(*note).clone() };
-                    kernel.db().collection::<Note>().replace(&note, &other).await?;
-                }
+                let note = overtaken_note(kernel, &tx, runs).await?;
                 tx.record(AuditEvent::new(NOTE_WRITTEN));
                 tx.replace(&note, &Note { revision: note.revision + 10, ..(*note).clone() })?;
                 Ok(())
@@ -150,6 +159,25 @@ async fn a_denial_within_a_transaction_is_recorded_though_the_transaction_is_not
 }
 
 #[tokio::test]
+async fn a_transaction_records_the_refusals_that_the_kernel_records() {
+    let kernel = kernel(Permissions::EVERY).await;
+    let context = user(&kernel, &[]);
+    let check = async |verdict| -> Result<(), CommonError> {
+        kernel.transact(&context, |tx| async move { Ok(tx.check(verdict, "notes/n")?) }).await
+    };
+    assert_eq!(check(Ok(())).await, Ok(()));
+    for refused in [Refused::Unauthenticated, Refused::StepUpRequired, Refused::PreconditionFailed] {
+        assert_eq!(check(Err(refused)).await, Err(refused.into()));
+    }
+    assert_eq!(audited(&kernel).await, []);
+    for refused in [Refused::Forbidden, Refused::NotFound] {
+        assert_eq!(check(Err(refused)).await, Err(refused.into()));
+    }
+    let denied = entry("access.denied", Some("notes/n"));
+    assert_eq!(audited(&kernel).await, [denied.clone(), denied]);
+}
+
+#[tokio::test]
 async fn a_denial_of_a_run_that_is_repeated_is_not_recorded() {
     let kernel = kernel(Permissions::EVERY).await;
     let context = user(&kernel, &[]);
@@ -160,10 +188,8 @@ async fn a_denial_of_a_run_that_is_repeated_is_not_recorded() {
         .transact(&context, |tx| {
             let kernel = &kernel;
             async move {
-                let note = tx.get::<Note>("n").await?.ok_or(Refused::NotFound)?;
-                if runs.fetch_add(1, Ordering::SeqCst) == 0 {
-                    let other = Note { revision: 2, ..(*note).clone() };
-                    kernel.db().collection::<Note>().replace(&note, &other).await?;
+                let note = overtaken_note(kernel, &tx, runs).await?;
+                if runs.load(Ordering::SeqCst) == 1 {
                     let _ = tx.deny("notes/n");
                     tx.replace(&note, &Note { revision: 3, ..(*note).clone() })?;
                     return Ok(());

@@ -47,12 +47,10 @@ impl Users<'_> {
             return Ok(context.clone());
         }
         let context = self.identity.kernel.with_current_permissions(context).await?;
-        let verdict = match context.require(permissions::USERS_WRITE) {
-            // Someone who may not see users does not learn whether this one exists.
-            Err(Refused::Forbidden) if !context.may(permissions::USERS_READ) && by_themselves => {
-                Err(Refused::NotFound)
-            }
-            verdict => verdict,
+        let verdict = if by_themselves {
+            context.require_write(permissions::USERS_WRITE, permissions::USERS_READ)
+        } else {
+            context.require(permissions::USERS_WRITE)
         };
         self.identity.kernel.check(&context, verdict, &resource(id)).await?;
         Ok(context)

@@ -72,12 +72,10 @@ impl Kernel {
         verdict: Result<(), Refused>,
         resource: &str,
     ) -> Result<(), CommonError> {
-        let Err(refused) = verdict else { return Ok(()) };
-        // An anonymous request is not an attempt worth an entry, and a missing step-up is a question, not a denial.
-        if matches!(refused, Refused::Forbidden | Refused::NotFound) {
+        if verdict.is_err_and(Refused::is_denial) {
             self.record(context, &[denial(resource)]).await?;
         }
-        Err(refused.into())
+        Ok(verdict?)
     }
 }
 

@@ -23,6 +23,14 @@ pub enum Refused {
     PreconditionFailed,
 }
 
+impl Refused {
+    /// Whether the refusal is recorded in the audit log as a denied access. An anonymous request is not an attempt worth an
+    /// entry, and a missing step-up is a question, not a denial.
+    pub(crate) fn is_denial(self) -> bool {
+        matches!(self, Self::Forbidden | Self::NotFound)
+    }
+}
+
 impl DomainError for Refused {
     fn into_report(self) -> ErrorReport {
         let code = match self {

@@ -148,13 +148,7 @@ impl Books {
             return Ok(());
         }
         let context = self.kernel.with_current_permissions(context).await?;
-        match context.require(BOOKS_WRITE) {
-            Err(Refused::Forbidden) => {
-                let denied = tx.deny(resource(id));
-                Err(if context.may(BOOKS_READ) { denied } else { Refused::NotFound }.into())
-            }
-            verdict => Ok(verdict?),
-        }
+        Ok(tx.check(context.require_write(BOOKS_WRITE, BOOKS_READ), resource(id))?)
     }
 }
 
