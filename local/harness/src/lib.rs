@@ -11,6 +11,10 @@ pub mod process;
 pub mod servers;
 pub mod store;
 pub mod template;
+pub mod world;
+
+#[doc(hidden)]
+pub use tokio; // for the tests that `on_every_backend` writes
 
 /// Returns the value of a variable that `local/servers env` sets.
 ///

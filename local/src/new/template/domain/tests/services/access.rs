@@ -6,7 +6,7 @@ use switchyard_kernel::{PageRequest, Precondition, Refused};
 
 use crate::world::{World, fields};
 
-on_every_backend! {
+switchyard_harness::on_every_backend! {
     a_book_of_another_user_does_not_exist,
     a_reader_sees_the_books_of_all_users_and_changes_none,
     a_writer_changes_the_books_of_all_users_while_they_have_the_permission,

@@ -8,7 +8,7 @@ use switchyard_kernel::{Context, DomainError as _, EntityTag, MergePatch, Precon
 
 use crate::world::{World, fields};
 
-on_every_backend! {
+switchyard_harness::on_every_backend! {
     a_book_is_created_changed_and_deleted_and_every_write_is_audited,
     a_patch_keeps_what_it_leaves_out_and_removes_what_it_sets_to_null,
     a_change_that_changes_nothing_writes_nothing,

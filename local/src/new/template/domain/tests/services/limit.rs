@@ -6,7 +6,7 @@ use switchyard_kernel::{PageRequest, Precondition};
 
 use crate::world::{World, fields};
 
-on_every_backend! {
+switchyard_harness::on_every_backend! {
     concurrent_requests_do_not_exceed_the_limit,
     a_deleted_book_frees_its_place,
 }

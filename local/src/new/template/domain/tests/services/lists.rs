@@ -8,7 +8,7 @@ use switchyard_kernel::{Context, PageRequest, Refused};
 
 use crate::world::World;
 
-on_every_backend! {
+switchyard_harness::on_every_backend! {
     users_list_their_own_books_and_readers_those_of_all,
     a_list_is_read_page_by_page_the_latest_first,
     a_search_finds_the_words_of_titles_among_the_visible_books,
