@@ -108,12 +108,23 @@ impl Context {
     ///
     /// [`Refused::Unauthenticated`] for an anonymous actor, [`Refused::Forbidden`] for a user without the permission.
     pub fn require(&self, permission: Permission) -> Result<(), Refused> {
-        if self.may(permission) {
-            Ok(())
-        } else if self.actor == Actor::Anonymous {
-            Err(Refused::Unauthenticated)
-        } else {
-            Err(Refused::Forbidden)
+        self.require_that(self.may(permission))
+    }
+
+    /// Requires every permission of a set.
+    ///
+    /// # Errors
+    ///
+    /// As [`require`](Self::require).
+    pub fn require_all(&self, permissions: &Permissions) -> Result<(), Refused> {
+        self.require_that(self.permissions().covers(permissions))
+    }
+
+    fn require_that(&self, is_permitted: bool) -> Result<(), Refused> {
+        match &self.actor {
+            _ if is_permitted => Ok(()),
+            Actor::Anonymous => Err(Refused::Unauthenticated),
+            _ => Err(Refused::Forbidden),
         }
     }
 
@@ -186,6 +197,17 @@ mod tests {
         assert_eq!(require(user(&[]), Uuid::from_u128(1).into()), Ok(()));
         assert_eq!(require(Context::anonymous("r", NOW), other), Err(Refused::Unauthenticated));
         assert_eq!(require(Context::system("r", NOW), other), Ok(()));
+    }
+
+    #[test]
+    fn all_permissions_of_a_set_are_required() {
+        const WRITE: Permission = Permission::new("notes:write", "Write notes.");
+        let both: Permissions = [READ, WRITE].into_iter().collect();
+        assert_eq!(user(&[READ, WRITE]).require_all(&both), Ok(()));
+        assert_eq!(user(&[READ]).require_all(&both), Err(Refused::Forbidden));
+        assert_eq!(user(&[]).require_all(&Permissions::NONE), Ok(()));
+        assert_eq!(Context::anonymous("r", NOW).require_all(&both), Err(Refused::Unauthenticated));
+        assert_eq!(Context::system("r", NOW).require_all(&Permissions::EVERY), Ok(()));
     }
 
     #[test]

@@ -31,8 +31,9 @@ pub(crate) fn is_built_in(kernel: &Kernel, name: &RoleName) -> bool {
 /// Creates the built-in roles that are missing, and gives the others the permissions that were declared for them since they
 /// were stored. Each permission is given once: if an admin removes it afterwards, it stays removed.
 pub(crate) async fn install_built_in_roles(kernel: &Kernel, context: &Context) -> Result<(), DatabaseError> {
-    for role in kernel.built_in_roles() {
-        let stored = kernel.db().collection::<RoleRecord>().get(role.name).await?;
+    let names = kernel.built_in_roles().map(|role| role.name);
+    let stored = kernel.db().collection::<RoleRecord>().get_many(names).await?;
+    for (role, stored) in kernel.built_in_roles().zip(stored) {
         if stored.is_some_and(|stored| stored.was_offered(role)) {
             continue; // without a transaction, at every start
         }

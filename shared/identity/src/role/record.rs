@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use switchyard_ambient::Timestamp;
 use switchyard_database::{Collection, Entity, Field, Index};
 use switchyard_kernel::value::has_controls;
-use switchyard_kernel::{BuiltInRole, Kernel, RoleName, rfc3339, text_value};
+use switchyard_kernel::{BuiltInRole, Kernel, Permission, RoleName, rfc3339, text_value};
 use utoipa::ToSchema;
 
 use super::is_built_in;
@@ -71,7 +71,7 @@ impl RoleRecord {
         let declared = kernel.permissions().filter(|permission| permits(permission.name()));
         RoleFields {
             description: self.description.clone(),
-            permissions: declared.map(|permission| PermissionName(permission.name().to_owned())).collect(),
+            permissions: declared.map(PermissionName::from).collect(),
         }
     }
 }
@@ -103,8 +103,8 @@ impl TryFrom<String> for PermissionName {
 
 text_value!(PermissionName, InvalidPermissionName);
 
-impl From<switchyard_kernel::Permission> for PermissionName {
-    fn from(permission: switchyard_kernel::Permission) -> Self {
+impl From<Permission> for PermissionName {
+    fn from(permission: Permission) -> Self {
         Self(permission.name().to_owned())
     }
 }

@@ -80,9 +80,7 @@ impl Roles<'_> {
     ) -> Result<Versioned<Role>, RoleError> {
         let context = &self.require_write(context, name).await?;
         self.require_declared(fields)?;
-        let covers = context.permissions().covers(&set(fields));
-        let verdict = if covers { Ok(()) } else { Err(Refused::Forbidden) };
-        self.identity.kernel.check(context, verdict, &resource(name)).await?;
+        self.identity.kernel.check(context, context.require_all(&set(fields)), &resource(name)).await?;
         let now = rfc3339::to_millisecond(context.now);
         let record = &RoleRecord {
             name: name.clone(),
@@ -134,9 +132,7 @@ impl Roles<'_> {
                 let before = stored.fields(kernel);
                 let after = edit(&before)?;
                 self.require_declared(&after)?;
-                if !context.permissions().covers(&set(&before).union(set(&after))) {
-                    return Err(tx.deny(resource(name)).into());
-                }
+                tx.check(context.require_all(&set(&before).union(set(&after))), resource(name))?;
                 let record = RoleRecord {
                     description: after.description.clone(),
                     permissions: names(&after).collect(),
@@ -168,9 +164,10 @@ impl Roles<'_> {
                 let stored = tx.get::<RoleRecord>(name.as_str()).await?.ok_or(Refused::NotFound)?;
                 precondition.check(&self.versioned(&stored).tag)?;
                 check(!is_built_in(kernel, name), RoleError::RoleProtected)?;
-                if !context.permissions().covers(&self.identity.authority.permissions_in(&stored)) {
-                    return Err(tx.deny(resource(name)).into());
-                }
+                tx.check(
+                    context.require_all(&self.identity.authority.permissions_in(&stored)),
+                    resource(name),
+                )?;
                 check(stored.members == 0, RoleError::RoleInUse)?;
                 tx.delete(&stored)?;
                 tx.record(role_event(actions::ROLE_DELETED, name));

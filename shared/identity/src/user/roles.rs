@@ -128,9 +128,10 @@ impl Users<'_> {
         let removed: Vec<_> = before.iter().filter(|role| !after.contains(role)).cloned().collect();
         touched = touched.union(authority.permissions_of(&removed, context.now).await?);
         let changes = after.iter().any(|role| !before.contains(role)) || !removed.is_empty();
-        if changes && !(context.may(permissions::ROLES_WRITE) && context.permissions().covers(&touched)) {
-            return Err(tx.deny(resource).into());
+        if !changes {
+            return Ok(());
         }
-        Ok(())
+        let verdict = context.require(permissions::ROLES_WRITE).and_then(|()| context.require_all(&touched));
+        Ok(tx.check(verdict, resource)?)
     }
 }

@@ -83,7 +83,7 @@ impl Users<'_> {
             return Ok(());
         }
         let theirs = self.identity.authority.permissions_of(&user.roles, context.now).await?;
-        if context.permissions().covers(&theirs) { Ok(()) } else { Err(tx.deny(resource(user.id)).into()) }
+        Ok(tx.check(context.require_all(&theirs), resource(user.id))?)
     }
 }
 
