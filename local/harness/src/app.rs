@@ -22,6 +22,7 @@ use switchyard_program::assemble;
 use tower::ServiceExt as _;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::lost_reply::LosingReplies;
 use crate::store::{Backend, Store};
 
 pub use switchyard_identity::testing::PASSWORD;
@@ -38,6 +39,7 @@ pub struct App {
     /// The clock of the program and of the store.
     pub clock: ManualClock,
     db: Db,
+    replies: Arc<LosingReplies>,
     service: axum::Router,
     _store: Store,
 }
@@ -81,17 +83,28 @@ impl App {
         let ambient = Ambient::new(clock.clone(), SystemRandomness);
         let store = Store::migrated(backend).await.expect("the store can be created");
         let database = store.open(ambient.clone()).await.expect("the store can be opened");
-        let db = Db::new(database, ambient.clone());
+        let replies = Arc::new(LosingReplies::new(database));
+        let db = Db::new(replies.clone(), ambient.clone());
         let identity = assemble(db.clone(), testing::kernel_settings(), testing::settings());
         identity.install(ambient.now()).await.expect("the built-in roles can be stored");
         let api = Api::new(db.clone(), Arc::new(identity.clone()), settings, Arc::new(NoObserver));
         let service = serve_api(router(&db, &identity), Arc::new(api));
-        Self { identity, clock, db, service, _store: store }
+        Self { identity, clock, db, replies, service, _store: store }
     }
 
     /// The database behind the routes.
     pub fn db(&self) -> &Db {
         &self.db
+    }
+
+    /// Loses the reply to the next commit that writes to `collection`.
+    pub fn lose_reply_to_write(&self, collection: &str) {
+        self.replies.lose_next(collection);
+    }
+
+    /// Whether that reply has been lost. No reply is lost afterwards.
+    pub fn has_lost_reply(&self) -> bool {
+        self.replies.stop()
     }
 
     /// Advances the clock.

@@ -7,6 +7,7 @@
 pub mod app;
 pub mod emulator;
 pub mod identity;
+pub mod lost_reply;
 pub mod process;
 pub mod servers;
 pub mod store;

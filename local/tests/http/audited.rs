@@ -48,7 +48,7 @@ async fn every_change_leaves_an_audit_entry(app: App) {
 }
 
 /// Returns the entries of the audit log from this time on, or all of them.
-async fn entries(app: &App, from: Option<Timestamp>) -> Vec<AuditEntry> {
+pub(crate) async fn entries(app: &App, from: Option<Timestamp>) -> Vec<AuditEntry> {
     let system = app.identity.context("audited").by(Actor::System);
     let filter = AuditFilter { from, ..AuditFilter::default() };
     let (mut entries, mut request) = (Vec::new(), PageRequest::first(1000));

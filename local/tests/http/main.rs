@@ -9,6 +9,7 @@ mod audit;
 mod audited;
 mod authorization;
 mod lists;
+mod lost_answers;
 mod operations;
 mod profile;
 mod races;

@@ -112,6 +112,8 @@ pub use stack::{Api, serve_api};
 pub use switchyard_kernel::{Faults, Page};
 
 use switchyard_database::{Collection, Entity};
+use switchyard_kernel::EffectRecord;
 
 /// The collections of the conventions themselves. Every program that calls [`serve_api`] needs them.
-pub const COLLECTIONS: [&Collection; 2] = [IdempotencyRecord::COLLECTION, RateWindow::COLLECTION];
+pub const COLLECTIONS: [&Collection; 3] =
+    [IdempotencyRecord::COLLECTION, EffectRecord::COLLECTION, RateWindow::COLLECTION];

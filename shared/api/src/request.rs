@@ -24,6 +24,7 @@ pub(crate) fn context_of(headers: &HeaderMap, extensions: &Extensions, api: &Api
         address: peer.map(|peer| api.settings().trusted_proxies.client(peer, headers)),
         user_agent: user_agent.map(ToOwned::to_owned),
         now: api.ambient().now(),
+        request_key: None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use switchyard_ambient::Timestamp;
 
-use crate::{Permission, Permissions, Refused, RoleName, SessionId, UserId};
+use crate::{Effect, Permission, Permissions, Refused, RequestKey, RoleName, SessionId, UserId};
 
 /// How recently a user must have authenticated for an operation that requires a step-up.
 pub const STEP_UP_WINDOW: Duration = Duration::from_secs(5 * 60);
@@ -23,6 +23,8 @@ pub struct Context {
     pub user_agent: Option<String>,
     /// When the request came in.
     pub now: Timestamp,
+    /// The request's `Idempotency-Key`, if it has one.
+    pub request_key: Option<RequestKey>,
 }
 
 /// Who asks for an operation.
@@ -54,7 +56,14 @@ pub struct Principal {
 impl Context {
     /// The context of an anonymous request.
     pub fn anonymous(request_id: impl Into<String>, now: Timestamp) -> Self {
-        Self { actor: Actor::Anonymous, request_id: request_id.into(), address: None, user_agent: None, now }
+        Self {
+            actor: Actor::Anonymous,
+            request_id: request_id.into(),
+            address: None,
+            user_agent: None,
+            now,
+            request_key: None,
+        }
     }
 
     /// The context of an operation of the program itself.
@@ -67,6 +76,12 @@ impl Context {
     pub fn by(mut self, actor: Actor) -> Self {
         self.actor = actor;
         self
+    }
+
+    /// What an earlier run of the same request did: the request has an `Idempotency-Key`, took effect, and its answer was
+    /// lost. A service answers from what the effect names instead of repeating it.
+    pub fn earlier_effect(&self) -> Option<&Effect> {
+        self.request_key.as_ref()?.earlier_effect()
     }
 
     /// The signed-in user.

@@ -109,24 +109,41 @@ impl Kernel {
     ///
     /// As with [`Db::transact`], the closure runs again if what it read has changed. If it fails after
     /// [`AuditedTransaction::deny`], the denial is recorded in a transaction of its own.
+    ///
+    /// If the request has an `Idempotency-Key`, and all recorded events are successes, the transaction also records that the
+    /// request took effect. It cannot commit if the request took effect before.
     pub async fn transact<T, E, F, C>(&self, context: &Context, closure: C) -> Result<T, E>
     where
         E: From<DatabaseError>,
         F: Future<Output = Result<T, E>>,
         C: Fn(AuditedTransaction) -> F,
     {
-        let (closure, denied) = (&closure, &Denied::default());
+        let (closure, denied, key) = (&closure, &Denied::default(), context.request_key.as_ref());
         let result = self
             .db()
             .transact(|tx| async move {
                 denied.list().clear();
                 let tx = AuditedTransaction { tx, events: Arc::default(), denied: denied.clone() };
-                let value = closure(tx.clone()).await?;
+                let value = closure(tx.clone()).await.map_err(Failure::OfClosure)?;
                 let events = std::mem::take(&mut *tx.events());
+                if let Some(key) = key {
+                    key.record(&tx, &events)?;
+                }
                 append(&tx, self.audit_keys(), self.ambient(), context, &events).await?;
-                Ok::<_, E>(value)
+                Ok(value)
             })
             .await;
+        if let Some(key) = key {
+            match &result {
+                Ok(_) => key.note_committed(),
+                Err(Failure::OfDatabase(DatabaseError::OutcomeUnknown(_))) => {}
+                Err(_) => key.note_not_applied(),
+            }
+        }
+        let result = result.map_err(|failure| match failure {
+            Failure::OfClosure(error) => error,
+            Failure::OfDatabase(error) => error.into(),
+        });
         let denials: Vec<_> = denied.list().iter().map(|resource| denial(resource)).collect();
         if result.is_err() && !denials.is_empty() {
             self.record(context, &denials).await?;
@@ -141,6 +158,18 @@ impl Kernel {
                 |tx| async move { append(&tx, self.audit_keys(), self.ambient(), context, events).await },
             )
             .await
+    }
+}
+
+/// Why a transaction failed.
+enum Failure<E> {
+    OfClosure(E),
+    OfDatabase(DatabaseError),
+}
+
+impl<E> From<DatabaseError> for Failure<E> {
+    fn from(error: DatabaseError) -> Self {
+        Self::OfDatabase(error)
     }
 }
 

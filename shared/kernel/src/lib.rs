@@ -20,6 +20,7 @@ mod error;
 mod kernel;
 mod key_ring;
 mod manifest;
+mod once;
 mod page;
 pub mod value;
 
@@ -34,6 +35,7 @@ pub use error::{CommonError, DomainError, ErrorCause, ErrorCode, ErrorKind, Erro
 pub use kernel::{AuditedTransaction, Kernel, KernelSettings};
 pub use key_ring::{KeyRing, KeyRingError, hex};
 pub use manifest::{AddressLimit, BuiltInRole, Manifest, Manifests};
+pub use once::{Effect, EffectRecord, RequestKey};
 pub use page::{Page, PageRequest, Pagination};
 pub use value::{InvalidRoleName, ParseIdError, RoleName, SessionId, UserId, rfc3339};
 

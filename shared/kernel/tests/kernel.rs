@@ -10,13 +10,17 @@ use serde::{Deserialize, Serialize};
 use switchyard_ambient::{Ambient, Timestamp, Uuid};
 use switchyard_database::{Collection, Db, Entity, Error, Field, Schema, Stored, Transaction};
 use switchyard_kernel::{
-    Action, Actor, AuditEvent, AuditFilter, Authority, CommonError, Context, Kernel, KernelSettings, KeyRing,
-    Manifest, PageRequest, Permission, Permissions, Principal, Refused, UserId,
+    Action, Actor, AuditEvent, AuditFilter, Authority, CommonError, Context, Effect, EffectRecord, Kernel,
+    KernelSettings, KeyRing, Manifest, Outcome, PageRequest, Permission, Permissions, Principal, Refused,
+    RequestKey, UserId,
 };
 use switchyard_sqlite::Sqlite;
 
 const NOTES_WRITE: Permission = Permission::new("notes:write", "Write notes.");
 const NOTE_WRITTEN: Action = Action::new("note.written");
+
+/// When the effects of the test are forgotten: in the year 2100.
+const NEVER: Timestamp = Timestamp::from_seconds(4_102_444_800);
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Note {
@@ -58,7 +62,8 @@ async fn kernel(demoted: Permissions) -> Kernel {
     let db = Db::new(Arc::new(Sqlite::in_memory(ambient.clone()).unwrap()), ambient);
     let audit_keys = KeyRing::parse("audit key for tests and in no way secret").unwrap();
     let kernel = Kernel::new(db, KernelSettings { audit_keys }, MANIFESTS, Arc::new(Users { demoted }));
-    kernel.db().backend().migrate(&Schema::new(kernel.collections()).unwrap()).await.unwrap();
+    let collections = kernel.collections().chain([EffectRecord::COLLECTION]);
+    kernel.db().backend().migrate(&Schema::new(collections).unwrap()).await.unwrap();
     kernel
 }
 
@@ -226,4 +231,78 @@ async fn a_permission_that_the_token_has_and_the_user_lost_is_refused() {
     let current = kernel.require_current(&context(&kernel), NOTES_WRITE, "notes").await;
     assert_eq!(current.err(), Some(Refused::Forbidden.into()));
     assert_eq!(audited(&kernel).await, [entry("access.denied", Some("notes"))]);
+}
+
+/// Writes a note under the request's key, and records it with this outcome.
+async fn write(kernel: &Kernel, key: &RequestKey, id: &str, outcome: Outcome) -> Result<(), CommonError> {
+    let context = Context { request_key: Some(key.clone()), ..user(kernel, &[]) };
+    kernel
+        .transact(&context, |tx| async move {
+            tx.insert(&Note { id: id.to_owned(), revision: 1 })?;
+            let event = AuditEvent::new(NOTE_WRITTEN).subject("ada").resource(format_args!("notes/{id}"));
+            tx.record(event.outcome(outcome));
+            Ok(())
+        })
+        .await
+}
+
+async fn repeated(kernel: &Kernel) -> RequestKey {
+    RequestKey::repeated(kernel.db(), "request", b"seed", NEVER).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_request_takes_effect_once_and_its_repetition_learns_what_it_did() {
+    let kernel = kernel(Permissions::EVERY).await;
+    let first = RequestKey::new("request", b"seed", NEVER);
+    assert!(!first.may_have_taken_effect());
+    assert_eq!(write(&kernel, &first, "a", Outcome::Success).await, Ok(()));
+    assert!(first.may_have_taken_effect() && !first.is_repeated());
+
+    let again = repeated(&kernel).await;
+    let effect = again.earlier_effect().unwrap();
+    let expected = Effect {
+        action: "note.written".to_owned(),
+        subject: Some("ada".to_owned()),
+        resource: Some("notes/a".to_owned()),
+    };
+    assert_eq!((effect, effect.resource_id::<String>().as_deref()), (&expected, Some("a")));
+    assert!(matches!(write(&kernel, &again, "b", Outcome::Success).await, Err(CommonError::Database(_))));
+    assert!(kernel.db().collection::<Note>().get("b").await.unwrap().is_none());
+    assert_eq!(audited(&kernel).await, [entry("note.written", Some("notes/a"))]);
+}
+
+#[tokio::test]
+async fn of_two_runs_of_a_request_only_one_takes_effect() {
+    let kernel = kernel(Permissions::EVERY).await;
+    let first = RequestKey::new("request", b"seed", NEVER);
+    let second = repeated(&kernel).await; // before the first has committed
+    let (one, other) = tokio::join!(
+        write(&kernel, &first, "a", Outcome::Success),
+        write(&kernel, &second, "b", Outcome::Success)
+    );
+    assert!(one.is_ok() != other.is_ok(), "{one:?}, {other:?}");
+    assert_eq!(first.may_have_taken_effect(), one.is_ok());
+    assert_eq!(second.may_have_taken_effect(), other.is_ok());
+    assert_eq!(audited(&kernel).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_failure_on_record_is_no_effect() {
+    let kernel = kernel(Permissions::EVERY).await;
+    let key = RequestKey::new("request", b"seed", NEVER);
+    assert_eq!(write(&kernel, &key, "a", Outcome::Failure).await, Ok(()));
+    assert!(!key.may_have_taken_effect());
+    assert_eq!(write(&kernel, &key, "b", Outcome::Success).await, Ok(()));
+    // Later transactions of the same run belong to the effect that is on record.
+    assert_eq!(write(&kernel, &key, "c", Outcome::Success).await, Ok(()));
+    assert_eq!(repeated(&kernel).await.earlier_effect().unwrap().resource.as_deref(), Some("notes/b"));
+}
+
+#[test]
+fn a_request_has_a_secret_for_each_purpose() {
+    let key = |seed: &[u8]| RequestKey::new("request", seed, NEVER);
+    assert_eq!(key(b"seed").secret("token"), key(b"seed").secret("token"));
+    assert_ne!(key(b"seed").secret("token"), key(b"seed").secret("family"));
+    assert_ne!(key(b"seed").secret("token"), key(b"other").secret("token"));
+    assert!(!format!("{:?}", key(b"seed")).contains("seed"));
 }

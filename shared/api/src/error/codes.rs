@@ -28,6 +28,14 @@ pub const IDEMPOTENCY_IN_PROGRESS: ErrorCode = ErrorCode::new(
     "The first request with this `Idempotency-Key` is still running; repeat the request a little later.",
 );
 
+/// `IDEMPOTENCY_ANSWER_LOST`: the request took effect earlier, and its answer cannot be given again.
+pub const IDEMPOTENCY_ANSWER_LOST: ErrorCode = ErrorCode::new(
+    "IDEMPOTENCY_ANSWER_LOST",
+    ErrorKind::Conflict,
+    "The request took effect when it was first sent, but its answer cannot be given again; read what it changed, and do not \
+     repeat it.",
+);
+
 /// `UNSUPPORTED_MEDIA_TYPE`: the body is not JSON.
 pub const UNSUPPORTED_MEDIA_TYPE: ErrorCode = ErrorCode::new(
     "UNSUPPORTED_MEDIA_TYPE",
@@ -61,6 +69,7 @@ pub const OWN: &[ErrorCode] = &[
     IDEMPOTENCY_KEY_REQUIRED,
     METHOD_NOT_ALLOWED,
     IDEMPOTENCY_IN_PROGRESS,
+    IDEMPOTENCY_ANSWER_LOST,
     UNSUPPORTED_MEDIA_TYPE,
     IDEMPOTENCY_KEY_REUSED,
     PRECONDITION_REQUIRED,

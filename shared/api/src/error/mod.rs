@@ -100,6 +100,11 @@ impl ApiError {
         self.0.report.code
     }
 
+    /// Whether a server error is certain to have changed nothing.
+    pub(crate) fn is_unapplied(&self) -> bool {
+        self.0.report.is_unapplied
+    }
+
     /// The cause of the error, if it is kept.
     pub fn cause(&self) -> Option<&(dyn std::error::Error + Send + Sync)> {
         self.0.report.cause.as_deref()

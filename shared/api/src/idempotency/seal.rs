@@ -9,6 +9,8 @@ use switchyard_ambient::Ambient;
 const SEALING: &[&[u8]] = &[b"switchyard idempotency answer v1"];
 const FINGERPRINT: &[&[u8]] = &[b"switchyard idempotency fingerprint v1"];
 
+const SEED: &[&[u8]] = &[b"switchyard idempotency seed v1"];
+
 /// The secret of a request, derived from the request alone. It yields the request's fingerprint, and the key
 /// that encrypts its answer.
 ///
@@ -31,6 +33,11 @@ impl Secret {
     /// A text that differs between requests with the same key.
     pub(super) fn fingerprint(&self) -> Result<String, Unspecified> {
         Ok(URL_SAFE_NO_PAD.encode(self.expand::<16>(FINGERPRINT)?))
+    }
+
+    /// The seed of the secrets that domains derive from the request.
+    pub(super) fn seed(&self) -> Result<[u8; 32], Unspecified> {
+        self.expand(SEED)
     }
 
     /// Encrypts an answer. Returns base64url text.

@@ -212,6 +212,7 @@ fn complete_idempotency(operation: &mut Operation) -> Vec<ErrorCode> {
     let own = parameters(operation).find(|parameter| parameter.name == "Idempotency-Key").cloned();
     let mut codes = vec![
         codes::IDEMPOTENCY_IN_PROGRESS,
+        codes::IDEMPOTENCY_ANSWER_LOST,
         codes::IDEMPOTENCY_KEY_REUSED,
         codes::VALIDATION_ERROR, // the key itself can be malformed
         codes::PAYLOAD_TOO_LARGE,

@@ -85,7 +85,7 @@ impl Gate {
                     route: route.as_str(),
                     cookies: &declared.cookies,
                     headers: &declared.headers,
-                    request_id: &context.request_id,
+                    context,
                     timeout: api.settings.request_timeout,
                     deadline,
                 };

@@ -165,7 +165,7 @@ async fn a_request_that_takes_too_long_is_stopped_and_can_be_repeated() {
 #[tokio::test]
 async fn an_answer_that_depends_on_other_circumstances_is_not_stored() {
     let api = TestApi::new().await;
-    for (amount, status) in [(500, 500), (13, 500), (429, 429)] {
+    for (amount, status) in [(503, 503), (429, 429)] {
         let before = api.payments();
         let key = format!("k-{amount}");
         assert_eq!(api.send(pay(&key, amount)).await.status.as_u16(), status);
@@ -178,11 +178,51 @@ async fn an_answer_that_depends_on_other_circumstances_is_not_stored() {
 }
 
 #[tokio::test]
-async fn an_answer_too_large_to_store_is_not_replayed() {
+async fn a_request_that_may_have_taken_effect_does_not_run_again_before_its_lease_expires() {
+    let api = TestApi::new().await;
+    for (amount, status) in [(500, 500), (502, 503), (13, 500)] {
+        let before = api.payments();
+        let key = format!("k-{amount}");
+        assert_eq!(api.send(pay(&key, amount)).await.status.as_u16(), status);
+        assert_error(&api.send(pay(&key, amount)).await, 409, "IDEMPOTENCY_IN_PROGRESS");
+        assert_eq!(api.payments(), before + 1);
+        api.clock.advance(Duration::from_secs(55)); // the time-out of 25 seconds, plus the margin of 30
+        assert_eq!(api.send(pay(&key, amount)).await.status.as_u16(), status);
+        assert_eq!(api.payments(), before + 2);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_that_the_client_can_correct_does_not_use_up_the_key() {
+    let api = TestApi::new().await;
+    let keyed = || post("/payments/a").bearer("ada").header("idempotency-key", "k-1");
+    assert_error(&api.send(keyed().body("{\"amount_minor\": 5}")).await, 415, "UNSUPPORTED_MEDIA_TYPE");
+    let text = keyed().header("content-type", "text/plain").body("{\"amount_minor\": 5}");
+    assert_error(&api.send(text).await, 415, "UNSUPPORTED_MEDIA_TYPE");
+    let answer = api.send(pay("k-1", 5)).await;
+    assert_eq!((answer.status.as_u16(), is_replayed(&answer), api.payments()), (201, false, 1));
+}
+
+#[tokio::test]
+async fn a_condition_is_part_of_the_request() {
+    let api = TestApi::new().await;
+    assert_eq!(api.send(pay("k-1", 5).header("if-match", "\"1\"")).await.status, 201);
+    assert!(is_replayed(&api.send(pay("k-1", 5).header("if-match", "\"1\"")).await));
+    for other in
+        [pay("k-1", 5), pay("k-1", 5).header("if-match", "\"2\""), pay("k-1", 5).header("if-none-match", "*")]
+    {
+        assert_error(&api.send(other).await, 422, "IDEMPOTENCY_KEY_REUSED");
+    }
+}
+
+#[tokio::test]
+async fn a_request_whose_answer_is_too_large_to_store_does_not_run_again() {
     let api = TestApi::new().await;
     let answer = api.send(pay("k-1", 1_000_000)).await;
     assert_eq!((answer.status.as_u16(), answer.body.len() > 300_000), (201, true));
-    assert!(!is_replayed(&api.send(pay("k-1", 1_000_000)).await));
+    let again = api.send(pay("k-1", 1_000_000)).await;
+    assert_eq!(again.json()["error"]["code"], "IDEMPOTENCY_ANSWER_LOST");
+    assert_eq!((again.status.as_u16(), is_replayed(&again), api.payments()), (409, true, 1));
 }
 
 #[tokio::test]

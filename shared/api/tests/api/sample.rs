@@ -17,7 +17,7 @@ use switchyard_api::{
     codes, cookie, limited_body, limited_by_address, limited_by_address_in_portions, operation_errors,
     secret_header,
 };
-use switchyard_database::{Collection, Db, Entity, Field, Index, Query, Stored};
+use switchyard_database::{Collection, Db, Entity, Error as DatabaseError, Field, Index, Query, Stored};
 use switchyard_kernel::{
     AddressLimit, EntityTag, ErrorCode, ErrorKind, Manifest, MergePatch, Permission, Precondition, UserId,
     Versioned,
@@ -310,6 +310,8 @@ async fn pay(
         0 => Err(codes::CONFLICT.into()),
         13 => panic!("an unlucky amount"),
         500 => Err(ApiError::internal("the acquirer is on fire")),
+        502 => Err(DatabaseError::OutcomeUnknown("the reply was lost".to_owned()).into()),
+        503 => Err(DatabaseError::Unavailable("nobody answers".to_owned()).into()),
         429 => Err(codes::RATE_LIMITED.into()),
         1_000_000 => {
             let body = json!({ "receipt": "x".repeat(300_000) });

@@ -5,7 +5,7 @@ use switchyard_kernel::{Context, Outcome, rfc3339};
 use super::Accounts;
 use super::guess::RightGuess;
 use crate::password::Attempts;
-use crate::session::NewSession;
+use crate::session::{NewSession, sign_in_again};
 use crate::user::UserRecord;
 use crate::user_changes::UserChanges;
 use crate::{AccountError, DeviceName, EmailAddress, Secret, SignIn};
@@ -41,12 +41,16 @@ impl Accounts<'_> {
         context: &Context,
         request: &LoginRequest,
     ) -> Result<LoginOutcome, AccountError> {
+        if let Some(effect) = context.earlier_effect() {
+            let sign_in = sign_in_again(self.identity, context, effect).await?;
+            return Ok(LoginOutcome::SignedIn(Box::new(sign_in)));
+        }
         let (guess, _) = self.guess(context, &request.email, &request.password, actions::SIGNED_IN).await?;
         let guess = &guess;
         if guess.user.disabled {
             return self.refuse_disabled(context, &request.email, guess).await;
         }
-        let session = &NewSession::new(self.identity, request.device_name.clone());
+        let session = &NewSession::new(self.identity, context, request.device_name.clone());
         let attempts_id = &self.identity.attempts_id(&request.email);
         let user = self
             .identity

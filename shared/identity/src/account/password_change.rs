@@ -20,6 +20,9 @@ impl Accounts<'_> {
         new: &Password,
     ) -> Result<(), AccountError> {
         let principal = context.principal()?;
+        if context.earlier_effect().is_some() {
+            return Ok(()); // the password was changed, and the current one is no longer what the request names
+        }
         let user = self.identity.db().collection::<UserRecord>().get(principal.user_id.as_str()).await?;
         let user = user.filter(|user| user.is_active()).ok_or(Refused::Unauthenticated)?;
         // This comes first: a guess stays counted until it is used, and a weak new password must not lock the

@@ -1,7 +1,7 @@
 use super::{Accounts, Credential};
 use crate::actions::{self, user_event};
 use crate::password::weakness;
-use crate::session::NewSession;
+use crate::session::{NewSession, sign_in_again};
 use crate::user::{UserRecord, default_roles, is_email_taken};
 use crate::{AccountError, DeviceName, EmailAddress, Password, PasswordHash, PersonName, SignIn};
 use switchyard_kernel::{Context, UserId, rfc3339};
@@ -31,6 +31,9 @@ impl Accounts<'_> {
         context: &Context,
         registration: &Registration,
     ) -> Result<SignIn, AccountError> {
+        if let Some(effect) = context.earlier_effect() {
+            return Ok(sign_in_again(self.identity, context, effect).await?);
+        }
         let Registration { email, password, name, device_name } = registration;
         // The unique attribute finds a taken address, and only after the password was hashed. So testing which
         // addresses are taken is expensive, and the time of an answer does not reveal it.
@@ -39,14 +42,15 @@ impl Accounts<'_> {
         let mut user = UserRecord::new(id, email.clone(), name.clone(), default_roles(), true, context.now);
         user.last_login_at = Some(rfc3339::to_millisecond(context.now));
         let (user, credential) = (&user, &Credential::new(id, hash, context.now));
-        let session = &NewSession::new(self.identity, device_name.clone());
+        let session = &NewSession::new(self.identity, context, device_name.clone());
         let result = self
             .identity
             .transact(context, |tx| async move {
                 let user = tx.insert_user(user)?;
                 tx.insert(credential)?;
                 tx.insert(&session.record(self.identity, context, &user))?;
-                tx.record(user_event(actions::ACCOUNT_REGISTERED, id));
+                let event = user_event(actions::ACCOUNT_REGISTERED, id);
+                tx.record(event.resource(format_args!("sessions/{}", session.id())));
                 Ok::<_, AccountError>(user)
             })
             .await;

@@ -81,6 +81,10 @@ impl Roles<'_> {
         let context = &self.require_write(context, name).await?;
         self.require_declared(fields)?;
         self.identity.kernel.check(context, context.require_all(&set(fields)), &resource(name)).await?;
+        if context.earlier_effect().is_some() {
+            let record = self.identity.db().collection::<RoleRecord>().get(name.as_str()).await?;
+            return Ok(self.versioned(&record.ok_or(Refused::NotFound)?));
+        }
         let now = rfc3339::to_millisecond(context.now);
         let record = &RoleRecord {
             name: name.clone(),

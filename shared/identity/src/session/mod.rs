@@ -7,7 +7,7 @@ mod sign_in;
 
 pub(crate) use record::SessionRecord;
 pub use service::Sessions;
-pub(crate) use sign_in::NewSession;
+pub(crate) use sign_in::{NewSession, sign_in_again};
 pub use sign_in::{SignIn, Tokens};
 
 /// Parses a refresh token and formats it again; `None` if it is malformed.

@@ -3,7 +3,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
 use subtle::ConstantTimeEq as _;
 use switchyard_ambient::{Ambient, Uuid};
-use switchyard_kernel::SessionId;
+use switchyard_kernel::{KeyRing, RequestKey, SessionId};
 
 use crate::Secret;
 use switchyard_kernel::hex;
@@ -30,6 +30,17 @@ impl RefreshToken {
     /// The first token of a session.
     pub(super) fn first(session_id: SessionId, ambient: &Ambient) -> Self {
         Self { session_id, family: ambient.bytes(), secret: ambient.bytes() }
+    }
+
+    /// The first token of a session that was begun by a request with an `Idempotency-Key`. If the request is repeated, it
+    /// gets the same token, although only its hash is stored. Without `pepper`, the token cannot be found from the store by
+    /// trying requests.
+    pub(super) fn first_of_request(session_id: SessionId, key: &RequestKey, pepper: &KeyRing) -> Self {
+        let derived = |purpose| pepper.current_code(&key.secret(purpose));
+        let (mut family, mut secret) = ([0; FAMILY_BYTES], [0; SECRET_BYTES]);
+        family.copy_from_slice(&derived("family of refresh tokens").as_ref()[..FAMILY_BYTES]);
+        secret.copy_from_slice(derived("first refresh token").as_ref());
+        Self { session_id, family, secret }
     }
 
     /// The token that follows this one.

@@ -126,6 +126,9 @@ impl Sessions<'_> {
     /// Ends all sessions of the caller, including this one.
     pub async fn log_out_everywhere(&self, context: &Context) -> Result<(), SessionError> {
         let user_id = context.principal()?.user_id;
+        if context.earlier_effect().is_some() {
+            return Ok(()); // sessions that began since then stay
+        }
         self.identity
             .transact(context, |tx| async move {
                 end_all(&tx, user_id).await?;

@@ -1,8 +1,8 @@
 use std::time::Duration;
-use switchyard_kernel::{CommonError, Context, SessionId};
+use switchyard_kernel::{CommonError, Context, Effect, Refused, SessionId};
 
 use super::SessionRecord;
-use super::refresh_token::RefreshToken;
+use super::refresh_token::{RefreshToken, is_same_hash};
 use crate::components::Components;
 use crate::token::AccessClaims;
 use crate::user::UserRecord;
@@ -44,10 +44,9 @@ pub(crate) struct NewSession {
 }
 
 impl NewSession {
-    pub(crate) fn new(identity: &Components, device_name: Option<DeviceName>) -> Self {
-        let ambient = identity.kernel.ambient();
-        let id = SessionId::from(ambient.uuid_v7());
-        Self { id, token: RefreshToken::first(id, ambient), device_name }
+    pub(crate) fn new(identity: &Components, context: &Context, device_name: Option<DeviceName>) -> Self {
+        let id = SessionId::from(identity.kernel.ambient().uuid_v7());
+        Self { id, token: first_token(identity, context, id), device_name }
     }
 
     pub(crate) fn id(&self) -> SessionId {
@@ -88,6 +87,37 @@ impl NewSession {
         let session = self.record(identity, context, user);
         issue(identity, context, user, &session, &self.token)
     }
+}
+
+fn first_token(identity: &Components, context: &Context, id: SessionId) -> RefreshToken {
+    match &context.request_key {
+        Some(key) => RefreshToken::first_of_request(id, key, &identity.settings.password_pepper),
+        None => RefreshToken::first(id, identity.kernel.ambient()),
+    }
+}
+
+/// Answers a repeated request that began a session when it first ran, and whose answer was lost.
+///
+/// # Errors
+///
+/// [`Refused::NotFound`] if the session has been used or has ended since.
+pub(crate) async fn sign_in_again(
+    identity: &Components,
+    context: &Context,
+    effect: &Effect,
+) -> Result<SignIn, CommonError> {
+    let id: SessionId = effect.resource_id().ok_or(Refused::NotFound)?;
+    let session = identity.db().collection::<SessionRecord>().get(id.as_str()).await?;
+    let session = session.ok_or(Refused::NotFound)?;
+    let user = identity.db().collection::<UserRecord>().get(session.user_id.as_str()).await?;
+    let user = user.filter(|user| user.is_active() && user.session_epoch == session.epoch);
+    let user = user.ok_or(Refused::NotFound)?;
+    let token = first_token(identity, context, id);
+    let is_unused = session.reused_at.is_none() && is_same_hash(&session.secret_hash, &token.secret_hash());
+    if !is_unused {
+        return Err(Refused::NotFound.into());
+    }
+    issue(identity, context, &user, &session, &token)
 }
 
 /// Issues the tokens of a session in the state `session`, whose latest refresh token is `token`.

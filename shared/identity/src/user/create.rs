@@ -1,7 +1,7 @@
 use crate::actions::{self, user_event};
 use crate::permissions;
 use deserr::Deserr;
-use switchyard_kernel::{Context, UserId, Versioned};
+use switchyard_kernel::{Context, Refused, UserId, Versioned};
 use utoipa::ToSchema;
 
 use super::change::is_email_taken;
@@ -29,6 +29,9 @@ impl Users<'_> {
     pub async fn create(&self, context: &Context, new: &NewUser) -> Result<Versioned<User>, UserError> {
         let context =
             &self.identity.kernel.require_current(context, permissions::USERS_WRITE, "users").await?;
+        if let Some(effect) = context.earlier_effect() {
+            return self.present(context, effect.subject_id().ok_or(Refused::NotFound)?).await;
+        }
         let id = UserId::from(self.identity.kernel.ambient().uuid_v7());
         let roles = new.roles.as_ref().map_or_else(default_roles, |roles| roles.names().to_vec());
         let user = UserRecord::new(id, new.email.clone(), new.name.clone(), roles, false, context.now);

@@ -35,6 +35,13 @@ impl Users<'_> {
         Ok(user.filter(|user| !user.deleted).ok_or(Refused::NotFound)?)
     }
 
+    /// The user that an earlier run of the same request created or changed, as they are now.
+    pub(crate) async fn present(&self, context: &Context, id: UserId) -> Result<Versioned<User>, UserError> {
+        let user = self.identity.db().collection::<UserRecord>().get(id.as_str()).await?;
+        let user = user.filter(|user| !user.deleted).ok_or(Refused::NotFound)?;
+        Ok(versioned(&user, context.now))
+    }
+
     /// Requires that the actor may change the user `id`: with `users:write` now, or as the user themselves if
     /// `by_themselves`. Returns the context with the actor's current permissions.
     pub(crate) async fn require_write(

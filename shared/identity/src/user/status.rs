@@ -55,6 +55,9 @@ impl Users<'_> {
         let context = &self.require_write(context, id, false).await?;
         let verdict = if context.is_user(id) { Err(Refused::Forbidden) } else { Ok(()) };
         self.identity.kernel.check(context, verdict, &resource(id)).await?;
+        if context.earlier_effect().is_some() {
+            return self.present(context, id).await; // a lock that came since then stays
+        }
         let user = self
             .identity
             .transact(context, |tx| async move {

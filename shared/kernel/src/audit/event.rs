@@ -53,6 +53,22 @@ pub struct AuditEvent {
 }
 
 impl AuditEvent {
+    pub(crate) fn action(&self) -> Action {
+        self.action
+    }
+
+    pub(crate) fn is_success(&self) -> bool {
+        self.outcome == Outcome::Success
+    }
+
+    pub(crate) fn subject_text(&self) -> Option<&str> {
+        self.subject.as_deref()
+    }
+
+    pub(crate) fn resource_text(&self) -> Option<&str> {
+        self.resource.as_deref()
+    }
+
     /// The event that `action` succeeded.
     pub fn new(action: Action) -> Self {
         Self { action, outcome: Outcome::Success, subject: None, resource: None, details: BTreeMap::new() }

@@ -65,13 +65,15 @@ pub struct ErrorReport {
     pub retry_after: Option<Duration>,
     /// The cause. It is logged under the request's id and never shown.
     pub cause: Option<ErrorCause>,
+    /// Whether a server error is certain to have changed nothing, so that the request may be repeated at once.
+    pub is_unapplied: bool,
 }
 
 impl ErrorReport {
     /// A report of this code with its default message.
     pub fn new(code: ErrorCode) -> Self {
         let (details, message) = (BTreeMap::new(), Cow::Borrowed(code.message()));
-        Self { code, message, details, retry_after: None, cause: None }
+        Self { code, message, details, retry_after: None, cause: None, is_unapplied: false }
     }
 
     /// An internal error. The cause is logged and never shown.
@@ -97,6 +99,13 @@ impl ErrorReport {
     #[must_use]
     pub fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
+        self
+    }
+
+    /// Marks a server error as certain to have changed nothing.
+    #[must_use]
+    pub fn unapplied(mut self) -> Self {
+        self.is_unapplied = true;
         self
     }
 
@@ -156,11 +165,11 @@ impl DomainError for DatabaseError {
             }
             Self::Rejected(_) => ErrorReport::new(codes::CONFLICT),
             Self::Contended | Self::Unavailable(_) => {
-                ErrorReport::new(codes::UNAVAILABLE).retry_after(Duration::from_secs(1))
+                ErrorReport::new(codes::UNAVAILABLE).unapplied().retry_after(Duration::from_secs(1))
             }
-            Self::Throttled { after } => {
-                ErrorReport::new(codes::UNAVAILABLE).retry_after(after.unwrap_or(Duration::from_secs(1)))
-            }
+            Self::Throttled { after } => ErrorReport::new(codes::UNAVAILABLE)
+                .unapplied()
+                .retry_after(after.unwrap_or(Duration::from_secs(1))),
             Self::OutcomeUnknown(_) => ErrorReport::new(codes::UNAVAILABLE)
                 .message("It is not known whether the request took effect; check before you repeat it."),
             Self::Limit(_) => ErrorReport::new(codes::PAYLOAD_TOO_LARGE)

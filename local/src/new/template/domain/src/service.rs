@@ -43,6 +43,9 @@ impl Books {
     ///
     /// [`BookError::LimitReached`] if the user has as many books as a user may have.
     pub async fn create(&self, context: &Context, fields: &BookFields) -> Result<Versioned<Book>, BookError> {
+        if let Some(effect) = context.earlier_effect() {
+            return self.get(context, effect.resource_id().ok_or(Refused::NotFound)?).await;
+        }
         let owner_id = context.principal()?.user_id;
         let now = rfc3339::to_millisecond(context.now);
         let record = &BookRecord {
