@@ -3,7 +3,7 @@
 use axum::extract::State;
 use deserr::Deserr;
 use switchyard_api::{
-    ApiResult, Faults, IfMatch, Json, NoContent, Patch, SignedIn, Tagged, operation_errors,
+    ApiResult, Conditional, Faults, Json, NoContent, Patch, SignedIn, Tagged, operation_errors,
 };
 use switchyard_identity::{Identity, Password, Secret, User, UserFields, codes as identity_codes};
 use switchyard_kernel::MergePatch;
@@ -32,7 +32,7 @@ operation_errors!(UpdateMeErrors: identity_codes::EMAIL_TAKEN);
 pub(crate) async fn update_me(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
-    IfMatch(precondition): IfMatch,
+    Conditional(precondition): Conditional,
     Patch(patch): Patch,
 ) -> ApiResult<Tagged<User>> {
     let accounts = identity.accounts();

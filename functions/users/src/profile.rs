@@ -1,7 +1,7 @@
 //! The profiles of users.
 
 use axum::extract::State;
-use switchyard_api::{ApiResult, IfMatch, Json, Patch, Path, SignedIn, Tagged, codes, operation_errors};
+use switchyard_api::{ApiResult, Conditional, Json, Patch, Path, SignedIn, Tagged, codes, operation_errors};
 use switchyard_identity::{Identity, Profile, ProfileFields, UserId};
 use switchyard_kernel::MergePatch;
 
@@ -32,7 +32,7 @@ pub(crate) async fn replace_profile(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
     Path(id): Path<UserId>,
-    IfMatch(precondition): IfMatch,
+    Conditional(precondition): Conditional,
     Json(fields): Json<ProfileFields>,
 ) -> ApiResult<Tagged<Profile>> {
     let replace = |_: &ProfileFields| Ok(fields.clone());
@@ -51,7 +51,7 @@ pub(crate) async fn update_profile(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
     Path(id): Path<UserId>,
-    IfMatch(precondition): IfMatch,
+    Conditional(precondition): Conditional,
     Patch(patch): Patch,
 ) -> ApiResult<Tagged<Profile>> {
     let apply = |present: &ProfileFields| patch.apply_to(present);

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use deserr::Deserr;
 use switchyard_api::{
-    ApiResult, Created, Faults, IfMatch, Json, NoContent, Page, PageParams, Paged, Patch, Path, SignedIn,
+    ApiResult, Conditional, Created, Faults, Json, NoContent, Page, PageParams, Paged, Patch, Path, SignedIn,
     Tagged, codes, operation_errors,
 };
 use switchyard_identity::{
@@ -82,7 +82,7 @@ pub(crate) async fn update_role(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
     Path(name): Path<RoleName>,
-    IfMatch(precondition): IfMatch,
+    Conditional(precondition): Conditional,
     Patch(patch): Patch,
 ) -> ApiResult<Tagged<Role>> {
     let apply = |present: &RoleFields| patch.apply_to(present);
@@ -101,7 +101,7 @@ pub(crate) async fn delete_role(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
     Path(name): Path<RoleName>,
-    IfMatch(precondition): IfMatch,
+    Conditional(precondition): Conditional,
 ) -> ApiResult<NoContent> {
     identity.roles().delete(&context, &name, &precondition).await?;
     Ok(NoContent)

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use deserr::Deserr;
 use serde::Serialize;
-use switchyard_api::{ApiResult, Faults, IfMatch, Json, Path, SignedIn, Tagged, codes, operation_errors};
+use switchyard_api::{ApiResult, Conditional, Faults, Json, Path, SignedIn, Tagged, codes, operation_errors};
 use switchyard_identity::{Identity, RoleList, RoleName, UserId, codes as identity_codes};
 use utoipa::ToSchema;
 
@@ -50,7 +50,7 @@ pub(crate) async fn replace_user_roles(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
     Path(id): Path<UserId>,
-    IfMatch(precondition): IfMatch,
+    Conditional(precondition): Conditional,
     Json(UserRolesInput { roles }): Json<UserRolesInput>,
 ) -> ApiResult<Tagged<UserRoles>> {
     let user = identity.users().set_roles(&context, id, &roles, &precondition).await?;

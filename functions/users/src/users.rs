@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use switchyard_api::{
-    ApiResult, Created, IfMatch, Json, NoContent, Page, PageParams, Paged, Patch, Path, SignedIn, Tagged,
+    ApiResult, Conditional, Created, Json, NoContent, Page, PageParams, Paged, Patch, Path, SignedIn, Tagged,
     codes, operation_errors,
 };
 use switchyard_identity::{Identity, NewUser, User, UserFields, UserId, UserStats, codes as identity_codes};
@@ -84,7 +84,7 @@ pub(crate) async fn replace_user(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
     Path(id): Path<UserId>,
-    IfMatch(precondition): IfMatch,
+    Conditional(precondition): Conditional,
     Json(fields): Json<UserFields>,
 ) -> ApiResult<Tagged<User>> {
     let replace = |_: &UserFields| Ok(fields.clone());
@@ -103,7 +103,7 @@ pub(crate) async fn update_user(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
     Path(id): Path<UserId>,
-    IfMatch(precondition): IfMatch,
+    Conditional(precondition): Conditional,
     Patch(patch): Patch,
 ) -> ApiResult<Tagged<User>> {
     let apply = |present: &UserFields| patch.apply_to(present);
@@ -124,7 +124,7 @@ pub(crate) async fn delete_user(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
     Path(id): Path<UserId>,
-    IfMatch(precondition): IfMatch,
+    Conditional(precondition): Conditional,
 ) -> ApiResult<NoContent> {
     identity.users().delete(&context, id, &precondition).await?;
     Ok(NoContent)

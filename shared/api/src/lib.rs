@@ -60,7 +60,7 @@
 //!     responses((status = 200, body = Note, headers(("ETag"))), UpdateNoteErrors))]
 //! async fn update_note(
 //!     SignedIn(context): SignedIn, State(notes): State<Notes>, Path(id): Path<NoteId>,
-//!     IfMatch(precondition): IfMatch, Patch(patch): Patch,
+//!     Conditional(precondition): Conditional, Patch(patch): Patch,
 //! ) -> ApiResult<Tagged<Note>> {
 //!     let apply = |present: &NoteFields| patch.apply_to(present);
 //!     Ok(Tagged(notes.edit(&context, id, &precondition, apply).await?))
@@ -102,7 +102,7 @@ pub use input::{
 pub use observe::{NoObserver, Observer, Outcome};
 pub use openapi::{BEARER, complete, error_responses};
 pub use page::{DEFAULT_LIMIT, MAX_LIMIT, NoFilter, PageParams, Paged};
-pub use precondition::{IfMatch, IfNoneMatch};
+pub use precondition::Conditional;
 pub use rate_limit::{
     ParseRateLimitError, Quota, RateLimit, RateWindow, limited_by_address, limited_by_address_in_portions,
 };

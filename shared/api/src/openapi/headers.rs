@@ -50,8 +50,15 @@ pub(super) fn parameters() -> impl Iterator<Item = (String, RefOr<Parameter>)> {
         (
             "IfMatch",
             "If-Match",
-            "The `ETag` of the version that you read. If the resource has changed since, the answer is 412 and \
-             nothing is changed.",
+            "The `ETag` of the version that you read, in its quotes. If the resource has changed since, the answer is \
+             412 and nothing is changed. A proxy may have made it weak (`W/\"…\"`); it names the same version.",
+            text(),
+        ),
+        (
+            "IfNoneMatchToChange",
+            "If-None-Match",
+            "The `ETag` of a version, in its quotes, or `*`. If the resource has this version, or with `*` if it \
+             exists, the answer is 412 and nothing is changed.",
             text(),
         ),
         (

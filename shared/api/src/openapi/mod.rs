@@ -43,7 +43,8 @@ pub const BEARER: &str = "bearer";
 /// - For signed-in callers: 401, and 403 if permissions are named; 429 with the rate limit's headers.
 /// - With parameters or a body: 400. With a body: 413, 415, and no unknown fields. With path parameters: 404.
 /// - POST: `Idempotency-Key` with its 409 and 422.
-/// - GET whose 200 has an `ETag`: `If-None-Match` and 304. Other methods with an `ETag` or a 412: `If-Match`.
+/// - GET whose 200 has an `ETag`: `If-None-Match` and 304. PUT, PATCH and DELETE with an `ETag` or a 412: `If-Match` and
+///   `If-None-Match`.
 /// - Everywhere: 500, 503, `X-Request-Id`, and an example for each error code and each schema.
 pub fn complete(mut document: OpenApi, manifests: &[&Manifest]) -> OpenApi {
     let mut components = document.components.take().unwrap_or_default();
@@ -245,6 +246,7 @@ fn complete_preconditions(method: &str, operation: &mut Operation, codes: &mut V
     if matches!(method, "PUT" | "PATCH" | "DELETE") && (tagged || guarded) {
         add_parameter(operation, "IfMatch", "If-Match");
         codes.push(codes::PRECONDITION_FAILED);
+        add_parameter(operation, "IfNoneMatchToChange", "If-None-Match");
     }
 }
 

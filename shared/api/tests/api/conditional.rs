@@ -13,9 +13,60 @@ async fn a_write_based_on_an_old_version_is_refused() {
     assert_eq!(first.status, 200);
     assert_ne!(first.header("etag"), etag);
     assert_error(&api.send(write(&etag)).await, 412, "PRECONDITION_FAILED");
-    assert_error(&api.send(write(&format!("W/{}", first.header("etag")))).await, 412, "PRECONDITION_FAILED");
+    assert_error(&api.send(write(&format!("W/{etag}"))).await, 412, "PRECONDITION_FAILED");
     assert_eq!(api.send(write(&format!("\"other\", {}", first.header("etag")))).await.status, 200);
     assert_eq!(api.send(write("*")).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_tag_that_a_proxy_has_weakened_still_names_its_state() {
+    let api = TestApi::new().await;
+    let (path, etag) = api.note("milk").await;
+    let weak = format!("W/{etag}");
+    let write =
+        |etag: &str| patch(&path).bearer("ada").header("if-match", etag).json(json!({ "text": "tea" }));
+    assert_eq!(api.send(write(&weak)).await.status, 200);
+    assert_error(&api.send(write(&weak)).await, 412, "PRECONDITION_FAILED");
+}
+
+#[tokio::test]
+async fn a_write_can_exclude_a_version() {
+    let api = TestApi::new().await;
+    let (path, mut etag) = api.note("milk").await;
+    for method in [Method::PUT, Method::PATCH] {
+        let write = |tags: &str| {
+            ask(method.clone(), &path)
+                .bearer("ada")
+                .header("if-none-match", tags)
+                .json(json!({ "text": "milk" }))
+        };
+        for excluded in [&etag, &format!("\"x\", W/{etag}"), "*"] {
+            assert_error(&api.send(write(excluded)).await, 412, "PRECONDITION_FAILED");
+        }
+        let written = api.send(write("\"x\"")).await;
+        assert_eq!(written.status, 200);
+        written.header("etag").clone_into(&mut etag);
+    }
+    let delete = ask(Method::DELETE, &path).bearer("ada").header("if-match", "*");
+    assert_error(&api.send(delete.header("if-none-match", &etag)).await, 412, "PRECONDITION_FAILED");
+}
+
+#[tokio::test]
+async fn a_header_that_is_not_a_list_of_tags_is_refused_by_name() {
+    let api = TestApi::new().await;
+    let (path, _) = api.note("milk").await;
+    let fault = "must be `*`, or the ETag as you got it: in double quotes, as in \"3f2a9c\"";
+    for (header, name) in [("if-match", "If-Match"), ("if-none-match", "If-None-Match")] {
+        for malformed in ["abc", "", "\"abc", "*, \"abc\""] {
+            let write = patch(&path).bearer("ada").header(header, malformed).json(json!({ "text": "tea" }));
+            assert_eq!(api.send(write).await.details(), json!({ (name): fault }), "{malformed}");
+        }
+    }
+    // A read overwrites nothing.
+    assert_eq!(
+        api.send(get(&path).bearer("ada").header("if-none-match", "abc")).await.json()["text"],
+        "milk"
+    );
 }
 
 #[tokio::test]

@@ -81,8 +81,11 @@ async fn common_headers_are_parameters_of_the_operations_that_read_them() {
     let document = document().await;
     let of = |path: &str, method: &str| parameters(&document, &document["paths"][path][method]);
     assert_eq!(of("/notes/{id}", "get"), [("id", true), ("If-None-Match", false), ("X-Request-Id", false)]);
-    assert_eq!(of("/notes/{id}", "patch"), [("id", true), ("If-Match", false), ("X-Request-Id", false)]);
-    assert_eq!(of("/notes/{id}", "delete"), [("id", true), ("If-Match", false), ("X-Request-Id", false)]);
+    for method in ["put", "patch", "delete"] {
+        let conditional =
+            [("id", true), ("If-Match", false), ("If-None-Match", false), ("X-Request-Id", false)];
+        assert_eq!(of("/notes/{id}", method), conditional);
+    }
     assert_eq!(of("/login", "post"), [("Idempotency-Key", false), ("X-Request-Id", false)]);
     assert_eq!(of("/payments/{account}", "post")[0], ("Idempotency-Key", true));
     let list = of("/notes", "get");

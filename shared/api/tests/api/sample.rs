@@ -12,15 +12,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use switchyard_ambient::Timestamp;
 use switchyard_api::{
-    Accepted, ApiError, ApiResult, Created, Faults, IdempotencyKey, IfMatch, IfNoneMatch, Json,
-    MaybeSignedIn, NoContent, OrNotFound, Page, PageParams, Paged, Patch, Path, RawBody, SignedIn, Tagged,
-    codes, cookie, limited_body, limited_by_address, limited_by_address_in_portions, operation_errors,
-    secret_header,
+    Accepted, ApiError, ApiResult, Conditional, Created, Faults, IdempotencyKey, Json, MaybeSignedIn,
+    NoContent, OrNotFound, Page, PageParams, Paged, Patch, Path, RawBody, SignedIn, Tagged, codes, cookie,
+    limited_body, limited_by_address, limited_by_address_in_portions, operation_errors, secret_header,
 };
 use switchyard_database::{Collection, Db, Entity, Error as DatabaseError, Field, Index, Query, Stored};
 use switchyard_kernel::{
-    AddressLimit, EntityTag, ErrorCode, ErrorKind, Manifest, MergePatch, Permission, Precondition, UserId,
-    Versioned,
+    AddressLimit, EntityTag, ErrorCode, ErrorKind, Manifest, MergePatch, Permission, UserId, Versioned,
 };
 use tokio::sync::Notify;
 use utoipa::{IntoParams, ToSchema};
@@ -186,22 +184,17 @@ async fn replace_note(
     _: SignedIn,
     State(sample): State<Sample>,
     Path(id): Path<String>,
-    if_match: IfMatch,
-    if_none_match: IfNoneMatch,
+    Conditional(precondition): Conditional,
     Json(input): Json<NoteInput>,
 ) -> NoteAnswer {
     let notes = sample.db.collection::<Note>();
-    let present = notes.get(&id).await?;
-    if_none_match.check(present.as_ref().map(|note| note.version()))?;
-    let stored = match present {
+    let stored = match notes.get(&id).await? {
         None => {
-            if if_match.0 != Precondition::None {
-                return Err(codes::PRECONDITION_FAILED.into());
-            }
+            precondition.check_absent()?;
             notes.insert(&input.into_note(&id, sample.db.ambient().now())).await?
         }
         Some(note) => {
-            if_match.0.check(&EntityTag::new(note.version()))?;
+            precondition.check(&EntityTag::new(note.version()))?;
             notes.replace(&note, &input.into_note(&id, note.created_at)).await?
         }
     };
@@ -217,15 +210,15 @@ async fn update_note(
     _: SignedIn,
     State(sample): State<Sample>,
     Path(id): Path<String>,
-    if_match: IfMatch,
+    Conditional(precondition): Conditional,
     Patch(patch): Patch,
 ) -> NoteAnswer {
-    let (id, if_match, patch) = (&id, &if_match, &patch);
+    let (id, precondition, patch) = (&id, &precondition, &patch);
     let stored = sample
         .db
         .transact(|tx| async move {
             let note = tx.get::<Note>(id).await?.or_not_found()?;
-            if_match.0.check(&EntityTag::new(note.version()))?;
+            precondition.check(&EntityTag::new(note.version()))?;
             let input = patch.apply_to(&NoteInput::of(&note))?;
             ApiResult::Ok(tx.replace(&note, &input.into_note(id, note.created_at))?)
         })
@@ -243,11 +236,11 @@ async fn delete_note(
     _: SignedIn,
     State(sample): State<Sample>,
     Path(id): Path<String>,
-    if_match: IfMatch,
+    conditional: Conditional,
 ) -> ApiResult<NoContent> {
     let notes = sample.db.collection::<Note>();
     let note = notes.get(&id).await?.or_not_found()?;
-    if_match.required()?.check(&EntityTag::new(note.version()))?;
+    conditional.required()?.check(&EntityTag::new(note.version()))?;
     notes.delete(&note).await?;
     Ok(NoContent)
 }

@@ -42,7 +42,7 @@ impl<T> Versioned<T> {
     }
 }
 
-/// The state that a change applies to: what an HTTP `If-Match` asks for (RFC 9110 §13.1.1).
+/// The state that a change applies to: what an HTTP `If-Match` or `If-None-Match` asks for (RFC 9110 §13.1).
 ///
 /// Check it inside the transaction that makes the change, since another writer can come in between otherwise.
 ///
@@ -52,6 +52,7 @@ impl<T> Versioned<T> {
 /// let precondition = Precondition::Matches(vec![EntityTag::new("v7")]);
 /// assert_eq!(precondition.check(&EntityTag::new("v7")), Ok(()));
 /// assert_eq!(precondition.check(&EntityTag::new("v8")), Err(Refused::PreconditionFailed));
+/// assert_eq!(precondition.check_absent(), Err(Refused::PreconditionFailed));
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Precondition {
@@ -62,6 +63,12 @@ pub enum Precondition {
     Exists,
     /// A state with one of these tags.
     Matches(Vec<EntityTag>),
+    /// No state: the resource does not exist.
+    Absent,
+    /// A state with none of these tags, or a resource that does not exist.
+    Differs(Vec<EntityTag>),
+    /// What all of these accept.
+    All(Vec<Precondition>),
 }
 
 impl Precondition {
@@ -71,9 +78,51 @@ impl Precondition {
     ///
     /// [`Refused::PreconditionFailed`] if it does not.
     pub fn check(&self, current: &EntityTag) -> Result<(), Refused> {
-        match self {
-            Self::Matches(tags) if !tags.contains(current) => Err(Refused::PreconditionFailed),
-            _ => Ok(()),
+        self.accept(Some(current))
+    }
+
+    /// Requires that the precondition accepts that the resource does not exist.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::PreconditionFailed`] if it does not.
+    pub fn check_absent(&self) -> Result<(), Refused> {
+        self.accept(None)
+    }
+
+    fn accept(&self, current: Option<&EntityTag>) -> Result<(), Refused> {
+        let accepts = match self {
+            Self::None => true,
+            Self::Exists => current.is_some(),
+            Self::Matches(tags) => current.is_some_and(|current| tags.contains(current)),
+            Self::Absent => current.is_none(),
+            Self::Differs(tags) => current.is_none_or(|current| !tags.contains(current)),
+            Self::All(parts) => return parts.iter().try_for_each(|part| part.accept(current)),
+        };
+        if accepts { Ok(()) } else { Err(Refused::PreconditionFailed) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_precondition_accepts_its_states_and_no_others() {
+        let tags = || vec![EntityTag::new("v1"), EntityTag::new("v2")];
+        let both = Precondition::All(vec![Precondition::Exists, Precondition::Differs(tags())]);
+        let cases = [
+            (Precondition::None, [true, true, true]),
+            (Precondition::Exists, [true, true, false]),
+            (Precondition::Matches(tags()), [true, false, false]),
+            (Precondition::Matches(Vec::new()), [false, false, false]),
+            (Precondition::Absent, [false, false, true]),
+            (Precondition::Differs(tags()), [false, true, true]),
+            (both, [false, true, false]),
+        ];
+        for (precondition, accepted) in cases {
+            let [v1, v3] = ["v1", "v3"].map(|tag| precondition.check(&EntityTag::new(tag)).is_ok());
+            assert_eq!([v1, v3, precondition.check_absent().is_ok()], accepted, "{precondition:?}");
         }
     }
 }

@@ -50,7 +50,7 @@ pub const CONFLICT: ErrorCode = ErrorCode::new(
 pub const PRECONDITION_FAILED: ErrorCode = ErrorCode::new(
     "PRECONDITION_FAILED",
     ErrorKind::PreconditionFailed,
-    "The resource was changed since you read it: `If-Match` does not name its current `ETag`.",
+    "The resource is not in the state that `If-Match` or `If-None-Match` names; read it again, then decide.",
 );
 
 /// `PAYLOAD_TOO_LARGE`: the body, or what it would store, is too large.

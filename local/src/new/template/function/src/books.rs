@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use switchyard_api::{
-    ApiResult, Created, IfMatch, Json, NoContent, Page, PageParams, Paged, Patch, Path, SignedIn, Tagged,
+    ApiResult, Conditional, Created, Json, NoContent, Page, PageParams, Paged, Patch, Path, SignedIn, Tagged,
     codes, operation_errors,
 };
 use switchyard_books::codes::BOOK_LIMIT_REACHED;
@@ -73,7 +73,7 @@ pub(crate) async fn replace_book(
     SignedIn(context): SignedIn,
     State(books): State<Books>,
     Path(id): Path<BookId>,
-    IfMatch(precondition): IfMatch,
+    Conditional(precondition): Conditional,
     Json(fields): Json<BookFields>,
 ) -> ApiResult<Tagged<Book>> {
     let replace = |_: &BookFields| Ok(fields.clone());
@@ -91,7 +91,7 @@ pub(crate) async fn update_book(
     SignedIn(context): SignedIn,
     State(books): State<Books>,
     Path(id): Path<BookId>,
-    IfMatch(precondition): IfMatch,
+    Conditional(precondition): Conditional,
     Patch(patch): Patch,
 ) -> ApiResult<Tagged<Book>> {
     let apply = |present: &BookFields| patch.apply_to(present);
@@ -110,7 +110,7 @@ pub(crate) async fn delete_book(
     SignedIn(context): SignedIn,
     State(books): State<Books>,
     Path(id): Path<BookId>,
-    IfMatch(precondition): IfMatch,
+    Conditional(precondition): Conditional,
 ) -> ApiResult<NoContent> {
     books.delete(&context, id, &precondition).await?;
     Ok(NoContent)
