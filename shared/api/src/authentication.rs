@@ -79,7 +79,9 @@ pub(crate) enum Authentication {
 impl Authentication {
     pub(crate) async fn of(headers: &HeaderMap, authenticator: &dyn Authenticator, now: Timestamp) -> Self {
         let Some(authorization) = headers.get(header::AUTHORIZATION) else { return Self::Anonymous };
-        let Some(token) = authorization.to_str().ok().and_then(bearer) else {
+        let authorization = String::from_utf8_lossy(authorization.as_bytes());
+        // Credentials of another scheme are none of this API's.
+        let Some(token) = bearer(&authorization) else {
             return Self::Refused(codes::UNAUTHENTICATED.into());
         };
         match authenticator.authenticate(token, now).await {
@@ -96,10 +98,10 @@ impl Authentication {
     }
 }
 
-/// The token of `Authorization: Bearer …` (RFC 6750 §2.1). The scheme is not case-sensitive.
+/// The token of `Authorization: Bearer …` (RFC 6750 §2.1), which may be empty. The scheme is not case-sensitive.
 fn bearer(authorization: &str) -> Option<&str> {
-    let (scheme, token) = authorization.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim()).filter(|token| !token.is_empty())
+    let (scheme, token) = authorization.split_once(' ').unwrap_or((authorization, ""));
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
 #[cfg(test)]
@@ -111,7 +113,8 @@ mod tests {
         assert_eq!(bearer("Bearer abc"), Some("abc"));
         assert_eq!(bearer("bearer  abc"), Some("abc"));
         assert_eq!(bearer("Basic abc"), None);
-        assert_eq!(bearer("Bearer "), None);
+        assert_eq!(bearer("Bearer "), Some(""));
+        assert_eq!(bearer("Bearer"), Some(""));
         assert_eq!(bearer("abc"), None);
     }
 }

@@ -88,11 +88,15 @@ fn write(headers: &HeaderMap, error: &ApiError, request_id: &str) -> Response {
     response
 }
 
-/// The `WWW-Authenticate` of a 401 (RFC 6750 §3): the scheme, and `invalid_token` if the token has expired.
+/// The `WWW-Authenticate` of a 401 (RFC 6750 §3): the scheme, and `invalid_token` if the request had a token. A client
+/// renews its token then, and otherwise asks for credentials.
 fn challenge(code: ErrorCode) -> HeaderValue {
     HeaderValue::from_static(match code {
         codes::ACCESS_TOKEN_EXPIRED => {
             r#"Bearer realm="switchyard", error="invalid_token", error_description="The access token expired""#
+        }
+        codes::ACCESS_TOKEN_INVALID => {
+            r#"Bearer realm="switchyard", error="invalid_token", error_description="The access token is not valid""#
         }
         _ => r#"Bearer realm="switchyard""#,
     })

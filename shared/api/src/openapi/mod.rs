@@ -148,7 +148,7 @@ fn complete_operation(method: &str, operation: &mut Operation) {
     }
     complete_preconditions(method, operation, &mut codes);
     if signed_in {
-        codes.extend([codes::UNAUTHENTICATED, codes::ACCESS_TOKEN_EXPIRED]);
+        codes.extend([codes::UNAUTHENTICATED, codes::ACCESS_TOKEN_EXPIRED, codes::ACCESS_TOKEN_INVALID]);
     }
     if permissions.is_some_and(|permissions| !permissions.is_empty()) {
         codes.push(codes::FORBIDDEN);

@@ -15,15 +15,24 @@ async fn without_a_token_the_answer_is_401_whatever_the_body() {
 #[tokio::test]
 async fn a_bad_token_is_refused_with_the_reason() {
     let api = TestApi::new().await;
-    assert_error(&api.send(get("/notes").bearer("forged")).await, 401, "UNAUTHENTICATED");
-    assert_error(
-        &api.send(get("/notes").header("authorization", "Basic YTpi")).await,
-        401,
-        "UNAUTHENTICATED",
-    );
+    let challenge = |reason: &str| {
+        format!(
+            r#"Bearer realm="switchyard", error="invalid_token", error_description="The access token {reason}""#
+        )
+    };
+    for authorization in ["Bearer forged", "bearer a b", "Bearer", "Bearer ", "Bearer ä"] {
+        let invalid = api.send(get("/notes").header("authorization", authorization)).await;
+        assert_error(&invalid, 401, "TOKEN_INVALID");
+        assert_eq!(invalid.header("www-authenticate"), challenge("is not valid"));
+    }
     let expired = api.send(get("/notes").bearer("expired")).await;
     assert_error(&expired, 401, "TOKEN_EXPIRED");
-    assert!(expired.header("www-authenticate").contains(r#"error="invalid_token""#));
+    assert_eq!(expired.header("www-authenticate"), challenge("expired"));
+    for authorization in ["Basic YTpi", "", "forged"] {
+        let none = api.send(get("/notes").header("authorization", authorization)).await;
+        assert_error(&none, 401, "UNAUTHENTICATED");
+        assert_eq!(none.header("www-authenticate"), r#"Bearer realm="switchyard""#);
+    }
 }
 
 #[tokio::test]

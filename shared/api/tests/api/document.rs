@@ -46,7 +46,7 @@ async fn an_operation_lists_every_status_and_code_of_the_conventions() {
         statuses(create),
         ["201", "400", "401", "403", "409", "413", "415", "422", "429", "500", "503"]
     );
-    assert_eq!(codes(create, "401"), ["TOKEN_EXPIRED", "UNAUTHENTICATED"]);
+    assert_eq!(codes(create, "401"), ["TOKEN_EXPIRED", "TOKEN_INVALID", "UNAUTHENTICATED"]);
     assert_eq!(codes(create, "409"), ["IDEMPOTENCY_ANSWER_LOST", "IDEMPOTENCY_IN_PROGRESS"]);
     let read = &document["paths"]["/notes/{id}"]["get"];
     assert_eq!(statuses(read), ["200", "304", "400", "401", "404", "429", "500", "503"]);
@@ -122,8 +122,8 @@ async fn bodies_refuse_unknown_fields_and_patches_require_nothing() {
 async fn every_code_has_an_example_and_every_reference_has_a_target() {
     let document = document().await;
     let examples = document["components"]["examples"].as_object().unwrap();
-    // 11 shared by all domains, 8 of the conventions, 2 of the sample.
-    assert_eq!(examples.len(), 21);
+    // 12 shared by all domains, 8 of the conventions, 2 of the sample.
+    assert_eq!(examples.len(), 22);
     assert_eq!(examples["ACCOUNT_LOCKED_423"]["value"]["error"]["message"], "The account is locked.");
     let mut references = BTreeSet::new();
     collect_references(&document, &mut references);
@@ -167,7 +167,7 @@ async fn operations_with_the_same_errors_refer_to_one_component() {
     };
     assert_eq!(error("/notes/{id}", "get", "404"), "NOT_FOUND_404_limited");
     assert_eq!(error("/notes/{id}", "patch", "404"), "NOT_FOUND_404_limited");
-    assert_eq!(error("/notes", "post", "401"), "TOKEN_EXPIRED-UNAUTHENTICATED_401");
+    assert_eq!(error("/notes", "post", "401"), "TOKEN_EXPIRED-TOKEN_INVALID-UNAUTHENTICATED_401");
     // This operation has no rate limit, and so no headers of one.
     assert_eq!(error("/text/{length}", "get", "404"), "NOT_FOUND_404");
     let header = |name: &str| &document["components"]["responses"][name]["headers"]["RateLimit"];

@@ -50,7 +50,7 @@ pub enum AuthenticationError {
 impl DomainError for AuthenticationError {
     fn into_report(self) -> ErrorReport {
         match self {
-            Self::Invalid => codes::UNAUTHENTICATED.into(),
+            Self::Invalid => codes::ACCESS_TOKEN_INVALID.into(),
             Self::Expired => codes::ACCESS_TOKEN_EXPIRED.into(),
             Self::Database(error) => error.into_report(),
         }

@@ -10,7 +10,7 @@ pub const VALIDATION_ERROR: ErrorCode = ErrorCode::new(
 )
 .with_example("email", "must be an e-mail address");
 
-/// `UNAUTHENTICATED`: the request needs a valid access token.
+/// `UNAUTHENTICATED`: the request has no access token and needs one.
 pub const UNAUTHENTICATED: ErrorCode = ErrorCode::new(
     "UNAUTHENTICATED",
     ErrorKind::Unauthenticated,
@@ -22,6 +22,13 @@ pub const ACCESS_TOKEN_EXPIRED: ErrorCode = ErrorCode::new(
     "TOKEN_EXPIRED",
     ErrorKind::Unauthenticated,
     "The access token has expired; use the refresh token to get a new one.",
+);
+
+/// `TOKEN_INVALID` (401): the service did not issue the access token, or it was altered.
+pub const ACCESS_TOKEN_INVALID: ErrorCode = ErrorCode::new(
+    "TOKEN_INVALID",
+    ErrorKind::Unauthenticated,
+    "The access token is not valid; sign in again to get a new one.",
 );
 
 /// `FORBIDDEN`: the caller lacks a permission.
@@ -76,6 +83,7 @@ pub const ALL: &[ErrorCode] = &[
     VALIDATION_ERROR,
     UNAUTHENTICATED,
     ACCESS_TOKEN_EXPIRED,
+    ACCESS_TOKEN_INVALID,
     FORBIDDEN,
     STEP_UP_REQUIRED,
     NOT_FOUND,
