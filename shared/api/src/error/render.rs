@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde::Serialize;
 
@@ -37,10 +37,10 @@ pub(crate) fn envelope<'a>(error: &'a ApiError, request_id: &'a str) -> Envelope
 pub(crate) fn render(mut response: Response, request_id: &str) -> Response {
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         log(&error);
-        return write(response.headers(), &error, request_id);
+        return write(response, &error, request_id);
     }
     match foreign_error(&response) {
-        Some(error) => write(response.headers(), &error, request_id),
+        Some(error) => write(response, &error, request_id),
         None => response,
     }
 }
@@ -68,13 +68,13 @@ fn foreign_error(response: &Response) -> Option<ApiError> {
     Some(ApiError::new(code))
 }
 
-fn write(headers: &HeaderMap, error: &ApiError, request_id: &str) -> Response {
+fn write(response: Response, error: &ApiError, request_id: &str) -> Response {
     let (code, status) = (error.code(), status_of(error.code()));
     // Strings in a struct always serialise.
     let body = serde_json::to_vec(&envelope(error, request_id)).unwrap_or_default();
-    let mut response = Response::new(Body::from(body));
+    let (parts, _body) = response.into_parts();
+    let mut response = Response::from_parts(parts, Body::from(body));
     *response.status_mut() = status;
-    *response.headers_mut() = headers.clone();
     response.headers_mut().remove(header::CONTENT_LENGTH);
     response.headers_mut().extend(error.0.headers.clone());
     if let Some(wait) = error.0.report.retry_after {

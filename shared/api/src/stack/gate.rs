@@ -16,7 +16,6 @@ use crate::authentication::Authentication;
 use crate::error::{panicked, render, timed_out};
 use crate::idempotency::{Scope, is_keyed, run_once};
 use crate::openapi::{Declared, DeclaredOperations};
-use crate::precondition::KnownTags;
 use crate::rate_limit::{self, Limiters};
 use crate::request::extension;
 
@@ -37,7 +36,6 @@ pub(super) async fn pass_gate(State(gate): State<Gate>, request: Request, next: 
         Ok(context) => context,
         Err(error) => return error.into_response(),
     };
-    let known = KnownTags::of(request.method(), request.headers());
     let deadline = Instant::now() + gate.api.settings.request_timeout;
     let passing = AssertUnwindSafe(gate.pass(&context, deadline, request, next)).catch_unwind();
     let response = match timeout_at(deadline, passing).await {
@@ -45,7 +43,7 @@ pub(super) async fn pass_gate(State(gate): State<Gate>, request: Request, next: 
         Ok(Err(_panic)) => panicked().into_response(),
         Err(_elapsed) => timed_out().into_response(),
     };
-    known.shorten(render(response, &context.request_id))
+    render(response, &context.request_id)
 }
 
 /// Marks the values of these headers as ones that must not be logged.

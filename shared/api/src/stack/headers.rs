@@ -2,12 +2,14 @@ use std::time::Duration;
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::middleware::Next;
 use axum::response::Response;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::idempotency::{IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED};
+use crate::precondition::KnownTags;
 use crate::rate_limit::{RATELIMIT, RATELIMIT_POLICY};
 use crate::request::{X_REQUEST_ID, header_of};
 use crate::settings::CorsOrigins;
@@ -29,6 +31,13 @@ pub(super) fn add_standing_headers(response: &mut Response, request_id: &str) {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     headers.insert(X_REQUEST_ID, header_of(request_id));
+}
+
+/// Answers a read with 304 if the client already has the version. This happens outside of the compression, because a 304
+/// repeats the `Vary` of the 200 that it stands for (RFC 9110 §15.4.5).
+pub(super) async fn revalidate(request: Request, next: Next) -> Response {
+    let known = KnownTags::of(request.method(), request.headers());
+    known.shorten(next.run(request).await)
 }
 
 pub(super) fn compression() -> CompressionLayer<impl Predicate> {

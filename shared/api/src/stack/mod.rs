@@ -21,7 +21,7 @@ use crate::settings::ApiSettings;
 use crate::{ApiError, MAX_BODY_BYTES, codes, openapi};
 
 use gate::{Gate, pass_gate};
-use headers::{compression, cors, disregard_unfit_encodings};
+use headers::{compression, cors, disregard_unfit_encodings, revalidate};
 use watch::watch;
 
 /// What the layers need: the database, the authenticator, the settings and the observer.
@@ -64,7 +64,7 @@ impl Api {
 /// Adds every convention of the API to a router. The functions and the local server all call it, so they give
 /// the same answers.
 ///
-/// The layers from the outside in: request id, span, log line and metrics; security headers; CORS; compression;
+/// The layers from the outside in: request id, span, log line and metrics; security headers; CORS; 304; compression;
 /// time-out and panics; authentication; rate limits; idempotency; then the route. Errors of the router itself
 /// (404, 405) get the same envelope as those of handlers.
 pub fn serve_api(router: OpenApiRouter, api: Arc<Api>) -> Router {
@@ -81,6 +81,7 @@ pub fn serve_api(router: OpenApiRouter, api: Arc<Api>) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn_with_state(gate, pass_gate))
         .layer(compression())
+        .layer(middleware::from_fn(revalidate))
         .layer(middleware::map_request(disregard_unfit_encodings));
     let router = match cors(&api.settings.cors_origins, own_headers) {
         Some(cors) => router.layer(cors),

@@ -52,6 +52,24 @@ async fn a_large_answer_is_compressed_if_the_client_accepts_it() {
 }
 
 #[tokio::test]
+async fn a_304_repeats_the_vary_of_the_200() {
+    let api = TestApi::with(|settings| settings.cors_origins = "https://app.example".parse().unwrap()).await;
+    let read = |etag: &str| {
+        api.send(get("/text/5000").header("accept-encoding", "gzip").header("if-none-match", etag))
+    };
+    let full = read("\"x\"").await;
+    let short = read(full.header("etag")).await;
+    assert_eq!((full.status.as_u16(), short.status.as_u16()), (200, 304));
+    let vary = |answer: &crate::harness::Answer| {
+        let lines = answer.headers.get_all("vary").iter();
+        lines.map(|line| line.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert!(vary(&full).contains(&"accept-encoding".to_owned()));
+    assert_eq!(vary(&short), vary(&full));
+    assert!(short.body.is_empty() && !short.has_header("content-encoding"));
+}
+
+#[tokio::test]
 async fn an_accept_encoding_that_accepts_no_answer_is_ignored() {
     let api = TestApi::new().await;
     for unfit in [

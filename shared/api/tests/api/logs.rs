@@ -51,19 +51,35 @@ impl Lines {
 async fn a_request_leaves_one_line_with_its_outcome() {
     let api = TestApi::new().await;
     let (lines, _guard) = Lines::capture();
-    api.send(get("/text/7?x=1").bearer("ada").header("x-request-id", "req-1")).await;
+    api.send(get("/notes?color=x").bearer("ada").header("x-request-id", "req-1")).await;
     let access = lines.of("access");
     let [line] = &access[..] else { panic!("{access:?}") };
     assert_eq!(
         (&line["status"], &line["path"], &line["level"]),
-        (&json!(200), &json!("/text/7"), &json!("INFO"))
+        (&json!(200), &json!("/notes"), &json!("INFO"))
     );
     assert!(line["latency_ms"].as_f64().is_some_and(|latency| latency >= 0.0));
     assert_eq!(line["request_id"], "req-1");
     assert_eq!(line["method"], "GET");
-    assert_eq!(line["route"], "/text/{length}");
+    assert_eq!(line["route"], "/notes");
     assert_eq!(line["user_id"], ADA.to_string());
     assert_eq!(line["message"], "answered");
+}
+
+#[tokio::test]
+async fn the_line_of_a_refusal_and_of_a_304_names_the_user_too() {
+    let api = TestApi::new().await;
+    let (path, etag) = api.note("milk").await;
+    let (lines, _guard) = Lines::capture();
+    for (status, ask) in [
+        (304, get(&path).header("if-none-match", &etag)),
+        (400, get("/text/7?x=1")),
+        (404, get("/notes/none")),
+    ] {
+        assert_eq!(api.send(ask.bearer("ada")).await.status, status);
+    }
+    let users: Vec<Value> = lines.of("access").iter().map(|line| line["user_id"].clone()).collect();
+    assert_eq!(users, [ADA.to_string(), ADA.to_string(), ADA.to_string()]);
 }
 
 #[tokio::test]

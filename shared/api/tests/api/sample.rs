@@ -405,7 +405,8 @@ async fn fail(State(sample): State<Sample>, Path(how): Path<String>) -> ApiResul
 #[utoipa::path(get, path = "/text/{length}", tag = "faults",
     params(("length" = usize, Path, description = "The number of bytes.")), responses((status = 200, body = String)))]
 async fn text(Path(length): Path<usize>) -> impl IntoResponse {
-    ([(header::CACHE_CONTROL, "public, max-age=60")], "x".repeat(length))
+    let headers = [(header::CACHE_CONTROL, "public, max-age=60"), (header::ETAG, "\"always-x\"")];
+    (headers, "x".repeat(length))
 }
 
 pub(crate) fn router(db: Db, probe: Arc<Probe>) -> OpenApiRouter {
