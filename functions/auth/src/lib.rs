@@ -9,7 +9,7 @@ pub mod samples;
 mod session;
 mod sign_in;
 
-use switchyard_api::limited_by_address;
+use switchyard_api::{limited_body, limited_by_address};
 use switchyard_identity::Identity;
 use switchyard_runtime::Function;
 use utoipa_axum::router::OpenApiRouter;
@@ -31,15 +31,19 @@ pub const FUNCTION: Function = Function::new("auth", "Register, log in, refresh,
     ])
     .secrets(&["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "AUDIT_KEY"]);
 
+/// The largest body of these routes, in bytes. The longest valid one has a password, a name and an address.
+const MAX_BODY_BYTES: usize = 16 * 1024;
+
 /// The routes.
 pub fn router(identity: Identity) -> OpenApiRouter {
+    let small = |routes| limited_body(MAX_BODY_BYTES, routes);
     let auth = OpenApiRouter::new()
-        .routes(limited_by_address(routes!(sign_in::register)))
-        .routes(limited_by_address(routes!(sign_in::login)))
-        .routes(limited_by_address(routes!(session::refresh)))
+        .routes(small(limited_by_address(routes!(sign_in::register))))
+        .routes(small(limited_by_address(routes!(sign_in::login))))
+        .routes(small(limited_by_address(routes!(session::refresh))))
         .routes(routes!(session::logout))
         .routes(routes!(session::logout_all))
-        .routes(routes!(account::get_me, account::update_me))
-        .routes(routes!(account::change_password));
+        .routes(small(routes!(account::get_me, account::update_me)))
+        .routes(small(routes!(account::change_password)));
     OpenApiRouter::new().nest("/api/v1/auth", auth).routes(routes!(jwks::get_jwks)).with_state(identity)
 }

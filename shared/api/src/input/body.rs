@@ -1,19 +1,17 @@
-use std::borrow::Cow;
-
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::json;
 use utoipa::openapi::path::Operation;
 use utoipa_axum::router::UtoipaMethodRouter;
 
 use crate::openapi::operations::{mark, marked};
-use crate::{ApiError, codes};
+use crate::{ApiError, ApiResult, codes};
 
-/// The number of bytes that a request's body may have, unless its operation is marked with [`limited_body`]: 1 MiB.
-pub const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// The number of bytes that a request's body may have, unless its operation is marked with [`limited_body`]: 64 KiB.
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// The mark of operations whose bodies have a limit of their own, in bytes.
 const MARK: &str = "x-max-body-bytes";
@@ -51,11 +49,10 @@ impl BodyLimit {
     }
 
     /// The message of an answer to a larger body.
-    pub(crate) fn message(self) -> Cow<'static, str> {
+    pub(crate) fn message(self) -> String {
         match self.0 {
-            MAX_BODY_BYTES => codes::PAYLOAD_TOO_LARGE.message().into(),
-            bytes if bytes % 1024 == 0 => format!("The body is larger than {} KiB.", bytes / 1024).into(),
-            bytes => format!("The body is larger than {bytes} bytes.").into(),
+            bytes if bytes % 1024 == 0 => format!("The body is larger than {} KiB.", bytes / 1024),
+            bytes => format!("The body is larger than {bytes} bytes."),
         }
     }
 
@@ -97,19 +94,49 @@ impl<S: Send + Sync> FromRequest<S> for RawBody {
     }
 }
 
-/// Whether the `Content-Type` is `application/json` or one of `also`, in UTF-8.
-pub(crate) fn is_json(headers: &HeaderMap, also: &[&str]) -> bool {
-    let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
-        return false;
-    };
+/// Requires that the `Content-Type` is `application/json` or one of `also`, in UTF-8.
+///
+/// # Errors
+///
+/// 415 if it is not.
+pub(crate) fn require_json(headers: &HeaderMap, also: &[&str]) -> ApiResult<()> {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut parts = value.split(';').map(str::trim);
     let essence = parts.next().unwrap_or_default();
-    let known =
-        std::iter::once(&"application/json").chain(also).any(|known| essence.eq_ignore_ascii_case(known));
-    known
-        && parts.filter_map(|parameter| parameter.split_once('=')).all(|(name, value)| {
-            !name.eq_ignore_ascii_case("charset") || value.trim_matches('"').eq_ignore_ascii_case("utf-8")
-        })
+    let mut known = std::iter::once(&"application/json").chain(also);
+    if !known.any(|known| essence.eq_ignore_ascii_case(known)) {
+        return Err(codes::UNSUPPORTED_MEDIA_TYPE.into());
+    }
+    let parameters = parts.filter_map(|parameter| parameter.split_once('='));
+    let mut charsets = parameters.filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
+    if charsets.all(|(_, charset)| is_utf_8(charset.trim().trim_matches('"'))) {
+        Ok(())
+    } else {
+        let message = "Send the body in UTF-8, and leave the `charset` of its `Content-Type` out.";
+        Err(ApiError::new(codes::UNSUPPORTED_MEDIA_TYPE).message(message))
+    }
+}
+
+/// Whether a charset is UTF-8 under one of its usual names, or ASCII, which is a part of it. JSON has no such parameter
+/// (RFC 8259 §11), but clients send it.
+fn is_utf_8(charset: &str) -> bool {
+    ["utf-8", "utf8", "us-ascii", "ascii"].iter().any(|name| charset.eq_ignore_ascii_case(name))
+}
+
+/// Requires that a body is not compressed.
+///
+/// # Errors
+///
+/// 415 if it is, or if its `Content-Encoding` says so.
+pub(crate) fn require_plain(headers: &HeaderMap) -> ApiResult<()> {
+    let is_identity = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
+    if headers.get_all(header::CONTENT_ENCODING).iter().all(is_identity) {
+        return Ok(());
+    }
+    // RFC 9110 §15.5.16: `Accept-Encoding` tells this 415 from one about the type.
+    Err(ApiError::new(codes::UNSUPPORTED_MEDIA_TYPE)
+        .message("Send the body as it is, without a `Content-Encoding`.")
+        .header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity")))
 }
 
 #[cfg(test)]
@@ -119,13 +146,15 @@ mod tests {
     fn says_json(content_type: &str) -> bool {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, content_type.parse().unwrap());
-        is_json(&headers, &["application/merge-patch+json"])
+        require_json(&headers, &["application/merge-patch+json"]).is_ok()
     }
 
     #[test]
     fn json_in_utf_8_is_accepted_in_every_spelling() {
         assert!(says_json("application/json"));
         assert!(says_json("Application/JSON; charset=\"UTF-8\""));
+        assert!(says_json("application/json ; charset=utf8"));
+        assert!(says_json("application/json;Charset=US-ASCII"));
         assert!(says_json("application/merge-patch+json"));
     }
 
@@ -134,6 +163,7 @@ mod tests {
         assert!(!says_json("text/plain"));
         assert!(!says_json("application/jsonp"));
         assert!(!says_json("application/json; charset=latin-1"));
-        assert!(!is_json(&HeaderMap::new(), &[]));
+        assert!(!says_json("application/json; charset=utf-8; charset=utf-16"));
+        assert!(require_json(&HeaderMap::new(), &[]).is_err());
     }
 }

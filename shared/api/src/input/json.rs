@@ -6,14 +6,14 @@ use deserr::Deserr;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::body::{is_json, read_body};
+use super::body::{read_body, require_json, require_plain};
 use super::json_text;
-use crate::{ApiError, ApiResult, Faults, codes};
+use crate::{ApiError, ApiResult, Faults};
 
 /// A JSON body: of a request if `T` derives `Deserr`, of an answer if it derives `Serialize`.
 ///
-/// The extractor refuses a body of another type (415), a body over 1 MiB (413), and a body that is not JSON or
-/// not a `T` (400). The 400 reports all faults at once, each under its field's path. Derive with
+/// The extractor refuses a body of another type or with a `Content-Encoding` (415), a body over the operation's limit
+/// (413), and a body that is not JSON or not a `T` (400). The 400 reports all faults at once, each under its field's path. Derive with
 /// `#[deserr(error = Faults, deny_unknown_fields)]`. A field that may be left out has `#[deserr(default)]` and,
 /// unless it is an `Option`, also `#[schema(required = false)]` for the OpenAPI document.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,7 +44,7 @@ where
 
     async fn from_request(request: Request, _state: &S) -> ApiResult<Option<Self>> {
         let (headers, bytes) = read(request).await?;
-        if bytes.is_empty() {
+        if bytes.trim_ascii().is_empty() {
             return Ok(None);
         }
         parse(&headers, &bytes, &[]).and_then(decode).map(Self).map(Some)
@@ -75,6 +75,7 @@ pub(crate) fn decode<T: Deserr<Faults>>(value: Value) -> ApiResult<T> {
 
 async fn read(request: Request) -> ApiResult<(HeaderMap, Bytes)> {
     let (parts, body) = request.into_parts();
+    require_plain(&parts.headers)?;
     let bytes = read_body(&parts, body).await?;
     Ok((parts.headers, bytes))
 }
@@ -83,8 +84,6 @@ fn parse(headers: &HeaderMap, bytes: &[u8], also: &[&str]) -> ApiResult<Value> {
     if !headers.contains_key(header::CONTENT_TYPE) && bytes.is_empty() {
         return Err(ApiError::invalid("body", "is required"));
     }
-    if !is_json(headers, also) {
-        return Err(codes::UNSUPPORTED_MEDIA_TYPE.into());
-    }
+    require_json(headers, also)?;
     Ok(json_text::read(bytes)?)
 }

@@ -8,6 +8,9 @@ use switchyard_kernel::{FaultKind, Faults, FieldPath};
 /// The database stores values of up to 30 levels, so deeper input is never useful.
 const MAX_DEPTH: usize = 32;
 
+/// U+FEFF in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// 2⁵³. Below it, every whole number has an exact double.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
@@ -16,7 +19,12 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
 /// Besides syntax errors, these are faults: a name that occurs twice in an object, since parsers disagree about
 /// which one counts; nesting deeper than [`MAX_DEPTH`]; and the character U+0000, which the database cannot
 /// store. A number with a zero fraction is a whole number, as in JSON Schema.
+/// A byte order mark before the text is ignored, as RFC 8259 §8.1 allows: some editors and programs write one.
 pub(crate) fn read(text: &[u8]) -> Result<Value, Faults> {
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+    if text.trim_ascii().is_empty() {
+        return Err(Faults::at(FieldPath::root(), "is required"));
+    }
     let mut reading = Reading { path: FieldPath::root(), depth: 0, faults: Faults::new() };
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let value = Node(&mut reading)
@@ -31,7 +39,11 @@ pub(crate) fn read(text: &[u8]) -> Result<Value, Faults> {
 fn describe(fault: &serde_json::Error) -> String {
     let (line, column) = (fault.line(), fault.column());
     let message = fault.to_string();
-    let message = message.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&message);
+    let message = match message.strip_suffix(&format!(" at line {line} column {column}")) {
+        _ if fault.is_eof() => "it ends too early",
+        Some(message) => message,
+        None => &message,
+    };
     format!("is not valid JSON: {message}, at line {line}, column {column}")
 }
 
@@ -185,6 +197,25 @@ mod tests {
             faults("{} x"),
             fault("body", "is not valid JSON: trailing characters, at line 1, column 4")
         );
+    }
+
+    #[test]
+    fn a_text_without_json_or_without_its_end_says_so() {
+        for empty in ["", " \r\n", "\u{feff}", "\u{feff} "] {
+            assert_eq!(faults(empty), fault("body", "is required"));
+        }
+        for (text, column) in [("{", 1), ("[1,", 3), ("\"a", 2), ("tru", 3), ("{\"a\":", 5)] {
+            let message = format!("is not valid JSON: it ends too early, at line 1, column {column}");
+            assert_eq!(faults(text), fault("body", &message));
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_ignored_at_the_start_only() {
+        assert_eq!(read("\u{feff}{\"a\":1}".as_bytes()), Ok(json!({"a": 1})));
+        for text in ["\u{feff}\u{feff}1", "1\u{feff}", "[\u{feff}]"] {
+            assert!(read(text.as_bytes()).is_err(), "{text:?}");
+        }
     }
 
     #[test]

@@ -50,6 +50,11 @@ async fn a_body_of_another_type_is_refused() {
     {
         assert_error(&create(&api, content_type, "{}").await, 415, "UNSUPPORTED_MEDIA_TYPE");
     }
+    let other_charset = create(&api, "application/json; charset=utf-16", "{}").await.json();
+    assert_eq!(
+        other_charset["error"]["message"],
+        "Send the body in UTF-8, and leave the `charset` of its `Content-Type` out."
+    );
     let untyped = api.send(post("/notes").bearer("ada").body(r#"{"text":"a"}"#)).await;
     assert_error(&untyped, 415, "UNSUPPORTED_MEDIA_TYPE");
     assert_eq!(create(&api, "application/json; charset=utf-8", r#"{"text":"a"}"#).await.status, 201);
@@ -64,9 +69,10 @@ async fn a_body_that_is_not_json_is_refused_with_the_line_and_column() {
         json!({ "body": "is not valid JSON: expected value, at line 2, column 2" })
     );
     assert_eq!(
-        fault("").await,
-        json!({ "body": "is not valid JSON: EOF while parsing a value, at line 1, column 0" })
+        fault("{\"text\":").await,
+        json!({ "body": "is not valid JSON: it ends too early, at line 1, column 8" })
     );
+    assert_eq!(fault("").await, json!({ "body": "is required" }));
     assert_eq!(fault("[]").await, json!({ "body": "must be an object" }));
     assert_eq!(fault(r#"{"text":"a","text":"b"}"#).await, json!({ "text": "is given more than once" }));
     assert_eq!(
@@ -81,13 +87,41 @@ async fn a_body_that_is_not_json_is_refused_with_the_line_and_column() {
 }
 
 #[tokio::test]
+async fn json_is_read_as_clients_dress_it() {
+    let api = TestApi::new().await;
+    assert_eq!(
+        create(&api, "application/json; charset=utf8", "\u{feff}{\"text\":\"ä\"}").await.json()["text"],
+        "ä"
+    );
+    assert_eq!(create(&api, "application/json;charset=US-ASCII", r#"{"text":"a"}"#).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_body_with_a_content_encoding_is_refused() {
+    let api = TestApi::new().await;
+    let send = |encoding: &str, ask: crate::harness::Ask| {
+        api.send(ask.bearer("ada").header("content-encoding", encoding).json(json!({ "text": "a" })))
+    };
+    for encoding in ["gzip", "br", "", "identity, gzip"] {
+        for ask in [post("/notes"), patch("/notes/1"), post("/erase")] {
+            let refused = send(encoding, ask).await;
+            assert_error(&refused, 415, "UNSUPPORTED_MEDIA_TYPE");
+            assert_eq!(refused.header("accept-encoding"), "identity");
+            let message = "Send the body as it is, without a `Content-Encoding`.";
+            assert_eq!(refused.json()["error"]["message"], message);
+        }
+    }
+    assert_eq!(send("Identity", post("/notes")).await.status, 201);
+}
+
+#[tokio::test]
 async fn a_missing_body_is_reported() {
     let api = TestApi::new().await;
     assert_eq!(api.send(post("/notes").bearer("ada")).await.details(), json!({ "body": "is required" }));
 }
 
 #[tokio::test]
-async fn a_body_may_have_one_mebibyte_and_not_a_byte_more() {
+async fn a_body_may_have_64_kib_and_not_a_byte_more() {
     let api = TestApi::new().await;
     let padded = |length: usize| {
         let body = r#"{"text":"a"}"#;
@@ -99,9 +133,12 @@ async fn a_body_may_have_one_mebibyte_and_not_a_byte_more() {
         413,
         "PAYLOAD_TOO_LARGE",
     );
+    assert_eq!(MAX_BODY_BYTES, 64 * 1024);
     let declared = post("/notes").bearer("ada").header("content-type", "application/json");
     let declared = declared.header("content-length", "2000000");
-    assert_error(&api.send(declared).await, 413, "PAYLOAD_TOO_LARGE");
+    let refused = api.send(declared).await;
+    assert_error(&refused, 413, "PAYLOAD_TOO_LARGE");
+    assert_eq!(refused.json()["error"]["message"], "The body is larger than 64 KiB.");
 }
 
 async fn change(api: &TestApi, path: &str, content_type: &str, patch_: Value) -> Answer {

@@ -61,8 +61,11 @@ pub const PRECONDITION_FAILED: ErrorCode = ErrorCode::new(
 );
 
 /// `PAYLOAD_TOO_LARGE`: the body, or what it would store, is too large.
-pub const PAYLOAD_TOO_LARGE: ErrorCode =
-    ErrorCode::new("PAYLOAD_TOO_LARGE", ErrorKind::TooLarge, "The body is larger than 1 MiB.");
+pub const PAYLOAD_TOO_LARGE: ErrorCode = ErrorCode::new(
+    "PAYLOAD_TOO_LARGE",
+    ErrorKind::TooLarge,
+    "The body, or what it would store, is too large.",
+);
 
 /// `INTERNAL_ERROR`: a fault of the service. The log has its cause under the request's id.
 pub const INTERNAL_ERROR: ErrorCode = ErrorCode::new(
