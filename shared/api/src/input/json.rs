@@ -1,4 +1,4 @@
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, OptionalFromRequest, Request};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -71,6 +71,23 @@ pub(crate) async fn read_value(request: Request, also: &[&str]) -> ApiResult<Val
 /// Reads a `T` from JSON, or returns all its faults.
 pub(crate) fn decode<T: Deserr<Faults>>(value: Value) -> ApiResult<T> {
     Ok(deserr::deserialize::<T, _, Faults>(value)?)
+}
+
+/// Requires that a request has no body, or an empty object, for an operation that takes none. Returns the request without
+/// its body.
+pub(crate) async fn require_nothing(request: Request) -> ApiResult<Request> {
+    /// The fields of an operation that has none.
+    #[derive(Deserr)]
+    #[deserr(error = Faults, deny_unknown_fields)]
+    struct NoFields {}
+
+    let (parts, body) = request.into_parts();
+    require_plain(&parts.headers)?;
+    let bytes = read_body(&parts, body).await?;
+    if !bytes.trim_ascii().is_empty() {
+        let NoFields {} = parse(&parts.headers, &bytes, &[]).and_then(decode)?;
+    }
+    Ok(Request::from_parts(parts, Body::empty()))
 }
 
 async fn read(request: Request) -> ApiResult<(HeaderMap, Bytes)> {

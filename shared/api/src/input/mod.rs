@@ -21,5 +21,6 @@ pub use search_words::search_words;
 pub use secret_header::secret_header;
 
 pub(crate) use body::{BodyLimit, read_body};
-pub(crate) use query::read as read_query;
+pub(crate) use json::require_nothing;
+pub(crate) use query::{read as read_query, require_no_parameters};
 pub(crate) use text::decode as decode_text;

@@ -33,6 +33,17 @@ where
     }
 }
 
+/// Requires that a query string has no parameters.
+pub(crate) fn require_no_parameters(query: &str) -> Result<(), Faults> {
+    /// The parameters of an operation that has none.
+    #[derive(Deserr)]
+    #[deserr(error = Faults, deny_unknown_fields)]
+    struct NoParameters {}
+
+    let NoParameters {} = text::decode(Value::Object(read(query)?))?;
+    Ok(())
+}
+
 /// Reads query parameters by name: each as a text, or as a list of texts if it is given several times.
 pub(crate) fn read(query: &str) -> Result<Map<String, Value>, Faults> {
     let mut parameters = Map::new();

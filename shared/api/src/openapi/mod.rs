@@ -41,7 +41,8 @@ pub const BEARER: &str = "bearer";
 /// declare.
 ///
 /// - For signed-in callers: 401, and 403 if permissions are named; 429 with the rate limit's headers.
-/// - With parameters or a body: 400. With a body: 413, 415, and no unknown fields. With path parameters: 404.
+/// - 400, for unknown parameters if for nothing else. 413 and 415, except for GET. With a body: no unknown fields. With
+///   path parameters: 404.
 /// - POST: `Idempotency-Key` with its 409 and 422.
 /// - GET whose 200 has an `ETag`: `If-None-Match` and 304. PUT, PATCH and DELETE with an `ETag` or a 412: `If-Match` and
 ///   `If-None-Match`.
@@ -87,6 +88,10 @@ pub(crate) struct Declared {
     pub(crate) cookies: Vec<String>,
     /// The headers that it reads, beside those of the conventions.
     pub(crate) headers: Vec<HeaderName>,
+    /// Whether it has query parameters.
+    pub(crate) has_query: bool,
+    /// Whether it has a body.
+    pub(crate) has_body: bool,
     /// How large its bodies may be.
     pub(crate) body_limit: BodyLimit,
 }
@@ -125,6 +130,8 @@ fn declared(operation: &Operation) -> Declared {
         users_only: is_for_users_only(operation),
         cookies: named(ParameterIn::Cookie).collect(),
         headers: named(ParameterIn::Header).filter_map(|name| name.parse().ok()).filter(own).collect(),
+        has_query: named(ParameterIn::Query).next().is_some(),
+        has_body: operation.request_body.is_some(),
         body_limit: BodyLimit::of(operation),
     }
 }
@@ -156,10 +163,9 @@ fn complete_operation(method: &str, operation: &mut Operation) {
     if limited {
         codes.push(codes::RATE_LIMITED);
     }
-    if has_body || !places.is_empty() {
-        codes.push(codes::VALIDATION_ERROR);
-    }
-    if has_body {
+    // Unknown query parameters are refused, and also a body that an operation does not have.
+    codes.push(codes::VALIDATION_ERROR);
+    if has_body || method != "GET" {
         codes.extend([codes::PAYLOAD_TOO_LARGE, codes::UNSUPPORTED_MEDIA_TYPE]);
     }
     if in_path {
@@ -215,8 +221,6 @@ fn complete_idempotency(operation: &mut Operation) -> Vec<ErrorCode> {
         codes::IDEMPOTENCY_IN_PROGRESS,
         codes::IDEMPOTENCY_ANSWER_LOST,
         codes::IDEMPOTENCY_KEY_REUSED,
-        codes::VALIDATION_ERROR, // the key itself can be malformed
-        codes::PAYLOAD_TOO_LARGE,
     ];
     match own {
         Some(parameter) if parameter.required == Required::True => {
@@ -245,8 +249,8 @@ fn complete_preconditions(method: &str, operation: &mut Operation, codes: &mut V
     let guarded = operation.responses.responses.contains_key("412");
     if matches!(method, "PUT" | "PATCH" | "DELETE") && (tagged || guarded) {
         add_parameter(operation, "IfMatch", "If-Match");
-        codes.push(codes::PRECONDITION_FAILED);
         add_parameter(operation, "IfNoneMatchToChange", "If-None-Match");
+        codes.push(codes::PRECONDITION_FAILED);
     }
 }
 

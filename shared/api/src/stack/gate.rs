@@ -1,6 +1,7 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use axum::body::HttpBody;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::Entry;
 use axum::http::{HeaderMap, HeaderName, Method};
@@ -15,6 +16,7 @@ use crate::ApiResult;
 use crate::authentication::Authentication;
 use crate::error::{panicked, render, timed_out};
 use crate::idempotency::{Scope, is_keyed, run_once};
+use crate::input::{require_no_parameters, require_nothing};
 use crate::openapi::{Declared, DeclaredOperations};
 use crate::rate_limit::{self, Limiters};
 use crate::request::extension;
@@ -55,6 +57,20 @@ fn hide(names: &[HeaderName], headers: &mut HeaderMap) {
     }
 }
 
+/// Requires that a request has no query parameters if its operation has none, and no body if its operation has none: what
+/// a client sends must have a meaning. Parameters and fields of operations that have some are checked where they are read.
+/// The body of a GET has no meaning for anyone (RFC 9110 §9.3.1), and is ignored.
+async fn refuse_surplus(declared: &Declared, request: Request) -> ApiResult<Request> {
+    if !declared.has_query {
+        require_no_parameters(request.uri().query().unwrap_or_default())?;
+    }
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    if reads || declared.has_body || request.body().is_end_stream() {
+        return Ok(request);
+    }
+    require_nothing(request).await
+}
+
 impl Gate {
     async fn pass(&self, context: &Context, deadline: Instant, mut request: Request, next: Next) -> Response {
         let api = &*self.api;
@@ -71,13 +87,20 @@ impl Gate {
             hide(&declared.headers, request.headers_mut());
         }
 
+        // A caller who only gets a 401 learns nothing about the rest of the request.
+        let admitting = declared.filter(|declared| declared.admits(&caller));
         let keyed = request.method() == Method::POST && is_keyed(&request);
         // A request that only gets a 401 or 404 must not leave a record in the store.
-        let once = declared.filter(|declared| keyed && declared.admits(&caller));
+        let once = admitting.filter(|_| keyed);
         request.extensions_mut().insert(caller);
-        let answer: ApiResult<Response> = match (counted, route, once) {
+        let request = match (counted, admitting) {
+            (Err(refusal), _) => Err(refusal),
+            (Ok(()), Some(declared)) => refuse_surplus(declared, request).await,
+            (Ok(()), None) => Ok(request),
+        };
+        let answer: ApiResult<Response> = match (request, route, once) {
             (Err(refusal), ..) => Err(refusal),
-            (Ok(()), Some(route), Some(declared)) => {
+            (Ok(request), Some(route), Some(declared)) => {
                 let scope = Scope {
                     caller: user_id.map_or_else(|| "anonymous".to_owned(), |id| id.to_string()),
                     route: route.as_str(),
@@ -89,7 +112,7 @@ impl Gate {
                 };
                 run_once(&api.db, scope, request, next).await
             }
-            _ => Ok(next.run(request).await),
+            (Ok(request), ..) => Ok(next.run(request).await),
         };
         let mut response = answer.unwrap_or_else(IntoResponse::into_response);
         rate_limit::add_headers(&verdicts, response.headers_mut());

@@ -14,3 +14,4 @@ mod lists;
 mod logs;
 mod rate_limits;
 mod sample;
+mod surplus;
