@@ -1,15 +1,15 @@
 //! The query strings of the lists.
 
-use deserr::Deserr;
+use deserr::{Deserr, ValuePointerRef};
 use switchyard_ambient::{ParseTimestampError, Timestamp};
 use switchyard_api::{Faults, search_words};
 use switchyard_identity::{RoleName, UserFilter, UserStatus};
-use switchyard_kernel::{AuditFilter, PageRequest};
+use switchyard_kernel::{AuditFilter, FieldPath, PageRequest};
 use utoipa::{IntoParams, ToSchema};
 
 /// Which users to list, and in which order.
 #[derive(Debug, Deserr, IntoParams)]
-#[deserr(error = Faults, deny_unknown_fields)]
+#[deserr(error = Faults, deny_unknown_fields, validate = check_creation -> Faults)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct UserQuery {
     /// Words, or beginnings of words, that must all occur in the name or the address: up to 16. The users are
@@ -74,7 +74,7 @@ impl From<UserQuery> for UserFilter {
 
 /// Which entries of the audit log to list.
 #[derive(Debug, Deserr, IntoParams)]
-#[deserr(error = Faults, deny_unknown_fields)]
+#[deserr(error = Faults, deny_unknown_fields, validate = check_period -> Faults)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct AuditQuery {
     /// Only actions of this actor: a user's id, `system` or `anonymous`.
@@ -134,6 +134,24 @@ fn part_limit(number: i64) -> Result<u32, &'static str> {
 impl From<AuditPart> for PageRequest {
     fn from(AuditPart { limit, cursor }: AuditPart) -> Self {
         Self { limit, cursor }
+    }
+}
+
+fn check_creation(query: UserQuery, _: ValuePointerRef<'_>) -> Result<UserQuery, Faults> {
+    in_order(("created_from", query.created_from), ("created_to", query.created_to)).map(|()| query)
+}
+
+fn check_period(query: AuditQuery, _: ValuePointerRef<'_>) -> Result<AuditQuery, Faults> {
+    in_order(("from", query.from), ("to", query.to)).map(|()| query)
+}
+
+/// Requires that a period does not end before it begins. No list has anything in such a period, so the two were mixed up.
+fn in_order(from: (&str, Option<Timestamp>), to: (&str, Option<Timestamp>)) -> Result<(), Faults> {
+    match (from.1, to.1) {
+        (Some(start), Some(end)) if end < start => {
+            Err(Faults::at(FieldPath::key(to.0), format!("must not be before `{}`", from.0)))
+        }
+        _ => Ok(()),
     }
 }
 
