@@ -10,6 +10,7 @@ use axum::body::Bytes;
 use axum::http::{HeaderName, Request, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use percent_encoding::percent_decode_str;
 use reqwest::redirect::Policy;
 use serde_json::Value;
 use switchyard_harness::app::{Answer, PASSWORD};
@@ -108,7 +109,9 @@ impl Place {
         match &self.programs {
             Programs::Server { process, client } => ask_server(process, client, request).await,
             Programs::Functions { routes, functions } => {
-                functions[routes.function_of(request.method(), request.uri().path())].send(request).await
+                // The gateway decodes a path before it selects the route.
+                let path = percent_decode_str(request.uri().path()).decode_utf8_lossy();
+                functions[routes.function_of(request.method(), &path)].send(request).await
             }
         }
     }

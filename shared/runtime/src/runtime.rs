@@ -138,7 +138,7 @@ impl Runtime {
         let api = Api::new(db.clone(), authenticator, settings.api, metrics.observer());
         let router = serve_api(router, Arc::new(api));
         if matches!(settings.platform, Platform::Lambda { .. }) {
-            return lambda::serve(router).await.map_err(RuntimeError::Lambda);
+            return lambda::serve(router, settings.base_path).await.map_err(RuntimeError::Lambda);
         }
         let limits = Limits {
             client_timeout: settings.client_timeout,

@@ -5,7 +5,7 @@ use switchyard_api::{ApiSettings, RateLimit};
 use switchyard_kernel::AddressLimit;
 use switchyard_settings::{Environment, Lifetime};
 
-use crate::{DatabaseUrl, LogSettings, Platform};
+use crate::{BasePath, DatabaseUrl, LogSettings, Platform};
 
 /// The settings of every program.
 ///
@@ -21,6 +21,7 @@ use crate::{DatabaseUrl, LogSettings, Platform};
 /// | `RATE_LIMIT_…` | requests of a client's address under a limit that a domain declares, in the same form | as declared |
 /// | `TRUSTED_PROXIES` | addresses and networks whose `X-Forwarded-For` is trusted | none |
 /// | `REQUEST_TIMEOUT` | how long a request may take | `25s` |
+/// | `BASE_PATH` | the path below which the API is reached, as in `/shop`, see [`BasePath`] | none |
 /// | `CLIENT_TIMEOUT` | how long a client of a server may neither send nor accept data | `30s` |
 /// | `MAX_CONNECTIONS` | connections to a server at once; fewer if the limit of open files is lower | `10000` |
 /// | `SHUTDOWN_TIMEOUT` | how long running requests may continue after SIGTERM | `20s` |
@@ -36,6 +37,8 @@ pub struct Settings {
     pub log: LogSettings,
     /// The settings of the API's conventions.
     pub api: ApiSettings,
+    /// The path below which the API is reached.
+    pub base_path: BasePath,
     /// How long a client may take to send the head of a request, be silent between two requests, and accept no
     /// data of an answer.
     pub client_timeout: Duration,
@@ -64,6 +67,7 @@ impl Settings {
             .or_with("PORT", 3000, |text| text.parse().map_err(|_| "must be a number from 0 to 65535"));
         let log = LogSettings::read(environment);
         let api = read_api(environment, limits);
+        let base_path = environment.or("BASE_PATH", BasePath::default());
         let client_timeout = environment.or("CLIENT_TIMEOUT", Lifetime::seconds(30));
         let max_connections = environment.or_with("MAX_CONNECTIONS", 10_000, |text| {
             text.parse().ok().filter(|count| *count > 0).ok_or("must be a number, 1 or more")
@@ -75,6 +79,7 @@ impl Settings {
             address: SocketAddr::new(host?, port?),
             log: log?,
             api: api?,
+            base_path: base_path?,
             client_timeout: client_timeout?.into(),
             max_connections: max_connections?,
             shutdown_timeout: shutdown_timeout?.into(),
@@ -124,6 +129,7 @@ mod tests {
         assert_eq!(settings.api.rate_limit.to_string(), "100/900s");
         assert_eq!(settings.api.rate_limit_user.to_string(), "1000/900s");
         assert_eq!(settings.api.request_timeout, Duration::from_secs(25));
+        assert_eq!(settings.base_path, BasePath::default());
         assert_eq!(settings.client_timeout, Duration::from_secs(30));
         assert_eq!(settings.max_connections, 10_000);
         assert_eq!(settings.shutdown_timeout, Duration::from_secs(20));
@@ -141,6 +147,7 @@ mod tests {
             ("RATE_LIMIT_USER", "0/1m"),
             ("TRUSTED_PROXIES", "proxy"),
             ("REQUEST_TIMEOUT", "25"),
+            ("BASE_PATH", "shop"),
             ("CLIENT_TIMEOUT", "0s"),
             ("MAX_CONNECTIONS", "0"),
             ("SHUTDOWN_TIMEOUT", "soon"),
@@ -158,6 +165,7 @@ mod tests {
              - RATE_LIMIT_USER must be a number of requests and a time, as in 100/15m, or off\n\
              - TRUSTED_PROXIES `proxy` is neither an address nor a network as in 10.0.0.0/8\n\
              - REQUEST_TIMEOUT must be a duration such as 90s, 15m, 24h or 30d\n\
+             - BASE_PATH must be a path as in /shop, without a slash at its end\n\
              - CLIENT_TIMEOUT must be a duration such as 90s, 15m, 24h or 30d\n\
              - MAX_CONNECTIONS must be a number, 1 or more\n\
              - SHUTDOWN_TIMEOUT must be a duration such as 90s, 15m, 24h or 30d"

@@ -45,13 +45,25 @@ async fn unknown_addresses(api: &Everywhere) {
         "/docs/nothing.js",
         "/favicon.ico",
         "/%C3%A4%20%3F%23",
-        "/healthz?x=1&x=%",
+        "/api/v1/auth/m%2565",
+        "/healthz%2f",
     ];
     for path in paths {
-        let status = if path.starts_with("/healthz") { 200 } else { 404 };
+        let status = 404;
         api.ask(status, api.call(Method::GET, path)).await;
         // The same with a token, which makes no difference.
         api.ask(status, api.call(Method::GET, path).by(&admin)).await;
+    }
+    // Equivalent paths (RFC 3986 §6.2.2).
+    for path in ["/api/v1/auth/m%65", "/%61pi/v1/%61uth/%6D%65", "/api/v1%2fauth/me", "/api/v1/roles/%61dmin"]
+    {
+        api.ask(401, api.call(Method::GET, path)).await;
+        api.ask(200, api.call(Method::GET, path).by(&admin)).await;
+    }
+    api.ask(200, api.call(Method::GET, "/%68ealthz")).await;
+    api.ask(400, api.call(Method::GET, "/healthz?x=1&x=%")).await;
+    for path in ["/api/v1/roles/a%2Fb", "/api/v1/users/a%2fb"] {
+        api.ask(404, api.call(Method::GET, path).by(&admin)).await;
     }
     for path in ["/api/v1/users", "/api/v1/auth/me", "/api/v1/roles/admin", "/nothing", "/readyz"] {
         for method in ["PURGE", "TRACE", "PUT", "POST"] {

@@ -13,30 +13,15 @@ use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http_body_util::BodyExt;
-use lambda_http::aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
+use lambda_http::aws_lambda_events::apigw::{
+    ApiGatewayV2httpRequest, ApiGatewayV2httpRequestContext, ApiGatewayV2httpResponse,
+};
 use lambda_http::aws_lambda_events::encodings;
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use switchyard_api::PeerAddress;
 
-/// The characters that must be encoded in a query (RFC 3986 §3.4). The gateway passes a query as the client
-/// wrote it, so this changes only invalid queries.
-const IN_QUERY: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'#')
-    .add(b'<')
-    .add(b'>')
-    .add(b'`')
-    .add(b'{')
-    .add(b'}')
-    .add(b'|')
-    .add(b'\\')
-    .add(b'^')
-    .add(b'[')
-    .add(b']');
-
-/// The characters that must be encoded in a path (§3.3), except `%`, which is handled separately.
-const IN_PATH: &AsciiSet = &IN_QUERY.add(b'?');
+use crate::BasePath;
+use crate::path::{self, IN_QUERY};
 
 /// Converts an event into a request.
 ///
@@ -46,11 +31,12 @@ const IN_PATH: &AsciiSet = &IN_QUERY.add(b'?');
 pub(super) fn to_request(
     event: ApiGatewayV2httpRequest,
 ) -> Result<Request<Body>, Box<dyn std::error::Error + Send + Sync>> {
+    let domain = event.request_context.domain_name.unwrap_or_default();
     let http = event.request_context.http;
-    let path = event.raw_path.or(http.path).unwrap_or_default();
-    let mut target = encode_path(&path);
+    let mut target = path_of(&event.raw_path.or(http.path).unwrap_or_default(), &domain);
     if let Some(query) = event.raw_query_string.filter(|query| !query.is_empty()) {
         target.push('?');
+        // The gateway passes a query as the client wrote it, so this changes only invalid ones.
         target.extend(utf8_percent_encode(&query, IN_QUERY));
     }
     let body = match event.body {
@@ -71,22 +57,19 @@ pub(super) fn to_request(
     Ok(request)
 }
 
-/// Encodes a path that this gateway has decoded, or that another sender of events has left encoded. A `%`
-/// before two hexadecimal digits is taken as an encoded character. That is wrong only if the client encoded a
-/// `%` before two such characters.
-fn encode_path(path: &str) -> String {
-    let mut encoded = String::with_capacity(path.len() + 1);
-    if !path.starts_with('/') {
-        encoded.push('/');
+/// The normal form of an event's path. A gateway has decoded it. A function URL has not.
+fn path_of(path: &str, domain: &str) -> String {
+    if domain.contains(".lambda-url.") { path::normalize(path) } else { path::encode(path.as_bytes()) }
+}
+
+/// The base path of an event's paths: that of the settings, or the path of a named stage. The domain of the gateway itself
+/// has the stage in its paths, and a custom domain has not.
+pub(super) fn base_path_of(context: &ApiGatewayV2httpRequestContext, of_settings: &BasePath) -> BasePath {
+    let domain = context.domain_name.as_deref().unwrap_or_default();
+    match &context.stage {
+        Some(stage) if stage != "$default" && domain.contains(".execute-api.") => BasePath::of_stage(stage),
+        _ => of_settings.clone(),
     }
-    for (place, piece) in path.split('%').enumerate() {
-        if place > 0 {
-            let is_encoded = piece.len() >= 2 && piece.bytes().take(2).all(|b| b.is_ascii_hexdigit());
-            encoded.push_str(if is_encoded { "%" } else { "%25" });
-        }
-        encoded.extend(utf8_percent_encode(piece, IN_PATH));
-    }
-    encoded
 }
 
 pub(super) async fn from_response(response: Response) -> ApiGatewayV2httpResponse {

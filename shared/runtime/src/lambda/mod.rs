@@ -6,7 +6,9 @@ use axum::Router;
 use lambda_http::aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use lambda_runtime::LambdaEvent;
 use switchyard_settings::Environment;
-use tower::{ServiceExt, service_fn};
+use tower::service_fn;
+
+use crate::BasePath;
 
 /// Whether the environment is that of a Lambda function.
 pub(crate) fn is_here(environment: &Environment) -> bool {
@@ -17,20 +19,22 @@ pub(crate) fn is_here(environment: &Environment) -> bool {
 ///
 /// Every request is answered: an `Err` would count as a failure of the function, and the gateway would send its
 /// own error. An event of another kind fails in the Lambda runtime, which logs it.
-pub(crate) async fn serve(router: Router) -> Result<(), lambda_runtime::Error> {
+pub(crate) async fn serve(router: Router, base_path: BasePath) -> Result<(), lambda_runtime::Error> {
     let service = service_fn(move |event: LambdaEvent<ApiGatewayV2httpRequest>| {
-        let router = router.clone();
-        async move { Ok::<_, lambda_runtime::Error>(answer(router, event.payload).await) }
+        let (router, base_path) = (router.clone(), base_path.clone());
+        async move { Ok::<_, lambda_runtime::Error>(answer(router, &base_path, event.payload).await) }
     });
     lambda_runtime::run_concurrent(service).await
 }
 
-async fn answer(router: Router, event: ApiGatewayV2httpRequest) -> ApiGatewayV2httpResponse {
+async fn answer(
+    router: Router,
+    base_path: &BasePath,
+    event: ApiGatewayV2httpRequest,
+) -> ApiGatewayV2httpResponse {
+    let base_path = event::base_path_of(&event.request_context, base_path);
     match event::to_request(event) {
-        Ok(request) => {
-            let Ok(response) = router.oneshot(request).await;
-            event::from_response(response).await
-        }
+        Ok(request) => event::from_response(base_path.call(router, request).await).await,
         Err(fault) => {
             tracing::error!(cause = %fault, "the event is not an HTTP request");
             event::refusal()
@@ -87,7 +91,8 @@ mod tests {
             "isBase64Encoded": false,
         });
         event.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
-        answer(router(), serde_json::from_value(event).unwrap()).await
+        let base_path = "/shop".parse().unwrap();
+        answer(router(), &base_path, serde_json::from_value(event).unwrap()).await
     }
 
     fn text(response: &ApiGatewayV2httpResponse) -> &str {
@@ -105,9 +110,39 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_path_that_is_still_encoded_is_not_encoded_twice() {
-        let response = ask("GET", "/items/a%20b%", "", json!({})).await;
+    async fn a_percent_sign_in_a_decoded_path_is_one() {
+        // The client wrote /items/m%2565, which is not /items/me.
+        let response = ask("GET", "/items/m%65", "", json!({})).await;
+        assert_eq!(text(&response), "m%65 None");
+    }
+
+    fn context(stage: &str, domain: &str) -> Value {
+        let http = json!({ "method": "GET", "sourceIp": "203.0.113.9" });
+        json!({ "requestContext": { "stage": stage, "domainName": domain, "http": http } })
+    }
+
+    #[tokio::test]
+    async fn a_function_url_leaves_paths_encoded() {
+        let url = context("$default", "abc.lambda-url.eu-west-1.on.aws");
+        let response = ask("GET", "/items/%61%20b%", "", url).await;
         assert_eq!(text(&response), "a b% None");
+    }
+
+    #[tokio::test]
+    async fn a_named_stage_and_a_mapping_key_are_not_part_of_the_path() {
+        let (gateway, custom) = ("abc.execute-api.eu-west-1.amazonaws.com", "api.example.com");
+        for (stage, domain, path, status) in [
+            ("$default", gateway, "/items/a", 200),
+            ("prod", gateway, "/prod/items/a", 200),
+            ("prod", custom, "/items/a", 200),
+            ("prod", custom, "/prod/items/a", 404),
+            ("prod", custom, "/shop/items/a", 200),
+            // The stage has the name of the first segment, and is not in the path.
+            ("items", custom, "/items/a", 200),
+        ] {
+            let response = ask("GET", path, "", context(stage, domain)).await;
+            assert_eq!(response.status_code, status, "{stage} {domain} {path}");
+        }
     }
 
     #[tokio::test]
