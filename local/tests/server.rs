@@ -4,10 +4,13 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use switchyard_harness::process::{self, Process};
 use switchyard_harness::store::{Backend, Store};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 /// The binary in its own folder, with an empty environment except for `BCRYPT_COST`.
 fn switchyard(folder: &Path) -> Command {
@@ -112,6 +115,56 @@ async fn migrate_creates_the_configured_admin_and_refuses_other_secrets() {
     let (code, _, errors) = process::run(switchyard(folder.path())).unwrap();
     assert_eq!(code, Some(1));
     assert!(errors.starts_with("switchyard: the database was used with another AUDIT_KEY"), "{errors}");
+}
+
+fn send_signal(server: &Process, signal: &str) {
+    let status = Command::new("kill").args([signal, &server.id().to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
+#[tokio::test]
+async fn a_server_that_is_told_to_stop_first_says_that_it_is_not_ready() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = switchyard(folder.path());
+    command.env("SHUTDOWN_DELAY", "3s");
+    let mut server = Process::serve(command).await.unwrap();
+    assert_eq!(get(&server, "/readyz", "").await.0, 200);
+    send_signal(&server, "-TERM");
+    let asked = Instant::now();
+    while get(&server, "/readyz", "").await.0 == 200 {
+        assert!(asked.elapsed() < Duration::from_secs(2), "the server is still ready");
+    }
+    let (status, answer) = get(&server, "/readyz", "").await;
+    assert_eq!((status, &answer["error"]["message"]), (503, &json!("The server is stopping.")));
+    // New clients are still accepted, and told not to come back on the same connection.
+    let answer = reqwest::get(format!("{}/healthz", server.base_url)).await.unwrap();
+    assert_eq!((answer.status().as_u16(), &answer.headers()["connection"]), (200, &"close".parse().unwrap()));
+    while reqwest::get(format!("{}/healthz", server.base_url)).await.is_ok() {
+        assert!(asked.elapsed() < Duration::from_secs(20), "the server still accepts clients");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(asked.elapsed() >= Duration::from_secs(3), "{:?}", asked.elapsed());
+    assert_eq!(server.terminate().unwrap(), Some(0));
+}
+
+#[tokio::test]
+async fn a_client_that_closes_its_side_still_gets_its_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::serve(switchyard(folder.path())).await.unwrap();
+    let account =
+        json!({"email": "ada@example.org", "password": "a-fairly-long-passphrase-7", "name": "Ada"});
+    let body = account.to_string();
+    let mut stream = TcpStream::connect(server.base_url.strip_prefix("http://").unwrap()).await.unwrap();
+    let head = format!(
+        "POST /api/v1/auth/register HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all((head + &body).as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201 Created"), "{answer}");
 }
 
 #[test]

@@ -1,9 +1,10 @@
 use std::time::{Duration, Instant};
 
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use serde::Serialize;
 use switchyard_api::{ApiError, ApiResult, Json, codes};
 use switchyard_database::Error;
+use switchyard_runtime::Stopping;
 use utoipa::ToSchema;
 
 use crate::System;
@@ -54,9 +55,15 @@ pub(crate) async fn get_liveness() -> Json<Status> {
 
 /// Gets the readiness to serve requests.
 ///
-/// The service is ready if the database answers.
+/// The service is ready if the database answers, and until it is told to stop.
 #[utoipa::path(get, path = "/readyz", tag = "system", responses((status = 200, body = Status)))]
-pub(crate) async fn get_readiness(State(system): State<System>) -> ApiResult<Json<Status>> {
+pub(crate) async fn get_readiness(
+    State(system): State<System>,
+    stopping: Option<Extension<Stopping>>,
+) -> ApiResult<Json<Status>> {
+    if stopping.is_some() {
+        return Err(ApiError::new(codes::UNAVAILABLE).message("The server is stopping."));
+    }
     ping(&system).await?;
     Ok(Json(Status { status: "ok" }))
 }

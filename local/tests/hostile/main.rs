@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod crowd;
+mod early;
 mod proxy;
 mod requests;
 mod slow;

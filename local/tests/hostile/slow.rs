@@ -55,14 +55,29 @@ async fn a_client_that_is_silent_or_slow_with_the_head_loses_its_connection() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_kept_alive_is_closed_when_nothing_comes() {
-    let server = Server::start(&SETTINGS).await;
+async fn an_idle_connection_is_closed_after_a_time_of_its_own() {
+    const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(4);
+    let settings = [SETTINGS[0], SETTINGS[1], ("KEEP_ALIVE_TIMEOUT", "4s")];
+    let server = Server::start(&settings).await;
     let mut stream = TcpStream::connect(server.address()).await.unwrap();
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
+    let request = b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    sleep(CLIENT_TIMEOUT * 2).await;
+    stream.write_all(request).await.unwrap();
     let asked = Instant::now();
-    assert_eq!(read_to_end(&mut stream).await.status, 200);
+    let reply = read_to_end(&mut stream).await;
     let took = asked.elapsed();
-    assert!(took >= CLIENT_TIMEOUT && took < CLIENT_TIMEOUT + SLACK, "{took:?}");
+    assert_eq!(reply.body.matches("HTTP/1.1 200 OK").count(), 1, "both requests are answered: {reply:?}");
+    assert!(took >= KEEP_ALIVE_TIMEOUT && took < KEEP_ALIVE_TIMEOUT + SLACK, "{took:?}");
+
+    // Once a byte of the next request has come, its head must follow in time.
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    stream.write_all(request).await.unwrap();
+    sleep(CLIENT_TIMEOUT / 2).await;
+    stream.write_all(b"GET").await.unwrap();
+    let asked = Instant::now();
+    read_to_end(&mut stream).await;
+    assert!(asked.elapsed() < KEEP_ALIVE_TIMEOUT, "{:?}", asked.elapsed());
 }
 
 #[tokio::test]

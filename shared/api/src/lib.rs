@@ -106,7 +106,7 @@ pub use precondition::Conditional;
 pub use rate_limit::{
     ParseRateLimitError, Quota, RateLimit, RateWindow, limited_by_address, limited_by_address_in_portions,
 };
-pub use request::X_REQUEST_ID;
+pub use request::{Refusal, X_REQUEST_ID};
 pub use settings::{ApiSettings, CorsOrigins, ParseOriginsError};
 pub use stack::{Api, serve_api};
 pub use switchyard_kernel::{Faults, Page};

@@ -8,6 +8,14 @@ use crate::{Api, ApiError, ApiResult, PeerAddress};
 /// The header that carries a request's id, in both directions.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// An extension of a request that a runtime has found to be malformed. The layers answer it with this error, in the form
+/// of the API and with a line in the log, instead of running a handler.
+#[derive(Clone, Debug)]
+pub struct Refusal(
+    /// The error.
+    pub ApiError,
+);
+
 const MAX_REQUEST_ID_BYTES: usize = 128;
 
 /// The context of a request, before it is known whether a user sent it.

@@ -142,7 +142,9 @@ impl Runtime {
         }
         let limits = Limits {
             client_timeout: settings.client_timeout,
+            keep_alive_timeout: settings.keep_alive_timeout,
             max_connections: server::connections_within_limits(settings.max_connections),
+            shutdown_delay: settings.shutdown_delay,
             shutdown_timeout: settings.shutdown_timeout,
         };
         let address = settings.address;
@@ -159,7 +161,7 @@ impl Runtime {
         });
         let sweeping = tokio::spawn(sweep(db));
         let until_stopped = async move { drop(stopped.await) };
-        server::serve(listener, router, until_stopped, limits).await;
+        server::serve(listener, router, settings.base_path, until_stopped, limits).await;
         sweeping.abort();
         match signals.await {
             Ok(told) => told.map_err(RuntimeError::Signals),

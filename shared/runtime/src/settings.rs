@@ -22,9 +22,11 @@ use crate::{BasePath, DatabaseUrl, LogSettings, Platform};
 /// | `TRUSTED_PROXIES` | addresses and networks whose `X-Forwarded-For` is trusted | none |
 /// | `REQUEST_TIMEOUT` | how long a request may take | `25s` |
 /// | `BASE_PATH` | the path below which the API is reached, as in `/shop`, see [`BasePath`] | none |
-/// | `CLIENT_TIMEOUT` | how long a client of a server may neither send nor accept data | `30s` |
+/// | `CLIENT_TIMEOUT` | how long a client of a server may take to send a request's head, and accept no data | `30s` |
+/// | `KEEP_ALIVE_TIMEOUT` | how long a connection to a server may be idle between two requests | `75s` |
 /// | `MAX_CONNECTIONS` | connections to a server at once; fewer if the limit of open files is lower | `10000` |
-/// | `SHUTDOWN_TIMEOUT` | how long running requests may continue after SIGTERM | `20s` |
+/// | `SHUTDOWN_DELAY` | how long a server still accepts clients after SIGTERM, while `/readyz` answers 503 | none |
+/// | `SHUTDOWN_TIMEOUT` | how long running requests may continue after that | `20s` |
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// What the program runs as.
@@ -39,12 +41,17 @@ pub struct Settings {
     pub api: ApiSettings,
     /// The path below which the API is reached.
     pub base_path: BasePath,
-    /// How long a client may take to send the head of a request, be silent between two requests, and accept no
-    /// data of an answer.
+    /// How long a client may take to send the head of a request, and accept no data of an answer.
     pub client_timeout: Duration,
+    /// How long a connection may be idle between two requests. A load balancer must close its idle connections first:
+    /// otherwise it sends a request on one that is being closed, and answers 502. Those of AWS do so after 60 s.
+    pub keep_alive_timeout: Duration,
     /// How many connections are open at once.
     pub max_connections: usize,
-    /// How long running requests may continue when the server is told to stop.
+    /// How long the server still accepts clients when it is told to stop. Its readiness check fails from the beginning, so
+    /// that load balancers stop to send it requests.
+    pub shutdown_delay: Duration,
+    /// How long running requests may continue after that.
     pub shutdown_timeout: Duration,
 }
 
@@ -69,9 +76,11 @@ impl Settings {
         let api = read_api(environment, limits);
         let base_path = environment.or("BASE_PATH", BasePath::default());
         let client_timeout = environment.or("CLIENT_TIMEOUT", Lifetime::seconds(30));
+        let keep_alive_timeout = environment.or("KEEP_ALIVE_TIMEOUT", Lifetime::seconds(75));
         let max_connections = environment.or_with("MAX_CONNECTIONS", 10_000, |text| {
             text.parse().ok().filter(|count| *count > 0).ok_or("must be a number, 1 or more")
         });
+        let shutdown_delay = environment.optional::<Lifetime>("SHUTDOWN_DELAY");
         let shutdown_timeout = environment.or("SHUTDOWN_TIMEOUT", Lifetime::seconds(20));
         Some(Self {
             platform: Platform::read(environment),
@@ -81,7 +90,9 @@ impl Settings {
             api: api?,
             base_path: base_path?,
             client_timeout: client_timeout?.into(),
+            keep_alive_timeout: keep_alive_timeout?.into(),
             max_connections: max_connections?,
+            shutdown_delay: shutdown_delay?.map(Duration::from).unwrap_or_default(),
             shutdown_timeout: shutdown_timeout?.into(),
         })
     }
@@ -131,7 +142,9 @@ mod tests {
         assert_eq!(settings.api.request_timeout, Duration::from_secs(25));
         assert_eq!(settings.base_path, BasePath::default());
         assert_eq!(settings.client_timeout, Duration::from_secs(30));
+        assert_eq!(settings.keep_alive_timeout, Duration::from_secs(75));
         assert_eq!(settings.max_connections, 10_000);
+        assert_eq!(settings.shutdown_delay, Duration::ZERO);
         assert_eq!(settings.shutdown_timeout, Duration::from_secs(20));
     }
 
@@ -149,7 +162,9 @@ mod tests {
             ("REQUEST_TIMEOUT", "25"),
             ("BASE_PATH", "shop"),
             ("CLIENT_TIMEOUT", "0s"),
+            ("KEEP_ALIVE_TIMEOUT", "75"),
             ("MAX_CONNECTIONS", "0"),
+            ("SHUTDOWN_DELAY", "later"),
             ("SHUTDOWN_TIMEOUT", "soon"),
         ]);
         assert_eq!(
@@ -167,7 +182,9 @@ mod tests {
              - REQUEST_TIMEOUT must be a duration such as 90s, 15m, 24h or 30d\n\
              - BASE_PATH must be a path as in /shop, without a slash at its end\n\
              - CLIENT_TIMEOUT must be a duration such as 90s, 15m, 24h or 30d\n\
+             - KEEP_ALIVE_TIMEOUT must be a duration such as 90s, 15m, 24h or 30d\n\
              - MAX_CONNECTIONS must be a number, 1 or more\n\
+             - SHUTDOWN_DELAY must be a duration such as 90s, 15m, 24h or 30d\n\
              - SHUTDOWN_TIMEOUT must be a duration such as 90s, 15m, 24h or 30d"
         );
     }

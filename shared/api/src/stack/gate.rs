@@ -19,7 +19,7 @@ use crate::idempotency::{Scope, is_keyed, run_once};
 use crate::input::{require_no_parameters, require_nothing};
 use crate::openapi::{Declared, DeclaredOperations};
 use crate::rate_limit::{self, Limiters};
-use crate::request::extension;
+use crate::request::{Refusal, extension};
 
 #[derive(Clone)]
 pub(super) struct Gate {
@@ -33,7 +33,10 @@ pub(super) struct Gate {
 pub(super) struct SentBy(pub(super) UserId);
 
 /// The innermost layer. It turns panics and time-outs into answers.
-pub(super) async fn pass_gate(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+pub(super) async fn pass_gate(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+    if let Some(Refusal(error)) = request.extensions_mut().remove() {
+        return error.into_response();
+    }
     let context = match extension::<Arc<Context>>(request.extensions()) {
         Ok(context) => context,
         Err(error) => return error.into_response(),
