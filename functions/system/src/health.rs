@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use axum::extract::{Extension, State};
 use serde::Serialize;
-use switchyard_api::{ApiError, ApiResult, Json, codes};
+use switchyard_api::{ApiError, ApiResult, Json, codes, operation_errors};
 use switchyard_database::Error;
 use switchyard_runtime::Stopping;
 use utoipa::ToSchema;
@@ -68,9 +68,16 @@ pub(crate) async fn get_readiness(
     Ok(Json(Status { status: "ok" }))
 }
 
+operation_errors!(HealthErrors: codes::NOT_FOUND);
+
 /// Gets the health of the service and of its database.
-#[utoipa::path(get, path = "/health", tag = "system", responses((status = 200, body = Health)))]
+///
+/// With `DIAGNOSTICS=private`, which is the default on Lambda, the answer is 404.
+#[utoipa::path(get, path = "/health", tag = "system", responses((status = 200, body = Health), HealthErrors))]
 pub(crate) async fn get_health(State(system): State<System>) -> ApiResult<Json<Health>> {
+    if !system.metrics.are_public() {
+        return Err(codes::NOT_FOUND.into());
+    }
     let latency = ping(&system).await?;
     let database = DatabaseHealth { status: "ok", latency_ms: latency.as_secs_f64() * 1e3 };
     Ok(Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION"), database }))

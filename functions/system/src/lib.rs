@@ -22,7 +22,7 @@ struct System {
 pub const FUNCTION: Function =
     Function::new("system", "Health checks, the OpenAPI document, and the answer to unknown routes");
 
-/// The routes. On Lambda, where metrics are written to the logs, `/metrics` answers 404.
+/// The routes. `/metrics` and `/health` are for strangers only if the program's settings say so (`DIAGNOSTICS`).
 pub fn router(db: Db, metrics: Metrics) -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(health::get_liveness))

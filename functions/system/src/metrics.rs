@@ -11,7 +11,7 @@ operation_errors!(MetricsErrors: codes::NOT_FOUND);
 /// Gets the metrics of this process since its start.
 ///
 /// The format is Prometheus text (version 0.0.4). On Lambda, metrics are written to the logs, and the answer is
-/// 404.
+/// 404, as it is with `DIAGNOSTICS=private`.
 #[utoipa::path(get, path = "/metrics", tag = "system",
     responses(
         (status = 200, body = String, content_type = "text/plain; version=0.0.4", example = "up 1"),

@@ -36,9 +36,11 @@ async fn the_state_is_served_as_a_function_on(backend: Backend) {
         let answer = function.invoke("GET", &format!("/docs/{file}"), &[], "").await.unwrap();
         assert!(answer.status == 200 && !answer.body.is_empty(), "{file}: {}", answer.status);
     }
-    // On Lambda, metrics are written to the logs.
-    let answer = function.invoke("GET", "/metrics", &[], "").await.unwrap();
-    assert_eq!((answer.status, &answer.json()["error"]["code"]), (404, &json!("NOT_FOUND")));
+    // On Lambda, metrics are written to the logs, and the version is nothing for strangers.
+    for path in ["/metrics", "/health"] {
+        let answer = function.invoke("GET", path, &[], "").await.unwrap();
+        assert_eq!((answer.status, &answer.json()["error"]["code"]), (404, &json!("NOT_FOUND")));
+    }
 }
 
 #[tokio::test]
@@ -69,5 +71,19 @@ async fn outside_of_lambda_the_binary_is_a_server() {
     let mut process = Process::serve(command).await.unwrap();
     let metrics = reqwest::get(format!("{}/metrics", process.base_url)).await.unwrap().text().await.unwrap();
     assert!(metrics.contains("# TYPE"), "{metrics}");
+    let health = reqwest::get(format!("{}/health", process.base_url)).await.unwrap();
+    assert_eq!(health.status(), 200);
     assert_eq!(process.terminate().unwrap(), Some(0));
+}
+
+#[tokio::test]
+async fn a_server_can_keep_its_diagnostics_private() {
+    let store = Store::fresh(Backend::Postgres).await.unwrap();
+    let mut command = Command::new(BINARY);
+    command.envs(store.environment()).env("DIAGNOSTICS", "private");
+    let process = Process::serve(command).await.unwrap();
+    for (path, status) in [("/metrics", 404), ("/health", 404), ("/healthz", 200), ("/readyz", 200)] {
+        let answer = reqwest::get(format!("{}{path}", process.base_url)).await.unwrap();
+        assert_eq!(answer.status(), status, "{path}");
+    }
 }

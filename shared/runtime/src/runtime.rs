@@ -79,6 +79,7 @@ impl Runtime {
             Platform::Server => Metrics::in_process()?,
             Platform::Lambda { function } => Metrics::embedded(function.clone(), ambient.clone()),
         };
+        let metrics = metrics.public(settings.diagnostics_are_public);
         // What a database draws for itself, pauses and tokens of its protocol, nobody sees; but a server that two programs
         // share must be able to tell them apart, also when a replay has both draw the same.
         let of_database = ambient.with_randomness(SystemRandomness);

@@ -15,6 +15,7 @@ use crate::{BasePath, DatabaseUrl, LogSettings, Platform};
 /// | `HOST`, `PORT` | where a server listens | `127.0.0.1`, `3000` |
 /// | `LOG` | what is logged, as in `info,switchyard=debug` | `info` |
 /// | `LOG_FORMAT` | `json` or `text` | `json` on Lambda, else `text` |
+/// | `DIAGNOSTICS` | whether strangers get `/metrics` and `/health`: `public` or `private` | `private` on Lambda, else `public` |
 /// | `CORS_ORIGINS` | origins whose pages may call the API, separated by commas | none |
 /// | `RATE_LIMIT` | requests of a client's address to anonymous auth routes, as in `100/15m`, or `off` | `100/15m` |
 /// | `RATE_LIMIT_USER` | requests of a signed-in user, in the same form | `1000/15m` |
@@ -37,6 +38,8 @@ pub struct Settings {
     pub address: SocketAddr,
     /// What is logged, and how.
     pub log: LogSettings,
+    /// Whether anyone may ask for the metrics and the version.
+    pub diagnostics_are_public: bool,
     /// The settings of the API's conventions.
     pub api: ApiSettings,
     /// The path below which the API is reached.
@@ -73,6 +76,12 @@ impl Settings {
         let port = environment
             .or_with("PORT", 3000, |text| text.parse().map_err(|_| "must be a number from 0 to 65535"));
         let log = LogSettings::read(environment);
+        let platform = Platform::read(environment);
+        let diagnostics = environment.or_with("DIAGNOSTICS", platform == Platform::Server, |text| match text {
+            "public" => Ok(true),
+            "private" => Ok(false),
+            _ => Err("must be public or private"),
+        });
         let api = read_api(environment, limits);
         let base_path = environment.or("BASE_PATH", BasePath::default());
         let client_timeout = environment.or("CLIENT_TIMEOUT", Lifetime::seconds(30));
@@ -83,10 +92,11 @@ impl Settings {
         let shutdown_delay = environment.optional::<Lifetime>("SHUTDOWN_DELAY");
         let shutdown_timeout = environment.or("SHUTDOWN_TIMEOUT", Lifetime::seconds(20));
         Some(Self {
-            platform: Platform::read(environment),
+            platform,
             database_url: database_url?,
             address: SocketAddr::new(host?, port?),
             log: log?,
+            diagnostics_are_public: diagnostics?,
             api: api?,
             base_path: base_path?,
             client_timeout: client_timeout?.into(),
@@ -137,6 +147,7 @@ mod tests {
         let settings = read(&[("DATABASE_URL", "sqlite::memory:")]).unwrap();
         assert_eq!(settings.database_url, DatabaseUrl::SqliteMemory);
         assert_eq!(settings.address.to_string(), "127.0.0.1:3000");
+        assert!(settings.diagnostics_are_public);
         assert_eq!(settings.api.rate_limit.to_string(), "100/900s");
         assert_eq!(settings.api.rate_limit_user.to_string(), "1000/900s");
         assert_eq!(settings.api.request_timeout, Duration::from_secs(25));
@@ -149,12 +160,26 @@ mod tests {
     }
 
     #[test]
+    fn on_lambda_strangers_get_no_diagnostics_by_default() {
+        let on_lambda = |setting: &str| {
+            let settings = read(&[
+                ("DATABASE_URL", "dynamodb://switchyard"),
+                ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001"),
+                ("DIAGNOSTICS", setting),
+            ]);
+            settings.unwrap().diagnostics_are_public
+        };
+        assert_eq!([on_lambda(""), on_lambda("private"), on_lambda("public")], [false, false, true]);
+    }
+
+    #[test]
     fn all_faults_are_reported_in_one_message() {
         let faults = read(&[
             ("HOST", "localhost"),
             ("PORT", "http"),
             ("LOG", "loud=?"),
             ("LOG_FORMAT", "xml"),
+            ("DIAGNOSTICS", "off"),
             ("CORS_ORIGINS", "example.com"),
             ("RATE_LIMIT", "many"),
             ("RATE_LIMIT_USER", "0/1m"),
@@ -175,6 +200,7 @@ mod tests {
              - PORT must be a number from 0 to 65535\n\
              - LOG must be a filter, as in info,switchyard_identity=debug\n\
              - LOG_FORMAT must be json or text\n\
+             - DIAGNOSTICS must be public or private\n\
              - CORS_ORIGINS `example.com` is not an origin as in https://app.example.com\n\
              - RATE_LIMIT must be a number of requests and a time, as in 100/15m, or off\n\
              - RATE_LIMIT_USER must be a number of requests and a time, as in 100/15m, or off\n\

@@ -16,7 +16,10 @@ use prometheus::Process;
 
 /// Collects the metrics of this process, or writes them to the logs. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Metrics(Kind);
+pub struct Metrics {
+    kind: Kind,
+    are_public: bool,
+}
 
 #[derive(Clone, Debug)]
 enum Kind {
@@ -32,18 +35,30 @@ pub struct MetricsError(#[from] ::prometheus::Error);
 impl Metrics {
     /// Metrics that are collected in this process, for `GET /metrics`.
     pub fn in_process() -> Result<Self, MetricsError> {
-        Ok(Self(Kind::Process(Arc::new(Process::new()?))))
+        Ok(Self { kind: Kind::Process(Arc::new(Process::new()?)), are_public: true })
     }
 
     /// Metrics that are written to standard output, under the name of a function.
     pub(crate) fn embedded(function: String, ambient: Ambient) -> Self {
-        Self(Kind::Embedded(Arc::new(Embedded::new(function, ambient))))
+        Self { kind: Kind::Embedded(Arc::new(Embedded::new(function, ambient))), are_public: true }
     }
 
-    /// The answer of `GET /metrics`: Prometheus text, version 0.0.4. `None` on Lambda, where nothing is
-    /// collected.
+    /// Sets whether anyone may ask for the metrics and for other facts about the process, such as its version (`DIAGNOSTICS`).
+    #[must_use]
+    pub(crate) fn public(self, are_public: bool) -> Self {
+        Self { are_public, ..self }
+    }
+
+    /// Whether anyone may ask for the metrics and for other facts about the process.
+    pub fn are_public(&self) -> bool {
+        self.are_public
+    }
+
+    /// The answer of `GET /metrics`: Prometheus text, version 0.0.4. `None` if they are not public, and on Lambda, where
+    /// nothing is collected.
     pub fn render(&self) -> Option<Result<String, MetricsError>> {
-        match &self.0 {
+        match &self.kind {
+            Kind::Process(_) if !self.are_public => None,
             Kind::Process(process) => Some(process.render().map_err(MetricsError)),
             Kind::Embedded(_) => None,
         }
@@ -54,7 +69,7 @@ impl Metrics {
 
     /// The observer that collects the metrics of requests.
     pub fn observer(&self) -> Arc<dyn Observer> {
-        match &self.0 {
+        match &self.kind {
             Kind::Process(process) => Arc::clone(process) as _,
             Kind::Embedded(embedded) => Arc::clone(embedded) as _,
         }
@@ -62,7 +77,7 @@ impl Metrics {
 
     /// Wraps `database` so that its calls are timed, if metrics are collected in this process.
     pub(crate) fn time(&self, database: Arc<dyn Database>) -> Arc<dyn Database> {
-        match &self.0 {
+        match &self.kind {
             Kind::Process(process) => Arc::new(Timed::new(database, Arc::clone(process))),
             Kind::Embedded(_) => database,
         }
