@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::body::{read_body, require_json, require_plain};
 use super::json_text;
+use super::json_value::JsonValue;
 use crate::{ApiError, ApiResult, Faults};
 
 /// A JSON body: of a request if `T` derives `Deserr`, of an answer if it derives `Serialize`.
@@ -30,7 +31,8 @@ where
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _state: &S) -> ApiResult<Self> {
-        read_value(request, &[]).await.and_then(decode).map(Self)
+        let (headers, bytes) = read(request).await?;
+        parse(&headers, &bytes, &[]).and_then(decode).map(Self)
     }
 }
 
@@ -62,14 +64,14 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-/// Reads a request's body as JSON.
-pub(crate) async fn read_value(request: Request, also: &[&str]) -> ApiResult<Value> {
+/// Reads a request's body as JSON of any form.
+pub(crate) async fn read_tree(request: Request, also: &[&str]) -> ApiResult<Value> {
     let (headers, bytes) = read(request).await?;
-    parse(&headers, &bytes, also)
+    Ok(parse(&headers, &bytes, also)?.into_tree())
 }
 
 /// Reads a `T` from JSON, or returns all its faults.
-pub(crate) fn decode<T: Deserr<Faults>>(value: Value) -> ApiResult<T> {
+fn decode<T: Deserr<Faults>>(value: JsonValue<'_>) -> ApiResult<T> {
     Ok(deserr::deserialize::<T, _, Faults>(value)?)
 }
 
@@ -97,7 +99,7 @@ async fn read(request: Request) -> ApiResult<(HeaderMap, Bytes)> {
     Ok((parts.headers, bytes))
 }
 
-fn parse(headers: &HeaderMap, bytes: &[u8], also: &[&str]) -> ApiResult<Value> {
+fn parse<'a>(headers: &HeaderMap, bytes: &'a [u8], also: &[&str]) -> ApiResult<JsonValue<'a>> {
     if !headers.contains_key(header::CONTENT_TYPE) && bytes.is_empty() {
         return Err(ApiError::invalid("body", "is required"));
     }

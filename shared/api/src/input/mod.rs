@@ -4,6 +4,7 @@ mod body;
 mod cookies;
 mod json;
 mod json_text;
+mod json_value;
 mod patch;
 mod path_parameters;
 mod query;
