@@ -31,6 +31,11 @@ async fn all_faults_of_a_query_string_are_reported_at_once() {
             "status": "must be one of: active, disabled, locked",
         })
     );
+    let period = |from: &str, to: &str| format!("{from}=2033-05-18T03:33:23Z&{to}=2033-05-18T03:33:22.999Z");
+    let answer = app.get(&format!("/users?{}", period("created_from", "created_to"))).by(&admin).await;
+    assert_eq!(answer.details(), json!({"created_to": "must not be before `created_from`"}));
+    let answer = app.get(&format!("/audit-logs?{}", period("from", "to"))).by(&admin).await;
+    assert_eq!(answer.details(), json!({"to": "must not be before `from`"}));
     let answer = app.get("/audit-logs?actor=&from=x&to=y&subject=a&subject=b").by(&admin).await;
     assert_eq!(
         answer.details(),

@@ -29,7 +29,15 @@ pub(super) async fn replay(api: &Everywhere) {
     }
     let admin = sign_in_admin(api, address_of(101)).await;
     walk(api, &admin, &format!("/users/{}/audit-log", admin.id), "limit=33").await;
-    for query in ["from=x", "to=2033", "actor=", "action=a&action=b", "limit=101", "user=x"] {
+    for query in [
+        "from=x",
+        "to=2033",
+        "actor=",
+        "action=a&action=b",
+        "limit=101",
+        "user=x",
+        "from=2040-01-01T00:00:00Z&to=2030-01-01T00:00:00Z",
+    ] {
         api.ask(400, api.get(&format!("/audit-logs?{query}")).by(&admin)).await;
     }
     api.ask(200, api.get("/audit-logs?limit=100").by(&admin).header(header::ACCEPT_ENCODING, "gzip")).await;

@@ -67,6 +67,8 @@ async fn types(api: &Everywhere) {
     let types = [
         ("application/json; charset=utf-8", 401),
         ("Application/JSON;charset=\"UTF-8\"", 401),
+        ("application/json; charset=utf8", 401),
+        ("application/json; charset=us-ascii", 401),
         ("application/json; charset=latin-1", 415),
         ("application/merge-patch+json", 415),
         ("application/x-www-form-urlencoded", 415),
@@ -77,14 +79,20 @@ async fn types(api: &Everywhere) {
         let call = api.post("/auth/login").from(address_of(23)).header(header::CONTENT_TYPE, media_type);
         api.ask(status, call.body(body.clone())).await;
     }
-    api.ask(415, api.post("/auth/login").from(address_of(23)).body(body)).await;
+    let login = || api.post("/auth/login").from(address_of(23));
+    api.ask(415, login().body(body)).await;
+    let body = json!({"email": "nobody-else@example.net", "password": PASSWORD}).to_string();
+    let json = || login().header(header::CONTENT_TYPE, "application/json");
+    api.ask(401, json().body(format!("\u{feff}{body}"))).await;
+    api.ask(415, json().header(header::CONTENT_ENCODING, "gzip").body(body.clone())).await;
+    api.ask(401, json().header(header::CONTENT_ENCODING, "identity").body(body)).await;
 }
 
 async fn sizes(api: &Everywhere) {
-    for size in [1024 * 1024, 1024 * 1024 + 1] {
+    for size in [16 * 1024, 16 * 1024 + 1] {
         let mut body = json!({"email": "nobody@example.net", "password": PASSWORD}).to_string();
         body.push_str(&" ".repeat(size - body.len()));
-        let status = if size > 1024 * 1024 { 413 } else { 401 };
+        let status = if size > 16 * 1024 { 413 } else { 401 };
         let call =
             api.post("/auth/login").from(address_of(24)).header(header::CONTENT_TYPE, "application/json");
         api.ask(status, call.body(body)).await;

@@ -90,7 +90,6 @@ async fn filters(api: &Everywhere) {
         &format!("created_from={middle}&role=doctor&status=active&sort=created_at&limit=1"),
         "created_from=2033-05-18T03:33:20Z&created_to=2033-05-18T05:00:00%2B01:00",
         "created_from=2999-01-01T00:00:00Z",
-        "created_from=2040-01-01T00:00:00Z&created_to=2030-01-01T00:00:00Z",
     ] {
         walk(api, &admin, "/users", query).await;
     }
@@ -153,6 +152,7 @@ async fn faults(api: &Everywhere) {
         "status=gone",
         "role=Not%20a%20role",
         "created_from=yesterday&created_to=2033-05-18&limit=0&x=1",
+        "created_from=2040-01-01T00:00:00Z&created_to=2030-01-01T00:00:00Z",
         "include_deleted=maybe",
         "q=%FF",
         "page=2",

@@ -76,15 +76,20 @@ async fn conditions(api: &Everywhere) {
     let new =
         api.ask(200, api.patch(&path).by(&admin).if_match(&old).json(json!({"name": "C"}))).await.etag();
     let fields = json!({"email": "conditional@example.org", "name": "D"});
-    for stale in [
-        old.clone(),
-        format!("W/{new}"),
-        "\"\"".to_owned(),
-        new.trim_matches('"').to_owned(),
-        "x, y".to_owned(),
-    ] {
+    for stale in [old.clone(), format!("W/{old}"), "\"\"".to_owned()] {
         api.ask(412, api.put(&path).by(&admin).if_match(&stale).json(fields.clone())).await;
     }
+    for malformed in [new.trim_matches('"'), "x, y", "", &format!("*, {new}")] {
+        api.ask(400, api.put(&path).by(&admin).if_match(malformed).json(fields.clone())).await;
+        let unless = api.delete(&path).by(&admin).header(header::IF_NONE_MATCH, malformed);
+        api.ask(400, unless).await;
+    }
+    for excluded in ["*", &new, &format!("\"x\", W/{new}")] {
+        let unless = api.patch(&path).by(&admin).header(header::IF_NONE_MATCH, excluded);
+        api.ask(412, unless.json(json!({"name": "D"}))).await;
+    }
+    let both = api.patch(&path).by(&admin).if_match(&format!("W/{new}")).header(header::IF_NONE_MATCH, &old);
+    let new = api.ask(200, both.json(json!({"name": "C2"}))).await.etag();
     api.ask(412, api.patch(&path).by(&admin).if_match(&old).json(json!({"name": "D"}))).await;
     api.ask(412, api.delete(&path).by(&admin).if_match(&old)).await;
     let roles = json!({"roles": ["patient"]});
@@ -134,9 +139,12 @@ async fn state_of_accounts(api: &Everywhere) {
     let ada = register(api, "Disabled", from).await;
     let admin = sign_in_admin(api, from).await;
     let path = format!("/users/{}", ada.id);
-    for _ in 0..2 {
-        api.ask(200, api.post(&format!("{path}/disable")).by(&admin)).await;
-    }
+    let disable = || api.post(&format!("{path}/disable")).by(&admin);
+    api.ask(400, disable().json(json!({"reason": "x", "days": 3}))).await;
+    api.ask(400, disable().json(json!([]))).await;
+    api.ask(415, disable().body("reason=x")).await;
+    api.ask(200, disable().json(json!({}))).await;
+    api.ask(200, disable()).await;
     let login = |password: &str| {
         api.post("/auth/login").from(from).json(json!({"email": ada.email, "password": password}))
     };
@@ -159,7 +167,8 @@ async fn state_of_accounts(api: &Everywhere) {
 async fn counts(api: &Everywhere) {
     let admin = sign_in_admin(api, address_of(44)).await;
     api.ask(200, api.get("/users/stats").by(&admin)).await;
-    api.ask(200, api.get("/users/stats?x=1").by(&admin)).await;
+    api.ask(400, api.get("/users/stats?x=1").by(&admin)).await;
+    api.ask(401, api.get("/users/stats?x=1")).await;
     api.wait(Duration::from_secs(8 * 24 * 60 * 60));
     let admin = sign_in_admin(api, address_of(44)).await;
     api.ask(200, api.get("/users/stats").by(&admin)).await;
