@@ -1,5 +1,7 @@
 //! Applies several batches in one transaction.
 
+use std::panic::{self, AssertUnwindSafe};
+
 use rusqlite::Connection;
 use switchyard_ambient::Ambient;
 use switchyard_database::{Error, Result, Version};
@@ -18,8 +20,8 @@ pub(crate) fn commit<'a>(
     group: impl Iterator<Item = &'a Work> + Clone,
     ambient: &Ambient,
 ) -> Result<Outcomes> {
-    // A batch is accepted before it writes anything. An accepted batch fails so rarely that savepoints, which cost
-    // a tenth of the work, are set only after such a failure.
+    // A batch is accepted before it writes anything. An accepted batch fails, or panics, so rarely that savepoints,
+    // which cost a tenth of the work, are set only after such a failure.
     if let Some(outcomes) = transaction(connection, tables, group.clone(), ambient, Savepoints::None)? {
         return Ok(outcomes);
     }
@@ -65,7 +67,8 @@ fn apply_each<'a>(
     tables.refresh(connection)?;
     let mut outcomes = Vec::new();
     for work in group {
-        let plan = match commit::decide(connection, tables, work, ambient.now()) {
+        let decision = caught(|| commit::decide(connection, tables, work, ambient.now()));
+        let plan = match decision {
             Ok(plan) => plan,
             Err(fault) if connection.is_autocommit() => return Err(fault),
             Err(fault) => {
@@ -76,7 +79,7 @@ fn apply_each<'a>(
         if savepoints == Savepoints::OneEach {
             execute(connection, "SAVEPOINT batch")?;
         }
-        match commit::apply(connection, work, &plan) {
+        match caught(|| commit::apply(connection, work, &plan)) {
             Ok(versions) => outcomes.push(Ok(versions)),
             // After some errors, such as a full disk, SQLite ends the whole transaction.
             Err(fault) if connection.is_autocommit() => return Err(fault),
@@ -93,6 +96,17 @@ fn apply_each<'a>(
     Ok(Some(outcomes))
 }
 
+/// Turns a panic into an error, so that it fails one batch instead of ending the thread that writes for all callers.
+///
+/// What `act` leaves behind after a panic is discarded: its changes with the savepoint, and its statements with the
+/// connection's cache, from which a statement is taken while it runs.
+pub(crate) fn caught<T>(act: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+    panic::catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|_| {
+        Err(Error::Internal("a bug: the writer panicked; the message of the panic is in the log".to_owned())
+            .into())
+    })
+}
+
 fn end(connection: &Connection) -> Result<(), Fault> {
     execute(connection, "COMMIT").map_err(|fault| match Fault::from(fault) {
         // The last page of the transaction may have reached the disk, in which case a crash would recover the
@@ -107,7 +121,7 @@ fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
 }
 
 /// Rolls back a transaction that was left open.
-fn roll_back(connection: &Connection) {
+pub(crate) fn roll_back(connection: &Connection) {
     if !connection.is_autocommit()
         && let Err(fault) = execute(connection, "ROLLBACK")
     {

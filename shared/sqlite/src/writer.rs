@@ -1,5 +1,6 @@
-//! The only thread that writes.
+//! The only thread that writes. A panic fails what it was doing, and the thread goes on: it serves all callers.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -83,8 +84,10 @@ impl Writer {
     ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
         let task = move |connection: &Connection| {
+            let outcome = group::caught(|| task(connection));
+            group::roll_back(connection); // what a task that panicked has left open
             // A caller that was cancelled does not receive the answer.
-            let _ = reply.send(task(connection).map_err(Error::from));
+            let _ = reply.send(outcome.map_err(Error::from));
         };
         self.send(Job::Task(Box::new(task))).await?;
         answer.await.map_err(|_| ended())?
@@ -131,16 +134,18 @@ fn run(source: &Source, mut queue: Queue, ambient: &Ambient) {
             Job::Commit(first) => {
                 let group = queue.group(first);
                 let start = Instant::now();
-                let outcomes = source
-                    .with(|connection| {
-                        group::commit(
-                            connection,
-                            &mut tables,
-                            group.iter().map(|waiting| &waiting.work),
-                            ambient,
-                        )
-                    })
-                    .flatten();
+                let works = group.iter().map(|waiting| &waiting.work);
+                let committing =
+                    || source.with(|connection| group::commit(connection, &mut tables, works, ambient));
+                let outcomes = panic::catch_unwind(AssertUnwindSafe(committing)).unwrap_or_else(|_| {
+                    // The panic may have come after the commit.
+                    tables = Tables::default();
+                    source.with(group::roll_back)?;
+                    Err(Error::OutcomeUnknown(
+                        "a bug: the writer panicked; the log has the message".to_owned(),
+                    ))
+                });
+                let outcomes = outcomes.flatten();
                 queue.pace(group.len(), start.elapsed());
                 answer(group, outcomes);
             }
@@ -215,37 +220,83 @@ fn answer(group: Vec<Waiting>, outcomes: Result<Vec<Result<Vec<Version>>>>) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use serde_json::json;
+    use switchyard_ambient::{Clock, SystemRandomness, Timestamp};
     use switchyard_database::{Collection, Key, Operation};
 
     use super::*;
-    use crate::open;
+    use crate::{migrate, open};
 
-    #[tokio::test]
-    async fn after_the_writer_thread_has_died_the_database_is_unavailable() {
-        let pool = Pool::new(vec![open::in_memory().unwrap()]);
-        let writer = Writer::start(Source::Shared(Arc::clone(&pool)), Ambient::system()).unwrap();
-        let outcome = writer
-            .run(|connection| -> Result<(), Fault> {
-                connection.execute_batch("BEGIN; CREATE TABLE half_done (id)")?;
-                panic!("a task that panics");
-            })
-            .await;
-        let ended = Error::Unavailable("the writer thread has ended".to_owned());
-        assert_eq!(outcome, Err(ended.clone()));
-        // Until the queue is closed too, a sent job is lost with an unknown outcome.
-        while writer.check().is_ok() {
-            tokio::task::yield_now().await;
-        }
+    const NOTES: &Collection = &Collection::new("notes");
 
-        const NOTES: &Collection = &Collection::new("notes");
-        let key = Key::new(NOTES, "n").unwrap();
+    fn note(id: &str) -> Batch {
+        let key = Key::new(NOTES, id).unwrap();
         let create =
             Operation::Create { key, body: json!({}).as_object().unwrap().clone(), expires_at: None };
-        let batch = Batch::new(vec![create], &Ambient::system()).unwrap();
-        assert_eq!(writer.commit(&batch).await, Err(ended));
-        // Readers of a database in memory continue, and do not see uncommitted changes.
+        Batch::new(vec![create], &Ambient::system()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn after_a_task_that_panics_the_writer_goes_on_and_nothing_of_the_task_is_stored() {
+        let pool = Pool::new(vec![open::in_memory().unwrap()]);
+        let folder = tempfile::tempdir().unwrap();
+        let file = open::writer(&folder.path().join("store.db")).unwrap();
+        for source in [Source::Shared(Arc::clone(&pool)), Source::Own(file)] {
+            let writer = Writer::start(source, Ambient::system()).unwrap();
+            let outcome = writer
+                .run(|connection| -> Result<(), Fault> {
+                    connection.execute_batch("BEGIN; CREATE TABLE half_done (id)")?;
+                    panic!("a task that panics");
+                })
+                .await;
+            assert!(
+                matches!(&outcome, Err(Error::Internal(text)) if text.starts_with("a bug:")),
+                "{outcome:?}"
+            );
+            assert_eq!(writer.check(), Ok(()));
+            writer.run(|connection| migrate::lay_out(connection, &[NOTES])).await.unwrap();
+            assert_eq!(writer.commit(&note("n")).await.map(|versions| versions.len()), Ok(1));
+            let half_done = writer.run(|connection| Ok(connection.table_exists(None, "half_done")?)).await;
+            assert_eq!(half_done, Ok(false));
+        }
+    }
+
+    /// The writer asks for the time once for each batch.
+    #[derive(Clone, Debug)]
+    struct PanickingClock(Arc<AtomicU32>);
+
+    impl Clock for PanickingClock {
+        fn now(&self) -> Timestamp {
+            let call = self.0.fetch_sub(1, Ordering::SeqCst);
+            assert_ne!(call, 1, "a clock that panics");
+            Timestamp::from_seconds(0)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_panics_fails_alone() {
+        let left = Arc::new(AtomicU32::new(u32::MAX));
+        let ambient = Ambient::new(PanickingClock(Arc::clone(&left)), SystemRandomness);
+        let pool = Pool::new(vec![open::in_memory().unwrap()]);
+        let writer = Writer::start(Source::Shared(Arc::clone(&pool)), ambient).unwrap();
+        writer.run(|connection| migrate::lay_out(connection, &[NOTES])).await.unwrap();
+        // The writer cannot begin before all three batches wait.
         let lease = pool.lease().await.unwrap();
-        assert!(!lease.table_exists(None, "half_done").unwrap());
+        left.store(2, Ordering::SeqCst);
+        let [a, b, c] = ["a", "b", "c"].map(note);
+        let committed = futures::future::join3(writer.commit(&a), writer.commit(&b), writer.commit(&c));
+        let (outcomes, ()) = futures::future::join(committed, async { drop(lease) }).await;
+        assert_eq!((outcomes.0.is_ok(), outcomes.2.is_ok()), (true, true));
+        assert!(
+            matches!(&outcomes.1, Err(Error::Internal(text)) if text.starts_with("a bug:")),
+            "{outcomes:?}"
+        );
+        let connection = pool.lease().await.unwrap();
+        let mut statement = connection.prepare("SELECT id FROM notes ORDER BY id").unwrap();
+        let ids: Vec<String> =
+            statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        assert_eq!(ids, ["a", "c"]);
     }
 }
