@@ -43,9 +43,14 @@ impl Db {
     ///
     /// # Errors
     ///
-    /// An error that `closure` returns ends the transaction at once, and nothing is written. Fails with
-    /// [`Error::Contended`] if the transaction conflicted with other writers in every attempt, and with the errors
-    /// of [`Database::commit`].
+    /// If `closure` returns an error, nothing is written, and the transaction fails with that error. If `closure` had
+    /// read several documents, they are checked first, and it runs again if one has changed: an error never rests on a
+    /// combination of documents that never existed. Three errors are not checked: one that follows a read that the
+    /// database failed to answer, one after more than [`MAX_BATCH_ITEMS`](crate::limits::MAX_BATCH_ITEMS) documents,
+    /// and one that rests on a [`lookup`](Transaction::lookup) that found nothing.
+    ///
+    /// Fails with [`Error::Contended`] if the transaction conflicted with other writers in every attempt, and with the
+    /// errors of [`Database::commit`].
     pub async fn transact<T, E, F, C>(&self, closure: C) -> Result<T, E>
     where
         E: From<Error>,

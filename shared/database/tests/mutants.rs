@@ -71,6 +71,9 @@ faults_are_caught! {
     an_ignored_absence_is_caught: IgnoresAbsence by
         "write_skew_through_checks_of_absence_fails", "a_cycle_of_three_checks_of_absence_fails",
         "a_check_of_absence_holds_against_a_plain_create";
+    ignored_checks_are_caught: IgnoresChecks by
+        "a_refusal_after_several_reads_rests_on_one_moment", "checks_are_enforced_and_change_nothing",
+        "transfers_never_change_the_sum_of_all_accounts";
     an_ignored_floor_is_caught: IgnoresFloors by
         "an_increment_below_its_floor_is_rejected", "many_takers_never_take_more_than_there_is";
     a_repeated_increment_is_caught: RepeatsLostIncrements by

@@ -53,14 +53,17 @@ struct Scripted {
     memory: Memory,
     script: Mutex<VecDeque<Error>>,
     commits: Mutex<Vec<Vec<Version>>>,
+    /// The id of a document that cannot be read.
+    unreadable: Mutex<Option<String>>,
 }
 
 impl Scripted {
     fn new(script: impl IntoIterator<Item = Error>) -> (Arc<Self>, Db) {
         let ambient = Ambient::system();
         let script = Mutex::new(script.into_iter().collect());
-        let database =
-            Arc::new(Self { memory: Memory::new(ambient.clone()), script, commits: Mutex::default() });
+        let memory = Memory::new(ambient.clone());
+        let (commits, unreadable) = Default::default();
+        let database = Arc::new(Self { memory, script, commits, unreadable });
         (Arc::clone(&database), Db::new(database, ambient))
     }
 
@@ -76,6 +79,9 @@ impl Database for Scripted {
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Document>> {
+        if self.unreadable.lock().unwrap().as_deref() == Some(key.id()) {
+            return Err(unavailable());
+        }
         self.memory.get(key).await
     }
 
@@ -386,6 +392,46 @@ async fn one_read_needs_no_commit_and_two_are_checked() {
             .await;
         assert_eq!((outcome, database.commits()), (Ok(()), commits));
     }
+}
+
+/// Reads `ids`, and then refuses. Returns the number of commits that this took, each of which only checks.
+async fn commits_of_a_refusal(database: &Scripted, db: &Db, ids: &[String]) -> (Result<()>, usize) {
+    let before = database.commits();
+    let outcome: Result<()> = db
+        .transact(|tx| async move {
+            for id in ids {
+                tx.get::<Account>(id).await?;
+            }
+            Err(Error::Invalid("refused".to_owned()))
+        })
+        .await;
+    (outcome, database.commits() - before)
+}
+
+#[tokio::test]
+async fn a_refusal_after_two_to_a_hundred_reads_is_checked_once() {
+    let (database, db) = Scripted::new([]);
+    let ids: Vec<_> = (0..101).map(|number| number.to_string()).collect();
+    for (reads, commits) in [(0, 0), (1, 0), (2, 1), (100, 1), (101, 0)] {
+        let refused = Err(Error::Invalid("refused".to_owned()));
+        assert_eq!(commits_of_a_refusal(&database, &db, &ids[..reads]).await, (refused, commits), "{reads}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_that_cannot_be_checked_is_not_reported() {
+    let unknown = Error::Internal("a bug".to_owned());
+    let (database, db) = Scripted::new([unknown.clone()]);
+    let ids = ["a".to_owned(), "b".to_owned()];
+    assert_eq!(commits_of_a_refusal(&database, &db, &ids).await, (Err(unknown), 1));
+}
+
+#[tokio::test]
+async fn an_error_of_the_database_is_passed_on_unchecked() {
+    let (database, db) = Scripted::new([]);
+    *database.unreadable.lock().unwrap() = Some("broken".to_owned());
+    let ids = ["a", "b", "broken"].map(str::to_owned);
+    assert_eq!(commits_of_a_refusal(&database, &db, &ids).await, (Err(unavailable()), 0));
 }
 
 #[tokio::test]

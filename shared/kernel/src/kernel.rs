@@ -107,8 +107,9 @@ impl Kernel {
 
     /// Runs `closure` as a transaction, and writes the events that it recorded to the audit log in the same transaction.
     ///
-    /// As with [`Db::transact`], the closure runs again if what it read has changed. If it fails after
-    /// [`AuditedTransaction::deny`], the denial is recorded in a transaction of its own.
+    /// As with [`Db::transact`], the closure runs again if what it read has changed, also if it failed. If it fails after
+    /// [`AuditedTransaction::deny`], the denial is recorded in a transaction of its own, unless the database could not
+    /// confirm what the denial rests on.
     ///
     /// If the request has an `Idempotency-Key`, and all recorded events are successes, the transaction also records that the
     /// request took effect. It cannot commit if the request took effect before.
@@ -124,7 +125,7 @@ impl Kernel {
             .transact(|tx| async move {
                 denied.list().clear();
                 let tx = AuditedTransaction { tx, events: Arc::default(), denied: denied.clone() };
-                let value = closure(tx.clone()).await.map_err(Failure::OfClosure)?;
+                let value = closure(tx.clone()).await.map_err(Failure::Refused)?;
                 let events = std::mem::take(&mut *tx.events());
                 if let Some(key) = key {
                     key.record(&tx, &events)?;
@@ -136,19 +137,21 @@ impl Kernel {
         if let Some(key) = key {
             match &result {
                 Ok(_) => key.note_committed(),
-                Err(Failure::OfDatabase(DatabaseError::OutcomeUnknown(_))) => {}
+                Err(Failure::Database(DatabaseError::OutcomeUnknown(_))) => {}
                 Err(_) => key.note_not_applied(),
             }
         }
-        let result = result.map_err(|failure| match failure {
-            Failure::OfClosure(error) => error,
-            Failure::OfDatabase(error) => error.into(),
-        });
-        let denials: Vec<_> = denied.list().iter().map(|resource| denial(resource)).collect();
-        if result.is_err() && !denials.is_empty() {
-            self.record(context, &denials).await?;
+        match result {
+            Ok(value) => Ok(value),
+            Err(Failure::Refused(error)) => {
+                let denials: Vec<_> = denied.list().iter().map(|resource| denial(resource)).collect();
+                if !denials.is_empty() {
+                    self.record(context, &denials).await?;
+                }
+                Err(error)
+            }
+            Err(Failure::Database(fault)) => Err(fault.into()),
         }
-        result
     }
 
     /// Records events that change no other document.
@@ -161,15 +164,17 @@ impl Kernel {
     }
 }
 
-/// Why a transaction failed.
+/// Why an audited transaction failed.
 enum Failure<E> {
-    OfClosure(E),
-    OfDatabase(DatabaseError),
+    /// Its closure failed.
+    Refused(E),
+    /// The database failed, or could not confirm what the closure had read.
+    Database(DatabaseError),
 }
 
 impl<E> From<DatabaseError> for Failure<E> {
-    fn from(error: DatabaseError) -> Self {
-        Self::OfDatabase(error)
+    fn from(fault: DatabaseError) -> Self {
+        Self::Database(fault)
     }
 }
 

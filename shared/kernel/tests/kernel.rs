@@ -182,6 +182,36 @@ async fn a_transaction_records_the_refusals_that_the_kernel_records() {
     assert_eq!(audited(&kernel).await, [denied.clone(), denied]);
 }
 
+/// The first run sees two notes of different revisions, which they never had at one moment.
+#[tokio::test]
+async fn a_denial_that_rests_on_two_moments_is_not_recorded() {
+    let kernel = kernel(Permissions::EVERY).await;
+    let context = user(&kernel, &[]);
+    let notes = kernel.db().collection::<Note>();
+    for id in ["m", "n"] {
+        notes.insert(&Note { id: id.to_owned(), revision: 1 }).await.unwrap();
+    }
+    let (runs, notes) = (&AtomicU32::new(0), &notes);
+    let agreed: Result<i64, CommonError> = kernel
+        .transact(&context, |tx| async move {
+            let first = tx.get::<Note>("m").await?.ok_or(Refused::NotFound)?;
+            if runs.fetch_add(1, Ordering::SeqCst) == 0 {
+                for id in ["m", "n"] {
+                    notes.update(id, |note| note.revision = 2).await?;
+                }
+            }
+            let second = tx.get::<Note>("n").await?.ok_or(Refused::NotFound)?;
+            if first.revision == second.revision {
+                Ok(first.revision)
+            } else {
+                Err(tx.deny("notes/n").into())
+            }
+        })
+        .await;
+    assert_eq!((agreed, runs.load(Ordering::SeqCst)), (Ok(2), 2));
+    assert_eq!(audited(&kernel).await, []);
+}
+
 #[tokio::test]
 async fn a_denial_of_a_run_that_is_repeated_is_not_recorded() {
     let kernel = kernel(Permissions::EVERY).await;

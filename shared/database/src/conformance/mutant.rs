@@ -26,6 +26,8 @@ pub enum Fault {
     IgnoresVersions,
     /// A `Check` for absence always succeeds.
     IgnoresAbsence,
+    /// A batch that only checks always succeeds.
+    IgnoresChecks,
     /// An increment may go below its floor.
     IgnoresFloors,
     /// An increment is sent again if its response was lost.
@@ -276,6 +278,9 @@ impl Database for Mutant {
         let state = state_of(batch, &self.memory.documents(), now)?;
         if self.has(Fault::DecidesWithoutLocks) {
             self.let_another_decide().await;
+        }
+        if self.has(Fault::IgnoresChecks) && batch.only_checks() {
+            return Ok(batch.versions());
         }
         let (outcome, rest) = self.decide_and_apply(batch, state, now)?;
         for prepared in rest {

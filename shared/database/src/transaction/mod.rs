@@ -30,7 +30,7 @@ impl Transaction {
         let document = match known {
             Some(document) => document,
             None => {
-                let document = self.db.backend().get(&key).await?;
+                let document = self.answered(self.db.backend().get(&key).await)?;
                 self.state().reads.insert(key, document.clone());
                 document
             }
@@ -53,7 +53,8 @@ impl Transaction {
             return written.map(Stored::new).transpose();
         }
         self.state().lookups.insert(unique.clone());
-        let Some(found) = self.db.backend().lookup(&unique).await? else { return Ok(None) };
+        let found = self.answered(self.db.backend().lookup(&unique).await)?;
+        let Some(found) = found else { return Ok(None) };
         let known = self.state().known(&found.key)?;
         let document = match known {
             // The transaction may have removed the value from the document, or read it before it had the value.
@@ -115,6 +116,12 @@ impl Transaction {
     /// Adds `by` to the counter `field` of the document `id`, which must exist.
     pub fn increment<T: Entity>(&self, id: &str, field: &'static str, by: i64) -> Increment<'_> {
         Increment { transaction: self, key: key_of::<T>(id), field, by, at_least: None }
+    }
+
+    /// Notes whether the database answered a read.
+    fn answered<T>(&self, answer: Result<T>) -> Result<T> {
+        self.state().is_unreadable |= answer.is_err();
+        answer
     }
 
     fn document_of<T: Entity>(&self, value: &T) -> Result<Document> {

@@ -3,12 +3,14 @@ use std::sync::Arc;
 
 use super::Transaction;
 use super::state::{State, Write};
+use crate::limits::MAX_BATCH_ITEMS;
 use crate::retry::Backoff;
 use crate::{
     Batch, Cause, Db, Document, Error, Expect, Key, Operation, Rejection, Result, UniqueKey, Version,
 };
 
-/// Runs `closure` until its writes are committed against exactly the state that it read.
+/// Runs `closure` until its writes are committed against exactly the state that it read, or until it fails on a state
+/// that existed at one moment.
 pub(crate) async fn run<T, E, F, C>(db: &Db, closure: C) -> Result<T, E>
 where
     E: From<Error>,
@@ -18,10 +20,14 @@ where
     let mut attempt = 1;
     loop {
         let transaction = Transaction { db: db.clone(), state: Arc::default() };
-        let value = closure(transaction.clone()).await?;
+        let result = closure(transaction.clone()).await;
         let state = std::mem::take(&mut *transaction.state());
-        match commit(db, state).await? {
-            Committed::Yes => return Ok(value),
+        let committed = match &result {
+            Ok(_) => commit(db, state).await?,
+            Err(_) => confirm(db, state).await?,
+        };
+        match committed {
+            Committed::Yes => return result,
             Committed::ReadsAreStale => {}
         }
         if !Backoff::CONTENTION.pause(attempt, db.ambient()).await {
@@ -36,8 +42,17 @@ enum Committed {
     ReadsAreStale,
 }
 
+/// Checks the reads of a closure that failed. It may have read its documents at different moments, in a combination
+/// that never existed, and what it decided on such reads must not be reported.
+async fn confirm(db: &Db, state: State) -> Result<Committed> {
+    if state.is_unreadable || state.reads.len() > MAX_BATCH_ITEMS {
+        return Ok(Committed::Yes);
+    }
+    commit(db, State { writes: Vec::new(), ..state }).await
+}
+
 async fn commit(db: &Db, state: State) -> Result<Committed> {
-    let State { reads, lookups, writes } = state;
+    let State { reads, lookups, writes, .. } = state;
     if writes.is_empty() && reads.len() < 2 {
         return Ok(Committed::Yes); // a single linearizable read needs no check
     }

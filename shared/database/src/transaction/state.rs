@@ -12,6 +12,8 @@ pub(super) struct State {
     pub(super) lookups: HashSet<UniqueKey>,
     /// The pending writes, one for each document, in the order in which the closure last wrote the documents.
     pub(super) writes: Vec<Write>,
+    /// Whether the database failed to answer a read.
+    pub(super) is_unreadable: bool,
 }
 
 /// A pending write of a document.

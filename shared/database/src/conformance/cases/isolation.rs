@@ -273,28 +273,3 @@ pub async fn a_transaction_runs_again_if_a_document_that_it_found_absent_appears
     assert_eq!((found, runs.load(Ordering::SeqCst)), (Ok(true), 2));
     assert_eq!(store.get(ACCOUNTS, "without-a-rule").await, None);
 }
-
-pub async fn an_error_of_its_own_ends_a_transaction_and_nothing_is_written(store: Store) {
-    #[derive(Debug, PartialEq)]
-    enum Refusal {
-        TooPoor,
-        Database(Error),
-    }
-    impl From<Error> for Refusal {
-        fn from(error: Error) -> Self {
-            Self::Database(error)
-        }
-    }
-    store.migrate(&[ACCOUNTS]).await;
-    let runs = &AtomicU32::new(0);
-    let outcome: Result<(), Refusal> = store
-        .db
-        .transact(|tx| async move {
-            runs.fetch_add(1, Ordering::SeqCst);
-            tx.insert(&Account::new("a", 1))?;
-            Err(Refusal::TooPoor)
-        })
-        .await;
-    assert_eq!((outcome, runs.load(Ordering::SeqCst)), (Err(Refusal::TooPoor), 1));
-    assert_eq!(store.get(ACCOUNTS, "a").await, None);
-}

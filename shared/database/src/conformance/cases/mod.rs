@@ -23,6 +23,8 @@ pub mod order;
 pub mod pages;
 /// Reads by key and by unique attribute.
 pub mod reads;
+/// Transactions that end in an error of their own.
+pub mod refusals;
 /// Scans of a whole collection.
 pub mod scan;
 /// Search by words.
@@ -118,7 +120,12 @@ cases! { $
         transfers_never_change_the_sum_of_all_accounts
         a_transaction_runs_again_if_a_document_that_it_read_was_changed
         a_transaction_runs_again_if_a_document_that_it_found_absent_appears
+    }
+    refusals {
         an_error_of_its_own_ends_a_transaction_and_nothing_is_written
+        a_refusal_after_several_reads_rests_on_one_moment
+        a_refusal_runs_again_if_a_document_that_it_found_absent_appears
+        no_refusal_sees_a_transfer_half_done
     }
     batches {
         a_document_has_one_operation_in_a_batch
