@@ -53,7 +53,8 @@ pub(crate) async fn refresh(
 
 /// Logs out of the current session.
 ///
-/// The session's refresh token becomes invalid. The access token stays valid until it expires.
+/// The session's refresh token becomes invalid. Its access token no longer serves to write, and serves to read until it
+/// expires.
 #[utoipa::path(post, path = "/logout", tag = "auth", security(("bearer" = [])),
     responses((status = 204, description = "The session has ended. The browser's cookie is removed.")))]
 pub(crate) async fn logout(
@@ -66,7 +67,7 @@ pub(crate) async fn logout(
 
 /// Logs out of all sessions of the caller.
 ///
-/// All refresh tokens become invalid. Access tokens stay valid until they expire.
+/// All refresh tokens become invalid. Access tokens no longer serve to write, and serve to read until they expire.
 #[utoipa::path(post, path = "/logout-all", tag = "auth", security(("bearer" = [])),
     responses((status = 204, description = "All sessions have ended. The browser's cookie is removed.")))]
 pub(crate) async fn logout_all(

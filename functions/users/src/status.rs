@@ -23,7 +23,8 @@ operation_errors!(DisableUserErrors: identity_codes::LAST_ADMIN);
 
 /// Disables a user.
 ///
-/// The user can no longer sign in, and all their sessions end. Access tokens stay valid until they expire.
+/// The user can no longer sign in, and all their sessions end. Their access tokens no longer serve to write, and serve to
+/// read until they expire.
 #[utoipa::path(post, path = "/users/{id}/disable", tag = "users", security(("bearer" = ["users:write"])),
     params(("id" = UserId, Path, description = "The user's id.")),
     responses((status = 200, description = "The user.", body = User, headers(("ETag"))), DisableUserErrors))]

@@ -47,7 +47,7 @@ fn claims() -> Value {
     json!({
         "iss": "switchyard", "aud": "switchyard",
         "sub": "00000000-0000-0000-0000-000000000001", "sid": "00000000-0000-0000-0000-000000000002",
-        "roles": ["customer"], "auth_time": NOW - 60, "iat": NOW, "exp": NOW + 900,
+        "session_epoch": 4, "roles": ["customer"], "auth_time": NOW - 60, "iat": NOW, "exp": NOW + 900,
         "jti": "00000000-0000-0000-0000-000000000003",
     })
 }
@@ -196,6 +196,7 @@ fn is_valid_until_it_expires(token: &str, read: Option<&Read>, now: Timestamp) {
         (Ok(principal), Some(read)) => {
             assert!(now.as_seconds() < read.ends);
             assert_eq!((principal.user_id, principal.session_id), (read.user_id, read.session_id));
+            assert_eq!(principal.session_epoch, read.session_epoch);
             assert_eq!(principal.roles.iter().map(RoleName::as_str).collect::<Vec<_>>(), read.roles);
             assert_eq!(principal.auth_time, Timestamp::from_seconds(read.auth_time));
         }
@@ -240,6 +241,7 @@ fn changed(value: &Value, changes: &[Change]) -> Value {
 struct Read {
     user_id: UserId,
     session_id: SessionId,
+    session_epoch: i64,
     roles: Vec<String>,
     auth_time: i64,
     ends: i64,
@@ -258,6 +260,7 @@ impl Read {
         Some(Self {
             user_id: text("sub")?.parse().ok()?,
             session_id: text("sid")?.parse().ok()?,
+            session_epoch: number("session_epoch")?,
             roles: roles.map(|role| role.as_str().map(str::to_owned)).collect::<Option<_>>()?,
             auth_time: number("auth_time")?,
             ends: number("exp")?,

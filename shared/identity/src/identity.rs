@@ -114,6 +114,7 @@ impl Authenticator for Identity {
         Ok(Principal {
             user_id: claims.user_id,
             session_id: claims.session_id,
+            session_epoch: claims.session_epoch,
             roles: claims.roles,
             permissions,
             auth_time: claims.auth_time,

@@ -45,6 +45,8 @@ pub struct Principal {
     pub user_id: UserId,
     /// The session that the token was issued to.
     pub session_id: SessionId,
+    /// The epoch of the session when the token was issued: see [`Authority`](crate::Authority).
+    pub session_epoch: i64,
     /// The user's roles.
     pub roles: Vec<RoleName>,
     /// What the roles permit.
@@ -197,6 +199,7 @@ mod tests {
         Context::anonymous("r", NOW).by(Actor::User(Principal {
             user_id: Uuid::from_u128(1).into(),
             session_id: Uuid::from_u128(2).into(),
+            session_epoch: 0,
             roles: Vec::new(),
             permissions: permissions.iter().copied().collect(),
             auth_time: Timestamp::from_seconds(1_000),

@@ -7,7 +7,10 @@ use switchyard_settings::Environment;
 
 use crate::access::denial;
 use crate::audit::{append, unknown_key};
-use crate::{AuditEvent, AuditLog, Authority, BuiltInRole, Context, KeyRing, Manifests, Permission, Refused};
+use crate::{
+    AuditEvent, AuditLog, Authority, BuiltInRole, CommonError, Context, KeyRing, Manifests, Permission,
+    Refused, UserId,
+};
 
 /// The settings of the kernel.
 ///
@@ -100,9 +103,20 @@ impl Kernel {
         unknown_key(self.db(), self.audit_keys()).await
     }
 
-    /// Whether the user is active: see [`Authority::is_user_active`].
-    pub async fn is_user_active(&self, tx: &Transaction, user: crate::UserId) -> Result<bool, DatabaseError> {
-        self.authority().is_user_active(tx, user).await
+    /// Requires a signed-in user whose session has not ended, as part of a transaction: see [`Authority::is_session_live`].
+    /// Returns the user.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Unauthenticated`] otherwise.
+    pub async fn require_live_session(
+        &self,
+        tx: &Transaction,
+        context: &Context,
+    ) -> Result<UserId, CommonError> {
+        let principal = context.principal()?;
+        let is_live = self.authority().is_session_live(tx, principal).await?;
+        if is_live { Ok(principal.user_id) } else { Err(Refused::Unauthenticated.into()) }
     }
 
     /// Runs `closure` as a transaction, and writes the events that it recorded to the audit log in the same transaction.

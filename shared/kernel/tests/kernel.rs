@@ -39,7 +39,10 @@ impl Entity for Note {
 const MANIFEST: Manifest =
     Manifest::new("notes").collections(&[Note::COLLECTION]).permissions(&[NOTES_WRITE]);
 
-/// Lets users keep what their token permits, unless they were demoted.
+/// The epoch of the sessions that have not ended.
+const LIVE_EPOCH: i64 = 7;
+
+/// Lets users keep what their token permits, unless they were demoted or their session has ended.
 #[derive(Debug)]
 struct Users {
     demoted: Permissions,
@@ -47,12 +50,17 @@ struct Users {
 
 #[async_trait]
 impl Authority for Users {
-    async fn current_permissions(&self, user: &Principal, _: Timestamp) -> Result<Permissions, Error> {
-        Ok(user.permissions.clone().intersection(self.demoted.clone()))
+    async fn current_permissions(
+        &self,
+        user: &Principal,
+        _: Timestamp,
+    ) -> Result<Option<Permissions>, Error> {
+        let is_live = user.session_epoch == LIVE_EPOCH;
+        Ok(is_live.then(|| user.permissions.clone().intersection(self.demoted.clone())))
     }
 
-    async fn is_user_active(&self, _: &Transaction, _: UserId) -> Result<bool, Error> {
-        Ok(true)
+    async fn is_session_live(&self, _: &Transaction, user: &Principal) -> Result<bool, Error> {
+        Ok(user.session_epoch == LIVE_EPOCH)
     }
 }
 
@@ -71,6 +79,7 @@ fn user(kernel: &Kernel, permissions: &[Permission]) -> Context {
     kernel.context("request-1").by(Actor::User(Principal {
         user_id: Uuid::from_u128(1).into(),
         session_id: Uuid::from_u128(2).into(),
+        session_epoch: LIVE_EPOCH,
         roles: Vec::new(),
         permissions: permissions.iter().copied().collect(),
         auth_time: kernel.ambient().now(),
@@ -335,4 +344,23 @@ fn a_request_has_a_secret_for_each_purpose() {
     assert_ne!(key(b"seed").secret("token"), key(b"seed").secret("family"));
     assert_ne!(key(b"seed").secret("token"), key(b"other").secret("token"));
     assert!(!format!("{:?}", key(b"seed")).contains("seed"));
+}
+
+#[tokio::test]
+async fn a_token_whose_session_has_ended_does_not_serve_to_write() {
+    let kernel = &kernel(Permissions::EVERY).await;
+    let live = user(kernel, &[NOTES_WRITE]);
+    let Actor::User(principal) = live.actor.clone() else { panic!("the actor is a user") };
+    let ended = live.clone().by(Actor::User(Principal { session_epoch: LIVE_EPOCH - 1, ..principal }));
+    let require_live = async |context: &Context| {
+        kernel.transact(context, |tx| async move { kernel.require_live_session(&tx, context).await }).await
+    };
+    assert_eq!(require_live(&live).await, Ok(Uuid::from_u128(1).into()));
+    let refused = CommonError::from(Refused::Unauthenticated);
+    for context in [&ended, &kernel.context("request-1"), &Context::system("request-1", live.now)] {
+        assert_eq!(require_live(context).await, Err(refused.clone()));
+    }
+    assert_eq!(kernel.require_current(&ended, NOTES_WRITE, "notes").await.err(), Some(refused.clone()));
+    assert_eq!(kernel.with_current_permissions(&ended).await.err(), Some(refused));
+    assert_eq!(audited(kernel).await, []);
 }

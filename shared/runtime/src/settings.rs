@@ -77,11 +77,12 @@ impl Settings {
             .or_with("PORT", 3000, |text| text.parse().map_err(|_| "must be a number from 0 to 65535"));
         let log = LogSettings::read(environment);
         let platform = Platform::read(environment);
-        let diagnostics = environment.or_with("DIAGNOSTICS", platform == Platform::Server, |text| match text {
-            "public" => Ok(true),
-            "private" => Ok(false),
-            _ => Err("must be public or private"),
-        });
+        let diagnostics =
+            environment.or_with("DIAGNOSTICS", platform == Platform::Server, |text| match text {
+                "public" => Ok(true),
+                "private" => Ok(false),
+                _ => Err("must be public or private"),
+            });
         let api = read_api(environment, limits);
         let base_path = environment.or("BASE_PATH", BasePath::default());
         let client_timeout = environment.or("CLIENT_TIMEOUT", Lifetime::seconds(30));

@@ -258,7 +258,8 @@ mod tests {
         assert_eq!(faults(r#"{"a":[{"b":1,"b":1}]}"#), fault("a[0].b", "is given more than once"));
         assert_eq!(faults(r#"{"b":1,"\u0062":1}"#), fault("b", "is given more than once"));
         let many: Vec<_> = (0..20).chain([3, 15]).map(|name| format!("\"n{name}\":0")).collect();
-        let twice = [fault("n15", "is given more than once"), fault("n3", "is given more than once")].concat();
+        let twice =
+            [fault("n15", "is given more than once"), fault("n3", "is given more than once")].concat();
         assert_eq!(faults(&format!("{{{}}}", many.join(","))), twice);
     }
 

@@ -171,7 +171,8 @@ mod tests {
 
     #[test]
     fn a_number_with_a_zero_fraction_is_a_whole_number() {
-        let numbers = value("[1.0, -0.0, -0, 2e3, -3.0, 0.5, 18446744073709551615, -9223372036854775808, 1e300]");
+        let numbers =
+            value("[1.0, -0.0, -0, 2e3, -3.0, 0.5, 18446744073709551615, -9223372036854775808, 1e300]");
         let expected = json!([1, 0, 0, 2000, -3, 0.5, u64::MAX, i64::MIN, 1e300]);
         assert_eq!(numbers.into_tree(), expected);
     }

@@ -217,11 +217,8 @@ fn requirements(operation: &Operation) -> Vec<BTreeMap<String, Vec<String>>> {
 
 fn complete_idempotency(operation: &mut Operation) -> Vec<ErrorCode> {
     let own = parameters(operation).find(|parameter| parameter.name == "Idempotency-Key").cloned();
-    let mut codes = vec![
-        codes::IDEMPOTENCY_IN_PROGRESS,
-        codes::IDEMPOTENCY_ANSWER_LOST,
-        codes::IDEMPOTENCY_KEY_REUSED,
-    ];
+    let mut codes =
+        vec![codes::IDEMPOTENCY_IN_PROGRESS, codes::IDEMPOTENCY_ANSWER_LOST, codes::IDEMPOTENCY_KEY_REUSED];
     match own {
         Some(parameter) if parameter.required == Required::True => {
             codes.push(codes::IDEMPOTENCY_KEY_REQUIRED);

@@ -88,6 +88,7 @@ impl Authenticator for Tokens {
         let user = |user_id: Uuid, permissions: &[Permission], auth_time| Principal {
             user_id: user_id.into(),
             session_id: Uuid::from_u128(1).into(),
+            session_epoch: 0,
             roles: vec![RoleName::built_in("customer")],
             permissions: permissions.iter().copied().collect(),
             auth_time,

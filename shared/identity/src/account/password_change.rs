@@ -1,7 +1,6 @@
 use super::{Accounts, Credential};
 use crate::actions::{self, user_event};
 use crate::password::Attempts;
-use crate::session::SessionRecord;
 use crate::user::UserRecord;
 use crate::{AccountError, Password, Secret};
 use switchyard_kernel::{Context, Refused};
@@ -12,7 +11,7 @@ impl Accounts<'_> {
     /// # Errors
     ///
     /// The same as [`login`](Self::login) for the current password: someone with a stolen access token gets no
-    /// more guesses at it than a stranger. [`AccountError::WeakPassword`] if the new password is easy to guess.
+    /// more guesses at it than a stranger. [`Refused::Unauthenticated`] if the session has ended. [`AccountError::WeakPassword`] if the new password is easy to guess.
     pub async fn change_password(
         &self,
         context: &Context,
@@ -24,7 +23,7 @@ impl Accounts<'_> {
             return Ok(()); // the password was changed, and the current one is no longer what the request names
         }
         let user = self.identity.db().collection::<UserRecord>().get(principal.user_id.as_str()).await?;
-        let user = user.filter(|user| user.is_active()).ok_or(Refused::Unauthenticated)?;
+        let user = user.filter(|user| user.has_live_session(principal)).ok_or(Refused::Unauthenticated)?;
         // This comes first: a guess stays counted until it is used, and a weak new password must not lock the
         // account.
         self.require_strong("new_password", new, &user.email, &user.name).await?;
@@ -38,17 +37,13 @@ impl Accounts<'_> {
         self.identity
             .transact(context, |tx| async move {
                 let user = tx.get::<UserRecord>(principal.user_id.as_str()).await?;
-                let user = user.filter(|user| user.is_active()).ok_or(Refused::Unauthenticated)?;
+                let user = user.filter(|user| user.has_live_session(principal));
+                let user = user.ok_or(Refused::Unauthenticated)?;
                 let stored = Self::still_verified(&tx, user.id, &guess.verified).await?;
                 tx.replace(&stored, credential)?;
                 Attempts::forget(&tx, attempts_id).await?;
-                let session_epoch = user.session_epoch + 1;
-                // The session that changes the password continues.
-                let session = tx.get::<SessionRecord>(principal.session_id.as_str()).await?;
-                if let Some(session) = session.filter(|session| session.epoch == user.session_epoch) {
-                    tx.replace(&session, &session.continued_in(session_epoch))?;
-                }
-                let changed = UserRecord { session_epoch, locked_until: None, ..(*user).clone() };
+                let sessions = user.sessions.others_ended(principal.session_id);
+                let changed = UserRecord { sessions, locked_until: None, ..(*user).clone() };
                 tx.replace_user(&user, &changed).await?;
                 tx.record(user_event(actions::PASSWORD_CHANGED, user.id));
                 Ok::<_, AccountError>(())

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use switchyard_ambient::Timestamp;
 use switchyard_database::{Db, Error, Transaction};
-use switchyard_kernel::{Authority, Manifests, Permissions, Principal, RoleName, UserId};
+use switchyard_kernel::{Authority, Manifests, Permissions, Principal, RoleName};
 
 use super::RoleRecord;
 use super::record::ADMIN;
@@ -99,17 +99,20 @@ impl RoleAuthority {
 
 #[async_trait]
 impl Authority for RoleAuthority {
-    async fn current_permissions(&self, principal: &Principal, now: Timestamp) -> Result<Permissions, Error> {
+    async fn current_permissions(
+        &self,
+        principal: &Principal,
+        now: Timestamp,
+    ) -> Result<Option<Permissions>, Error> {
         let user = self.db.collection::<UserRecord>().get(principal.user_id.as_str()).await?;
-        let current = match user.filter(|user| user.is_active()) {
-            Some(user) => self.permissions_of(&user.roles, now).await?,
-            None => Permissions::NONE,
-        };
-        Ok(principal.permissions.clone().intersection(current))
+        let Some(user) = user.filter(|user| user.has_live_session(principal)) else { return Ok(None) };
+        let current = self.permissions_of(&user.roles, now).await?;
+        Ok(Some(principal.permissions.clone().intersection(current)))
     }
 
-    async fn is_user_active(&self, tx: &Transaction, user: UserId) -> Result<bool, Error> {
-        Ok(tx.get::<UserRecord>(user.as_str()).await?.is_some_and(|user| user.is_active()))
+    async fn is_session_live(&self, tx: &Transaction, principal: &Principal) -> Result<bool, Error> {
+        let user = tx.get::<UserRecord>(principal.user_id.as_str()).await?;
+        Ok(user.is_some_and(|user| user.has_live_session(principal)))
     }
 }
 

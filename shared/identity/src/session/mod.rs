@@ -1,10 +1,12 @@
 //! Sessions and their refresh tokens.
 
+mod live;
 mod record;
 mod refresh_token;
 mod service;
 mod sign_in;
 
+pub(crate) use live::LiveSessions;
 pub(crate) use record::SessionRecord;
 pub use service::Sessions;
 pub(crate) use sign_in::{NewSession, sign_in_again};

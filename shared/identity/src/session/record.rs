@@ -9,13 +9,13 @@ use crate::DeviceName;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct SessionRecord {
     pub(super) id: SessionId,
-    pub(crate) user_id: UserId,
+    pub(super) user_id: UserId,
     /// The hash of the part that all refresh tokens of the session share.
     pub(super) family_hash: String,
     /// The hash of the part that only the latest token has.
     pub(super) secret_hash: String,
-    /// The user's epoch at the sign-in. The session has ended if the user's epoch differs.
-    pub(crate) epoch: i64,
+    /// The user's epoch at the sign-in, or at the last refresh: see [`LiveSessions`](super::LiveSessions).
+    pub(super) epoch: i64,
     /// Set when a token was used twice. The session is kept until it would have expired, so that a client with
     /// one of its old tokens still learns what happened.
     pub(super) reused_at: Option<Timestamp>,
@@ -24,7 +24,7 @@ pub(crate) struct SessionRecord {
     pub(super) ip: Option<String>,
     pub(super) created_at: Timestamp,
     pub(super) last_used_at: Timestamp,
-    pub(crate) auth_time: Timestamp,
+    pub(super) auth_time: Timestamp,
     pub(super) expires_at: Timestamp,
 }
 
@@ -47,12 +47,5 @@ impl Entity for SessionRecord {
 
     fn expires_at(&self) -> Option<Timestamp> {
         Some(self.expires_at)
-    }
-}
-
-impl SessionRecord {
-    /// The session, continued in another epoch of its user.
-    pub(crate) fn continued_in(&self, epoch: i64) -> Self {
-        Self { epoch, ..self.clone() }
     }
 }

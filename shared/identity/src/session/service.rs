@@ -1,6 +1,8 @@
+use std::time::Duration;
+
 use crate::actions::{self, user_event};
 use switchyard_database::Stored;
-use switchyard_kernel::{Context, Outcome, Refused, UserId};
+use switchyard_kernel::{Context, Outcome, Refused};
 
 use super::SessionRecord;
 use super::refresh_token::{RefreshToken, is_same_hash};
@@ -10,6 +12,9 @@ use crate::user::UserRecord;
 use crate::user_changes::UserChanges;
 use crate::{SessionError, SignIn};
 use switchyard_kernel::value::user_agent_text;
+
+/// By how much the clocks of two instances may differ: one issued a token, the other one ends its session.
+const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
 /// Continues and ends the sessions of signed-in users.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +69,7 @@ impl Sessions<'_> {
             .filter(|session| is_same_hash(&session.family_hash, &token.family_hash()))
             .ok_or(SessionError::RefreshTokenInvalid)?;
         if !is_same_hash(&session.secret_hash, &token.secret_hash()) {
-            self.end_family(tx, &session, context)?;
+            self.end_family(tx, &session, context).await?;
             return Ok(Refreshed::Reused);
         }
         // The user is read outside of the transaction, so that the commit is a single conditional write of the
@@ -72,10 +77,13 @@ impl Sessions<'_> {
         let user = self.identity.db().collection::<UserRecord>().get(session.user_id.as_str()).await?;
         let user = user
             .filter(|user| {
-                user.is_active() && user.session_epoch == session.epoch && session.reused_at.is_none()
+                user.is_active()
+                    && user.sessions.include(session.id, session.epoch)
+                    && session.reused_at.is_none()
             })
             .ok_or(SessionError::RefreshTokenInvalid)?;
         let rotated = SessionRecord {
+            epoch: user.sessions.epoch(),
             secret_hash: next.secret_hash(),
             user_agent: context
                 .user_agent
@@ -91,7 +99,7 @@ impl Sessions<'_> {
         Ok(Refreshed::Continued(Box::new((user.into_value(), rotated))))
     }
 
-    fn end_family(
+    async fn end_family(
         &self,
         tx: &UserChanges,
         session: &Stored<SessionRecord>,
@@ -102,12 +110,13 @@ impl Sessions<'_> {
         }
         let ended = SessionRecord { reused_at: Some(context.now), ..(**session).clone() };
         tx.replace(session, &ended)?;
+        self.end_writes(tx, session, context).await?;
         let event = user_event(actions::REFRESH_TOKEN_REUSED, session.user_id);
         tx.record(event.resource(format_args!("sessions/{}", session.id)).outcome(Outcome::Denied));
         Ok(())
     }
 
-    /// Ends the session of the caller's access token. The access token itself stays valid until it expires.
+    /// Ends the session of the caller's access token. Until it expires, the token still serves to read.
     pub async fn log_out(&self, context: &Context) -> Result<(), SessionError> {
         let principal = context.principal()?;
         self.identity
@@ -115,6 +124,7 @@ impl Sessions<'_> {
                 let session = tx.get::<SessionRecord>(principal.session_id.as_str()).await?;
                 if let Some(session) = session.filter(|session| session.user_id == principal.user_id) {
                     tx.delete(&session)?;
+                    self.end_writes(&tx, &session, context).await?;
                     let event = user_event(actions::SIGNED_OUT, principal.user_id);
                     tx.record(event.resource(format_args!("sessions/{}", principal.session_id)));
                 }
@@ -123,27 +133,44 @@ impl Sessions<'_> {
             .await
     }
 
-    /// Ends all sessions of the caller, including this one.
+    /// Ends all sessions of the caller, including this one. Until they expire, their access tokens still serve to read.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Unauthenticated`] if the session of the caller has ended.
     pub async fn log_out_everywhere(&self, context: &Context) -> Result<(), SessionError> {
-        let user_id = context.principal()?.user_id;
+        let principal = context.principal()?;
         if context.earlier_effect().is_some() {
             return Ok(()); // sessions that began since then stay
         }
         self.identity
             .transact(context, |tx| async move {
-                end_all(&tx, user_id).await?;
-                tx.record(user_event(actions::SIGNED_OUT_EVERYWHERE, user_id));
+                let user = tx.get::<UserRecord>(principal.user_id.as_str()).await?;
+                let user = user.filter(|user| user.has_live_session(principal));
+                let user = user.ok_or(Refused::Unauthenticated)?;
+                let changed = UserRecord { sessions: user.sessions.all_ended(), ..(*user).clone() };
+                tx.replace_user(&user, &changed).await?;
+                tx.record(user_event(actions::SIGNED_OUT_EVERYWHERE, user.id));
                 Ok::<_, SessionError>(())
             })
             .await
     }
-}
 
-/// Ends all sessions of a user, as part of a transaction.
-async fn end_all(tx: &UserChanges, id: UserId) -> Result<(), SessionError> {
-    let user = tx.get::<UserRecord>(id.as_str()).await?;
-    let user = user.filter(|user| !user.deleted).ok_or(Refused::Unauthenticated)?;
-    let changed = UserRecord { session_epoch: user.session_epoch + 1, ..(*user).clone() };
-    tx.replace_user(&user, &changed).await?;
-    Ok(())
+    /// Lets no access token of a session that ends serve to write, as part of a transaction.
+    async fn end_writes(
+        &self,
+        tx: &UserChanges,
+        session: &SessionRecord,
+        context: &Context,
+    ) -> Result<(), SessionError> {
+        let until = session.last_used_at + self.identity.settings.access_token_ttl + CLOCK_SKEW;
+        if until <= context.now {
+            return Ok(()); // the last token has expired
+        }
+        if let Some(user) = tx.get::<UserRecord>(session.user_id.as_str()).await? {
+            let sessions = user.sessions.one_ended(session.id, until, context.now);
+            tx.replace_user(&user, &UserRecord { sessions, ..(*user).clone() }).await?;
+        }
+        Ok(())
+    }
 }

@@ -65,7 +65,7 @@ impl NewSession {
             user_id: user.id,
             family_hash: self.token.family_hash(),
             secret_hash: self.token.secret_hash(),
-            epoch: user.session_epoch,
+            epoch: user.sessions.epoch(),
             reused_at: None,
             device_name: self.device_name.clone(),
             user_agent: context.user_agent.as_deref().map(user_agent_text),
@@ -131,6 +131,7 @@ pub(super) fn issue(
     let claims = AccessClaims {
         user_id: user.id,
         session_id: session.id,
+        session_epoch: session.epoch,
         roles: user.roles.clone(),
         auth_time: session.auth_time,
     };

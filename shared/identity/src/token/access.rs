@@ -21,6 +21,7 @@ const MAX_TOKEN_BYTES: usize = 16 * 1024;
 pub(crate) struct AccessClaims {
     pub(crate) user_id: UserId,
     pub(crate) session_id: SessionId,
+    pub(crate) session_epoch: i64,
     pub(crate) roles: Vec<RoleName>,
     pub(crate) auth_time: Timestamp,
 }
@@ -50,6 +51,8 @@ struct Claims {
     aud: String,
     sub: UserId,
     sid: SessionId,
+    /// The epoch of the session. It is not a registered claim.
+    session_epoch: i64,
     roles: Vec<RoleName>,
     auth_time: i64,
     iat: i64,
@@ -67,6 +70,7 @@ impl TokenIssuer {
             aud: self.audience.clone(),
             sub: claims.user_id,
             sid: claims.session_id,
+            session_epoch: claims.session_epoch,
             roles: claims.roles.clone(),
             auth_time: claims.auth_time.as_seconds(),
             iat: now.as_seconds(),
@@ -97,6 +101,7 @@ impl TokenIssuer {
         Ok(AccessClaims {
             user_id: claims.sub,
             session_id: claims.sid,
+            session_epoch: claims.session_epoch,
             roles: claims.roles,
             auth_time: Timestamp::from_seconds(claims.auth_time),
         })
@@ -149,6 +154,7 @@ mod tests {
         AccessClaims {
             user_id: Uuid::from_u128(1).into(),
             session_id: Uuid::from_u128(2).into(),
+            session_epoch: 4,
             roles: vec!["customer".parse().unwrap()],
             auth_time: Timestamp::from_seconds(1_699_999_000),
         }
@@ -186,7 +192,7 @@ mod tests {
             json!({
                 "iss": "https://api.example.com", "aud": "switchyard",
                 "sub": "00000000-0000-0000-0000-000000000001", "sid": "00000000-0000-0000-0000-000000000002",
-                "roles": ["customer"], "auth_time": 1_699_999_000, "iat": 1_700_000_000, "exp": 1_700_000_900,
+                "session_epoch": 4, "roles": ["customer"], "auth_time": 1_699_999_000, "iat": 1_700_000_000, "exp": 1_700_000_900,
                 "jti": "00000000-0000-0000-0000-000000000003",
             })
         );

@@ -1,9 +1,10 @@
 use serde::{Deserialize, Serialize};
 use switchyard_ambient::Timestamp;
 use switchyard_database::{Collection, Entity, Field, Index, Stored, Unique};
-use switchyard_kernel::{EntityTag, RoleName, UserId, Versioned, rfc3339};
+use switchyard_kernel::{EntityTag, Principal, RoleName, UserId, Versioned, rfc3339};
 
 use crate::role::ADMIN;
+use crate::session::LiveSessions;
 use crate::{EmailAddress, PersonName, User, UserStatus};
 
 /// A stored user. The password is stored elsewhere, so that reading a user can never leak it.
@@ -29,9 +30,7 @@ pub(crate) struct UserRecord {
     pub(crate) mfa_enabled: bool,
     /// `false` if the user was invited or imported and has no password yet. Such users cannot sign in.
     pub(crate) password_set: bool,
-    /// Sessions of an earlier epoch have ended. Incrementing this number ends all sessions of a user, however
-    /// many there are, and even those that an index does not show yet.
-    pub(crate) session_epoch: i64,
+    pub(crate) sessions: LiveSessions,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
     pub(crate) last_login_at: Option<Timestamp>,
@@ -90,7 +89,7 @@ impl UserRecord {
             email_verified: false,
             mfa_enabled: false,
             password_set,
-            session_epoch: 0,
+            sessions: LiveSessions::default(),
             created_at: now,
             updated_at: now,
             last_login_at: None,
@@ -121,6 +120,11 @@ impl UserRecord {
     /// Whether the user may sign in and stay signed in, that is, is neither deleted nor disabled.
     pub(crate) fn is_active(&self) -> bool {
         !self.deleted && !self.disabled
+    }
+
+    /// Whether the user is active, and the session of the token that describes `principal` has not ended.
+    pub(crate) fn has_live_session(&self, principal: &Principal) -> bool {
+        self.is_active() && self.sessions.include(principal.session_id, principal.session_epoch)
     }
 
     /// Whether the user is an admin who can sign in. At least one of these must always remain.

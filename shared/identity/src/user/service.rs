@@ -1,6 +1,6 @@
 use crate::permissions;
 use switchyard_database::Stored;
-use switchyard_kernel::{Context, Precondition, Refused, UserId, Versioned};
+use switchyard_kernel::{Actor, Context, Precondition, Refused, UserId, Versioned};
 
 use super::UserRecord;
 use super::record::{tag_of, versioned};
@@ -79,15 +79,18 @@ impl Users<'_> {
         Ok(user)
     }
 
-    /// Requires that the actor is the user, or has every permission that the user has.
+    /// Requires that the actor is the user, in a session that has not ended, or has every permission that the user has.
     pub(crate) async fn require_covers(
         &self,
         tx: &UserChanges,
         context: &Context,
         user: &UserRecord,
     ) -> Result<(), UserError> {
-        if context.is_user(user.id) {
-            return Ok(());
+        if let Actor::User(principal) = &context.actor
+            && principal.user_id == user.id
+        {
+            let is_live = user.has_live_session(principal);
+            return if is_live { Ok(()) } else { Err(Refused::Unauthenticated.into()) };
         }
         let theirs = self.identity.authority.permissions_of(&user.roles, context.now).await?;
         Ok(tx.check(context.require_all(&theirs), resource(user.id))?)

@@ -12,7 +12,7 @@ use crate::role::{RoleRecord, is_built_in};
 use crate::user_changes::UserChanges;
 
 impl Users<'_> {
-    /// Disables a user: they can no longer sign in or refresh a session. Requires `users:write` and every
+    /// Disables a user: their sessions end, and they can no longer sign in. Requires `users:write` and every
     /// permission that the user has. Does nothing if the user is disabled.
     pub async fn disable(&self, context: &Context, id: UserId) -> Result<Versioned<User>, UserError> {
         self.set_disabled(context, id, true).await
@@ -40,8 +40,8 @@ impl Users<'_> {
                 }
                 let action = if disabled { actions::USER_DISABLED } else { actions::USER_ENABLED };
                 tx.record(user_event(action, id));
-                let session_epoch = user.session_epoch + i64::from(disabled);
-                let changed = UserRecord { disabled, session_epoch, ..(*user).clone() };
+                let sessions = if disabled { user.sessions.all_ended() } else { user.sessions.clone() };
+                let changed = UserRecord { disabled, sessions, ..(*user).clone() };
                 Ok(tx.replace_user(&user, &changed.touched(context.now)).await?)
             })
             .await?;
@@ -89,7 +89,7 @@ impl Users<'_> {
                 let user = self.load_for_change(&tx, context, id, precondition).await?;
                 let changed = UserRecord {
                     deleted_at: Some(rfc3339::to_millisecond(context.now)),
-                    session_epoch: user.session_epoch + 1,
+                    sessions: user.sessions.all_ended(),
                     ..(*user).clone()
                 };
                 tx.record(user_event(actions::USER_DELETED, id));

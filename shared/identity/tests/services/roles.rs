@@ -43,6 +43,7 @@ fn with(world: &World, id: UserId, permissions: &[Permission]) -> Context {
     world.anyone().by(Actor::User(Principal {
         user_id: id,
         session_id: id.uuid().into(),
+        session_epoch: 0,
         roles: vec![],
         permissions: permissions.iter().copied().collect(),
         auth_time: world.now(),
@@ -256,7 +257,6 @@ async fn a_disabled_deleted_or_demoted_admin_can_neither_undo_that_nor_promote_a
     let support = role("support");
     service.create(&root, &support, &fields(&[])).await.unwrap();
     let ada = user(&world, "ada@example.com", &["customer"]).await;
-    let forbidden = Some(Refused::Forbidden.into());
     for (n, way) in ["disabled", "deleted", "demoted"].into_iter().enumerate() {
         let (id, _) = world.customer(&format!("former{n}@example.com")).await;
         users.set_roles(&root, id, &roles(&["admin"]), &Precondition::None).await.unwrap();
@@ -268,16 +268,22 @@ async fn a_disabled_deleted_or_demoted_admin_can_neither_undo_that_nor_promote_a
             "deleted" => users.delete(&root, id, &Precondition::None).await.unwrap(),
             _ => drop(users.set_roles(&root, id, &roles(&["customer"]), &Precondition::None).await.unwrap()),
         }
+        // The session of a disabled or deleted user has ended.
+        let (refusal, hidden, denials) = match way {
+            "demoted" => (Refused::Forbidden, Refused::NotFound, 15),
+            _ => (Refused::Unauthenticated, Refused::Unauthenticated, 0),
+        };
+        let refused = Some(UserError::from(refusal));
         for id in [id, ada] {
-            assert_eq!(users.enable(&former, id).await.err(), forbidden, "{way}");
-            assert_eq!(users.restore(&former, id).await.err(), forbidden, "{way}");
-            assert_eq!(users.unlock(&former, id).await.err(), forbidden, "{way}");
+            assert_eq!(users.enable(&former, id).await.err(), refused, "{way}");
+            assert_eq!(users.restore(&former, id).await.err(), refused, "{way}");
+            assert_eq!(users.unlock(&former, id).await.err(), refused, "{way}");
             let raised = users.set_roles(&former, id, &roles(&["admin"]), &Precondition::None).await;
-            assert_eq!(raised.err(), forbidden, "{way}");
+            assert_eq!(raised.err(), refused, "{way}");
         }
-        assert_eq!(users.disable(&former, ada).await.err(), forbidden, "{way}");
+        assert_eq!(users.disable(&former, ada).await.err(), refused, "{way}");
         // The same answer as for anyone who may not see users.
-        let hidden = UserError::from(Refused::NotFound);
+        let hidden = UserError::from(hidden);
         assert_eq!(
             users.delete(&former, ada, &Precondition::None).await.err(),
             Some(hidden.clone()),
@@ -290,14 +296,14 @@ async fn a_disabled_deleted_or_demoted_admin_can_neither_undo_that_nor_promote_a
             name: "X".parse().unwrap(),
             roles: Some(roles(&["admin"])),
         };
-        assert_eq!(users.create(&former, &confederate).await.err(), forbidden, "{way}");
-        let refused = Some(Refused::Forbidden.into());
+        assert_eq!(users.create(&former, &confederate).await.err(), refused, "{way}");
+        let refused = Some(RoleError::from(refusal));
         assert_eq!(service.create(&former, &role("spy"), &fields(&[])).await.err(), refused, "{way}");
         let edit = |_: &RoleFields| Ok(fields(&[AUDIT_READ]));
         let edited = service.edit(&former, &support, &Precondition::None, edit).await;
         assert_eq!(edited.err(), refused, "{way}");
         assert_eq!(service.delete(&former, &support, &Precondition::None).await.err(), refused, "{way}");
-        assert_eq!(world.denials_of(id).await, 15, "{way}: every attempt is recorded");
+        assert_eq!(world.denials_of(id).await, denials, "{way}: every attempt is recorded");
     }
 }
 

@@ -184,10 +184,10 @@ async fn users_can_read_only_themselves() {
 async fn a_deleted_user_is_gone_until_restored() {
     let world = World::new().await;
     let (_, admin) = world.admin().await;
-    let (id, context) = world.customer("ada@example.com").await;
+    let (id, _) = world.customer("ada@example.com").await;
     let users = world.identity.users();
     users.disable(&admin, id).await.unwrap();
-    users.delete(&context, id, &Precondition::None).await.unwrap();
+    users.delete(&admin, id, &Precondition::None).await.unwrap();
     assert_eq!(users.get(&admin, id).await.err(), Some(Refused::NotFound.into()));
     let again = users.delete(&admin, id, &Precondition::None).await;
     assert_eq!(again, Err(Refused::NotFound.into()));

@@ -1,5 +1,3 @@
-use switchyard_database::Error as DatabaseError;
-
 use crate::{
     Actor, AuditEvent, CommonError, Context, Kernel, Outcome, Permission, Principal, Refused, UserId, actions,
 };
@@ -41,7 +39,7 @@ impl Kernel {
     ///
     /// # Errors
     ///
-    /// As [`require`](Self::require).
+    /// As [`require`](Self::require), and [`Refused::Unauthenticated`] if the actor's session has ended.
     pub async fn require_current(
         &self,
         context: &Context,
@@ -54,10 +52,15 @@ impl Kernel {
     }
 
     /// The context with the permissions that the actor has now. With the permissions of an outdated token, an admin who was
-    /// disabled could enable themselves again.
-    pub async fn with_current_permissions(&self, context: &Context) -> Result<Context, DatabaseError> {
+    /// demoted could promote themselves again.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Unauthenticated`] if the actor's session has ended.
+    pub async fn with_current_permissions(&self, context: &Context) -> Result<Context, CommonError> {
         let Actor::User(principal) = &context.actor else { return Ok(context.clone()) };
         let permissions = self.authority().current_permissions(principal, context.now).await?;
+        let permissions = permissions.ok_or(Refused::Unauthenticated)?;
         Ok(context.clone().by(Actor::User(Principal { permissions, ..principal.clone() })))
     }
 

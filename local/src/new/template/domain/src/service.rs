@@ -36,8 +36,7 @@ impl Books {
         self
     }
 
-    /// Creates a book of the caller. Requires a user who is active, and not only when their access token was
-    /// issued.
+    /// Creates a book of the caller. Requires a session that has not ended.
     ///
     /// # Errors
     ///
@@ -58,9 +57,7 @@ impl Books {
         let created = self
             .kernel
             .transact(context, |tx| async move {
-                if !self.kernel.is_user_active(&tx, owner_id).await? {
-                    return Err(tx.deny("books").into());
-                }
+                self.kernel.require_live_session(&tx, context).await?;
                 if !BookCount::add(&tx, owner_id, self.limit).await? {
                     return Err(BookError::LimitReached);
                 }
@@ -138,8 +135,8 @@ impl Books {
         Ok(book)
     }
 
-    /// Requires the owner, or `books:write` now and not only when the access token was issued. Denies access
-    /// otherwise; someone who may not see the book does not learn that it exists.
+    /// Requires the owner, or `books:write` now and not only when the access token was issued, in a session that
+    /// has not ended. Denies access otherwise; someone who may not see the book does not learn that it exists.
     async fn require_write(
         &self,
         tx: &AuditedTransaction,
@@ -147,10 +144,10 @@ impl Books {
         owner_id: UserId,
         id: BookId,
     ) -> Result<(), BookError> {
+        let context = self.kernel.with_current_permissions(context).await?;
         if context.is_user(owner_id) {
             return Ok(());
         }
-        let context = self.kernel.with_current_permissions(context).await?;
         Ok(tx.check(context.require_write(BOOKS_WRITE, BOOKS_READ), resource(id))?)
     }
 }

@@ -10,7 +10,7 @@ switchyard_harness::on_every_backend! {
     a_book_of_another_user_does_not_exist,
     a_reader_sees_the_books_of_all_users_and_changes_none,
     a_writer_changes_the_books_of_all_users_while_they_have_the_permission,
-    a_disabled_user_creates_nothing,
+    a_user_whose_session_has_ended_writes_nothing,
     nothing_is_open_to_anonymous_callers,
 }
 
@@ -53,12 +53,16 @@ async fn a_writer_changes_the_books_of_all_users_while_they_have_the_permission(
     world.books.delete(&world.system(), id, &Precondition::None).await.unwrap();
 }
 
-async fn a_disabled_user_creates_nothing(world: World) {
-    let (id, user) = world.user("ada").await;
-    world.identity.users().disable(&world.system(), id).await.unwrap();
-    assert_eq!(world.book(&user, "Too late").await.err(), Some(Refused::Forbidden.into()));
-    assert_eq!(world.denials_of(id).await, 1);
-    assert_eq!(world.audited(id).await, Vec::<String>::new());
+async fn a_user_whose_session_has_ended_writes_nothing(world: World) {
+    let (user_id, user) = world.user("ada").await;
+    let id = world.book(&user, "In time").await.unwrap().value.id;
+    world.identity.users().disable(&world.system(), user_id).await.unwrap();
+    let refused = Some(BookError::from(Refused::Unauthenticated));
+    assert_eq!(world.book(&user, "Too late").await.err(), refused);
+    let edited = world.books.edit(&user, id, &Precondition::None, |_| Ok(fields("Too late"))).await;
+    assert_eq!(edited.err(), refused);
+    assert_eq!(world.books.delete(&user, id, &Precondition::None).await.err(), refused);
+    assert_eq!(world.books.get(&world.system(), id).await.unwrap().value.title.as_str(), "In time");
 }
 
 async fn nothing_is_open_to_anonymous_callers(world: World) {
