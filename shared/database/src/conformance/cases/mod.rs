@@ -262,6 +262,9 @@ cases! { $
         words_are_found_in_all_search_fields_and_in_no_others
         case_and_diacritics_make_no_difference
         words_of_every_script_are_found
+        apostrophes_are_one_and_may_be_left_out
+        words_are_found_whole_and_by_their_parts
+        an_address_is_found_by_its_local_part_and_by_its_domain
         metacharacters_have_no_meaning
         results_are_ordered_by_the_matching_word_and_then_by_id
         pages_of_a_search_are_exact

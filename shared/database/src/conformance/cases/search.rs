@@ -124,6 +124,67 @@ pub async fn words_of_every_script_are_found(store: Store) {
     }
 }
 
+pub async fn apostrophes_are_one_and_may_be_left_out(store: Store) {
+    fill(&store, &["Sinéad O’Connor", "Mary O'Connor", "Pat OConnor", "Ann O`Connor", "L'Oréal", "Oʼahu"])
+        .await;
+    for text in ["o'connor", "O’CONNOR", "oʼconnor", "o´connor", "oconnor", "o'co"] {
+        expect(&store, text, &["a", "b", "c", "d"]).await;
+    }
+    expect(&store, "connor", &["a", "b", "d"]).await;
+    expect(&store, "o connor", &["a", "b", "d"]).await;
+    expect(&store, "sinead o'connor", &["a"]).await;
+    for text in ["l'oreal", "L’Oréal", "loreal", "oréal"] {
+        expect(&store, text, &["e"]).await;
+    }
+    expect(&store, "o'ahu", &["f"]).await;
+}
+
+pub async fn words_are_found_whole_and_by_their_parts(store: Store) {
+    fill(
+        &store,
+        &["A.P.C. jeans", "iPhone_15-Pro", "T-Shirt", "3.5mm cable", "35mm film", "co\u{ad}operate"],
+    )
+    .await;
+    for text in ["apc", "a.p.c.", "A.P.C", "ap", "p.c.", "a p c", "jeans apc"] {
+        expect(&store, text, &["a"]).await;
+    }
+    for text in ["iphone_15", "iphone 15", "iphone15", "iPhone 15 Pro", "15pro", "pro 15", "iphone-15-pro"] {
+        expect(&store, text, &["b"]).await;
+    }
+    for text in ["t-shirt", "tshirt", "t shirt", "shirt"] {
+        expect(&store, text, &["c"]).await;
+    }
+    expect(&store, "3.5", &["d"]).await;
+    expect(&store, "3,5mm", &["d"]).await;
+    expect(&store, "35mm", &["e"]).await;
+    expect(&store, "cooperate", &["f"]).await;
+    for text in ["iphone16", "phone", "hirt", "apcx"] {
+        expect(&store, text, &[]).await;
+    }
+}
+
+pub async fn an_address_is_found_by_its_local_part_and_by_its_domain(store: Store) {
+    fill(&store, &["ada.lovelace+tag@mail.example.com", "lovelace@my-shop24.de", "com"]).await;
+    for text in [
+        "ada.lovelace+tag@mail.example.com",
+        "ada.lovelace",
+        "adalovelace",
+        "ada",
+        "lovelace tag",
+        "mail.example",
+    ] {
+        expect(&store, text, &["a"]).await;
+    }
+    for text in ["LOVELACE@my-shop24.de", "my-shop24.de", "shop24.de", "shop24"] {
+        expect(&store, text, &["b"]).await;
+    }
+    expect(&store, "lovelace", &["b", "a"]).await; // ordered by the terms: `lovelace`, `lovelacetag`
+    // The parts of a domain are not terms.
+    expect(&store, "com", &["c"]).await;
+    expect(&store, "de", &[]).await;
+    expect(&store, "example", &[]).await;
+}
+
 /// Text with a meaning in SQL, in patterns, in full-text queries or in expressions is either not a word or a plain
 /// word.
 pub async fn metacharacters_have_no_meaning(store: Store) {
