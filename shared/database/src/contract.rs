@@ -8,6 +8,10 @@ use crate::{Batch, Document, Key, Page, Query, Result, Scan, Schema, Search, Uni
 /// this.
 ///
 /// Use it through [`Db`](crate::Db), which adds types and transactions.
+///
+/// A backend repeats a request itself if the database did not accept it or if it conflicted with another writer
+/// ([`retry`](crate::retry)). [`Contended`](crate::Error::Contended), [`Throttled`](crate::Error::Throttled) and
+/// [`Unavailable`](crate::Error::Unavailable) mean that it has given up, and no layer above retries them.
 #[async_trait]
 pub trait Database: Debug + Send + Sync + 'static {
     /// Changes the stored tables to match the declared collections.

@@ -12,7 +12,7 @@ use switchyard_ambient::Ambient;
 use switchyard_database::conformance::Memory;
 use switchyard_database::{
     Batch, Cause, Collection, Database, Db, Document, Entity, Error, Field, Key, Page, Query, Rejection,
-    Result, Scan, Schema, Search, Unique, UniqueKey, Version,
+    Result, Scan, Schema, Search, Unique, UniqueKey, Version, retry,
 };
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -131,60 +131,61 @@ async fn stored(db: &Db, id: &str) -> Option<Account> {
     db.collection::<Account>().get(id).await.unwrap().map(|stored| stored.into_value())
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_batch_that_was_not_accepted_is_sent_again_with_the_same_versions() {
-    let throttled = Error::Throttled { after: Some(Duration::from_millis(10)) };
-    let (database, db) = Scripted::new([unavailable(), throttled, unavailable()]);
-    let runs = &AtomicU32::new(0);
-    let outcome = db
-        .transact(|tx| async move {
-            runs.fetch_add(1, Ordering::Relaxed);
-            tx.insert(&account("a", 1))?;
-            Ok::<_, Error>(())
-        })
-        .await;
-    assert_eq!((outcome, runs.load(Ordering::Relaxed)), (Ok(()), 1));
-    let commits = database.commits.lock().unwrap().clone();
-    assert_eq!(commits, vec![commits[0].clone(); 4]);
-    assert_eq!(stored(&db, "a").await, Some(account("a", 1)));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_database_that_stays_unavailable_ends_the_transaction() {
-    let (database, db) = Scripted::new(vec![unavailable(); 100]);
-    let outcome = db.collection::<Account>().insert(&account("a", 1)).await;
-    assert_eq!((outcome.unwrap_err(), database.commits()), (unavailable(), 6));
-}
-
+/// The backend has already retried. If this layer did too, the attempts of both would multiply.
 #[tokio::test]
-async fn an_unknown_outcome_is_never_retried() {
+async fn an_error_of_a_commit_ends_the_transaction_without_a_retry() {
     let unknown = Error::OutcomeUnknown("the response was lost".to_owned());
-    let (database, db) = Scripted::new([unknown.clone()]);
-    let outcome = db.collection::<Account>().insert(&account("a", 1)).await;
-    assert_eq!((outcome.unwrap_err(), database.commits()), (unknown, 1));
+    for error in [unavailable(), Error::Throttled { after: None }, Error::Contended, unknown] {
+        let (database, db) = Scripted::new([error.clone()]);
+        let runs = &AtomicU32::new(0);
+        let outcome: Result<()> = db
+            .transact(|tx| async move {
+                runs.fetch_add(1, Ordering::Relaxed);
+                tx.insert(&account("a", 1)).map(drop)
+            })
+            .await;
+        assert_eq!((outcome, runs.load(Ordering::Relaxed), database.commits()), (Err(error), 1, 1));
+    }
+}
+
+/// The document of a `Check` is always reported as changed.
+fn stale() -> Error {
+    rejected("read", Cause::CheckFailed)
+}
+
+async fn insert_after_a_read(db: &Db, runs: &AtomicU32) -> Result<()> {
+    db.transact(|tx| async move {
+        runs.fetch_add(1, Ordering::Relaxed);
+        tx.get::<Account>("read").await?;
+        tx.insert(&account("a", 1)).map(drop)
+    })
+    .await
 }
 
 #[tokio::test(start_paused = true)]
-async fn contention_runs_the_closure_again_with_new_versions() {
-    let (database, db) = Scripted::new([Error::Contended, Error::Contended]);
-    let runs = &AtomicU32::new(0);
-    let outcome = db
-        .transact(|tx| async move {
-            runs.fetch_add(1, Ordering::Relaxed);
-            tx.insert(&account("a", 1))?;
-            Ok::<_, Error>(())
-        })
-        .await;
-    assert_eq!((outcome, runs.load(Ordering::Relaxed)), (Ok(()), 3));
+async fn stale_reads_run_the_closure_again_with_new_versions() {
+    let (database, db) = Scripted::new([stale(), stale()]);
+    let runs = AtomicU32::new(0);
+    assert_eq!((insert_after_a_read(&db, &runs).await, runs.into_inner()), (Ok(()), 3));
     let commits = database.commits.lock().unwrap().clone();
     assert!(commits[0] != commits[1] && commits[1] != commits[2]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn endless_contention_ends_the_transaction() {
-    let (database, db) = Scripted::new(vec![Error::Contended; 100]);
-    let outcome = db.collection::<Account>().insert(&account("a", 1)).await;
-    assert_eq!((outcome.unwrap_err(), database.commits()), (Error::Contended, 40));
+async fn endlessly_stale_reads_end_the_transaction() {
+    let (database, db) = Scripted::new(vec![stale(); 100]);
+    let outcome = insert_after_a_read(&db, &AtomicU32::new(0)).await;
+    assert_eq!((outcome, database.commits()), (Err(Error::Contended), 40));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transaction_does_not_run_again_after_its_deadline() {
+    let (database, db) = Scripted::new(vec![stale(); 100]);
+    let deadline = tokio::time::Instant::now() + Duration::from_millis(100);
+    let outcome = retry::within(deadline, insert_after_a_read(&db, &AtomicU32::new(0))).await;
+    assert_eq!(outcome, Err(Error::Contended));
+    assert!(tokio::time::Instant::now() < deadline);
+    assert!(database.commits() < 40);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Connecting: settings from the environment variables of AWS SDKs, one TLS stack, short timeouts, and no retries
 //! by the SDK.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
@@ -49,7 +50,12 @@ impl DynamoDb {
             .timeout_config(timeouts)
             .http_client(config.http_client().unwrap_or_else(|| SharedHttpClient::new(Http::default())))
             .build();
-        Ok(Self { client: Client::from_conf(config), prefix: prefix.to_owned(), ambient })
+        Ok(Self {
+            client: Client::from_conf(config),
+            prefix: prefix.to_owned(),
+            ambient,
+            budget: Arc::default(),
+        })
     }
 
     /// Returns the client of the SDK, for operations that the contract does not cover, such as backups, alarms and

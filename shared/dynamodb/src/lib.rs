@@ -42,6 +42,11 @@
 //! again, because it could be applied twice: the document is read instead, and if it does not have the version
 //! that was chosen for it, the outcome is unknown. The retries of the SDK are disabled.
 //!
+//! # When DynamoDB is throttling or does not answer
+//!
+//! A call sends at most five requests that are not accepted, within the budget and the deadline of
+//! [`retry`](switchyard_database::retry).
+//!
 //! # Migrations
 //!
 //! Deploy first, then migrate, and migrate to one declaration at a time. Documents that a program with older
@@ -80,9 +85,12 @@ mod tables;
 mod value;
 mod write;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use switchyard_ambient::Ambient;
+use switchyard_database::retry::Budget;
 use switchyard_database::{
     Batch, Collection, Database, Document, Key, Page, Query, Result, Scan, Schema, Search, UniqueKey,
     Version, paging,
@@ -97,6 +105,8 @@ pub struct DynamoDb {
     client: Client,
     prefix: String,
     ambient: Ambient,
+    /// Clones share it, so that it bounds the retries of a whole program.
+    budget: Arc<Budget>,
 }
 
 impl DynamoDb {

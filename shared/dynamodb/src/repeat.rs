@@ -1,69 +1,65 @@
-//! Retries requests that are safe to repeat: how often, and with which pauses.
+//! Retries requests that are safe to repeat.
 
 use std::error::Error as StdError;
-use std::time::Duration;
 
 use aws_sdk_dynamodb::error::SdkError;
-use switchyard_ambient::Ambient;
-use switchyard_database::retry::Backoff;
+use switchyard_database::retry::Retries;
 use switchyard_database::{Error, Result};
 
 use crate::DynamoDb;
 use crate::failure::Failure;
 use crate::write::Write;
 
-/// The backoff for reads.
-const READ: Backoff = Backoff::UNAVAILABLE;
-/// The backoff for writes. It is shorter because callers that commit a transaction also retry it.
-const WRITE: Backoff =
-    Backoff { attempts: 4, base: Duration::from_millis(25), ceiling: Duration::from_millis(500) };
+/// Counts the attempts of one call, of all requests that it sends.
+pub(crate) struct Patience<'a>(Retries<'a>);
 
-/// Counts the attempts of one call.
-pub(crate) struct Patience<'a> {
-    ambient: &'a Ambient,
-    trouble: Backoff,
-    troubles: u32,
-    contentions: u32,
-}
-
-impl<'a> Patience<'a> {
-    /// For a write.
-    pub(crate) fn of_write(ambient: &'a Ambient) -> Self {
-        Self { ambient, trouble: WRITE, troubles: 0, contentions: 0 }
-    }
-
-    /// For a read.
-    pub(crate) fn of_read(ambient: &'a Ambient) -> Self {
-        Self { trouble: READ, ..Self::of_write(ambient) }
-    }
-
-    /// Waits before the next attempt. Returns `false` if there are no attempts left.
+impl Patience<'_> {
+    /// Waits before the next attempt. Returns `false` if there must not be another attempt.
     pub(crate) async fn lasts(&mut self, failure: &Failure) -> bool {
         match failure {
-            Failure::Contended => {
-                self.contentions += 1;
-                Backoff::CONTENTION.pause(self.contentions, self.ambient).await
-            }
-            Failure::Throttled | Failure::Unreachable(_) | Failure::Lost(_) => {
-                self.troubles += 1;
-                self.trouble.pause(self.troubles, self.ambient).await
-            }
+            Failure::Contended => self.0.after_conflict().await,
+            Failure::Throttled | Failure::Unreachable(_) | Failure::Lost(_) => self.0.after_trouble().await,
             Failure::Condition(_) | Failure::Cancelled(_) | Failure::Missing(_) | Failure::Final(_) => false,
         }
+    }
+
+    /// Notes that DynamoDB has answered.
+    pub(crate) fn answered(&mut self) {
+        self.0.answered();
     }
 }
 
 impl DynamoDb {
+    /// The patience of a call that has not sent a request yet.
+    pub(crate) fn patience(&self) -> Patience<'_> {
+        Patience(Retries::new(&self.budget, &self.ambient))
+    }
+
     /// Sends a read, and sends it again after transient failures.
     pub(crate) async fn read<T, E, F>(&self, request: impl Fn() -> F) -> Result<T>
     where
         E: Into<aws_sdk_dynamodb::Error> + StdError + Send + Sync + 'static,
         F: Future<Output = Result<T, SdkError<E>>>,
     {
-        let mut patience = Patience::of_read(&self.ambient);
+        self.read_with(&mut self.patience(), request).await
+    }
+
+    /// Like [`read`](Self::read), as one of the requests of a call.
+    pub(crate) async fn read_with<T, E, F>(
+        &self,
+        patience: &mut Patience<'_>,
+        request: impl Fn() -> F,
+    ) -> Result<T>
+    where
+        E: Into<aws_sdk_dynamodb::Error> + StdError + Send + Sync + 'static,
+        F: Future<Output = Result<T, SdkError<E>>>,
+    {
         loop {
             let failure = match request().await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    patience.answered();
+                    return Ok(answer);
+                }
                 Err(failure) => Failure::from(failure),
             };
             if !patience.lasts(&failure).await {
@@ -75,14 +71,16 @@ impl DynamoDb {
     /// Sends a write, and sends it again after transient failures. Returns whether its condition holds. Applying
     /// the write twice must have the same effect as applying it once.
     pub(crate) async fn write(&self, write: Write) -> Result<bool> {
-        let mut patience = Patience::of_write(&self.ambient);
+        let mut patience = self.patience();
         loop {
-            match write.clone().send(&self.client).await {
-                Ok(()) => return Ok(true),
-                Err(Failure::Condition(_)) => return Ok(false),
-                Err(failure) if patience.lasts(&failure).await => {}
+            let holds = match write.clone().send(&self.client).await {
+                Ok(()) => true,
+                Err(Failure::Condition(_)) => false,
+                Err(failure) if patience.lasts(&failure).await => continue,
                 Err(failure) => return Err(self.error_of(failure)),
-            }
+            };
+            patience.answered();
+            return Ok(holds);
         }
     }
 

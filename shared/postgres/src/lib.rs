@@ -86,6 +86,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use switchyard_ambient::Ambient;
+use switchyard_database::retry::Budget;
 use switchyard_database::{
     Batch, Database, Document, Key, Page, Query, Result, Scan, Schema, Search, UniqueKey, Version, paging,
 };
@@ -100,6 +101,8 @@ pub struct Postgres {
     pool: Pool,
     tables: Arc<Tables>,
     ambient: Ambient,
+    /// Clones share it, so that it bounds the retries of a whole program.
+    budget: Arc<Budget>,
 }
 
 impl Postgres {
@@ -111,7 +114,7 @@ impl Postgres {
     /// not answer is not an error here; [`ping`](Database::ping) reports it.
     pub async fn connect(url: &str, ambient: Ambient) -> Result<Self> {
         let pool = Pool::new(Settings::parse(url)?, ambient.clone())?;
-        Ok(Self { pool, tables: Arc::default(), ambient })
+        Ok(Self { pool, tables: Arc::default(), ambient, budget: Arc::default() })
     }
 }
 

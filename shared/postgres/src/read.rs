@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use async_trait::async_trait;
 use switchyard_ambient::Timestamp;
 use switchyard_database::paging::{Entry, Range, Ranges, Source, check_keys};
-use switchyard_database::retry::Backoff;
+use switchyard_database::retry::Retries;
 use switchyard_database::{Collection, Document, Error, Key, Result, UniqueKey, Version, encoding};
 use tokio_postgres::Row;
 
@@ -35,23 +35,19 @@ impl Postgres {
 
     /// Reads, and reads again after a connection failure.
     async fn repeated<T, F: Future<Output = Outcome<T>>>(&self, read: impl Fn() -> F) -> Result<T> {
-        let mut attempt = 1;
+        let mut retries = Retries::new(&self.budget, &self.ambient);
         loop {
-            match read().await {
-                Ok(found) => return Ok(found),
-                Err(fault) => self.pause_after(fault, attempt).await?,
+            let fault = match read().await {
+                Ok(found) => {
+                    retries.answered();
+                    return Ok(found);
+                }
+                Err(fault) => fault,
+            };
+            if matches!(fault, Fault::Final(_)) || !retries.after_trouble().await {
+                return Err(fault.into_error());
             }
-            attempt += 1;
         }
-    }
-
-    /// Waits before the next attempt, or fails if another attempt cannot succeed.
-    async fn pause_after(&self, fault: Fault, attempt: u32) -> Result<()> {
-        if let Fault::Final(error) = fault {
-            return Err(error);
-        }
-        let retry = Backoff::UNAVAILABLE.pause(attempt, &self.ambient).await;
-        if retry { Ok(()) } else { Err(fault.into_error()) }
     }
 
     pub(crate) async fn read_one(&self, key: &Key) -> Result<Option<Document>> {

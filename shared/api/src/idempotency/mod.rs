@@ -27,7 +27,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use switchyard_database::{Cause, Db, Error, Stored};
+use switchyard_database::{Cause, Db, Error, Stored, retry};
 use switchyard_kernel::{Context, RequestKey};
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -104,7 +104,9 @@ pub(crate) async fn run_once(db: &Db, scope: Scope<'_>, request: Request, next: 
     parts.extensions.insert(Arc::new(context));
     let run = Run { db: db.clone(), record, key, secret, request_id, deadline };
     let request = Request::from_parts(parts, Body::from(body));
-    let running = tokio::spawn(run.complete(request, next).in_current_span());
+    // A task of its own has no deadline unless it is told.
+    let running = retry::within(deadline, run.complete(request, next));
+    let running = tokio::spawn(running.in_current_span());
     running.await.map_err(ApiError::internal)
 }
 

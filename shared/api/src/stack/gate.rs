@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderName, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
+use switchyard_database::retry;
 use switchyard_kernel::{Context, UserId};
 use tokio::time::{Instant, timeout_at};
 
@@ -42,7 +43,8 @@ pub(super) async fn pass_gate(State(gate): State<Gate>, mut request: Request, ne
         Err(error) => return error.into_response(),
     };
     let deadline = Instant::now() + gate.api.settings.request_timeout;
-    let passing = AssertUnwindSafe(gate.pass(&context, deadline, request, next)).catch_unwind();
+    let passing = retry::within(deadline, gate.pass(&context, deadline, request, next));
+    let passing = AssertUnwindSafe(passing).catch_unwind();
     let response = match timeout_at(deadline, passing).await {
         Ok(Ok(response)) => response,
         Ok(Err(_panic)) => panicked().into_response(),

@@ -54,6 +54,19 @@ async fn a_request_that_hangs_times_out() {
     assert_eq!(answer.header("retry-after"), "1");
 }
 
+/// Not the answer to a time-out, after which it would not be known whether the request took effect.
+#[tokio::test]
+async fn retries_end_before_the_request_times_out() {
+    let api = TestApi::with(|settings| settings.request_timeout = Duration::from_millis(400)).await;
+    let in_a_task_of_its_own = post("/payments/a").bearer("ada").header("idempotency-key", "k");
+    let in_a_task_of_its_own = in_a_task_of_its_own.json(json!({ "amount_minor": 503 }));
+    for request in [get("/fail/patient"), in_a_task_of_its_own] {
+        let throttled = api.send(request).await;
+        assert_error(&throttled, 503, "UNAVAILABLE");
+        assert_eq!(throttled.header("retry-after"), "3");
+    }
+}
+
 #[tokio::test]
 async fn a_database_error_becomes_the_matching_answer() {
     let api = TestApi::new().await;

@@ -10,12 +10,13 @@ use axum::response::{AppendHeaders, IntoResponse};
 use deserr::Deserr;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use switchyard_ambient::Timestamp;
+use switchyard_ambient::{Ambient, Timestamp};
 use switchyard_api::{
     Accepted, ApiError, ApiResult, Conditional, Created, Faults, IdempotencyKey, Json, MaybeSignedIn,
     NoContent, OrNotFound, Page, PageParams, Paged, Patch, Path, RawBody, SignedIn, Tagged, codes, cookie,
     limited_body, limited_by_address, limited_by_address_in_portions, operation_errors, secret_header,
 };
+use switchyard_database::retry::Backoff;
 use switchyard_database::{Collection, Db, Entity, Error as DatabaseError, Field, Index, Query, Stored};
 use switchyard_kernel::{
     AddressLimit, EntityTag, ErrorCode, ErrorKind, Manifest, MergePatch, Permission, UserId, Versioned,
@@ -304,8 +305,9 @@ async fn pay(
         13 => panic!("an unlucky amount"),
         500 => Err(ApiError::internal("the acquirer is on fire")),
         502 => Err(DatabaseError::OutcomeUnknown("the reply was lost".to_owned()).into()),
-        503 => Err(DatabaseError::Unavailable("nobody answers".to_owned()).into()),
+        504 => Err(DatabaseError::Unavailable("nobody answers".to_owned()).into()),
         429 => Err(codes::RATE_LIMITED.into()),
+        503 => Err(throttled_until_the_deadline(sample.db.ambient()).await.into()),
         1_000_000 => {
             let body = json!({ "receipt": "x".repeat(300_000) });
             Ok(Created::at("/payments/1", body))
@@ -377,6 +379,18 @@ async fn receive(RawBody(bytes): RawBody) -> Json<Value> {
     Json(json!({ "bytes": bytes.len(), "ends_with_space": bytes.ends_with(b" ") }))
 }
 
+fn throttled() -> switchyard_database::Error {
+    switchyard_database::Error::Throttled { after: Some(Duration::from_millis(2500)) }
+}
+
+/// Retries as a backend does, more often than the request has time for.
+async fn throttled_until_the_deadline(ambient: &Ambient) -> switchyard_database::Error {
+    let pause = Duration::from_millis(10);
+    let backoff = Backoff { attempts: u32::MAX, base: pause, ceiling: pause };
+    while backoff.pause(1, ambient).await {}
+    throttled()
+}
+
 /// Fails in the way that it is asked to.
 #[utoipa::path(get, path = "/fail/{how}", tag = "faults",
     params(("how" = String, Path, description = "The way to fail.")), responses((status = 200)))]
@@ -385,9 +399,8 @@ async fn fail(State(sample): State<Sample>, Path(how): Path<String>) -> ApiResul
         "panic" => panic!("hunter2"),
         "cause" => Err(ApiError::internal("the password is hunter2")),
         "hang" => std::future::pending().await,
-        "throttled" => {
-            Err(switchyard_database::Error::Throttled { after: Some(Duration::from_millis(2500)) }.into())
-        }
+        "throttled" => Err(throttled().into()),
+        "patient" => Err(throttled_until_the_deadline(sample.db.ambient()).await.into()),
         "contended" => Err(switchyard_database::Error::Contended.into()),
         "limit" => Err(switchyard_database::Error::Limit("350 KiB".to_owned()).into()),
         "duplicate" => {

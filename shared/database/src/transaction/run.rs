@@ -66,24 +66,14 @@ async fn commit(db: &Db, state: State) -> Result<Committed> {
         }
     }
     let batch = Batch::with_versions(operations)?;
-    let mut attempt = 1;
-    loop {
-        let Err(error) = db.backend().commit(&batch).await else { return Ok(Committed::Yes) };
-        match &error {
-            Error::Contended => return Ok(Committed::ReadsAreStale),
-            Error::Rejected(rejections)
-                if rejections.iter().any(|r| is_stale(r, &batch, &reads, &lookups)) =>
-            {
-                return Ok(Committed::ReadsAreStale);
-            }
-            Error::Throttled { .. } | Error::Unavailable(_) => {
-                if !Backoff::UNAVAILABLE.pause(attempt, db.ambient()).await {
-                    return Err(error);
-                }
-                attempt += 1;
-            }
-            _ => return Err(error),
+    match db.backend().commit(&batch).await {
+        Ok(_) => Ok(Committed::Yes),
+        Err(Error::Rejected(rejections))
+            if rejections.iter().any(|rejection| is_stale(rejection, &batch, &reads, &lookups)) =>
+        {
+            Ok(Committed::ReadsAreStale)
         }
+        Err(error) => Err(error),
     }
 }
 

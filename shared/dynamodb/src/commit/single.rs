@@ -10,20 +10,22 @@ use crate::commit::Purpose;
 use crate::commit::writes::document_write;
 use crate::failure::Failure;
 use crate::item::document_of;
-use crate::read::get_stored;
-use crate::repeat::Patience;
+use crate::read::get_stored_once;
 use crate::value::Item;
 
 /// Commits the only operation of a batch.
 pub(crate) async fn commit(db: &DynamoDb, prepared: &Prepared) -> Result<()> {
-    let mut patience = Patience::of_write(&db.ambient);
+    let mut patience = db.patience();
     // The reason of the last lost reply. After a lost reply the write may have been applied even if a later answer
     // refuses it.
     let mut lost = None;
     loop {
         let now = db.ambient.now();
         let failure = match document_write(db, prepared, now, Purpose::Commit).send(&db.client).await {
-            Ok(()) => return Ok(()),
+            Ok(()) => {
+                patience.answered();
+                return Ok(());
+            }
             Err(failure) => failure,
         };
         let failure = match failure {
@@ -109,10 +111,11 @@ fn is_untouched(operation: &Operation, stored: Option<&Document>) -> bool {
 /// Finds out whether a write whose reply was lost was applied: then the document has the version that was chosen
 /// for the write. Any other version proves nothing, because another writer may have followed.
 async fn find_out(db: &DynamoDb, prepared: &Prepared, reason: String) -> Result<()> {
-    let mut patience = Patience::of_write(&db.ambient);
+    let mut patience = db.patience();
     let lost = Failure::Lost(reason.clone());
     loop {
-        if let Ok(Some(stored)) = get_stored(db, prepared.key()).await
+        // The pauses below are also those of a read that fails.
+        if let Ok(Some(stored)) = get_stored_once(db, prepared.key()).await
             && is_ours(prepared, stored.version)
         {
             return Ok(());

@@ -8,7 +8,6 @@ use crate::DynamoDb;
 use crate::failure::Failure;
 use crate::item::{document_key, guard_key};
 use crate::read::get_stored;
-use crate::repeat::Patience;
 use crate::value::text;
 use crate::write::Write;
 
@@ -45,7 +44,7 @@ pub(crate) async fn remove(db: &DynamoDb, stale: StaleGuard) -> Result<bool> {
         .value(":owner", text(owner.id()));
     let items = vec![check.into_transaction_item()?, removal.into_transaction_item()?];
     let request = db.client.transact_write_items().set_transact_items(Some(items));
-    let mut patience = Patience::of_write(&db.ambient);
+    let mut patience = db.patience();
     loop {
         let failure = match request.clone().send().await.map_err(Failure::from) {
             Ok(_) => return Ok(true),

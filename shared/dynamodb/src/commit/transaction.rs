@@ -24,10 +24,10 @@ struct Request {
 pub(crate) async fn commit(db: &DynamoDb, batch: &Batch, purpose: Purpose) -> Result<()> {
     // Guards that the batch should release but that belong to another document. They are not changed.
     let mut foreign: Vec<UniqueKey> = Vec::new();
-    let mut patience = Patience::of_write(&db.ambient);
+    let mut patience = db.patience();
     loop {
         let request = Request::new(db, batch, purpose, &foreign)?;
-        let Some(reasons) = send(db, batch, &request).await? else { return Ok(()) };
+        let Some(reasons) = send(db, batch, &request, &mut patience).await? else { return Ok(()) };
         let again = match cancellation::interpret(db, batch, &request.subjects, reasons).await? {
             Verdict::Applied => return Ok(()),
             Verdict::Rejected(rejections) => return Err(Error::Rejected(rejections)),
@@ -77,8 +77,8 @@ async fn send(
     db: &DynamoDb,
     batch: &Batch,
     request: &Request,
+    patience: &mut Patience<'_>,
 ) -> Result<Option<Vec<aws_sdk_dynamodb::types::CancellationReason>>> {
-    let mut patience = Patience::of_write(&db.ambient);
     let mut lost = None;
     loop {
         let sent = db
@@ -88,7 +88,10 @@ async fn send(
             .client_request_token(&request.token)
             .send();
         let failure = match sent.await.map_err(Failure::from) {
-            Ok(_) => return Ok(None),
+            Ok(_) => {
+                patience.answered();
+                return Ok(None);
+            }
             Err(Failure::Cancelled(reasons)) => return Ok(Some(reasons)),
             Err(failure) => failure,
         };
@@ -111,10 +114,10 @@ async fn send(
 /// Whether the batch was applied: whether one of its documents has the new version.
 async fn find_out(db: &DynamoDb, batch: &Batch) -> bool {
     for prepared in batch.operations().iter().filter(|prepared| prepared.version != Version::NONE) {
-        if let Ok(Some(stored)) = get_stored(db, prepared.key()).await
-            && stored.version == prepared.version
-        {
-            return true;
+        match get_stored(db, prepared.key()).await {
+            Ok(Some(stored)) if stored.version == prepared.version => return true,
+            Ok(_) => {}
+            Err(_) => return false, // the other documents cannot be read either
         }
     }
     false

@@ -14,7 +14,6 @@ use switchyard_database::Result;
 
 use crate::DynamoDb;
 use crate::failure::{Failure, incomplete};
-use crate::repeat::Patience;
 use crate::tables::{AttributeKind, IndexDefinition, IndexProjection, KeyAttribute, TableDefinition};
 
 /// Creates the table and its indexes if they are missing, and waits until they can be used.
@@ -50,7 +49,7 @@ pub(crate) async fn drop_undeclared_indexes(db: &DynamoDb, table: &TableDefiniti
 
 async fn describe(db: &DynamoDb, table: &str) -> Result<Option<TableDescription>> {
     let request = db.client.describe_table().table_name(table);
-    let mut patience = Patience::of_read(&db.ambient);
+    let mut patience = db.patience();
     loop {
         match request.clone().send().await.map_err(Failure::from) {
             Ok(answer) => return Ok(answer.table),
@@ -139,7 +138,7 @@ where
     E: Into<aws_sdk_dynamodb::Error> + ProvideErrorMetadata + StdError + Send + Sync + 'static,
     F: Future<Output = Result<T, SdkError<E>>>,
 {
-    let mut patience = Patience::of_read(&db.ambient);
+    let mut patience = db.patience();
     loop {
         let refusal = match request().await {
             Ok(_) => return Ok(()),

@@ -19,7 +19,6 @@ pub(crate) use snapshot::snapshot;
 use crate::DynamoDb;
 use crate::failure::Failure;
 use crate::item::{document_key, document_of, system_key};
-use crate::repeat::Patience;
 use crate::value::Item;
 
 /// DynamoDB's limit for one `BatchGetItem`.
@@ -35,6 +34,14 @@ pub(crate) async fn get(db: &DynamoDb, key: &Key) -> Result<Option<Document>> {
 pub(crate) async fn get_stored(db: &DynamoDb, key: &Key) -> Result<Option<Document>> {
     let item = get_item(db, db.table(key.collection()), document_key(key)).await?;
     item.map(|item| document_of(key.collection(), item)).transpose()
+}
+
+/// Like [`get_stored`], but does not read again after a failure.
+pub(crate) async fn get_stored_once(db: &DynamoDb, key: &Key) -> Result<Option<Document>, Failure> {
+    let (table, item) = (db.table(key.collection()), document_key(key));
+    let request = db.client.get_item().table_name(table).set_key(Some(item)).consistent_read(true);
+    let item = request.send().await?.item;
+    item.map(|item| document_of(key.collection(), item)).transpose().map_err(Failure::Final)
 }
 
 pub(crate) async fn get_item(db: &DynamoDb, table: String, key: Item) -> Result<Option<Item>> {
@@ -79,10 +86,10 @@ async fn get_chunk(db: &DynamoDb, keys: &[&Key], consistency: Consistency) -> Re
         keys.iter().map(|key| (db.table(key.collection()), key.collection())).collect();
     let mut wanted = request_of(db, keys, consistency)?;
     let mut documents = Vec::with_capacity(keys.len());
-    let mut patience = Patience::of_read(&db.ambient);
+    let mut patience = db.patience();
     while !wanted.is_empty() {
         let request = db.client.batch_get_item().set_request_items(Some(wanted.clone()));
-        let answer = db.read(|| request.clone().send()).await?;
+        let answer = db.read_with(&mut patience, || request.clone().send()).await?;
         let before = documents.len();
         for (table, items) in answer.responses.unwrap_or_default() {
             let collection = collections.get(&table).ok_or_else(|| {
@@ -96,7 +103,7 @@ async fn get_chunk(db: &DynamoDb, keys: &[&Key], consistency: Consistency) -> Re
         // If some documents came, the answer was limited to 16 MB: ask for the rest at once. If none came, the
         // table is throttled.
         if documents.len() > before {
-            patience = Patience::of_read(&db.ambient);
+            patience = db.patience();
         } else if !wanted.is_empty() && !patience.lasts(&Failure::Throttled).await {
             return Err(Error::Throttled { after: None });
         }

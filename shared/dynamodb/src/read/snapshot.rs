@@ -5,7 +5,6 @@ use switchyard_database::Result;
 
 use crate::DynamoDb;
 use crate::failure::{Failure, incomplete};
-use crate::repeat::Patience;
 use crate::value::Item;
 
 /// Returns the items at these tables and keys, at most 100, as of one moment. With `attributes`, returns only
@@ -31,10 +30,11 @@ pub(crate) async fn snapshot(
         Ok(TransactGetItem::builder().get(get).build())
     });
     let request = db.client.transact_get_items().set_transact_items(Some(gets.collect::<Result<_>>()?));
-    let mut patience = Patience::of_read(&db.ambient);
+    let mut patience = db.patience();
     loop {
         let failure = match request.clone().send().await.map_err(Failure::from) {
             Ok(answer) => {
+                patience.answered();
                 let responses = answer.responses.unwrap_or_default();
                 return Ok(responses.into_iter().map(|response| response.item).collect());
             }

@@ -1,14 +1,18 @@
 //! Tests of calls when DynamoDB or the network fails: nothing is applied twice, no document is reported absent
 //! that was not read, and an unknown outcome is reported as unknown.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use switchyard_ambient::Ambient;
-use switchyard_database::{Batch, Cause, Database as _, Error, Key, Operation, Query, Result, Scan};
+use switchyard_database::{
+    Batch, Cause, Database as _, Db, Error, Key, Operation, Query, Result, Scan, retry,
+};
 use switchyard_dynamodb::DynamoDb;
 
 use crate::common::{config, endpoint};
 use crate::endpoint::Step;
-use crate::stage::{PEOPLE, Stage, THINGS, commit, create, increment, on_a_stage, replace};
+use crate::stage::{PEOPLE, Person, Stage, THINGS, commit, create, increment, on_a_stage, replace};
 
 pub(crate) fn refusal(code: &str) -> Value {
     json!({"__type": format!("com.amazonaws.dynamodb.v20120810#{code}"), "message": "scripted"})
@@ -55,6 +59,51 @@ on_a_stage! {
         let outcome = commit(&stage.db, vec![create(THINGS, "a", json!({"count": 1}))]).await;
         assert_eq!(outcome, Err(Error::Throttled { after: None }));
         assert_eq!(stage.stored(THINGS, "a").await, None);
+    }
+
+    /// Every layer is involved: the backend, the transaction, and a commit of several items.
+    async fn a_throttled_transaction_sends_five_requests_and_none_after_its_deadline(stage) {
+        let db = &Db::new(Arc::new(stage.db.clone()), Ambient::system());
+        let people = db.collection::<Person>();
+        people.insert(&Person::new("p", "old")).await.unwrap();
+        let sent = || stage.endpoint.requests("TransactWriteItems").len();
+        let change = async || people.update("p", |person| person.email = "new".to_owned()).await;
+        for refused in [throttled, || cancelled(&["None", "ThrottlingError", "None"])] {
+            stage.endpoint.script("TransactWriteItems", (0..5).map(|_| refused()));
+            let before = sent();
+            assert_eq!(change().await.unwrap_err(), Error::Throttled { after: None });
+            assert_eq!(sent() - before, 5);
+        }
+        stage.endpoint.script("TransactWriteItems", [throttled()]);
+        let before = sent();
+        let late = retry::within(tokio::time::Instant::now(), change()).await;
+        assert_eq!((late.unwrap_err(), sent() - before), (Error::Throttled { after: None }, 1));
+        assert_eq!(change().await.unwrap().unwrap().email, "new");
+    }
+
+    async fn keys_that_are_throttled_and_unprocessed_in_turn_are_requested_five_times(stage) {
+        fn all(request: &mut Value) -> Value {
+            request["RequestItems"].clone()
+        }
+        fn give_all_back(answer: &mut Value, all: Value) {
+            *answer = json!({"Responses": {}, "UnprocessedKeys": all});
+        }
+        let key = stage.create("a", json!({"count": 1})).await.key;
+        let steps = (0..9).flat_map(|_| [throttled(), Step::Rewrite(all, give_all_back)]);
+        stage.endpoint.script("BatchGetItem", steps);
+        let outcome = stage.db.get_many(std::slice::from_ref(&key)).await;
+        assert_eq!(outcome, Err(Error::Throttled { after: None }));
+        assert_eq!(stage.endpoint.requests("BatchGetItem").len(), 5);
+    }
+
+    /// Besides the write, the document is read until its state would show that the write was applied.
+    async fn a_lost_write_is_looked_for_with_five_reads(stage) {
+        stage.create("a", json!({"count": 1})).await;
+        stage.endpoint.script("UpdateItem", [Step::Cut]);
+        stage.endpoint.script("GetItem", (0..9).map(|_| throttled()));
+        let outcome = commit(&stage.db, vec![increment("a")]).await;
+        assert!(is_unknown(&outcome), "{outcome:?}");
+        assert_eq!(stage.endpoint.requests("GetItem").len(), 5);
     }
 
     async fn unprocessed_keys_are_requested_again(stage) {

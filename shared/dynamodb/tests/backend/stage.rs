@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use switchyard_ambient::{Ambient, ManualClock, SystemRandomness, Timestamp};
 use switchyard_database::{
-    Batch, Body, Collection, Database as _, Document, Field, Index, Key, Operation, Result, Schema, Unique,
+    Batch, Body, Collection, Database as _, Document, Entity, Field, Index, Key, Operation, Result, Schema,
+    Unique,
 };
 use switchyard_dynamodb::DynamoDb;
 
@@ -22,6 +24,27 @@ pub(crate) const THINGS: &Collection = &Collection::new("things")
     .counters(&["count"]);
 pub(crate) const PEOPLE: &Collection =
     &Collection::new("people").fields(&[Field::string("email")]).uniques(&[Unique::new("email", &["email"])]);
+
+/// A document of `PEOPLE`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Person {
+    pub(crate) id: String,
+    pub(crate) email: String,
+}
+
+impl Person {
+    pub(crate) fn new(id: &str, email: &str) -> Self {
+        Self { id: id.to_owned(), email: email.to_owned() }
+    }
+}
+
+impl Entity for Person {
+    const COLLECTION: &'static Collection = PEOPLE;
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
 
 /// 2100-01-01T00:00:00Z, so late that DynamoDB's own expiry removes nothing.
 pub(crate) const START: Timestamp = Timestamp::from_seconds(4_102_444_800);

@@ -110,7 +110,7 @@ pub(crate) async fn sign_in_again(
     let session = identity.db().collection::<SessionRecord>().get(id.as_str()).await?;
     let session = session.ok_or(Refused::NotFound)?;
     let user = identity.db().collection::<UserRecord>().get(session.user_id.as_str()).await?;
-    let user = user.filter(|user| user.is_active() && user.session_epoch == session.epoch);
+    let user = user.filter(|user| user.is_active() && user.sessions.include(session.id, session.epoch));
     let user = user.ok_or(Refused::NotFound)?;
     let token = first_token(identity, context, id);
     let is_unused = session.reused_at.is_none() && is_same_hash(&session.secret_hash, &token.secret_hash());

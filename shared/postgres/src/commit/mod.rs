@@ -23,26 +23,17 @@ mod single;
 
 use std::borrow::Cow;
 
-use switchyard_database::retry::Backoff;
+use switchyard_database::retry::{Backoff, Retries};
 use switchyard_database::{Batch, Error, Result, Version};
 
 use crate::Postgres;
 use crate::commit::outcome::{Trace, Verdict};
 use crate::fault::Fault;
 
-/// The backoff after a conflict. The pauses grow and add up to at most half a second; after that the caller may
-/// retry.
+/// The backoff after a conflict. The pauses grow and add up to at most half a second.
 const CONFLICT: Backoff = Backoff {
     attempts: 8,
     base: std::time::Duration::from_millis(4),
-    ceiling: std::time::Duration::from_millis(250),
-};
-
-/// The backoff after a connection failure. A few attempts follow quickly; if the database is down, the caller has
-/// to wait.
-const RECONNECT: Backoff = Backoff {
-    attempts: 4,
-    base: std::time::Duration::from_millis(25),
     ceiling: std::time::Duration::from_millis(250),
 };
 
@@ -68,11 +59,14 @@ impl From<Error> for Setback {
 
 impl Postgres {
     pub(crate) async fn write(&self, batch: &Batch) -> Result<Vec<Version>> {
-        let (mut contended, mut unavailable) = (1, 1);
+        let mut retries = Retries::new(&self.budget, &self.ambient);
         let mut batch = Cow::Borrowed(batch);
         loop {
             let fault = match self.attempt(&batch).await {
-                Ok(()) => return Ok(batch.versions()),
+                Ok(()) => {
+                    retries.answered();
+                    return Ok(batch.versions());
+                }
                 Err(Setback::NotApplied(fault, trace)) => {
                     if let Some(trace) = trace {
                         self.end(&trace).await;
@@ -93,14 +87,8 @@ impl Postgres {
             }
             let again = match &fault {
                 Fault::Final(_) => false,
-                Fault::Contended | Fault::Duplicate => {
-                    contended += 1;
-                    CONFLICT.pause(contended - 1, &self.ambient).await
-                }
-                Fault::Unreachable(_) | Fault::Lost(_) => {
-                    unavailable += 1;
-                    RECONNECT.pause(unavailable - 1, &self.ambient).await
-                }
+                Fault::Contended | Fault::Duplicate => retries.after_conflict_with(CONFLICT).await,
+                Fault::Unreachable(_) | Fault::Lost(_) => retries.after_trouble().await,
             };
             if !again {
                 return Err(fault.into_error());
