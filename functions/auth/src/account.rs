@@ -3,7 +3,7 @@
 use axum::extract::State;
 use deserr::Deserr;
 use switchyard_api::{
-    ApiResult, Conditional, Faults, Json, NoContent, Patch, SignedIn, Tagged, operation_errors,
+    ApiResult, Conditional, Faults, Json, NoContent, Patch, SignedIn, Tagged, codes, operation_errors,
 };
 use switchyard_identity::{Identity, Password, Secret, User, UserFields, codes as identity_codes};
 use switchyard_kernel::MergePatch;
@@ -21,11 +21,12 @@ pub(crate) async fn get_me(
     Ok(Tagged(identity.accounts().me(&context).await?))
 }
 
-operation_errors!(UpdateMeErrors: identity_codes::EMAIL_TAKEN);
+operation_errors!(UpdateMeErrors: codes::STEP_UP_REQUIRED, identity_codes::EMAIL_TAKEN);
 
 /// Updates the caller's name and address.
 ///
-/// A new address counts as not verified.
+/// A new address requires a log-in within the last five minutes. It counts as not verified, and ends the caller's other
+/// sessions.
 #[utoipa::path(patch, path = "/me", tag = "auth", security(("bearer" = [])),
     request_body(content = UserFields, content_type = MergePatch::MEDIA_TYPE),
     responses((status = 200, description = "The account.", body = User, headers(("ETag"))), UpdateMeErrors))]

@@ -71,12 +71,12 @@ pub(crate) async fn get_user(
     Ok(Tagged(identity.users().get(&context, id).await?))
 }
 
-operation_errors!(ChangeUserErrors: codes::FORBIDDEN, identity_codes::EMAIL_TAKEN);
+operation_errors!(ChangeUserErrors: codes::FORBIDDEN, codes::STEP_UP_REQUIRED, identity_codes::EMAIL_TAKEN);
 
 /// Replaces a user's name and address.
 ///
-/// For the user and for anyone with `users:write` and every permission that the user has. A new address counts
-/// as not verified.
+/// For the user and for anyone with `users:write` and every permission that the user has. A new address requires a log-in
+/// within the last five minutes. It counts as not verified, and ends the user's other sessions.
 #[utoipa::path(put, path = "/users/{id}", tag = "users", security(("bearer" = [])),
     params(("id" = UserId, Path, description = "The user's id.")),
     responses((status = 200, description = "The user.", body = User, headers(("ETag"))), ChangeUserErrors))]
@@ -93,8 +93,8 @@ pub(crate) async fn replace_user(
 
 /// Updates a user's name or address.
 ///
-/// For the user and for anyone with `users:write` and every permission that the user has. A new address counts
-/// as not verified.
+/// For the user and for anyone with `users:write` and every permission that the user has. A new address requires a log-in
+/// within the last five minutes. It counts as not verified, and ends the user's other sessions.
 #[utoipa::path(patch, path = "/users/{id}", tag = "users", security(("bearer" = [])),
     params(("id" = UserId, Path, description = "The user's id.")),
     request_body(content = UserFields, content_type = MergePatch::MEDIA_TYPE),

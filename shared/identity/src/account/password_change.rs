@@ -42,7 +42,7 @@ impl Accounts<'_> {
                 let stored = Self::still_verified(&tx, user.id, &guess.verified).await?;
                 tx.replace(&stored, credential)?;
                 Attempts::forget(&tx, attempts_id).await?;
-                let sessions = user.sessions.others_ended(principal.session_id);
+                let sessions = user.sessions_ended_by(context);
                 let changed = UserRecord { sessions, locked_until: None, ..(*user).clone() };
                 tx.replace_user(&user, &changed).await?;
                 tx.record(user_event(actions::PASSWORD_CHANGED, user.id));

@@ -6,7 +6,7 @@ use switchyard_kernel::SessionId;
 /// in anyway.
 const ENDED_KEPT: usize = 100;
 
-/// Which of a user's sessions are live. It is a part of the stored user, so that whoever reads the user for a write learns it
+/// Which of a user's sessions are live. It is a part of the stored user, so that a write, which reads the user anyway, learns it
 /// without another read, and so that the commit of the write checks it.
 ///
 /// A session is known by its id and by an epoch: the user's at the sign-in or at the last refresh. Access tokens carry both.

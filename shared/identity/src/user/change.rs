@@ -8,8 +8,10 @@ use crate::password::Attempts;
 
 impl Users<'_> {
     /// Changes the name and the address of a user to what `edit` returns: a constant for a PUT, a patch applied for a PATCH.
-    /// Requires the user themselves, or `users:write` and every permission that the user has. An address that changes counts
-    /// as not verified.
+    /// Requires the user themselves, or `users:write` and every permission that the user has.
+    ///
+    /// A change of the address requires a step-up: the owner of the address can have a new password sent to it. The new address
+    /// counts as not verified, and all sessions of the user end but the one that makes the change.
     pub async fn edit(
         &self,
         context: &Context,
@@ -41,8 +43,14 @@ impl Users<'_> {
                     let ids = [&before.email, &after.email].map(|email| self.identity.attempts_id(email));
                     Attempts::carry(&tx, &ids[0], &ids[1], context.now).await?;
                 }
+                let moves = after.email != before.email;
+                if moves {
+                    context.require_step_up()?;
+                }
+                let sessions = if moves { user.sessions_ended_by(context) } else { user.sessions.clone() };
                 let changed = UserRecord {
-                    email_verified: user.email_verified && after.email == before.email,
+                    sessions,
+                    email_verified: user.email_verified && !moves,
                     email: after.email,
                     name: after.name,
                     ..(*user).clone()

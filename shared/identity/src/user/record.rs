@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use switchyard_ambient::Timestamp;
 use switchyard_database::{Collection, Entity, Field, Index, Stored, Unique};
-use switchyard_kernel::{EntityTag, Principal, RoleName, UserId, Versioned, rfc3339};
+use switchyard_kernel::{Actor, Context, EntityTag, Principal, RoleName, UserId, Versioned, rfc3339};
 
 use crate::role::ADMIN;
 use crate::session::LiveSessions;
@@ -125,6 +125,16 @@ impl UserRecord {
     /// Whether the user is active, and the session of the token that describes `principal` has not ended.
     pub(crate) fn has_live_session(&self, principal: &Principal) -> bool {
         self.is_active() && self.sessions.include(principal.session_id, principal.session_epoch)
+    }
+
+    /// The sessions after a change that ends them: all, but for the one in which the user makes the change themselves.
+    pub(crate) fn sessions_ended_by(&self, context: &Context) -> LiveSessions {
+        match &context.actor {
+            Actor::User(principal) if principal.user_id == self.id => {
+                self.sessions.others_ended(principal.session_id)
+            }
+            _ => self.sessions.all_ended(),
+        }
     }
 
     /// Whether the user is an admin who can sign in. At least one of these must always remain.

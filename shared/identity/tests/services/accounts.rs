@@ -8,12 +8,13 @@ use switchyard_identity::{
     AccountError, FirstAdmin, FirstAdminOutcome, IdentitySettings, NewImportedUser, PasswordHash, Secret,
     SessionError, UserError, UserFields, UserFilter, UserStatus, testing,
 };
-use switchyard_kernel::{AuditFilter, Precondition, Refused};
+use switchyard_kernel::{AuditFilter, Context, Precondition, Refused, STEP_UP_WINDOW};
 
 on_every_backend! {
     of_a_hundred_registrations_of_one_address_one_succeeds,
     of_a_hundred_wrong_passwords_at_once_five_are_verified,
     several_processes_create_one_first_admin,
+    an_address_changes_soon_after_a_sign_in_and_ends_the_other_sessions,
 }
 
 async fn of_a_hundred_registrations_of_one_address_one_succeeds(world: World) {
@@ -68,6 +69,47 @@ async fn several_processes_create_one_first_admin(world: World) {
     let made = results.iter().filter(|outcome| matches!(outcome, FirstAdminOutcome::Created(_))).count();
     assert_eq!(made, 1);
     assert_eq!(world.identity.users().stats(context).await.unwrap().by_role["admin"], 1);
+}
+
+async fn an_address_changes_soon_after_a_sign_in_and_ends_the_other_sessions(world: World) {
+    let other = world.register("ada@example.com").await;
+    let id = other.user.id;
+    let this = world.log_in("ada@example.com", PASSWORD).await.unwrap();
+    let [as_this, as_other] = [world.as_user(&this).await, world.as_user(&other).await];
+    let move_to = async |context: &Context, address: &str| {
+        let edit = |fields: &UserFields| Ok(UserFields { email: address.parse().unwrap(), ..fields.clone() });
+        let moved = world.identity.users().edit(context, id, &Precondition::None, edit).await;
+        moved.map(|user| user.value.email.to_string())
+    };
+    let refused = |refusal: Refused| Err(UserError::from(refusal));
+    world.clock.advance(STEP_UP_WINDOW + Duration::from_secs(1));
+    let later = |context: &Context| Context { now: world.now(), ..context.clone() };
+    for address in ["new@example.com", "ADA@example.com"] {
+        assert_eq!(move_to(&later(&as_this), address).await, refused(Refused::StepUpRequired));
+    }
+    let rename = |fields: &UserFields| Ok(UserFields { name: "Ada King".parse().unwrap(), ..fields.clone() });
+    world.identity.accounts().edit_me(&later(&as_this), &Precondition::None, rename).await.unwrap();
+    // An admin can have a password sent to an address, too.
+    let (_, admin) = world.admin().await;
+    world.clock.advance(STEP_UP_WINDOW + Duration::from_secs(1));
+    assert_eq!(move_to(&later(&admin), "new@example.com").await, refused(Refused::StepUpRequired));
+
+    let again = world.log_in("ada@example.com", PASSWORD).await.unwrap();
+    let as_again = world.as_user(&again).await;
+    assert_eq!(move_to(&as_again, "new@example.com").await, Ok("new@example.com".to_owned()));
+    let refresh =
+        async |token: &Secret| world.identity.sessions().refresh(&world.anyone(), token.expose()).await;
+    for (ended, tokens) in [(&as_this, &this.tokens), (&as_other, &other.tokens)] {
+        assert_eq!(move_to(ended, "third@example.com").await, refused(Refused::Unauthenticated));
+        assert_eq!(refresh(&tokens.refresh_token).await, Err(SessionError::RefreshTokenInvalid));
+    }
+    assert_eq!(move_to(&as_again, "third@example.com").await, Ok("third@example.com".to_owned()));
+    assert!(refresh(&again.tokens.refresh_token).await.is_ok());
+    // A change by someone else ends all sessions.
+    let system = &world.system();
+    assert_eq!(move_to(system, "fourth@example.com").await, Ok("fourth@example.com".to_owned()));
+    assert_eq!(move_to(&as_again, "fifth@example.com").await, refused(Refused::Unauthenticated));
+    assert!(world.log_in("fourth@example.com", PASSWORD).await.is_ok());
 }
 
 #[tokio::test]

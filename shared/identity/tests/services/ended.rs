@@ -12,7 +12,7 @@ use switchyard_kernel::{Context, Precondition, Refused, UserId, Versioned};
 
 on_every_backend! {
     a_session_that_has_ended_writes_nothing,
-    a_session_that_changes_the_password_goes_on_writing,
+    a_session_that_changes_the_password_continues_to_write,
     of_writes_at_the_time_of_a_log_out_none_begins_after_it,
     of_writes_at_the_time_of_a_log_out_everywhere_none_begins_after_it,
     of_writes_at_the_time_of_a_disabling_none_begins_after_it,
@@ -126,7 +126,7 @@ async fn a_session_that_has_ended_writes_nothing(world: World) {
     }
 }
 
-async fn a_session_that_changes_the_password_goes_on_writing(world: World) {
+async fn a_session_that_changes_the_password_continues_to_write(world: World) {
     world.register("ada@example.com").await;
     let Sessions { this, other, refresh_token, .. } = two_sessions(&world, "ada@example.com").await;
     let accounts = world.identity.accounts();
