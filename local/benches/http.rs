@@ -48,7 +48,7 @@ async fn compare() -> anyhow::Result<()> {
     let store = Store::fresh(Backend::Postgres).await?;
     let data = tempfile::tempdir()?;
     let mut command = Command::new(env!("CARGO_BIN_EXE_switchyard"));
-    command.current_dir(data.path()).envs(store.environment());
+    command.current_dir(data.path()).envs(store.environment()).env("SECRETS", "file:secrets");
     command.envs([
         ("RATE_LIMIT", "off"),
         ("RATE_LIMIT_USER", "off"),

@@ -4,8 +4,6 @@
 //! Run `cargo bench -p switchyard-local --bench scale` after `eval "$(local/servers env)"`. Optional arguments
 //! after `--` are the name of one database (sqlite, postgres) and the number of users instead of a million.
 
-#[path = "support/admin.rs"]
-mod admin;
 #[path = "support/arguments.rs"]
 mod arguments;
 #[path = "support/http.rs"]
@@ -23,6 +21,7 @@ use anyhow::ensure;
 use http::Connection;
 use serde_json::Value;
 use statistics::percentile;
+use switchyard_harness::identity::{ADMIN_ENVIRONMENT, sign_in_admin};
 use switchyard_harness::process::Process;
 use switchyard_harness::store::{Backend, Store};
 use tempfile::TempDir;
@@ -76,7 +75,7 @@ impl Imported {
         let mut command = program(&store, directory.path());
         command.envs([("RATE_LIMIT", "off"), ("RATE_LIMIT_USER", "off")]);
         let server = Process::serve_with_log(command, File::create(directory.path().join("log"))?).await?;
-        let token = admin::access_token(&server.base_url).await?;
+        let token = sign_in_admin(&server.base_url).await?;
         let address: SocketAddr = server.base_url.trim_start_matches("http://").parse()?;
         let connection = Connection::open(address).await?;
         Ok(Site { store, directory, server, token, connection })
@@ -156,7 +155,11 @@ fn first_page() -> String {
 
 fn program(store: &Store, directory: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_switchyard"));
-    command.current_dir(directory).envs(store.environment()).envs(admin::VARIABLES);
+    command
+        .current_dir(directory)
+        .envs(store.environment())
+        .envs(ADMIN_ENVIRONMENT)
+        .env("SECRETS", "file:secrets");
     command
 }
 

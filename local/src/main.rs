@@ -1,9 +1,12 @@
 //! The server with the whole API in one process, and commands for its database.
 
+mod admin;
+mod first_admin;
 mod functions;
 mod load;
 mod new;
 mod sample;
+mod secrets;
 mod serve;
 mod tables;
 
@@ -11,6 +14,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand};
 
 /// Switchyard: accounts over HTTP, on SQLite, PostgreSQL or DynamoDB (`DATABASE_URL`).
@@ -35,6 +39,12 @@ enum Command {
         #[arg(long, value_enum)]
         format: Option<load::Format>,
     },
+    /// Create admins, reset passwords, unlock accounts.
+    #[command(subcommand)]
+    Admin(admin::Admin),
+    /// Manage what the database knows about the secrets.
+    #[command(subcommand)]
+    Secrets(Secrets),
     /// Write sample accounts as NDJSON to standard output, for experiments.
     Sample {
         /// The number of accounts.
@@ -51,6 +61,18 @@ enum Command {
     /// Write the code of something new into the workspace.
     #[command(subcommand)]
     New(New),
+}
+
+#[derive(Debug, Subcommand)]
+enum Secrets {
+    /// Permit another secret than the one that the database was used with: one that is lost, or that must not be used any
+    /// longer. Without the old `JWT_PRIVATE_KEY` access tokens are no longer valid, and without the old `PASSWORD_PEPPER`
+    /// no password is right.
+    Forget {
+        /// The setting.
+        #[arg(value_parser = PossibleValuesParser::new(secrets::FORGETTABLE))]
+        name: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -71,6 +93,8 @@ fn main() -> ExitCode {
         Command::Serve => switchyard_runtime::block_on(serve::serve()),
         Command::Migrate => switchyard_runtime::block_on(serve::migrate()),
         Command::Load { file, format } => return exit_code(load::load(&file, format)),
+        Command::Admin(command) => switchyard_runtime::block_on(command.run()),
+        Command::Secrets(Secrets::Forget { name }) => switchyard_runtime::block_on(serve::forget(&name)),
         Command::Sample { count } => sample::write(count, io::stdout().lock()),
         Command::Tables => serve::schema().map(|schema| print!("{}", tables::template(&schema))),
         Command::Functions { template } => {

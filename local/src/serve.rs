@@ -1,76 +1,60 @@
 //! The server: every route group in one process.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use switchyard_ambient::Ambient;
 use switchyard_database::Schema;
-use switchyard_identity::{Identity, LocalSecrets};
-use switchyard_kernel::Actor;
+use switchyard_kernel::forget_secret;
 use switchyard_program::Program;
-use switchyard_runtime::Environment;
+use switchyard_runtime::{Environment, LogFormat, Runtime, Settings};
 
-/// The folder for the secrets that the server creates, and for the database unless `DATABASE_URL` names
-/// another.
-const DATA: &str = "data";
-/// The address of the admin that is created if there is none and `ADMIN_EMAIL` is not set.
-const ADMIN: &str = "admin@localhost";
+use crate::{first_admin, secrets};
+
+/// The folder for the database unless `DATABASE_URL` names another.
+pub(crate) const DATA: &str = "data";
 
 /// Starts the program. All settings have defaults.
 pub(crate) async fn start() -> anyhow::Result<Program> {
-    let program = Program::start_with(environment()?, Ambient::system(), |database| database).await?;
-    Ok(program.with_first_admin().await?)
+    Ok(secrets::start(&Ambient::system()).await?.with_first_admin().await?)
 }
 
-fn environment() -> anyhow::Result<Environment> {
-    let mut environment =
-        Environment::of_process().with_default("DATABASE_URL", &format!("sqlite:{DATA}/switchyard.db"));
-    if LocalSecrets::SETTINGS.iter().any(|name| environment.text(name).is_none()) {
-        let secrets = LocalSecrets::load_or_create(Path::new(DATA), &Ambient::system())?;
-        for (name, secret) in secrets.iter() {
-            environment = environment.with_default(name, secret);
-        }
-    }
-    Ok(environment)
+/// The environment of the process, with the default database of the server.
+pub(crate) fn environment() -> Environment {
+    Environment::of_process().with_default("DATABASE_URL", &format!("sqlite:{DATA}/switchyard.db"))
 }
 
 /// Serves the API until Ctrl-C or SIGTERM.
 pub(crate) async fn serve() -> anyhow::Result<()> {
     let Program { runtime, identity } = start().await?;
-    let mut admin = create_admin(&identity).await.context("the first admin cannot be created")?;
+    let settings = runtime.settings();
+    // Lines for people would break a log of JSON lines.
+    let is_for_people = settings.log.format() == LogFormat::Text;
+    let database = settings.database_url.backend();
+    let folder = secrets::folder(&settings.database_url);
+    let admin = first_admin::create(&identity, &folder, is_for_people).await?;
     let router = switchyard_local::router(runtime.db(), runtime.metrics(), &identity);
-    let database = runtime.settings().database_url.backend();
+    let show_admin = || match &admin {
+        Some(admin) if is_for_people => print!("{admin}"),
+        Some(admin) => admin.log(),
+        None => {}
+    };
+    let mut is_greeted = false;
     let greet = |address: std::net::SocketAddr| {
-        let base = format!("http://{address}");
-        println!("Switchyard {}", env!("CARGO_PKG_VERSION"));
-        println!("  API       {base}/api/v1");
-        println!("  Docs      {base}/docs");
-        println!("  Database  {database}");
-        show(admin.take());
+        if is_for_people {
+            let base = format!("http://{address}");
+            println!("Switchyard {}", env!("CARGO_PKG_VERSION"));
+            println!("  API       {base}/api/v1");
+            println!("  Docs      {base}/docs");
+            println!("  Database  {database}");
+        }
+        show_admin();
+        is_greeted = true;
     };
     let served = runtime.serve_greeting(router, Arc::new(identity), greet).await;
-    // If the server could not listen, the admin was created all the same and will not be created again.
-    show(admin.take());
+    if !is_greeted {
+        show_admin(); // the server could not listen, but the admin was created and will not be created again
+    }
     Ok(served?)
-}
-
-fn show(admin: Option<(String, String)>) {
-    if let Some((email, password)) = admin {
-        println!("  Admin     {email}");
-        println!("  Password  {password}   (made now, and shown this once)");
-    }
-}
-
-/// Creates an admin with a random password if there is no admin and the settings do not name one. Returns their
-/// address and password, to show them.
-async fn create_admin(identity: &Identity) -> anyhow::Result<Option<(String, String)>> {
-    if identity.settings().first_admin.is_some() {
-        return Ok(None);
-    }
-    let context = identity.context("start").by(Actor::System);
-    let created = identity.accounts().create_first_admin(&context, &ADMIN.parse()?).await?;
-    Ok(created.map(|(_, password)| (ADMIN.to_owned(), password.expose().to_owned())))
 }
 
 /// Migrates the tables to this version, and creates the first admin if the settings name one. Every start of
@@ -80,6 +64,18 @@ pub(crate) async fn migrate() -> anyhow::Result<()> {
     println!("The tables on {} are up to date.", runtime.settings().database_url.backend());
     if identity.settings().first_admin.is_some() {
         println!("There is an admin.");
+    }
+    Ok(())
+}
+
+/// Removes the check value of a secret, so that the next start may bring another one.
+pub(crate) async fn forget(setting: &str) -> anyhow::Result<()> {
+    let runtime = Runtime::start(environment().read(Settings::read)?).await?;
+    let database = runtime.settings().database_url.backend();
+    if forget_secret(runtime.db(), setting).await? {
+        println!("The next start may bring another {setting}.");
+    } else {
+        println!("The database on {database} knows no {setting}; the next start may bring any.");
     }
     Ok(())
 }

@@ -17,8 +17,7 @@ use futures::future::join_all;
 use futures::stream::{self, StreamExt as _};
 use reqwest::{Client, Method, header};
 use serde_json::{Value, json};
-use switchyard_harness::app::PASSWORD;
-use switchyard_harness::identity::EMAIL;
+use switchyard_harness::identity::{ADMIN_ENVIRONMENT, sign_in_admin};
 use switchyard_harness::process::Process;
 use switchyard_harness::store::{Backend, Store};
 
@@ -46,11 +45,8 @@ struct Answer {
 impl Api {
     async fn sign_in(server: &Process) -> Self {
         let (client, base_url) = (Client::new(), format!("{}/api/v1", server.base_url));
-        let mut api = Self { client, base_url, token: String::new() };
-        let credentials = json!({"email": EMAIL, "password": PASSWORD});
-        let signed_in = api.send(Method::POST, "/auth/login", Some(&credentials), None).await.unwrap();
-        api.token = signed_in.body["access_token"].as_str().unwrap().to_owned();
-        api
+        let token = sign_in_admin(&server.base_url).await.unwrap();
+        Self { client, base_url, token }
     }
 
     /// Sends a request. An error means that no complete answer arrived; the request may still have been executed.
@@ -235,7 +231,7 @@ async fn serve(folder: &Path, store: &Store) -> (Process, Api) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_switchyard"));
     command.current_dir(folder).env_clear().envs(store.environment());
     command.envs([("BCRYPT_COST", "4"), ("RATE_LIMIT", "off"), ("RATE_LIMIT_USER", "off"), ("LOG", "error")]);
-    command.envs([("ADMIN_EMAIL", EMAIL), ("ADMIN_PASSWORD", PASSWORD)]);
+    command.envs(ADMIN_ENVIRONMENT).env("SECRETS", "file:secrets");
     let server = Process::serve(command).await.unwrap();
     let api = Api::sign_in(&server).await;
     (server, api)

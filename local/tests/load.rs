@@ -11,6 +11,7 @@ use switchyard_harness::store::{Backend, Store};
 fn switchyard(folder: &Path, store: &Store, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_switchyard"));
     command.current_dir(folder).env_clear().envs(store.environment()).args(arguments);
+    command.env("SECRETS", "file:secrets");
     command
 }
 

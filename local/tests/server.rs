@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -31,6 +32,13 @@ async fn get(server: &Process, path: &str, token: &str) -> (u16, Value) {
     (answer.status().as_u16(), answer.json().await.unwrap())
 }
 
+async fn change_password(server: &Process, token: &str, current: &str, new: &str) {
+    let request = reqwest::Client::new().post(format!("{}/api/v1/auth/password-change", server.base_url));
+    let body = json!({"current_password": current, "new_password": new});
+    let answer = request.bearer_auth(token).json(&body).send().await.unwrap();
+    assert_eq!(answer.status().as_u16(), 204);
+}
+
 /// The text after a label in the lines that the server prints at its start.
 fn printed<'a>(output: &'a str, label: &str) -> Option<&'a str> {
     output.lines().find_map(|line| Some(line.trim().strip_prefix(label)?.trim()))
@@ -41,18 +49,29 @@ async fn a_restart_keeps_everything_on(backend: Backend) {
     let store = Store::fresh(backend).await.unwrap();
     let start = async || {
         let mut command = switchyard(folder.path());
-        command.envs(store.environment());
+        command.envs(store.environment()).env("SECRETS", "file:secrets");
         Process::serve(command).await.unwrap()
     };
 
     let mut server = start().await;
     let output = server.output();
-    let email = printed(&output, "Admin").unwrap().to_owned();
-    let password = printed(&output, "Password").unwrap().split(' ').next().unwrap().to_owned();
     assert_eq!(printed(&output, "Docs"), Some(format!("{}/docs", server.base_url).as_str()));
-    let credentials = json!({"email": email, "password": password});
-    let (status, admin) = post(&server, "/auth/login", credentials.clone()).await;
+    // The output is not a terminal, so the password is in a file.
+    let email = printed(&output, "Admin").unwrap().to_owned();
+    let file = printed(&output, "Password").unwrap().strip_prefix("in ").unwrap();
+    let file = folder.path().join(file.split(' ').next().unwrap());
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let given = std::fs::read_to_string(&file).unwrap().trim().to_owned();
+    assert_eq!(given.len(), 20);
+    assert!(!output.contains(&given), "{output}");
+    let credentials = json!({"email": email, "password": given});
+    let (status, admin) = post(&server, "/auth/login", credentials).await;
     assert_eq!(status, 200, "{admin}");
+    let token = admin["access_token"].as_str().unwrap();
+    let (status, refused) = get(&server, "/api/v1/users", token).await;
+    assert_eq!((status, &refused["error"]["code"]), (403, &json!("PASSWORD_CHANGE_REQUIRED")));
+    change_password(&server, token, &given, "seven green kettles").await;
+    let credentials = json!({"email": email, "password": "seven green kettles"});
     let account =
         json!({"email": "Zoë@example.org", "password": "a-fairly-long-passphrase-7", "name": "Zoë 山田"});
     let (status, registered) = post(&server, "/auth/register", account).await;
@@ -60,7 +79,7 @@ async fn a_restart_keeps_everything_on(backend: Backend) {
     assert_eq!(server.terminate().unwrap(), Some(0));
 
     let server = start().await;
-    assert_eq!(printed(&server.output(), "Password"), None, "the password is printed only once");
+    assert_eq!(printed(&server.output(), "Password"), None, "the admin is created only once");
     let (status, again) = post(&server, "/auth/login", credentials).await;
     assert_eq!(status, 200, "{again}");
     assert_eq!(again["user"]["id"], admin["user"]["id"]);
@@ -95,7 +114,7 @@ async fn without_any_setting_there_is_sqlite_under_data() {
 }
 
 #[tokio::test]
-async fn migrate_creates_the_configured_admin_and_refuses_other_secrets() {
+async fn migrate_creates_the_configured_admin() {
     let folder = tempfile::tempdir().unwrap();
     let admin = [("ADMIN_EMAIL", "root@example.org"), ("ADMIN_PASSWORD", "seven green kettles")];
     for _ in 0..2 {
@@ -111,10 +130,88 @@ async fn migrate_creates_the_configured_admin_and_refuses_other_secrets() {
     assert_eq!(post(&server, "/auth/login", credentials).await.0, 200);
     drop(server);
 
-    std::fs::remove_file(folder.path().join("data/audit-key")).unwrap();
-    let (code, _, errors) = process::run(switchyard(folder.path())).unwrap();
+    // Another address than that of the admin is not ignored without a word.
+    let mut command = switchyard(folder.path());
+    command.arg("migrate").envs([("ADMIN_EMAIL", "other@example.org"), admin[1]]);
+    let (code, output, errors) = process::run(command).unwrap();
+    assert_eq!(code, Some(0), "{errors}");
+    let warning = "ADMIN_EMAIL does not name an admin, and none was created because there is another admin already; \
+                   `switchyard admin create` creates one beside them";
+    assert!(output.contains(warning), "{output}");
+}
+
+async fn an_operator_creates_admins_resets_passwords_and_unlocks_on(backend: Backend) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::fresh(backend).await.unwrap();
+    let command = |arguments: &[&str]| {
+        let mut command = switchyard(folder.path());
+        command.envs(store.environment()).env("SECRETS", "file:secrets").args(arguments);
+        command
+    };
+    let admin = |arguments: &[&str]| process::run(command(&[&["admin"], arguments].concat())).unwrap();
+    let password = |output: &str| printed(output, "Password").unwrap().split(' ').next().unwrap().to_owned();
+    let (code, output, errors) = admin(&["create", "root@example.org"]);
+    assert_eq!(code, Some(0), "{errors}");
+    assert_eq!(printed(&output, "Admin"), Some("root@example.org"));
+    let first = password(&output);
+    let (code, _, errors) = admin(&["create", "ROOT@example.org"]);
     assert_eq!(code, Some(1));
-    assert!(errors.starts_with("switchyard: the database was used with another AUDIT_KEY"), "{errors}");
+    let taken = "switchyard: there is an account with the address ROOT@example.org already";
+    assert!(errors.starts_with(taken), "{errors}");
+
+    let server = Process::serve(command(&[])).await.unwrap();
+    assert_eq!(printed(&server.output(), "Admin"), None, "there is an admin already");
+    let login = async |password: &str| {
+        let (status, answer) =
+            post(&server, "/auth/login", json!({"email": "root@example.org", "password": password})).await;
+        (status, answer["error"]["code"].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(login(&first).await.0, 200);
+    let (code, output, errors) = admin(&["reset-password", "root@example.org"]);
+    assert_eq!(code, Some(0), "{errors}");
+    let second = password(&output);
+    for _ in 0..5 {
+        assert_eq!(login(&first).await, (401, "INVALID_CREDENTIALS".to_owned()));
+    }
+    assert_eq!(login(&second).await, (423, "ACCOUNT_LOCKED".to_owned()));
+    let (code, output, errors) = admin(&["unlock", "root@example.org"]);
+    assert_eq!((code, output.as_str()), (Some(0), "root@example.org is not locked.\n"), "{errors}");
+    assert_eq!(login(&second).await.0, 200);
+    for verb in ["reset-password", "unlock"] {
+        let (code, _, errors) = admin(&[verb, "nobody@example.org"]);
+        let sentence = "switchyard: there is no account with the address nobody@example.org\n";
+        assert_eq!((code, errors.as_str()), (Some(1), sentence));
+    }
+}
+
+#[tokio::test]
+async fn an_operator_creates_admins_resets_passwords_and_unlocks_on_sqlite() {
+    an_operator_creates_admins_resets_passwords_and_unlocks_on(Backend::Sqlite).await;
+}
+
+#[tokio::test]
+async fn an_operator_creates_admins_resets_passwords_and_unlocks_on_postgres() {
+    an_operator_creates_admins_resets_passwords_and_unlocks_on(Backend::Postgres).await;
+}
+
+#[tokio::test]
+async fn an_operator_creates_admins_resets_passwords_and_unlocks_on_dynamodb() {
+    an_operator_creates_admins_resets_passwords_and_unlocks_on(Backend::DynamoDb).await;
+}
+
+#[tokio::test]
+async fn a_log_of_json_lines_contains_nothing_else_and_no_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = switchyard(folder.path());
+    command.env("LOG_FORMAT", "json");
+    let mut server = Process::serve(command).await.unwrap();
+    server.terminate().unwrap();
+    let output = server.output();
+    let lines: Vec<Value> = output.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let created = lines.iter().find(|line| line["password_file"] == "data/admin-password").unwrap();
+    assert_eq!(created["admin"], "admin@localhost");
+    let password = std::fs::read_to_string(folder.path().join("data/admin-password")).unwrap();
+    assert!(!output.contains(password.trim()), "{output}");
 }
 
 fn send_signal(server: &Process, signal: &str) {
@@ -184,9 +281,10 @@ fn a_wrong_database_url_ends_the_start_with_one_sentence() {
     for (url, sentence) in cases {
         let folder = tempfile::tempdir().unwrap();
         let mut command = switchyard(folder.path());
-        command.env("DATABASE_URL", url).env("PORT", "0");
+        command.env("DATABASE_URL", url).env("PORT", "0").env("SECRETS", "file:secrets");
         let (code, output, errors) = process::run(command).unwrap();
         assert_eq!(code, Some(1), "{url}: {output}{errors}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{url} leaves files behind");
         assert!(errors.contains(&sentence), "{url}: {errors}");
         assert!(!errors.contains("hunter2") && !output.contains("hunter2"), "{url}: {errors}{output}");
         assert_eq!(errors.trim_end().lines().filter(|line| line.contains("panicked")).count(), 0, "{errors}");
@@ -198,7 +296,7 @@ async fn a_missing_schema_ends_the_start() {
     let store = Store::fresh(Backend::Postgres).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let mut command = switchyard(folder.path());
-    command.env("DATABASE_URL", format!("{}_elsewhere", store.database_url));
+    command.env("DATABASE_URL", format!("{}_elsewhere", store.database_url)).env("SECRETS", "file:secrets");
     let (code, output, errors) = process::run(command).unwrap();
     assert_eq!(code, Some(1), "{output}");
     let sentence = "no schema of the search_path exists; create one or change the search_path";

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+use switchyard_harness::identity::identity_environment;
 use switchyard_harness::process;
 use switchyard_harness::store::{Backend, Store};
 use tempfile::TempDir;
@@ -60,7 +61,8 @@ impl Front {
 fn migrate(environment: &[(String, String)]) -> (Option<i32>, String) {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_switchyard"));
-    command.arg("migrate").current_dir(folder.path()).env_clear().envs(environment.iter().cloned());
+    command.arg("migrate").current_dir(folder.path()).env_clear().envs(identity_environment());
+    command.envs(environment.iter().cloned());
     let (code, output, errors) = process::run(command).unwrap();
     (code, output + &errors)
 }

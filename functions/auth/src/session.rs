@@ -56,6 +56,7 @@ pub(crate) async fn refresh(
 /// The session's refresh token becomes invalid. Its access token no longer serves to write, and serves to read until it
 /// expires.
 #[utoipa::path(post, path = "/logout", tag = "auth", security(("bearer" = [])),
+    extensions(("x-before-password-change" = json!(true))),
     responses((status = 204, description = "The session has ended. The browser's cookie is removed.")))]
 pub(crate) async fn logout(
     SignedIn(context): SignedIn,
@@ -69,6 +70,7 @@ pub(crate) async fn logout(
 ///
 /// All refresh tokens become invalid. Access tokens no longer serve to write, and serve to read until they expire.
 #[utoipa::path(post, path = "/logout-all", tag = "auth", security(("bearer" = [])),
+    extensions(("x-before-password-change" = json!(true))),
     responses((status = 204, description = "All sessions have ended. The browser's cookie is removed.")))]
 pub(crate) async fn logout_all(
     SignedIn(context): SignedIn,

@@ -5,8 +5,6 @@
 //! (sqlite, postgres, dynamodb) and the duration in seconds instead of 600. Prints the results, and writes a graph:
 //! `endurance-sqlite.svg` and so on.
 
-#[path = "../support/admin.rs"]
-mod admin;
 #[path = "../support/arguments.rs"]
 mod arguments;
 mod chart;

@@ -7,12 +7,11 @@ use std::process::Command;
 use std::sync::Mutex;
 
 use anyhow::Context as _;
+use switchyard_harness::identity::{ADMIN_ENVIRONMENT, sign_in_admin};
 use switchyard_harness::process::Process;
 use switchyard_harness::servers::DatabaseServer;
 use switchyard_harness::store::Backend;
 use tempfile::TempDir;
-
-use crate::admin;
 
 /// A server and its database. Dropping it stops both.
 pub(crate) struct Site {
@@ -52,7 +51,7 @@ impl Site {
     }
 
     pub(crate) async fn admin_token(&self) -> anyhow::Result<String> {
-        admin::access_token(&format!("http://{}", self.address())).await
+        sign_in_admin(&format!("http://{}", self.address())).await
     }
 
     /// The server's resident memory; `None` while it is not running.
@@ -80,7 +79,12 @@ fn address_of(server: &Process) -> anyhow::Result<SocketAddr> {
 
 async fn serve(folder: &Path, environment: &[(String, String)]) -> anyhow::Result<Process> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_switchyard"));
-    command.current_dir(folder).env_clear().envs(environment.iter().cloned()).envs(admin::VARIABLES);
+    command
+        .current_dir(folder)
+        .env_clear()
+        .envs(environment.iter().cloned())
+        .envs(ADMIN_ENVIRONMENT)
+        .env("SECRETS", "file:secrets");
     command.envs([
         // The minimum, so that a log-in does not take a quarter of a second of a core.
         ("BCRYPT_COST", "4"),

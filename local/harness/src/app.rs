@@ -153,6 +153,7 @@ impl App {
         let admin = FirstAdmin {
             email: email.parse().expect("the address is valid"),
             password: PASSWORD.parse().expect("the password is long enough"),
+            password_change_required: false,
         };
         let context = self.identity.context("harness").by(Actor::System);
         let made = self.identity.accounts().ensure_first_admin(&context, &admin).await;

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
-use switchyard_harness::app::{Answer, App, Person};
+use switchyard_harness::app::{Answer, App, PASSWORD, Person};
 use switchyard_identity::testing;
 
 use crate::operations::operations;
@@ -20,6 +20,7 @@ crate::on_every_backend!(
     no_operation_for_users_works_without_a_token,
     no_operation_takes_an_expired_token,
     no_operation_takes_a_forged_token,
+    no_operation_for_users_works_before_a_required_password_change,
     no_operation_shows_or_changes_what_is_another_users,
     every_operation_succeeds_for_those_who_may,
 );
@@ -175,6 +176,31 @@ fn another_key(header: &Value, claims: &Value) -> String {
         ..Header::new(Algorithm::RS256)
     };
     jsonwebtoken::encode(&header, claims, &EncodingKey::from_rsa_pem(pem.as_bytes()).unwrap()).unwrap()
+}
+
+/// Operations of users who must change their password first.
+const BEFORE_PASSWORD_CHANGE: [&str; 3] = ["change_password", "logout", "logout_all"];
+
+async fn no_operation_for_users_works_before_a_required_password_change(app: App) {
+    let admin = app.admin().await;
+    let requests = requests_for_users(&app, &admin).await;
+    let (header, mut claims) = parts(&admin.access_token);
+    claims["password_change_required"] = json!(true);
+    let token = testing::signed_token(&header, &claims);
+    let mut open = BTreeSet::new();
+    for request in requests {
+        if request.operation.before_password_change {
+            open.insert(request.operation.id);
+            continue;
+        }
+        let answer = request.call(&app).bearer(&token).await;
+        assert_refused(&answer, 403, "PASSWORD_CHANGE_REQUIRED", &request.operation.id);
+    }
+    assert_eq!(open, BEFORE_PASSWORD_CHANGE.map(str::to_owned).into());
+    let change = json!({"current_password": PASSWORD, "new_password": "four quiet lanterns"});
+    app.post("/auth/password-change").bearer(&token).json(change).await.expect(204);
+    app.post("/auth/logout").bearer(&token).await.expect(204);
+    app.post("/auth/logout-all").bearer(&token).await.expect(204);
 }
 
 async fn no_operation_takes_a_forged_token(app: App) {

@@ -14,6 +14,8 @@ pub(crate) struct Operation {
     pub(crate) path: String,
     /// The permissions that it requires; `None` if it does not require a user.
     pub(crate) permissions: Option<Vec<String>>,
+    /// Whether users may call it who must change their password first.
+    pub(crate) before_password_change: bool,
     /// Whether it takes a body.
     pub(crate) has_body: bool,
 }
@@ -36,6 +38,7 @@ pub(crate) fn operations() -> Vec<Operation> {
                 method: method.to_uppercase().parse().unwrap(),
                 path: path.clone(),
                 permissions: bearer.map(names),
+                before_password_change: operation.get("x-before-password-change").is_some(),
                 has_body: operation.get("requestBody").is_some(),
             });
         }

@@ -13,7 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use percent_encoding::percent_decode_str;
 use reqwest::redirect::Policy;
 use serde_json::Value;
-use switchyard_harness::app::{Answer, PASSWORD};
+use switchyard_harness::app::Answer;
 use switchyard_harness::emulator::{Emulator, SOURCE_IP};
 use switchyard_harness::identity::identity_environment;
 use switchyard_harness::process::Process;
@@ -32,6 +32,8 @@ pub(crate) const OF_THE_TRANSPORT: [HeaderName; 4] =
 
 /// The first admin of every place.
 pub(crate) const ADMIN: &str = "admin@example.com";
+/// The password that the settings give the first admin, who must change it first.
+pub(crate) const GIVEN_PASSWORD: &str = "the first of two passphrases 86";
 /// The origin whose pages may call every place.
 pub(crate) const ORIGIN: &str = "https://app.example.com";
 
@@ -43,7 +45,7 @@ fn environment(role: &str, steered_by: &Path) -> Vec<(String, String)> {
         (ROLE, role),
         (STEERED_BY, steered_by.to_str().unwrap()),
         ("ADMIN_EMAIL", ADMIN),
-        ("ADMIN_PASSWORD", PASSWORD),
+        ("ADMIN_PASSWORD", GIVEN_PASSWORD),
         ("CORS_ORIGINS", ORIGIN),
         ("LOG", "warn"),
         ("RATE_LIMIT", "30/15m"),

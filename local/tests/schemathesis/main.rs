@@ -13,9 +13,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::{Value, json};
-use switchyard_harness::app::PASSWORD;
-use switchyard_harness::identity::{EMAIL, identity_environment};
+use serde_json::Value;
+use switchyard_harness::identity::{ADMIN_ENVIRONMENT, identity_environment, sign_in_admin};
 use switchyard_harness::process::{self, Process};
 use switchyard_harness::required;
 use switchyard_harness::store::{Backend, Store};
@@ -24,22 +23,13 @@ use switchyard_harness::store::{Backend, Store};
 async fn start(store: &Store, folder: &Path) -> Process {
     let mut command = Command::new(env!("CARGO_BIN_EXE_switchyard"));
     command.current_dir(folder).env_clear().envs(store.environment()).envs(identity_environment()).envs([
-        ("ADMIN_EMAIL", EMAIL),
-        ("ADMIN_PASSWORD", PASSWORD),
         ("ACCESS_TOKEN_TTL", "24h"),
         ("RATE_LIMIT", "off"),
         ("RATE_LIMIT_USER", "off"),
         ("LOG", "error"),
     ]);
+    command.envs(ADMIN_ENVIRONMENT);
     Process::serve(command).await.unwrap()
-}
-
-async fn sign_in(server: &Process) -> String {
-    let url = format!("{}/api/v1/auth/login", server.base_url);
-    let credentials = json!({"email": EMAIL, "password": PASSWORD});
-    let answer: Value =
-        reqwest::Client::new().post(url).json(&credentials).send().await.unwrap().json().await.unwrap();
-    answer["access_token"].as_str().unwrap().to_owned()
 }
 
 fn schemathesis(server: &Process, folder: &Path, access_token: &str, backend: Backend) -> Command {
@@ -78,7 +68,7 @@ async fn every_answer_conforms_to_the_document_on(backend: Backend) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::fresh(backend).await.unwrap();
     let server = start(&store, folder.path()).await;
-    let access_token = sign_in(&server).await;
+    let access_token = sign_in_admin(&server.base_url).await.unwrap();
 
     let (code, output, errors) =
         process::run(schemathesis(&server, folder.path(), &access_token, backend)).unwrap();

@@ -90,6 +90,17 @@ impl Authentication {
         }
     }
 
+    /// Refuses users who must change their password first.
+    #[must_use]
+    pub(crate) fn after_password_change(self) -> Self {
+        match self {
+            Self::User(user) if user.password_change_required => {
+                Self::Refused(codes::PASSWORD_CHANGE_REQUIRED.into())
+            }
+            other => other,
+        }
+    }
+
     pub(crate) fn user(&self) -> Option<&Principal> {
         match self {
             Self::User(user) => Some(user),

@@ -100,7 +100,7 @@ pub use input::{
     Json, MAX_BODY_BYTES, Patch, Path, Query, RawBody, cookie, limited_body, search_words, secret_header,
 };
 pub use observe::{NoObserver, Observer, Outcome};
-pub use openapi::{BEARER, complete, error_responses};
+pub use openapi::{BEARER, BEFORE_PASSWORD_CHANGE, complete, error_responses};
 pub use page::{DEFAULT_LIMIT, MAX_LIMIT, NoFilter, PageParams, Paged};
 pub use precondition::Conditional;
 pub use rate_limit::{

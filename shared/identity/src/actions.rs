@@ -14,6 +14,8 @@ pub const SIGNED_OUT: Action = Action::new("account.signed_out");
 pub const SIGNED_OUT_EVERYWHERE: Action = Action::new("account.signed_out_everywhere");
 /// A user changed their password, or tried to.
 pub const PASSWORD_CHANGED: Action = Action::new("account.password_changed");
+/// An operator gave a user a password, which the user must change first.
+pub const PASSWORD_RESET: Action = Action::new("account.password_reset");
 /// A refresh token was used a second time, and its session ended.
 pub const REFRESH_TOKEN_REUSED: Action = Action::new("session.refresh_token_reused");
 /// An admin created an account for someone.
@@ -51,6 +53,7 @@ pub const ALL: &[Action] = &[
     SIGNED_OUT,
     SIGNED_OUT_EVERYWHERE,
     PASSWORD_CHANGED,
+    PASSWORD_RESET,
     REFRESH_TOKEN_REUSED,
     USER_CREATED,
     USER_IMPORTED,

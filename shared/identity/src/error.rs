@@ -3,25 +3,27 @@
 use std::time::Duration;
 
 use switchyard_database::Error as DatabaseError;
-use switchyard_kernel::{CommonError, DomainError, ErrorReport};
+use switchyard_kernel::{CommonError, DomainError, ErrorReport, OtherSecret};
 
 use crate::{RoleName, codes};
 
 /// Why identity cannot be set up on a database.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum InstallError {
-    /// The database belongs to a program with other secrets. Users with an account could not sign in, and the audit log
-    /// could not be verified.
+    /// The database was used with another secret. With another pepper no password would be right, and with another key of
+    /// the audit log it could not be verified.
     #[error(
-        "the database was used with another AUDIT_KEY (its id is {key_id}): start with the secrets it was set up with; \
-         those that a server creates for itself are in the `data` folder of its first start"
+        "the database was used with another {setting} (the id of its key is {key_id}): start with the secrets that it was \
+         set up with; a new key must be added to the old one before it replaces it"
     )]
-    OtherSecrets {
-        /// The id of the key that the settings lack.
+    OtherSecret {
+        /// The name of the setting.
+        setting: &'static str,
+        /// The id of the key that the setting lacks.
         key_id: String,
     },
     /// The database failed.
-    #[error("the built-in roles cannot be stored")]
+    #[error("the database cannot be prepared")]
     Database(#[from] DatabaseError),
 }
 
@@ -59,6 +61,12 @@ pub enum AccountError {
 impl<E: Into<CommonError>> From<E> for AccountError {
     fn from(error: E) -> Self {
         Self::Common(error.into())
+    }
+}
+
+impl From<OtherSecret> for InstallError {
+    fn from(OtherSecret { setting, key_id }: OtherSecret) -> Self {
+        Self::OtherSecret { setting, key_id }
     }
 }
 

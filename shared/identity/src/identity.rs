@@ -2,8 +2,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use switchyard_ambient::Timestamp;
-use switchyard_database::{Collection, Entity as _};
-use switchyard_kernel::{Actor, AuthenticationError, Authenticator, Context, Kernel, Manifest, Principal};
+use switchyard_database::{Collection, Entity as _, Error as DatabaseError};
+use switchyard_kernel::{
+    Actor, AuthenticationError, Authenticator, Context, HeldSecret, Kernel, Manifest, OtherSecret, Principal,
+    other_secret, record_secrets,
+};
 
 use crate::account::Credential;
 use crate::components::Components;
@@ -50,14 +53,28 @@ impl Identity {
     ///
     /// # Errors
     ///
-    /// [`InstallError::OtherSecrets`], before anything is written, if the audit log has entries under a key
-    /// that the settings lack: the secrets are those of another database.
+    /// [`InstallError::OtherSecret`], before anything is written, if the database was used with a key that the
+    /// settings lack: the secrets are those of another database.
     pub async fn install(&self, now: Timestamp) -> Result<(), InstallError> {
         if let Some(key_id) = self.0.kernel.unknown_audit_key().await? {
-            return Err(InstallError::OtherSecrets { key_id });
+            return Err(InstallError::OtherSecret { setting: "AUDIT_KEY", key_id });
+        }
+        if let Some(other) = record_secrets(self.0.db(), &self.held_secrets(), now).await? {
+            return Err(other.into());
         }
         let context = Context::anonymous("install", now).by(Actor::System);
         Ok(install_built_in_roles(&self.0.kernel, &context).await?)
+    }
+
+    /// Returns a secret that the database was used with and that the settings lack. One call of the database, which changes
+    /// nothing.
+    pub async fn other_secret(&self) -> Result<Option<OtherSecret>, DatabaseError> {
+        other_secret(self.0.db(), &self.held_secrets()).await
+    }
+
+    fn held_secrets(&self) -> Vec<HeldSecret> {
+        let of_kernel = self.0.kernel.settings().held_secret();
+        self.0.settings.held_secrets().into_iter().chain([of_kernel]).collect()
     }
 
     /// The public keys with which others can verify access tokens.
@@ -118,6 +135,7 @@ impl Authenticator for Identity {
             roles: claims.roles,
             permissions,
             auth_time: claims.auth_time,
+            password_change_required: claims.password_change_required,
         })
     }
 }

@@ -65,6 +65,8 @@ mod error;
 mod identity;
 mod password;
 pub mod permissions;
+#[cfg(feature = "local-secrets")]
+mod private_file;
 mod role;
 mod session;
 mod settings;
@@ -79,6 +81,8 @@ pub use account::{Accounts, FirstAdminOutcome, LoginOutcome, LoginRequest, Regis
 pub use error::{AccountError, InstallError, RoleError, SessionError, UserError};
 pub use identity::{Identity, MANIFEST};
 pub use password::{InvalidPasswordHash, PasswordHash};
+#[cfg(feature = "local-secrets")]
+pub use private_file::create_private_file;
 pub use role::{
     InvalidPermissionName, InvalidRoleDescription, PermissionInfo, PermissionName, Role, RoleAuthority,
     RoleDescription, RoleFields, Roles,

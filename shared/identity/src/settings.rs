@@ -8,7 +8,7 @@ use switchyard_settings::{Environment, Lifetime};
 
 use crate::token::SigningKeys;
 use crate::{EmailAddress, Password};
-use switchyard_kernel::KeyRing;
+use switchyard_kernel::{HeldSecret, KeyRing};
 
 /// The settings of identity.
 ///
@@ -25,7 +25,7 @@ use switchyard_kernel::KeyRing;
 /// imported hash: a costlier hash takes longer to check than an unknown address, which reveals that the account
 /// exists until its user signs in and the hash is upgraded | `12` |
 /// | `PASSWORD_HASH_THREADS` | how many passwords are hashed at once | the number of cores |
-/// | `ADMIN_EMAIL`, `ADMIN_PASSWORD` | the first admin, created if there is none | none |
+/// | `ADMIN_EMAIL`, `ADMIN_PASSWORD` | the first admin, created if there is none; the password must be changed first | none |
 #[derive(Clone, Debug)]
 pub struct IdentitySettings {
     /// The keys of access tokens.
@@ -55,6 +55,9 @@ pub struct FirstAdmin {
     pub email: EmailAddress,
     /// The password.
     pub password: Password,
+    /// Whether the password must be changed before it is good for anything else. It must if others may have seen it, as in
+    /// the settings of a deployment.
+    pub password_change_required: bool,
 }
 
 impl IdentitySettings {
@@ -84,11 +87,23 @@ impl IdentitySettings {
     }
 }
 
+impl IdentitySettings {
+    /// The secrets among the settings.
+    pub fn held_secrets(&self) -> [HeldSecret; 2] {
+        [
+            HeldSecret { setting: "JWT_PRIVATE_KEY", key_ids: self.signing_keys.ids() },
+            HeldSecret { setting: "PASSWORD_PEPPER", key_ids: self.password_pepper.ids() },
+        ]
+    }
+}
+
 fn read_first_admin(environment: &mut Environment) -> Option<Option<FirstAdmin>> {
     let email = environment.optional("ADMIN_EMAIL");
     let password = environment.optional_verbatim("ADMIN_PASSWORD");
     match (email?, password?) {
-        (Some(email), Some(password)) => Some(Some(FirstAdmin { email, password })),
+        (Some(email), Some(password)) => {
+            Some(Some(FirstAdmin { email, password, password_change_required: true }))
+        }
         (None, None) => Some(None),
         (Some(_), None) => {
             environment.fault("ADMIN_PASSWORD", "must be set, since ADMIN_EMAIL is");

@@ -53,6 +53,8 @@ pub struct Principal {
     pub permissions: Permissions,
     /// When the user last authenticated.
     pub auth_time: Timestamp,
+    /// Whether the user must change their password before they may do anything else.
+    pub password_change_required: bool,
 }
 
 impl Context {
@@ -137,6 +139,15 @@ impl Context {
         self.require_that(self.permissions().covers(permissions))
     }
 
+    /// Requires that the program itself is the actor, for what no request may do.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Unauthenticated`] for an anonymous actor, [`Refused::Forbidden`] for a user.
+    pub fn require_system(&self) -> Result<(), Refused> {
+        self.require_that(matches!(self.actor, Actor::System))
+    }
+
     fn require_that(&self, is_permitted: bool) -> Result<(), Refused> {
         match &self.actor {
             _ if is_permitted => Ok(()),
@@ -203,6 +214,7 @@ mod tests {
             roles: Vec::new(),
             permissions: permissions.iter().copied().collect(),
             auth_time: Timestamp::from_seconds(1_000),
+            password_change_required: false,
         }))
     }
 

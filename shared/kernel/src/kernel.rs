@@ -8,8 +8,8 @@ use switchyard_settings::Environment;
 use crate::access::denial;
 use crate::audit::{append, unknown_key};
 use crate::{
-    AuditEvent, AuditLog, Authority, BuiltInRole, CommonError, Context, KeyRing, Manifests, Permission,
-    Refused, UserId,
+    AuditEvent, AuditLog, Authority, BuiltInRole, CommonError, Context, HeldSecret, KeyRing, Manifests,
+    Permission, Refused, UserId,
 };
 
 /// The settings of the kernel.
@@ -27,6 +27,11 @@ impl KernelSettings {
     /// Reads the settings; `None` if one is missing or malformed, which `environment` has recorded then.
     pub fn read(environment: &mut Environment) -> Option<Self> {
         Some(Self { audit_keys: environment.required_with("AUDIT_KEY", KeyRing::parse)? })
+    }
+
+    /// The secret among the settings.
+    pub fn held_secret(&self) -> HeldSecret {
+        HeldSecret { setting: "AUDIT_KEY", key_ids: self.audit_keys.ids() }
     }
 }
 
@@ -91,6 +96,11 @@ impl Kernel {
 
     pub(crate) fn authority(&self) -> &dyn Authority {
         &*self.0.authority
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &KernelSettings {
+        &self.0.settings
     }
 
     pub(crate) fn audit_keys(&self) -> &KeyRing {

@@ -60,6 +60,11 @@ impl KeyRing {
         &self.current.id
     }
 
+    /// The ids of all keys, the one that creates new codes first.
+    pub fn ids(&self) -> Vec<String> {
+        self.keys().map(|key| key.id.clone()).collect()
+    }
+
     /// The code of `message` under the key that creates new codes.
     pub fn current_code(&self, message: &[u8]) -> hmac::Tag {
         hmac::sign(&self.current.key, message)

@@ -22,6 +22,7 @@ mod key_ring;
 mod manifest;
 mod once;
 mod page;
+mod secrets;
 pub mod value;
 
 pub use access::{AuthenticationError, Authenticator, Authority, NoAuthenticator, Permission, Permissions};
@@ -37,13 +38,14 @@ pub use key_ring::{KeyRing, KeyRingError, hex};
 pub use manifest::{AddressLimit, BuiltInRole, Manifest, Manifests};
 pub use once::{Effect, EffectRecord, RequestKey};
 pub use page::{Page, PageRequest, Pagination};
+pub use secrets::{HeldSecret, OtherSecret, SECRET_CHECKS, forget_secret, other_secret, record_secrets};
 pub use value::{InvalidRoleName, ParseIdError, RoleName, SessionId, UserId, rfc3339};
 
 #[doc(hidden)]
 pub use {deserr, serde, utoipa};
 
 /// What the kernel itself declares. `audit:read` is listed by the domain that lists permissions first.
-pub const MANIFEST: Manifest = Manifest::new("kernel")
-    .collections(audit::COLLECTIONS)
-    .codes(codes::ALL)
-    .actions(&[actions::ACCESS_DENIED]);
+pub const MANIFEST: Manifest =
+    Manifest::new("kernel").collections(COLLECTIONS).codes(codes::ALL).actions(&[actions::ACCESS_DENIED]);
+
+const COLLECTIONS: &[&switchyard_database::Collection] = &[audit::ENTRIES, audit::CHAIN_ENDS, SECRET_CHECKS];

@@ -83,6 +83,7 @@ fn user(kernel: &Kernel, permissions: &[Permission]) -> Context {
         roles: Vec::new(),
         permissions: permissions.iter().copied().collect(),
         auth_time: kernel.ambient().now(),
+        password_change_required: false,
     }))
 }
 

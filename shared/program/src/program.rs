@@ -2,7 +2,9 @@ use std::sync::Arc;
 
 use switchyard_ambient::Ambient;
 use switchyard_database::{Collection, Database, Db};
-use switchyard_identity::{AccountError, Identity, IdentitySettings, InstallError, RoleAuthority};
+use switchyard_identity::{
+    AccountError, FirstAdminOutcome, Identity, IdentitySettings, InstallError, RoleAuthority,
+};
 use switchyard_kernel::{Actor, Kernel, KernelSettings};
 use switchyard_runtime::{Environment, Platform, Runtime, RuntimeError, Settings, SettingsError};
 use utoipa_axum::router::OpenApiRouter;
@@ -42,13 +44,14 @@ pub enum StartError {
     #[error(transparent)]
     Install(#[from] InstallError),
     /// The first admin cannot be created.
-    #[error("the first admin cannot be created")]
+    #[error("the first admin cannot be created from ADMIN_EMAIL and ADMIN_PASSWORD")]
     FirstAdmin(#[source] AccountError),
 }
 
 impl Program {
-    /// Reads the settings from the environment and opens the database. A server also brings the database to what this
-    /// version declares. On Lambda the deployment does that, once and not at every start.
+    /// Reads the settings from the environment, opens the database, and compares the secrets with those that it was set up
+    /// with. A server also brings the database to what this version declares. On Lambda the deployment does that, once and
+    /// not at every start.
     pub async fn start() -> Result<Self, StartError> {
         Self::start_with(Environment::of_process(), Ambient::system(), |database| database).await
     }
@@ -57,6 +60,23 @@ impl Program {
     /// database that `wrap` returns for the opened one. A test that replays requests controls the former and records the
     /// calls of the latter.
     pub async fn start_with(
+        environment: Environment,
+        ambient: Ambient,
+        wrap: impl FnOnce(Arc<dyn Database>) -> Arc<dyn Database>,
+    ) -> Result<Self, StartError> {
+        let program = Self::open(environment, ambient, wrap).await?;
+        if program.runtime.settings().platform == Platform::Server {
+            program.migrate().await?;
+            program.identity.install(program.identity.context("start").now).await?;
+        } else if let Some(Some(other)) = program.runtime.warm_up(program.identity.other_secret()).await {
+            return Err(InstallError::from(other).into());
+        }
+        Ok(program)
+    }
+
+    /// Reads the settings from `environment` and opens the database, as [`start_with`](Self::start_with) does first. The
+    /// database is not called.
+    pub async fn open(
         environment: Environment,
         ambient: Ambient,
         wrap: impl FnOnce(Arc<dyn Database>) -> Arc<dyn Database>,
@@ -70,19 +90,16 @@ impl Program {
         })?;
         let runtime = Runtime::start_with(settings, ambient, wrap).await?;
         let identity = assemble(runtime.db().clone(), kernel, identity);
-        let program = Self { runtime, identity };
-        if program.runtime.settings().platform == Platform::Server {
-            program.prepare().await?;
-        }
-        Ok(program)
+        Ok(Self { runtime, identity })
     }
 
-    async fn prepare(&self) -> Result<(), StartError> {
-        self.runtime.migrate(self.identity.kernel().collections()).await?;
-        Ok(self.identity.install(self.identity.context("start").now).await?)
+    /// Brings the tables to what this version declares. [`Identity::install`] comes next.
+    pub async fn migrate(&self) -> Result<(), StartError> {
+        Ok(self.runtime.migrate(self.identity.kernel().collections()).await?)
     }
 
-    /// Creates the first admin, if the settings name one and there is none. Only a server does so.
+    /// Creates the first admin, if the settings name one and there is none. Only a server does so. Logs a warning if there is
+    /// none but another one.
     ///
     /// This is a step of its own, for the programs that hash passwords anyway: the code that estimates the strength of the
     /// admin's password is an eighth of a function.
@@ -91,7 +108,13 @@ impl Program {
         if let Some(admin) = admin.filter(|_| self.runtime.settings().platform == Platform::Server) {
             let context = self.identity.context("start").by(Actor::System);
             let accounts = self.identity.accounts();
-            accounts.ensure_first_admin(&context, admin).await.map_err(StartError::FirstAdmin)?;
+            let outcome = accounts.ensure_first_admin(&context, admin).await;
+            if outcome.map_err(StartError::FirstAdmin)? == FirstAdminOutcome::AnotherThere {
+                tracing::warn!(
+                    "ADMIN_EMAIL does not name an admin, and none was created because there is another admin already; \
+                     `switchyard admin create` creates one beside them"
+                );
+            }
         }
         Ok(self)
     }

@@ -1,4 +1,5 @@
 use switchyard_api::COLLECTIONS;
+use switchyard_kernel::SECRET_CHECKS;
 
 /// What a function declares about itself: the requests it answers, the collections it uses, the secrets it needs.
 ///
@@ -21,7 +22,8 @@ use switchyard_api::COLLECTIONS;
 /// Two things follow from what is declared and are not declared themselves:
 ///
 /// - A function with secrets knows users. Requests of users are counted and their POSTs can be repeated, so it writes the
-///   collections of the API's conventions ([`COLLECTIONS`]).
+///   collections of the API's conventions ([`COLLECTIONS`]). When it starts, it compares its secrets with those of the
+///   database ([`SECRET_CHECKS`]).
 /// - The table that the DynamoDB backend keeps beside the collections. What a function does with it follows from the unique
 ///   attributes and search fields of the collections it uses.
 #[derive(Clone, Copy, Debug)]
@@ -107,7 +109,8 @@ impl Function {
     pub fn accesses(&self) -> impl Iterator<Item = (Access, &'static str)> {
         let of_conventions = COLLECTIONS.iter().map(|collection| collection.name);
         let written = self.writes.iter().copied().chain(of_conventions.filter(|_| self.knows_users()));
-        let reads = self.reads.iter().map(|name| (Access::Read, *name));
+        let checks = [SECRET_CHECKS.name].into_iter().filter(|_| self.knows_users());
+        let reads = self.reads.iter().copied().chain(checks).map(|name| (Access::Read, name));
         let scans = self.scans.iter().map(|name| (Access::Scan, *name));
         reads.chain(scans).chain(written.map(|name| (Access::Write, name)))
     }

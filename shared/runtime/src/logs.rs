@@ -50,6 +50,11 @@ impl LogSettings {
         let format = environment.or("LOG_FORMAT", if on_lambda { LogFormat::Json } else { LogFormat::Text });
         Some(Self { filter: filter?, format: format? })
     }
+
+    /// The format of the lines.
+    pub fn format(&self) -> LogFormat {
+        self.format
+    }
 }
 
 /// Starts logging. If the program has set its own subscriber, that one stays.

@@ -16,7 +16,7 @@ use crate::{ConnectError, Metrics, Platform, Settings, connect, lambda, logs, se
 
 /// How long a function waits at its start for the database. It connects then, so that the first request need not; but
 /// the first request answers for itself if that fails.
-const FIRST_PING: Duration = Duration::from_secs(2);
+const FIRST_CALL: Duration = Duration::from_secs(2);
 
 /// How often a server removes what has expired, how much at once, and how long the writes of others have to themselves
 /// then.
@@ -64,11 +64,14 @@ pub enum RuntimeError {
 impl Runtime {
     /// Starts to log, and opens the database.
     pub async fn start(settings: Settings) -> Result<Self, RuntimeError> {
-        Self::start_with(settings, Ambient::system(), |database| database).await
+        let runtime = Self::start_with(settings, Ambient::system(), |database| database).await?;
+        runtime.warm_up(runtime.db.backend().ping()).await;
+        Ok(runtime)
     }
 
     /// Like [`start`](Self::start), with the clock and randomness of `ambient`, and with the database that `wrap` returns for
-    /// the opened one: for a test that replays requests and records the calls of the database. No setting leads here.
+    /// the opened one: for a test that replays requests and records the calls of the database. No setting leads here. The
+    /// database is not called.
     pub async fn start_with(
         settings: Settings,
         ambient: Ambient,
@@ -84,10 +87,21 @@ impl Runtime {
         // share must be able to tell them apart, also when a replay has both draw the same.
         let of_database = ambient.with_randomness(SystemRandomness);
         let database = metrics.time(wrap(connect(&settings.database_url, &of_database).await?));
-        if matches!(settings.platform, Platform::Lambda { .. }) {
-            warm_up(&*database).await;
-        }
         Ok(Self { settings, metrics, db: Db::new(database, ambient) })
+    }
+
+    /// Calls the database for the first time where that is part of a function's start, so that its first request need not
+    /// connect. On a server, and if the database does not answer in time, returns `None`.
+    pub async fn warm_up<T>(&self, call: impl Future<Output = switchyard_database::Result<T>>) -> Option<T> {
+        if self.settings.platform == Platform::Server {
+            return None;
+        }
+        match tokio::time::timeout(FIRST_CALL, call).await {
+            Ok(Ok(value)) => return Some(value),
+            Ok(Err(fault)) => tracing::warn!(cause = %fault, "the database does not answer yet"),
+            Err(_elapsed) => tracing::warn!("the database takes its time"),
+        }
+        None
     }
 
     /// The settings.
@@ -168,14 +182,6 @@ impl Runtime {
             Ok(told) => told.map_err(RuntimeError::Signals),
             Err(fault) => Err(RuntimeError::Signals(io::Error::other(fault))),
         }
-    }
-}
-
-async fn warm_up(database: &dyn Database) {
-    match tokio::time::timeout(FIRST_PING, database.ping()).await {
-        Ok(Ok(())) => {}
-        Ok(Err(fault)) => tracing::warn!(cause = %fault, "the database does not answer yet"),
-        Err(_elapsed) => tracing::warn!("the database takes its time"),
     }
 }
 

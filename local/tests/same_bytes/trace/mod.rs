@@ -2,6 +2,7 @@
 //! trace could go unnoticed, if all programs refused the request in the same way.
 
 mod accounts;
+mod admin;
 mod audit;
 mod bodies;
 mod idempotency;
@@ -24,6 +25,7 @@ use crate::place::ADMIN;
 /// Sends all requests. Later ones see the users of earlier ones, and their audit log entries.
 pub(crate) async fn replay(api: &Everywhere) {
     system::replay(api).await;
+    admin::replay(api).await;
     accounts::replay(api).await;
     bodies::replay(api).await;
     sessions::replay(api).await;

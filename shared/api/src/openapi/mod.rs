@@ -37,10 +37,15 @@ const JSON: &str = "application/json";
 /// the permissions that it requires in the list.
 pub const BEARER: &str = "bearer";
 
+/// The extension of an operation that users may call who must change their password first:
+/// `extensions(("x-before-password-change" = json!(true)))`.
+pub const BEFORE_PASSWORD_CHANGE: &str = "x-before-password-change";
+
 /// Adds to every operation what follows from the conventions, and the codes and permissions that `manifests`
 /// declare.
 ///
-/// - For signed-in callers: 401, and 403 if permissions are named; 429 with the rate limit's headers.
+/// - For signed-in callers: 401; 403 until a password that somebody else has seen is changed, and if permissions are named;
+///   429 with the rate limit's headers.
 /// - 400, for unknown parameters if for nothing else. 413 and 415, except for GET. With a body: no unknown fields. With
 ///   path parameters: 404.
 /// - POST: `Idempotency-Key` with its 409 and 422.
@@ -84,6 +89,8 @@ pub(crate) struct Declared {
     pub(crate) counted_by: CountedBy,
     /// Whether only signed-in users may call it.
     pub(crate) users_only: bool,
+    /// Whether users may call it who must change their password first.
+    pub(crate) before_password_change: bool,
     /// The cookies that it reads.
     pub(crate) cookies: Vec<String>,
     /// The headers that it reads, beside those of the conventions.
@@ -128,6 +135,7 @@ fn declared(operation: &Operation) -> Declared {
     Declared {
         counted_by: counted_by(operation),
         users_only: is_for_users_only(operation),
+        before_password_change: is_before_password_change(operation),
         cookies: named(ParameterIn::Cookie).collect(),
         headers: named(ParameterIn::Header).filter_map(|name| name.parse().ok()).filter(own).collect(),
         has_query: named(ParameterIn::Query).next().is_some(),
@@ -156,6 +164,9 @@ fn complete_operation(method: &str, operation: &mut Operation) {
     complete_preconditions(method, operation, &mut codes);
     if signed_in {
         codes.extend([codes::UNAUTHENTICATED, codes::ACCESS_TOKEN_EXPIRED, codes::ACCESS_TOKEN_INVALID]);
+    }
+    if signed_in && !is_before_password_change(operation) {
+        codes.push(codes::PASSWORD_CHANGE_REQUIRED);
     }
     if permissions.is_some_and(|permissions| !permissions.is_empty()) {
         codes.push(codes::FORBIDDEN);
@@ -200,6 +211,12 @@ fn describe(status: &str, response: &mut Response) {
 /// The permissions that a signed-in caller needs; `None` for a public operation.
 fn permissions(operation: &Operation) -> Option<Vec<String>> {
     requirements(operation).into_iter().find_map(|mut one| one.remove(BEARER))
+}
+
+/// Whether users may call an operation who must change their password first. Such an operation has the extension
+/// [`BEFORE_PASSWORD_CHANGE`].
+fn is_before_password_change(operation: &Operation) -> bool {
+    operation.extensions.as_ref().is_some_and(|extensions| extensions.contains_key(BEFORE_PASSWORD_CHANGE))
 }
 
 /// Whether every security requirement of an operation includes a token.

@@ -87,6 +87,10 @@ impl Gate {
             Some(by) => rate_limit::count(&api.db, &self.limiters, &caller, context.address, by).await,
             None => (Vec::new(), Ok(())),
         };
+        let caller = match declared {
+            Some(declared) if declared.before_password_change => caller,
+            _ => caller.after_password_change(),
+        };
         if let Some(declared) = declared {
             request.extensions_mut().insert(declared.body_limit);
             hide(&declared.headers, request.headers_mut());

@@ -92,6 +92,7 @@ impl Authenticator for Tokens {
             roles: vec![RoleName::built_in("customer")],
             permissions: permissions.iter().copied().collect(),
             auth_time,
+            password_change_required: false,
         };
         match token {
             "ada" => Ok(user(ADA, &[NOTES_WRITE, USERS_READ], START)),

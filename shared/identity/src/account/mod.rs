@@ -6,6 +6,7 @@ mod guess;
 mod login;
 mod me;
 mod password_change;
+mod password_reset;
 mod register;
 
 pub(crate) use credential::Credential;

@@ -6,7 +6,8 @@ use crate::{AccountError, Password, Secret};
 use switchyard_kernel::{Context, Refused};
 
 impl Accounts<'_> {
-    /// Changes the caller's password and ends all of their other sessions.
+    /// Changes the caller's password and ends all of their other sessions. If the change was required, the session's next
+    /// access token permits everything again.
     ///
     /// # Errors
     ///
@@ -26,6 +27,10 @@ impl Accounts<'_> {
         let user = user.filter(|user| user.has_live_session(principal)).ok_or(Refused::Unauthenticated)?;
         // This comes first: a guess stays counted until it is used, and a weak new password must not lock the
         // account.
+        if user.password_change_required && current.expose() == new.expose() {
+            let reason = "must not be the current one".to_owned();
+            return Err(AccountError::WeakPassword { field: "new_password", reason });
+        }
         self.require_strong("new_password", new, &user.email, &user.name).await?;
         let (guess, turn) = self.guess(context, &user.email, current, actions::PASSWORD_CHANGED).await?;
         if guess.user.id != principal.user_id {
@@ -43,7 +48,12 @@ impl Accounts<'_> {
                 tx.replace(&stored, credential)?;
                 Attempts::forget(&tx, attempts_id).await?;
                 let sessions = user.sessions_ended_by(context);
-                let changed = UserRecord { sessions, locked_until: None, ..(*user).clone() };
+                let changed = UserRecord {
+                    sessions,
+                    locked_until: None,
+                    password_change_required: false,
+                    ..(*user).clone()
+                };
                 tx.replace_user(&user, &changed).await?;
                 tx.record(user_event(actions::PASSWORD_CHANGED, user.id));
                 Ok::<_, AccountError>(())

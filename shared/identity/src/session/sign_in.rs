@@ -134,6 +134,7 @@ pub(super) fn issue(
         session_epoch: session.epoch,
         roles: user.roles.clone(),
         auth_time: session.auth_time,
+        password_change_required: user.password_change_required,
     };
     let access_token = identity
         .tokens

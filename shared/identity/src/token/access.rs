@@ -24,6 +24,7 @@ pub(crate) struct AccessClaims {
     pub(crate) session_epoch: i64,
     pub(crate) roles: Vec<RoleName>,
     pub(crate) auth_time: Timestamp,
+    pub(crate) password_change_required: bool,
 }
 
 /// Issues and checks access tokens: JWTs (RFC 7519) in the profile of RFC 9068.
@@ -55,6 +56,9 @@ struct Claims {
     session_epoch: i64,
     roles: Vec<RoleName>,
     auth_time: i64,
+    /// Whether the token permits only to change the password and to sign out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    password_change_required: bool,
     iat: i64,
     exp: i64,
     jti: String,
@@ -73,6 +77,7 @@ impl TokenIssuer {
             session_epoch: claims.session_epoch,
             roles: claims.roles.clone(),
             auth_time: claims.auth_time.as_seconds(),
+            password_change_required: claims.password_change_required,
             iat: now.as_seconds(),
             exp: (now + self.ttl).as_seconds(),
             jti: token_id.to_string(),
@@ -104,6 +109,7 @@ impl TokenIssuer {
             session_epoch: claims.session_epoch,
             roles: claims.roles,
             auth_time: Timestamp::from_seconds(claims.auth_time),
+            password_change_required: claims.password_change_required,
         })
     }
 
@@ -157,6 +163,7 @@ mod tests {
             session_epoch: 4,
             roles: vec!["customer".parse().unwrap()],
             auth_time: Timestamp::from_seconds(1_699_999_000),
+            password_change_required: false,
         }
     }
 

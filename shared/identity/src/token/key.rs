@@ -89,6 +89,11 @@ impl SigningKeys {
         Jwks { keys: self.0.verifiers.iter().map(|verifier| verifier.jwk.clone()).collect() }
     }
 
+    /// The ids of all keys, the one that signs first.
+    pub fn ids(&self) -> Vec<String> {
+        self.0.verifiers.iter().map(|verifier| verifier.id.clone()).collect()
+    }
+
     /// The id of the key that signs.
     pub(super) fn signer_id(&self) -> &str {
         self.0.verifiers.first().map_or("", |first| first.id.as_str())

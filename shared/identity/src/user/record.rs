@@ -30,6 +30,8 @@ pub(crate) struct UserRecord {
     pub(crate) mfa_enabled: bool,
     /// `false` if the user was invited or imported and has no password yet. Such users cannot sign in.
     pub(crate) password_set: bool,
+    /// `true` while the password is one that somebody else has seen, such as the operator who set it.
+    pub(crate) password_change_required: bool,
     pub(crate) sessions: LiveSessions,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
@@ -89,6 +91,7 @@ impl UserRecord {
             email_verified: false,
             mfa_enabled: false,
             password_set,
+            password_change_required: false,
             sessions: LiveSessions::default(),
             created_at: now,
             updated_at: now,

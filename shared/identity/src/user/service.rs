@@ -6,7 +6,7 @@ use super::UserRecord;
 use super::record::{tag_of, versioned};
 use crate::components::Components;
 use crate::user_changes::UserChanges;
-use crate::{User, UserError};
+use crate::{EmailAddress, User, UserError};
 
 /// Users: their own view, and that of admins.
 ///
@@ -21,6 +21,13 @@ impl Users<'_> {
     /// A user. Requires the user themselves, or `users:read`.
     pub async fn get(&self, context: &Context, id: UserId) -> Result<Versioned<User>, UserError> {
         Ok(versioned(&self.require_visible(context, id).await?, context.now))
+    }
+
+    /// The id of the user with this address. Requires `users:read`.
+    pub async fn id_of(&self, context: &Context, email: &EmailAddress) -> Result<UserId, UserError> {
+        self.identity.kernel.require(context, permissions::USERS_READ, "users").await?;
+        let user = self.identity.db().collection::<UserRecord>().lookup("email", email.key()).await?;
+        Ok(user.filter(|user| !user.deleted).ok_or(Refused::NotFound)?.id)
     }
 
     /// A user, for someone who may see them. Requires the user themselves, or `users:read`.

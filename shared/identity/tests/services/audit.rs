@@ -398,6 +398,6 @@ async fn a_program_with_the_secrets_of_another_database_does_not_start() {
     };
     let (own, other) = (testing::AUDIT_KEY, "another audit key that is no secret");
     let fault = with(other).install(world.now()).await.unwrap_err();
-    assert!(matches!(fault, InstallError::OtherSecrets { .. }), "{fault}");
+    assert!(matches!(fault, InstallError::OtherSecret { setting: "AUDIT_KEY", .. }), "{fault}");
     assert_eq!(with(&format!("{other},{own}")).install(world.now()).await, Ok(()), "after a rotation");
 }

@@ -47,6 +47,7 @@ fn with(world: &World, id: UserId, permissions: &[Permission]) -> Context {
         roles: vec![],
         permissions: permissions.iter().copied().collect(),
         auth_time: world.now(),
+        password_change_required: false,
     }))
 }
 
@@ -321,8 +322,11 @@ async fn granting_roles_requires_a_step_up() {
 async fn an_invited_admin_is_not_the_last_one() {
     let world = World::new().await;
     user(&world, "invited@example.com", &["admin"]).await;
-    let admin =
-        FirstAdmin { email: "root@example.com".parse().unwrap(), password: ADMIN_PASSWORD.parse().unwrap() };
+    let admin = FirstAdmin {
+        email: "root@example.com".parse().unwrap(),
+        password: ADMIN_PASSWORD.parse().unwrap(),
+        password_change_required: false,
+    };
     let made = world.identity.accounts().ensure_first_admin(&world.system(), &admin).await.unwrap();
     assert!(matches!(made, switchyard_identity::FirstAdminOutcome::Created(_)));
 }

@@ -97,6 +97,7 @@ impl World {
         let admin = FirstAdmin {
             email: "root@example.com".parse().unwrap(),
             password: ADMIN_PASSWORD.parse().unwrap(),
+            password_change_required: false,
         };
         self.identity.accounts().ensure_first_admin(&self.system(), &admin).await.unwrap();
         let signed_in = self.log_in("root@example.com", ADMIN_PASSWORD).await.unwrap();

@@ -36,5 +36,7 @@ pub const CHAINS: u8 = 64;
 /// Required to read and verify the audit log.
 pub const AUDIT_READ: Permission = Permission::new("audit:read", "Read the audit log and verify it.");
 
-/// The collections of the audit log.
-pub(crate) const COLLECTIONS: &[&Collection] = &[AuditRecord::COLLECTION, Chain::COLLECTION];
+/// The entries of the audit log.
+pub(crate) const ENTRIES: &Collection = AuditRecord::COLLECTION;
+/// The ends of its chains.
+pub(crate) const CHAIN_ENDS: &Collection = Chain::COLLECTION;

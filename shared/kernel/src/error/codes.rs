@@ -35,6 +35,14 @@ pub const ACCESS_TOKEN_INVALID: ErrorCode = ErrorCode::new(
 pub const FORBIDDEN: ErrorCode =
     ErrorCode::new("FORBIDDEN", ErrorKind::Forbidden, "You are not allowed to do this.");
 
+/// `PASSWORD_CHANGE_REQUIRED`: somebody else has seen the caller's password, and until it is changed it is good for nothing
+/// else.
+pub const PASSWORD_CHANGE_REQUIRED: ErrorCode = ErrorCode::new(
+    "PASSWORD_CHANGE_REQUIRED",
+    ErrorKind::Forbidden,
+    "Change your password first, then refresh the session or sign in again.",
+);
+
 /// `STEP_UP_REQUIRED`: the caller must have authenticated within [`STEP_UP_WINDOW`](crate::STEP_UP_WINDOW).
 pub const STEP_UP_REQUIRED: ErrorCode = ErrorCode::new(
     "STEP_UP_REQUIRED",
@@ -88,6 +96,7 @@ pub const ALL: &[ErrorCode] = &[
     ACCESS_TOKEN_EXPIRED,
     ACCESS_TOKEN_INVALID,
     FORBIDDEN,
+    PASSWORD_CHANGE_REQUIRED,
     STEP_UP_REQUIRED,
     NOT_FOUND,
     CONFLICT,
