@@ -139,7 +139,7 @@ async fn all_faults_of_a_body_are_reported_at_once() {
     assert_eq!((answer.error(), answer.details()), ((400, "VALIDATION_ERROR".to_owned()), unknown));
     let path = format!("/users/{}/profile", admin.id);
     let body = json!({
-        "phone": "1", "date_of_birth": "31.12.1990", "avatar_url": "x", "bio": "\u{7}", "locale": "english",
+        "phone": "1", "date_of_birth": "31.12.1990", "avatar_url": "x", "bio": "\u{7}", "locale": "en_GB",
         "timezone": "Mars/Olympus", "address": {"line1": ""},
     });
     let answer = app.put(&path).by(&admin).json(body).await;
@@ -152,7 +152,7 @@ async fn all_faults_of_a_body_are_reported_at_once() {
             "avatar_url": "must be a web address that begins with https:// or http://, of at most 2000 characters",
             "bio": "must have at most 1000 characters, and no control characters but line breaks",
             "date_of_birth": "must be a date as in 1990-12-31, from 1900-01-01 on",
-            "locale": "must be a language tag as in en or pt-BR (BCP 47)",
+            "locale": "must be a language tag of at most 100 characters as in en or pt-BR (BCP 47)",
             "phone": "must be a telephone number as in +4915112345678 (E.164)",
             "timezone": "must be a time zone as in Europe/Berlin (IANA)",
         })

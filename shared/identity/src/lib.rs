@@ -100,6 +100,6 @@ pub use user::{
 };
 pub use value::{
     Bio, CountryCode, DateOfBirth, DeviceName, EmailAddress, InvalidDeviceName, InvalidEmail, InvalidName,
-    InvalidPassword, InvalidProfileValue, LocaleTag, Password, PersonName, PhoneNumber, PostalLine,
-    TimeZoneName, WebAddress,
+    InvalidLocaleTag, InvalidPassword, InvalidProfileValue, LocaleTag, Password, PersonName, PhoneNumber,
+    PostalLine, TimeZoneName, WebAddress,
 };

