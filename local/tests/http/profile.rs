@@ -33,6 +33,11 @@ async fn a_profile_is_replaced_and_changed_in_parts(app: App) {
     });
     assert_eq!(profile["address"], address);
 
+    let android = json!({"locale": "EN-us-u-fw-mon-mu-celsius"});
+    let profile = app.patch(&path).by(&ada).json(android).await;
+    assert_eq!(profile.expect(200)["locale"], "en-US-u-fw-mon-mu-celsius");
+    let patched = app.patch(&path).by(&ada).json(json!({"locale": null})).await;
+
     let wrong = json!({"date_of_birth": "2033-05-20", "address": {"country": "Britain", "street": "x"}});
     let refused = app.patch(&path).by(&ada).json(wrong).await;
     assert_eq!(refused.error(), (400, "VALIDATION_ERROR".to_owned()));
@@ -45,6 +50,11 @@ async fn a_profile_is_replaced_and_changed_in_parts(app: App) {
     );
     let ahead = app.patch(&path).by(&ada).json(json!({"date_of_birth": "2033-05-20"})).await;
     assert_eq!(ahead.details(), json!({"date_of_birth": "must not lie in the future"}));
+    let nowhere = app.patch(&path).by(&ada).json(json!({"address": {"country": "ZZ"}})).await;
+    assert_eq!(
+        nowhere.details(),
+        json!({"address.country": "must be a country code of two letters as in DE (ISO 3166-1)"})
+    );
     let stale = app.patch(&path).by(&ada).if_match(&empty.etag()).json(json!({"bio": "x"})).await;
     assert_eq!(stale.error(), (412, "PRECONDITION_FAILED".to_owned()));
 

@@ -89,7 +89,7 @@ pub use role::{
 };
 pub use session::{Sessions, SignIn, Tokens};
 pub use settings::{FirstAdmin, IdentitySettings};
-pub use switchyard_kernel::{RoleName, SessionId, UserId};
+pub use switchyard_kernel::{CountryCode, RoleName, SessionId, UserId};
 pub use switchyard_settings::Secret;
 pub use token::{Jwk, Jwks, KeyError, SigningKeys};
 #[cfg(feature = "local-secrets")]
@@ -99,7 +99,7 @@ pub use user::{
     RoleList, UnknownStatus, User, UserFields, UserFilter, UserStats, UserStatus, Users,
 };
 pub use value::{
-    Bio, CountryCode, DateOfBirth, DeviceName, EmailAddress, InvalidDeviceName, InvalidEmail, InvalidName,
+    Bio, DateOfBirth, DeviceName, EmailAddress, InvalidDeviceName, InvalidEmail, InvalidName,
     InvalidLocaleTag, InvalidPassword, InvalidProfileValue, LocaleTag, Password, PersonName, PhoneNumber,
     PostalLine, TimeZoneName, WebAddress,
 };

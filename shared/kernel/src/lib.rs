@@ -39,7 +39,7 @@ pub use manifest::{AddressLimit, BuiltInRole, Manifest, Manifests};
 pub use once::{Effect, EffectRecord, RequestKey};
 pub use page::{Page, PageRequest, Pagination};
 pub use secrets::{HeldSecret, OtherSecret, SECRET_CHECKS, forget_secret, other_secret, record_secrets};
-pub use value::{InvalidRoleName, ParseIdError, RoleName, SessionId, UserId, rfc3339};
+pub use value::{CountryCode, InvalidRoleName, ParseIdError, RoleName, SessionId, UserId, rfc3339};
 
 #[doc(hidden)]
 pub use {deserr, serde, utoipa};

@@ -11,7 +11,5 @@ pub use email::{EmailAddress, InvalidEmail};
 pub use locale_tag::{InvalidLocaleTag, LocaleTag};
 pub use password::{InvalidPassword, Password};
 pub use person_name::{InvalidName, PersonName};
-pub use profile::{
-    Bio, CountryCode, DateOfBirth, InvalidProfileValue, PhoneNumber, PostalLine, TimeZoneName, WebAddress,
-};
+pub use profile::{Bio, DateOfBirth, InvalidProfileValue, PhoneNumber, PostalLine, TimeZoneName, WebAddress};
 pub use session_text::{DeviceName, InvalidDeviceName};

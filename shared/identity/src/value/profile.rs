@@ -25,9 +25,6 @@ pub enum InvalidProfileValue {
     /// Empty, too long, or with control characters.
     #[error("must have 1 to 200 characters, none of them a control character")]
     PostalLine,
-    /// Not a country code.
-    #[error("must be a country code of two letters as in DE (ISO 3166-1)")]
-    Country,
 }
 
 macro_rules! profile_value {
@@ -118,13 +115,6 @@ profile_value! {
     PostalLine, PostalLine, |text| (1..=200).contains(&text.chars().count()) && !has_controls(text)
 }
 
-profile_value! {
-    /// A country: two capital letters (ISO 3166-1 alpha-2). Whether it exists is not checked, since the list
-    /// changes.
-    #[schema(value_type = String, pattern = "^[A-Z]{2}$", example = "GB")]
-    CountryCode, Country, |text| text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,6 +153,5 @@ mod tests {
             &["", "Europe/Atlantis", "europe/berlin", "../etc/passwd"],
         );
         check::<PostalLine>(&["12 St James's Square"], &["", "a\nb"]);
-        check::<CountryCode>(&["GB"], &["gb", "GBR", "G1"]);
     }
 }

@@ -4,11 +4,13 @@
 //! request bodies by `deserr` with the same sentence. `Deserialize` is for stored values and does not validate: they were
 //! validated when they were written, and a rule that becomes stricter later must not make old documents unreadable.
 
+mod country_code;
 mod id;
 pub mod rfc3339;
 mod role_name;
 mod user_agent;
 
+pub use country_code::{CountryCode, InvalidCountryCode};
 pub use id::{ParseIdError, SessionId, UserId, id_schema};
 pub use role_name::{InvalidRoleName, RoleName};
 #[doc(hidden)]
