@@ -84,8 +84,8 @@ pub use password::{InvalidPasswordHash, PasswordHash};
 #[cfg(feature = "local-secrets")]
 pub use private_file::create_private_file;
 pub use role::{
-    InvalidPermissionName, InvalidRoleDescription, PermissionInfo, PermissionName, Role, RoleAuthority,
-    RoleDescription, RoleFields, Roles,
+    InvalidPermissionName, PermissionInfo, PermissionName, Role, RoleAuthority, RoleDescription, RoleFields,
+    Roles,
 };
 pub use session::{Sessions, SignIn, Tokens};
 pub use settings::{FirstAdmin, IdentitySettings};
@@ -99,7 +99,6 @@ pub use user::{
     RoleList, UnknownStatus, User, UserFields, UserFilter, UserStats, UserStatus, Users,
 };
 pub use value::{
-    Bio, DateOfBirth, DeviceName, EmailAddress, InvalidDeviceName, InvalidEmail, InvalidName,
-    InvalidLocaleTag, InvalidPassword, InvalidProfileValue, LocaleTag, Password, PersonName, PhoneNumber,
-    PostalLine, TimeZoneName, WebAddress,
+    Bio, DateOfBirth, DeviceName, EmailAddress, InvalidEmail, InvalidLocaleTag, InvalidPassword,
+    InvalidProfileValue, LocaleTag, Password, PersonName, PhoneNumber, PostalLine, TimeZoneName, WebAddress,
 };

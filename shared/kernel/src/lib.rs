@@ -6,7 +6,7 @@
 //! - [`Permission`], [`Action`], [`ErrorCode`]: constants that each domain declares for itself and lists in its
 //!   [`Manifest`].
 //! - [`DomainError`]: how a domain's error becomes an answer. [`CommonError`] holds the errors that all domains share.
-//! - [`id_type!`], [`text_value!`]: types for ids and validated text.
+//! - [`id_type!`], [`line_type!`], [`text_value!`]: types for ids and validated text.
 //! - [`Faults`], [`MergePatch`], [`Precondition`], [`Versioned`], [`Page`]: edits and lists.
 //!
 //! What a domain needs to know about users goes through traits that the domain of users implements: [`Authenticator`] and
@@ -39,7 +39,9 @@ pub use manifest::{AddressLimit, BuiltInRole, Manifest, Manifests};
 pub use once::{Effect, EffectRecord, RequestKey};
 pub use page::{Page, PageRequest, Pagination};
 pub use secrets::{HeldSecret, OtherSecret, SECRET_CHECKS, forget_secret, other_secret, record_secrets};
-pub use value::{CountryCode, InvalidRoleName, ParseIdError, RoleName, SessionId, UserId, rfc3339};
+pub use value::{
+    CountryCode, InvalidLine, InvalidRoleName, ParseIdError, RoleName, SessionId, UserId, rfc3339,
+};
 
 #[doc(hidden)]
 pub use {deserr, serde, utoipa};

@@ -10,7 +10,5 @@ pub use authority::RoleAuthority;
 pub(crate) use built_in::{BUILT_IN, install_built_in_roles, is_built_in};
 pub(crate) use membership::Membership;
 pub(crate) use record::{ADMIN, CUSTOMER, RoleRecord};
-pub use record::{
-    InvalidPermissionName, InvalidRoleDescription, PermissionName, Role, RoleDescription, RoleFields,
-};
+pub use record::{InvalidPermissionName, PermissionName, Role, RoleDescription, RoleFields};
 pub use service::{PermissionInfo, Roles};

@@ -4,8 +4,7 @@ use deserr::Deserr;
 use serde::{Deserialize, Serialize};
 use switchyard_ambient::Timestamp;
 use switchyard_database::{Collection, Entity, Field, Index};
-use switchyard_kernel::value::has_controls;
-use switchyard_kernel::{BuiltInRole, Kernel, Permission, RoleName, rfc3339, text_value};
+use switchyard_kernel::{BuiltInRole, Kernel, Permission, RoleName, line_type, rfc3339, text_value};
 use utoipa::ToSchema;
 
 use super::is_built_in;
@@ -109,27 +108,16 @@ impl From<Permission> for PermissionName {
     }
 }
 
-/// The description of a role: at most 200 characters, none of them a control character.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(transparent)]
-#[schema(value_type = String, max_length = 200, pattern = r"^[^\u0000-\u001F\u007F-\u009F]*$", example = "Answers letters.")]
-pub struct RoleDescription(String);
-
-/// The text cannot be the description of a role.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must have at most 200 characters, none of them a control character")]
-pub struct InvalidRoleDescription;
-
-impl TryFrom<String> for RoleDescription {
-    type Error = InvalidRoleDescription;
-
-    fn try_from(text: String) -> Result<Self, InvalidRoleDescription> {
-        let fits = text.chars().count() <= 200 && !has_controls(&text);
-        if fits { Ok(Self(text)) } else { Err(InvalidRoleDescription) }
-    }
+line_type! {
+    /// The description of a role: at most 200 characters on one line. It may be empty.
+    RoleDescription, 0..=200, example = "Answers letters."
 }
 
-text_value!(RoleDescription, InvalidRoleDescription);
+impl Default for RoleDescription {
+    fn default() -> Self {
+        Self(String::new())
+    }
+}
 
 /// The part of a role that can be changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr, ToSchema)]

@@ -3,7 +3,6 @@ use unicode_normalization::UnicodeNormalization as _;
 use utoipa::ToSchema;
 
 use switchyard_kernel::text_value;
-use switchyard_kernel::value::has_controls;
 
 /// An e-mail address, kept as the user wrote it.
 ///
@@ -60,7 +59,7 @@ impl TryFrom<String> for EmailAddress {
     fn try_from(text: String) -> Result<Self, InvalidEmail> {
         let (local, domain) = text.split_once('@').ok_or(InvalidEmail)?;
         let length_fits = text.len() <= MAX_BYTES && (1..=MAX_LOCAL_BYTES).contains(&local.len());
-        if !length_fits || has_controls(&text) || !is_local_part(local) || !is_domain(domain) {
+        if !length_fits || text.chars().any(char::is_control) || !is_local_part(local) || !is_domain(domain) {
             return Err(InvalidEmail);
         }
         let address = Self(text);

@@ -10,6 +10,6 @@ mod session_text;
 pub use email::{EmailAddress, InvalidEmail};
 pub use locale_tag::{InvalidLocaleTag, LocaleTag};
 pub use password::{InvalidPassword, Password};
-pub use person_name::{InvalidName, PersonName};
+pub use person_name::PersonName;
 pub use profile::{Bio, DateOfBirth, InvalidProfileValue, PhoneNumber, PostalLine, TimeZoneName, WebAddress};
-pub use session_text::{DeviceName, InvalidDeviceName};
+pub use session_text::DeviceName;

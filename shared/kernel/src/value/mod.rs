@@ -4,14 +4,20 @@
 //! request bodies by `deserr` with the same sentence. `Deserialize` is for stored values and does not validate: they were
 //! validated when they were written, and a rule that becomes stricter later must not make old documents unreadable.
 
+mod characters;
 mod country_code;
 mod id;
+mod line;
 pub mod rfc3339;
 mod role_name;
 mod user_agent;
 
+pub use characters::{is_line_control, is_mark, is_space, is_unassigned, is_visible};
 pub use country_code::{CountryCode, InvalidCountryCode};
 pub use id::{ParseIdError, SessionId, UserId, id_schema};
+#[doc(hidden)]
+pub use line::line_schema;
+pub use line::{InvalidLine, check_line};
 pub use role_name::{InvalidRoleName, RoleName};
 #[doc(hidden)]
 pub use switchyard_ambient::Uuid;
@@ -87,9 +93,4 @@ macro_rules! read_with_deserr {
             }
         }
     };
-}
-
-/// Whether `text` contains control characters. They can forge log lines and mail headers.
-pub fn has_controls(text: &str) -> bool {
-    text.chars().any(char::is_control)
 }

@@ -25,7 +25,7 @@ pub use description::{BookDescription, InvalidBookDescription};
 pub use error::BookError;
 pub use list::BookFilter;
 pub use service::Books;
-pub use title::{BookTitle, InvalidBookTitle};
+pub use title::BookTitle;
 pub use view::{Book, BookFields, BookId};
 
 use switchyard_database::{Collection, Entity as _};

@@ -68,7 +68,7 @@ async fn all_faults_of_a_request_are_reported_at_once() {
         json!({
             "description": "must have 1 to 2000 characters, and no control characters except line breaks",
             "owner_id": "is not a known field",
-            "title": "must not be blank",
+            "title": "must have a visible character",
         })
     );
     let query = "limit=0&owner_id=me&page=2&q=a+b+c+d+e+f+g+h+i+j+k+l+m+n+o+p+q";
