@@ -99,6 +99,13 @@ async fn users_are_found_by_the_beginnings_of_their_words(app: App) {
     }
     assert_eq!(names(&list("q=").await).len(), 4, "an empty search does not filter");
 
+    app.register("O’Connor").await;
+    for query in ["q=o'connor", "q=oconnor", "q=CONNOR", "q=o%E2%80%99connor@example.com"] {
+        assert_eq!(names(&list(query).await), ["O’Connor"], "{query}");
+    }
+    assert_eq!(names(&list("q=o'connor+example.com").await), ["O’Connor"]);
+    assert_eq!(names(&list("q=com").await), Vec::<&str>::new());
+
     let first = list("q=ad&limit=2").await;
     assert_eq!(names(&first), ["Ada", "Adele"]);
     let next = first["pagination"]["next_cursor"].as_str().unwrap();

@@ -7,6 +7,7 @@
 //!   [`Manifest`].
 //! - [`DomainError`]: how a domain's error becomes an answer. [`CommonError`] holds the errors that all domains share.
 //! - [`id_type!`], [`line_type!`], [`text_value!`]: types for ids and validated text.
+//! - [`value::folded_key`]: what makes two spellings of a key one, for unique attributes.
 //! - [`Faults`], [`MergePatch`], [`Precondition`], [`Versioned`], [`Page`]: edits and lists.
 //!
 //! What a domain needs to know about users goes through traits that the domain of users implements: [`Authenticator`] and

@@ -6,7 +6,7 @@ use crate::world::{ADMIN_PASSWORD, PASSWORD, World, login, registration};
 use futures::future::join_all;
 use switchyard_identity::{
     AccountError, EmailAddress, FirstAdmin, FirstAdminOutcome, IdentitySettings, NewImportedUser, NewUser,
-    PasswordHash, Secret, SessionError, UserError, UserFields, UserFilter, UserStatus, testing,
+    PasswordHash, Registration, Secret, SessionError, UserError, UserFields, UserFilter, UserStatus, testing,
 };
 use switchyard_kernel::{AuditFilter, Context, Permissions, Precondition, Refused, STEP_UP_WINDOW};
 
@@ -15,6 +15,34 @@ on_every_backend! {
     of_a_hundred_wrong_passwords_at_once_five_are_verified,
     several_processes_create_one_first_admin,
     an_address_changes_soon_after_a_sign_in_and_ends_the_other_sessions,
+    spellings_of_one_address_are_one_account,
+}
+
+async fn spellings_of_one_address_are_one_account(world: World) {
+    const SPELLINGS: [&str; 5] = [
+        "Zoë@exämple.de",
+        "zoe\u{308}@exa\u{308}mple.de",
+        "ZOË@xn--exmple-cua.de",
+        "ｚｏë＠exämple.de",
+        "zoë@XN--EXMPLE-CUA.DE",
+    ];
+    let user = world.register(SPELLINGS[0]).await.user;
+    assert_eq!(user.email.as_str(), SPELLINGS[0]);
+    for spelling in SPELLINGS {
+        let again = world.identity.accounts().register(&world.anyone(), &registration(spelling)).await;
+        assert_eq!(again, Err(AccountError::EmailTaken), "{spelling}");
+        assert_eq!(world.log_in(spelling, PASSWORD).await.unwrap().user.id, user.id, "{spelling}");
+    }
+    for spelling in SPELLINGS {
+        assert_eq!(world.log_in(spelling, "wrong").await, Err(AccountError::InvalidCredentials));
+    }
+    let locked = Err(AccountError::AccountLocked { retry_after: Duration::from_secs(900) });
+    for spelling in SPELLINGS {
+        assert_eq!(world.log_in(spelling, PASSWORD).await, locked, "{spelling}");
+    }
+    // A domain with `ss` is another one.
+    world.register("a@straße.de").await;
+    world.register("a@strasse.de").await;
 }
 
 async fn of_a_hundred_registrations_of_one_address_one_succeeds(world: World) {

@@ -7,6 +7,7 @@
 mod characters;
 mod country_code;
 mod id;
+mod key_text;
 mod line;
 pub mod rfc3339;
 mod role_name;
@@ -15,6 +16,7 @@ mod user_agent;
 pub use characters::{is_line_control, is_mark, is_space, is_unassigned, is_visible};
 pub use country_code::{CountryCode, InvalidCountryCode};
 pub use id::{ParseIdError, SessionId, UserId, id_schema};
+pub use key_text::{InvalidKeyText, folded_key, key_spelling};
 #[doc(hidden)]
 pub use line::line_schema;
 pub use line::{InvalidLine, check_line};
