@@ -36,7 +36,7 @@ impl Accounts<'_> {
         if guess.user.id != principal.user_id {
             return Err(AccountError::InvalidCredentials); // another user has taken the address in the meantime
         }
-        let hash = self.identity.hasher.hash(turn, new.expose()).await?;
+        let hash = self.identity.hasher.hash(turn, new.prepared()).await?;
         let (guess, credential) = (&guess, &Credential::new(principal.user_id, hash, context.now));
         let attempts_id = &self.identity.attempts_id(&user.email);
         self.identity

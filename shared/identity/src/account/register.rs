@@ -70,7 +70,7 @@ impl Accounts<'_> {
     ) -> Result<PasswordHash, AccountError> {
         self.require_strong("password", password, email, name).await?;
         let turn = self.identity.hasher.turn().await?;
-        Ok(self.identity.hasher.hash(turn, password.expose()).await?)
+        Ok(self.identity.hasher.hash(turn, password.prepared()).await?)
     }
 
     /// Requires that a new password, from the field `field`, is not easy to guess.

@@ -6,8 +6,14 @@ use serde::{Deserialize, Serialize};
 ///
 /// | form | scheme |
 /// |---|---|
-/// | `hmac-bcrypt:<key id>:$2b$12$…` | bcrypt over the base64 of HMAC-SHA256 of the password, keyed with the pepper of that id |
-/// | `bcrypt:$2b$10$…` | bcrypt over the password itself; for imported accounts until their first sign-in |
+/// | `opaque-hmac-bcrypt:<key id>:$2b$12$…` | bcrypt over the base64 of HMAC-SHA256 of the prepared password, keyed with the pepper of that id |
+/// | `bcrypt:$2b$10$…` | bcrypt over the password as it is typed; for imported accounts until their first sign-in |
+///
+/// `opaque` says how the password is prepared: by the profile `OpaqueString` of RFC 8265, in which spaces and composed characters
+/// have one form. Another preparation would be another tag. An imported hash was made elsewhere of what was typed there, which
+/// few systems prepare. So it is compared with what is typed, as it was there, and with nothing else: a second comparison with
+/// the prepared password would take as long as the first, and either tell by its time that an account was imported, or double
+/// the cost of every guess. The first sign-in replaces the hash by one of the prepared password.
 ///
 /// The keyed pre-hash has two reasons. Bcrypt reads at most 72 bytes, so two different long passwords could
 /// match. And a stolen table of hashes is useless without the pepper. The pre-hash is encoded in base64 because
@@ -22,7 +28,7 @@ pub struct PasswordHash(String);
 #[error("must be a bcrypt hash as in $2b$12$…, of cost 4 to 14")]
 pub struct InvalidPasswordHash;
 
-const KEYED: &str = "hmac-bcrypt";
+const KEYED: &str = "opaque-hmac-bcrypt";
 const PLAIN: &str = "bcrypt";
 /// A hash takes 2^cost rounds. Verifying an imported hash of cost 31 would take a processor a day at each
 /// login.
@@ -31,9 +37,9 @@ const COSTS: std::ops::RangeInclusive<u32> = 4..=14;
 /// How a hash was computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scheme<'a> {
-    /// Over the keyed pre-hash, with the pepper of this id.
+    /// Over the keyed pre-hash of the prepared password, with the pepper of this id.
     Keyed { key_id: &'a str },
-    /// Over the password.
+    /// Over the password as it is typed.
     Plain,
 }
 
@@ -92,6 +98,7 @@ mod tests {
         let hash = PasswordHash::import(BCRYPT).unwrap();
         assert_eq!(hash.parts(), Some((Scheme::Plain, BCRYPT)));
         let keyed = PasswordHash::keyed("0a1b2c3d", BCRYPT);
+        assert_eq!(keyed.0, format!("opaque-hmac-bcrypt:0a1b2c3d:{BCRYPT}"));
         assert_eq!(keyed.parts(), Some((Scheme::Keyed { key_id: "0a1b2c3d" }, BCRYPT)));
     }
 
@@ -108,6 +115,11 @@ mod tests {
         {
             assert_eq!(PasswordHash::import(text), Err(InvalidPasswordHash), "{text}");
         }
+    }
+
+    #[test]
+    fn a_tag_of_another_preparation_is_unknown() {
+        assert_eq!(PasswordHash(format!("hmac-bcrypt:0a1b2c3d:{BCRYPT}")).parts(), None);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use switchyard_ambient::Ambient;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::hash::{PasswordHash, Scheme, cost_of};
+use crate::value::PreparedPassword;
 use switchyard_kernel::KeyRing;
 
 /// Hashes and verifies passwords off the async threads, a bounded number at a time.
@@ -59,8 +60,12 @@ impl PasswordHasher {
     }
 
     /// Hashes a new password.
-    pub(crate) async fn hash(&self, turn: Turn, password: &str) -> Result<PasswordHash, HasherStopped> {
-        let (this, password) = (self.clone(), password.to_owned());
+    pub(crate) async fn hash(
+        &self,
+        turn: Turn,
+        password: &PreparedPassword,
+    ) -> Result<PasswordHash, HasherStopped> {
+        let (this, password) = (self.clone(), password.clone());
         turn.run(move || this.hash_now(&password)).await.map(|(hash, _)| hash)
     }
 
@@ -70,16 +75,16 @@ impl PasswordHasher {
         Ok(Turn { _permit: permit })
     }
 
-    /// Verifies a password against the hash of an account. If there is no hash, because there is no such
+    /// Verifies a password, as it was typed, against the hash of an account. If there is no hash, because there is no such
     /// account or it has no password, the answer is no after the same amount of work.
     pub(crate) async fn verify(
         &self,
         turn: Turn,
-        password: &str,
+        typed: &str,
         hash: Option<&PasswordHash>,
     ) -> Result<(Verdict, Turn), HasherStopped> {
-        let (this, password, hash) = (self.clone(), password.to_owned(), hash.cloned());
-        turn.run(move || this.verify_now(&password, hash.as_ref())).await
+        let (this, typed, hash) = (self.clone(), typed.to_owned(), hash.cloned());
+        turn.run(move || this.verify_now(&typed, hash.as_ref())).await
     }
 
     /// Waits for a turn and runs `work` on a thread that may block.
@@ -90,13 +95,15 @@ impl PasswordHasher {
         self.turn().await?.run(work).await.map(|(outcome, _)| outcome)
     }
 
-    fn hash_now(&self, password: &str) -> PasswordHash {
+    fn hash_now(&self, password: &PreparedPassword) -> PasswordHash {
         let input = self.current_prehash(password);
         PasswordHash::keyed(self.peppers.current_id(), &self.bcrypt(&input, self.cost))
     }
 
-    fn verify_now(&self, password: &str, hash: Option<&PasswordHash>) -> Verdict {
-        let Some((input, bcrypt, cost, is_current)) = hash.and_then(|hash| self.read(hash, password)) else {
+    fn verify_now(&self, typed: &str, hash: Option<&PasswordHash>) -> Verdict {
+        let password = &PreparedPassword::of(typed);
+        let read = hash.and_then(|hash| self.read(hash, typed, password));
+        let Some((input, bcrypt, cost, is_current)) = read else {
             self.spend(password, self.cost);
             return Verdict { is_right: false, upgrade: None };
         };
@@ -111,24 +118,29 @@ impl PasswordHasher {
     }
 
     /// The input of bcrypt, the hash to compare with, its cost, and whether it is hashed in the current way.
-    fn read<'h>(&self, hash: &'h PasswordHash, password: &str) -> Option<(String, &'h str, u32, bool)> {
+    fn read<'h>(
+        &self,
+        hash: &'h PasswordHash,
+        typed: &str,
+        password: &PreparedPassword,
+    ) -> Option<(String, &'h str, u32, bool)> {
         let (scheme, bcrypt) = hash.parts()?;
         let cost = cost_of(bcrypt)?;
         let (input, is_current) = match scheme {
             Scheme::Keyed { key_id } => {
                 (self.prehash(key_id, password)?, key_id == self.peppers.current_id())
             }
-            Scheme::Plain => (password.to_owned(), false),
+            Scheme::Plain => (typed.to_owned(), false),
         };
         Some((input, bcrypt, cost, is_current && cost == self.cost))
     }
 
-    fn current_prehash(&self, password: &str) -> String {
-        STANDARD.encode(self.peppers.current_code(password.as_bytes()))
+    fn current_prehash(&self, password: &PreparedPassword) -> String {
+        STANDARD.encode(self.peppers.current_code(password.expose().as_bytes()))
     }
 
-    fn prehash(&self, key_id: &str, password: &str) -> Option<String> {
-        self.peppers.code(key_id, password.as_bytes()).map(|code| STANDARD.encode(code))
+    fn prehash(&self, key_id: &str, password: &PreparedPassword) -> Option<String> {
+        self.peppers.code(key_id, password.expose().as_bytes()).map(|code| STANDARD.encode(code))
     }
 
     fn bcrypt(&self, input: &str, cost: u32) -> String {
@@ -140,7 +152,7 @@ impl PasswordHasher {
     }
 
     /// Does the work of a verification and discards the result.
-    fn spend(&self, password: &str, cost: u32) {
+    fn spend(&self, password: &PreparedPassword, cost: u32) {
         black_box(self.bcrypt(&self.current_prehash(password), cost));
     }
 }
@@ -169,7 +181,7 @@ mod tests {
     }
 
     async fn hash(hasher: &PasswordHasher, password: &str) -> PasswordHash {
-        hasher.hash(hasher.turn().await.unwrap(), password).await.unwrap()
+        hasher.hash(hasher.turn().await.unwrap(), &PreparedPassword::of(password)).await.unwrap()
     }
 
     #[tokio::test]
@@ -182,7 +194,7 @@ mod tests {
         let (verdict, turn) = hasher.verify(turn, "correct horse", Some(&stored)).await.unwrap();
         assert!(verdict.is_right);
         assert!(next.as_mut().now_or_never().is_none());
-        hasher.hash(turn, "battery staple").await.unwrap();
+        hasher.hash(turn, &PreparedPassword::of("battery staple")).await.unwrap();
         assert!(next.now_or_never().is_some());
     }
 
@@ -225,6 +237,33 @@ mod tests {
             assert!(verdict.is_right);
             let upgraded = verdict.upgrade.unwrap();
             let again = verify(&current, "correct horse", Some(&upgraded)).await.unwrap();
+            assert_eq!(again, Verdict { is_right: true, upgrade: None });
+        }
+    }
+
+    #[tokio::test]
+    async fn every_spelling_of_a_password_is_right() {
+        let hasher = hasher(NEW, 4);
+        let hash = hash(&hasher, "grünes Schloß").await;
+        for spelling in ["gru\u{308}nes Schloß", "grünes\u{a0}Schloß", "gru\u{308}nes\u{3000}Schloß"] {
+            assert!(verify(&hasher, spelling, Some(&hash)).await.unwrap().is_right, "{spelling}");
+        }
+        for other in ["grunes Schloß", "grünes Schloss", "Grünes Schloß", "grünes Schloß "] {
+            assert!(!verify(&hasher, other, Some(&hash)).await.unwrap().is_right, "{other}");
+        }
+    }
+
+    /// Vietnamese keyboards of Windows type such text, which is neither composed nor decomposed.
+    #[tokio::test]
+    async fn an_imported_hash_is_compared_with_what_is_typed_and_upgraded_to_every_spelling() {
+        let hasher = hasher(NEW, 4);
+        let (typed, composed) = ("ti\u{ea}\u{301}ng vi\u{ea}\u{323}t", "ti\u{1ebf}ng vi\u{1ec7}t");
+        let imported = bcrypt::hash_with_salt(typed, 4, [7; 16]).unwrap().to_string();
+        let imported = PasswordHash::import(&imported).unwrap();
+        assert!(!verify(&hasher, composed, Some(&imported)).await.unwrap().is_right);
+        let upgraded = verify(&hasher, typed, Some(&imported)).await.unwrap().upgrade.unwrap();
+        for spelling in [typed, composed] {
+            let again = verify(&hasher, spelling, Some(&upgraded)).await.unwrap();
             assert_eq!(again, Verdict { is_right: true, upgrade: None });
         }
     }

@@ -9,6 +9,7 @@ mod session_text;
 
 pub use email::{EmailAddress, InvalidEmail};
 pub use locale_tag::{InvalidLocaleTag, LocaleTag};
+pub(crate) use password::PreparedPassword;
 pub use password::{InvalidPassword, Password};
 pub use person_name::PersonName;
 pub use profile::{Bio, DateOfBirth, InvalidProfileValue, PhoneNumber, PostalLine, TimeZoneName, WebAddress};

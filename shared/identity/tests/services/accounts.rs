@@ -16,6 +16,7 @@ on_every_backend! {
     several_processes_create_one_first_admin,
     an_address_changes_soon_after_a_sign_in_and_ends_the_other_sessions,
     spellings_of_one_address_are_one_account,
+    spellings_of_one_password_are_one_password,
 }
 
 async fn spellings_of_one_address_are_one_account(world: World) {
@@ -43,6 +44,26 @@ async fn spellings_of_one_address_are_one_account(world: World) {
     // A domain with `ss` is another one.
     world.register("a@straße.de").await;
     world.register("a@strasse.de").await;
+}
+
+async fn spellings_of_one_password_are_one_password(world: World) {
+    const COMPOSED: &str = "sieben grüne Kühe träumen";
+    const DECOMPOSED: &str = "sieben gru\u{308}ne Ku\u{308}he\u{a0}tra\u{308}umen";
+    let registration =
+        Registration { password: DECOMPOSED.parse().unwrap(), ..registration("ada@example.com") };
+    let signed_in = world.identity.accounts().register(&world.anyone(), &registration).await.unwrap();
+    for spelling in [COMPOSED, DECOMPOSED] {
+        assert!(world.log_in("ada@example.com", spelling).await.is_ok(), "{spelling}");
+    }
+    let other = world.log_in("ada@example.com", "sieben grune Kuhe traumen").await;
+    assert_eq!(other, Err(AccountError::InvalidCredentials));
+    let context = world.as_user(&signed_in).await;
+    let accounts = world.identity.accounts();
+    let new = "acht blaue Ma\u{308}use\u{3000}singen";
+    accounts.change_password(&context, &Secret::new(COMPOSED), &new.parse().unwrap()).await.unwrap();
+    assert!(world.log_in("ada@example.com", "acht blaue Mäuse singen").await.is_ok());
+    let stored = world.document("credentials", &signed_in.user.id.to_string()).await.body;
+    assert!(stored["password"].as_str().unwrap().starts_with("opaque-hmac-bcrypt:"));
 }
 
 async fn of_a_hundred_registrations_of_one_address_one_succeeds(world: World) {
@@ -329,7 +350,7 @@ async fn an_imported_hash_is_upgraded_at_the_first_login() {
     };
     let signed_in = world.log_in("ada@example.com", "short").await.unwrap();
     let after = stored(signed_in.user.id.to_string()).await;
-    assert!(after.starts_with("hmac-bcrypt:") && after.contains(":$2b$04$"), "{after}");
+    assert!(after.starts_with("opaque-hmac-bcrypt:") && after.contains(":$2b$04$"), "{after}");
     assert!(world.log_in("ada@example.com", "short").await.is_ok());
     assert_eq!(stored(signed_in.user.id.to_string()).await, after);
 }
