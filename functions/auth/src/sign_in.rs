@@ -17,7 +17,7 @@ use crate::cookie::SetRefreshCookie;
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = Faults, deny_unknown_fields)]
 pub(crate) struct RegisterInput {
-    /// The e-mail address. No other account may have it, regardless of case.
+    /// The e-mail address. No other account may have it, in any spelling.
     email: EmailAddress,
     /// The password. It must be hard to guess, also for someone who knows the name and the address.
     password: Password,

@@ -188,7 +188,7 @@ fn rows(file: &[u8]) -> Vec<(u64, Option<Vec<Vec<u8>>>)> {
 
 fn values_round_trip(record: &Record) {
     if let Ok(email) = record.email.parse::<EmailAddress>() {
-        assert_eq!(email.as_str(), record.email);
+        assert_eq!(email.as_str().parse().as_ref(), Ok(&email));
         assert_eq!(email.key().parse::<EmailAddress>().map(|key| key.key()), Ok(email.key()));
     }
     if let Ok(name) = record.name.parse::<PersonName>() {

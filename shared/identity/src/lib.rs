@@ -44,7 +44,7 @@
 //!
 //! | collection | one document for each |
 //! |---|---|
-//! | `users` | user; found by address without regard to case, listed by creation |
+//! | `users` | user; found by address in any spelling, listed by creation |
 //! | `credentials` | user with a password: its hash, apart from the user, so that no read of a user can leak it |
 //! | `profiles` | user who has filled in a profile |
 //! | `roles` | role, with what it permits |

@@ -24,7 +24,7 @@ impl Accounts<'_> {
     ///
     /// # Errors
     ///
-    /// [`AccountError::EmailTaken`] if another account has the address, regardless of case.
+    /// [`AccountError::EmailTaken`] if another account has the address, in any spelling.
     /// [`AccountError::WeakPassword`] if the password is easy to guess.
     pub async fn register(
         &self,
