@@ -45,7 +45,8 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     let body = input.get(line_end + 1..).unwrap_or_default();
 
     let patch = read(body);
-    let Ok(plain) = serde_json::from_slice::<Value>(body) else {
+    let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let Ok(plain) = serde_json::from_slice::<Value>(text) else {
         assert!(patch.is_none(), "a body that is not JSON is refused");
         return Corpus::Keep;
     };

@@ -25,6 +25,7 @@
 //! }
 //! ```
 
+mod base_path;
 mod database_url;
 mod executor;
 mod factory;
@@ -38,13 +39,13 @@ mod runtime;
 mod server;
 mod settings;
 
+pub use base_path::{BasePath, ParseBasePathError};
 pub use database_url::{DatabaseUrl, ParseDatabaseUrlError};
 pub use executor::block_on;
 pub use factory::{ConnectError, connect};
 pub use function::{Access, Function};
 pub use logs::{LogFormat, LogSettings};
 pub use metrics::{Metrics, MetricsError};
-pub use path::{BasePath, ParseBasePathError};
 pub use platform::Platform;
 pub use runtime::{Runtime, RuntimeError};
 pub use server::Stopping;

@@ -13,14 +13,11 @@ use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http_body_util::BodyExt;
-use lambda_http::aws_lambda_events::apigw::{
-    ApiGatewayV2httpRequest, ApiGatewayV2httpRequestContext, ApiGatewayV2httpResponse,
-};
+use lambda_http::aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use lambda_http::aws_lambda_events::encodings;
 use percent_encoding::utf8_percent_encode;
 use switchyard_api::PeerAddress;
 
-use crate::BasePath;
 use crate::path::{self, IN_QUERY};
 
 /// Converts an event into a request.
@@ -60,16 +57,6 @@ pub(super) fn to_request(
 /// The normal form of an event's path. A gateway has decoded it. A function URL has not.
 fn path_of(path: &str, domain: &str) -> String {
     if domain.contains(".lambda-url.") { path::normalize(path) } else { path::encode(path.as_bytes()) }
-}
-
-/// The base path of an event's paths: that of the settings, or the path of a named stage. The domain of the gateway itself
-/// has the stage in its paths, and a custom domain has not.
-pub(super) fn base_path_of(context: &ApiGatewayV2httpRequestContext, of_settings: &BasePath) -> BasePath {
-    let domain = context.domain_name.as_deref().unwrap_or_default();
-    match &context.stage {
-        Some(stage) if stage != "$default" && domain.contains(".execute-api.") => BasePath::of_stage(stage),
-        _ => of_settings.clone(),
-    }
 }
 
 pub(super) async fn from_response(response: Response) -> ApiGatewayV2httpResponse {

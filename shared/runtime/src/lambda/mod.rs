@@ -3,7 +3,9 @@
 mod event;
 
 use axum::Router;
-use lambda_http::aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
+use lambda_http::aws_lambda_events::apigw::{
+    ApiGatewayV2httpRequest, ApiGatewayV2httpRequestContext, ApiGatewayV2httpResponse,
+};
 use lambda_runtime::LambdaEvent;
 use switchyard_settings::Environment;
 use tower::service_fn;
@@ -32,13 +34,23 @@ async fn answer(
     base_path: &BasePath,
     event: ApiGatewayV2httpRequest,
 ) -> ApiGatewayV2httpResponse {
-    let base_path = event::base_path_of(&event.request_context, base_path);
+    let base_path = base_path_of(&event.request_context, base_path);
     match event::to_request(event) {
         Ok(request) => event::from_response(base_path.call(router, request).await).await,
         Err(fault) => {
             tracing::error!(cause = %fault, "the event is not an HTTP request");
             event::refusal()
         }
+    }
+}
+
+/// The base path of an event's paths: that of the settings, or the path of a named stage. The domain of the gateway itself
+/// has the stage in its paths, and a custom domain has not.
+fn base_path_of(context: &ApiGatewayV2httpRequestContext, of_settings: &BasePath) -> BasePath {
+    let domain = context.domain_name.as_deref().unwrap_or_default();
+    match &context.stage {
+        Some(stage) if stage != "$default" && domain.contains(".execute-api.") => BasePath::of_stage(stage),
+        _ => of_settings.clone(),
     }
 }
 

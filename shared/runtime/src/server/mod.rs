@@ -76,7 +76,7 @@ pub(crate) async fn serve(
         stopping.store(true, Ordering::Relaxed);
         if !limits.shutdown_delay.is_zero() {
             tracing::info!(
-                "stopping; not ready any more, and accepting clients for {:?}",
+                "stopping; no longer ready, and accepting clients for {:?}",
                 limits.shutdown_delay
             );
         }
