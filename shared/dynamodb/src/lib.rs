@@ -45,7 +45,9 @@
 //! # When DynamoDB is throttling or does not answer
 //!
 //! A call sends at most five requests that are not accepted, within the budget and the deadline of
-//! [`retry`](switchyard_database::retry).
+//! [`retry`](switchyard_database::retry). A write that conflicts with another transaction is sent again more often.
+//! Before that, the documents and guards that it names are read, without conflicting with anyone: if they already
+//! refuse the write, its caller is told at once.
 //!
 //! # Migrations
 //!

@@ -3,6 +3,7 @@
 
 mod cancellation;
 mod checks;
+mod contention;
 mod single;
 pub(crate) mod stale_guard;
 mod transaction;

@@ -9,8 +9,8 @@ use crate::DynamoDb;
 use crate::commit::Purpose;
 use crate::commit::writes::document_write;
 use crate::failure::Failure;
-use crate::item::document_of;
-use crate::read::get_stored_once;
+use crate::item::{document_key, document_of};
+use crate::read::{get_item, get_stored_once};
 use crate::value::Item;
 
 /// Commits the only operation of a batch.
@@ -28,12 +28,24 @@ pub(crate) async fn commit(db: &DynamoDb, prepared: &Prepared) -> Result<()> {
             }
             Err(failure) => failure,
         };
-        let failure = match failure {
-            Failure::Condition(stored) => match verdict_of(db, prepared, stored, lost.as_deref())? {
+        // A write that conflicts with a transaction is decided as soon as the winner of the race can be read.
+        let stored = match &failure {
+            Failure::Condition(stored) => Some(stored.clone()),
+            Failure::Contended => {
+                let key = prepared.key();
+                Some(get_item(db, db.table(key.collection()), document_key(key)).await?)
+            }
+            _ => None,
+        };
+        if let Some(stored) = stored {
+            match verdict_of(db, prepared, stored, lost.as_deref())? {
                 Verdict::Applied => return Ok(()),
                 Verdict::Rejected(cause) => return Err(rejected(prepared, cause)),
-                Verdict::Again => Failure::Contended,
-            },
+                Verdict::Again => {}
+            }
+        }
+        let failure = match failure {
+            Failure::Condition(_) => Failure::Contended,
             Failure::Lost(reason) => {
                 if !is_applied_once_at_most(&prepared.operation) {
                     return find_out(db, prepared, reason).await;

@@ -7,8 +7,8 @@ use switchyard_database::{Batch, Error, Result, UniqueKey, Version};
 use crate::DynamoDb;
 use crate::commit::Purpose;
 use crate::commit::cancellation::{self, Subject, Verdict};
-use crate::commit::stale_guard;
 use crate::commit::writes::{document_write, guard_write, term_write};
+use crate::commit::{contention, stale_guard};
 use crate::failure::Failure;
 use crate::read::get_stored;
 use crate::repeat::Patience;
@@ -38,9 +38,17 @@ pub(crate) async fn commit(db: &DynamoDb, batch: &Batch, purpose: Purpose) -> Re
                 }
                 Failure::Contended
             }
+            Verdict::Contended if purpose == Purpose::Commit => match contention::decide(db, batch).await? {
+                Some(Verdict::Applied) => return Ok(()),
+                Some(Verdict::Rejected(rejections)) => return Err(Error::Rejected(rejections)),
+                _ => Failure::Contended,
+            },
             Verdict::Contended => Failure::Contended,
             Verdict::Throttled => Failure::Throttled,
         };
+        if matches!(again, Failure::Contended) {
+            patience.answered();
+        }
         if !patience.lasts(&again).await {
             return Err(db.error_of(again));
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use switchyard_ambient::Ambient;
 use switchyard_database::{
-    Batch, Cause, Database as _, Db, Error, Key, Operation, Query, Result, Scan, retry,
+    Batch, Cause, Database as _, Db, Error, Expect, Key, Operation, Query, Result, Scan, retry,
 };
 use switchyard_dynamodb::DynamoDb;
 
@@ -200,6 +200,38 @@ on_a_stage! {
         stage.endpoint.script("TransactWriteItems", (0..50).map(|_| cancelled(&["ConditionalCheckFailed", "TransactionConflict"])));
         let outcome = commit(&stage.db, vec![create(PEOPLE, "p", json!({"email": "e"}))]).await;
         assert_eq!(outcome, Err(Error::Contended));
+    }
+
+    async fn who_has_lost_a_race_is_told_although_the_transaction_still_conflicts(stage) {
+        commit(&stage.direct, vec![create(PEOPLE, "winner", json!({"email": "e"}))]).await.unwrap();
+        let stored = stage.stored(PEOPLE, "winner").await.unwrap();
+        let a = stage.create("a", json!({"count": 1})).await;
+        let taken = Cause::UniqueTaken { attribute: "email" };
+        let check = Operation::Check { key: a.key.clone(), expect: Expect::Absent };
+        let renamed = replace(&stored, json!({"email": "f"}));
+        commit(&stage.direct, vec![renamed.clone()]).await.unwrap();
+        commit(&stage.direct, vec![create(PEOPLE, "second", json!({"email": "e"}))]).await.unwrap();
+        for (operations, rejection) in [
+            (vec![create(PEOPLE, "loser", json!({"email": "e"}))], (0, taken)),
+            (vec![increment("a"), create(PEOPLE, "loser", json!({"email": "e"}))], (1, taken)),
+            (vec![check, create(PEOPLE, "loser", json!({"email": "e"}))], (0, Cause::CheckFailed)),
+            (vec![renamed], (0, Cause::VersionMismatch)),
+        ] {
+            stage.endpoint.script("TransactWriteItems", [cancelled(&["TransactionConflict", "None"])]);
+            let before = stage.endpoint.requests("TransactWriteItems").len();
+            let refused = commit(&stage.db, operations).await.unwrap_err();
+            let lowest = refused.rejection().unwrap();
+            assert_eq!((lowest.operation, lowest.cause), rejection);
+            assert_eq!(stage.endpoint.requests("TransactWriteItems").len() - before, 1);
+        }
+    }
+
+    async fn who_has_lost_a_race_for_one_document_is_told_although_the_write_still_conflicts(stage) {
+        stage.create("a", json!({"count": 1})).await;
+        stage.endpoint.script("PutItem", [Step::Answer(400, refusal("TransactionConflictException"))]);
+        let refused = commit(&stage.db, vec![create(THINGS, "a", json!({"count": 2}))]).await.unwrap_err();
+        assert_eq!(refused.rejection().unwrap().cause, Cause::AlreadyExists);
+        assert_eq!(stage.endpoint.requests("PutItem").len(), 1);
     }
 
     async fn a_create_whose_reply_is_lost_is_found_by_its_version(stage) {

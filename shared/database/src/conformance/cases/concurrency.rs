@@ -105,6 +105,35 @@ pub async fn one_of_many_creators_of_a_unique_value_wins(store: Store) {
     }
 }
 
+/// As for forty people who register one address at once. A loser that is told of contention instead would have to
+/// ask again.
+pub async fn every_loser_of_a_race_for_a_unique_value_is_told_so(store: Store) {
+    store.migrate(&[PEOPLE]).await;
+    let stores = instances(&store).await;
+    for round in 0..2 {
+        let email = format!("e-{round}");
+        let outcomes = at_once((0..40).map(|racer| {
+            let store = stores[racer % 2].clone();
+            let (own, email) = (format!("own-{round}-{racer}"), email.clone());
+            async move {
+                let person = create(PEOPLE, &format!("{round}-{racer}"), person(&email));
+                let also = create(PEOPLE, &own, json!({"visits": 0}));
+                store.commit(vec![also, person]).await.map(drop)
+            }
+        }))
+        .await;
+        let taken = Cause::UniqueTaken { attribute: "email" };
+        let lost = |outcome: &Result<(), Error>| {
+            outcome.as_ref().is_err_and(|error| {
+                error.rejection().is_some_and(|first| (first.operation, first.cause) == (1, taken))
+            })
+        };
+        let winners = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+        let losers = outcomes.iter().filter(|outcome| lost(outcome)).count();
+        assert_eq!((winners, losers), (1, 39), "round {round}: {outcomes:?}");
+    }
+}
+
 pub async fn one_of_many_changes_to_a_unique_value_wins(store: Store) {
     store.migrate(&[PEOPLE]).await;
     let stores = instances(&store).await;

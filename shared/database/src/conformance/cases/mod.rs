@@ -308,6 +308,7 @@ cases! { $
     concurrency {
         one_of_many_creators_of_an_id_wins
         one_of_many_creators_of_a_unique_value_wins
+        every_loser_of_a_race_for_a_unique_value_is_told_so
         one_of_many_changes_to_a_unique_value_wins
         racing_changes_of_a_documents_unique_value_leave_one_guard
         one_of_a_hundred_changes_of_a_version_wins
