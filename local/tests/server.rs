@@ -205,6 +205,7 @@ async fn a_log_of_json_lines_contains_nothing_else_and_no_password() {
     let mut command = switchyard(folder.path());
     command.env("LOG_FORMAT", "json");
     let mut server = Process::serve(command).await.unwrap();
+    assert_eq!(get(&server, "/api/v1/auth/me", "nonsense").await.0, 401);
     server.terminate().unwrap();
     let output = server.output();
     let lines: Vec<Value> = output.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -212,6 +213,24 @@ async fn a_log_of_json_lines_contains_nothing_else_and_no_password() {
     assert_eq!(created["admin"], "admin@localhost");
     let password = std::fs::read_to_string(folder.path().join("data/admin-password")).unwrap();
     assert!(!output.contains(password.trim()), "{output}");
+    // The line of a request says everything once, and its latency to the microsecond.
+    let answered = lines.iter().find(|line| line["path"] == "/api/v1/auth/me").unwrap();
+    let names: Vec<&str> = answered.as_object().unwrap().keys().map(String::as_str).collect();
+    let expected = [
+        "latency_ms",
+        "level",
+        "message",
+        "method",
+        "path",
+        "request_id",
+        "route",
+        "status",
+        "target",
+        "timestamp",
+    ];
+    assert_eq!(names, expected);
+    let latency = answered["latency_ms"].to_string();
+    assert!(latency.split_once('.').is_none_or(|(_, decimals)| decimals.len() <= 3), "{latency}");
 }
 
 fn send_signal(server: &Process, signal: &str) {
@@ -282,6 +301,7 @@ fn a_wrong_database_url_ends_the_start_with_one_sentence() {
         let folder = tempfile::tempdir().unwrap();
         let mut command = switchyard(folder.path());
         command.env("DATABASE_URL", url).env("PORT", "0").env("SECRETS", "file:secrets");
+        command.env("DATABASE_START_TIMEOUT", "1s");
         let (code, output, errors) = process::run(command).unwrap();
         assert_eq!(code, Some(1), "{url}: {output}{errors}");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{url} leaves files behind");

@@ -27,15 +27,11 @@ pub(super) async fn watch(State(api): State<Arc<Api>>, mut request: Request, nex
     );
     request.extensions_mut().insert(Arc::new(context));
     request.extensions_mut().insert(api);
-    async move {
-        let mut response = render(next.run(request).await, &watched.id);
-        add_standing_headers(&mut response, &watched.id);
-        watched.user_id = response.extensions().get::<SentBy>().map(|sent_by| sent_by.0);
-        watched.end(response.status());
-        response
-    }
-    .instrument(span)
-    .await
+    let mut response = render(next.run(request).instrument(span).await, &watched.id);
+    add_standing_headers(&mut response, &watched.id);
+    watched.user_id = response.extensions().get::<SentBy>().map(|sent_by| sent_by.0);
+    watched.end(response.status());
+    response
 }
 
 /// A request that is being answered. It is reported once: when it ends, or when it is dropped because the
@@ -76,9 +72,9 @@ impl Watched {
 
     /// Writes the request's log line, and reports the request to the observer.
     ///
-    /// The line has its own fields and no span: the JSON of a span would be parsed and written again for each
-    /// line, which took longer than all layers together. Only the path of the URI is logged, since the query
-    /// may contain private data.
+    /// The line has its own fields and is written outside of the request's span: the JSON of a span would be parsed and
+    /// written again for each line, which took longer than all layers together, and would say everything twice. Only the
+    /// path of the URI is logged, since the query may contain private data.
     fn report(&mut self, status: Option<StatusCode>) {
         self.reported = true;
         let latency = self.started.elapsed();
@@ -90,7 +86,7 @@ impl Watched {
             route = self.route(),
             path = self.uri.path(),
             status = status.map(|status| status.as_u16()),
-            latency_ms = latency.as_secs_f64() * 1e3,
+            latency_ms = (latency.as_secs_f64() * 1e6).round() / 1e3, // to the microsecond
             user_id = self.user_id.map(tracing::field::display),
             "{}", if status.is_some() { "answered" } else { "the client disconnected" },
         );
