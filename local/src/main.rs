@@ -1,6 +1,7 @@
 //! The server with the whole API in one process, and commands for its database.
 
 mod admin;
+mod environment_file;
 mod first_admin;
 mod functions;
 mod load;
@@ -8,6 +9,7 @@ mod new;
 mod sample;
 mod secrets;
 mod serve;
+mod settings;
 mod tables;
 
 use std::io;
@@ -15,9 +17,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::builder::PossibleValuesParser;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 /// Switchyard: accounts over HTTP, on SQLite, PostgreSQL or DynamoDB (`DATABASE_URL`).
+///
+/// Settings are environment variables: `switchyard settings` lists them.
 #[derive(Debug, Parser)]
 #[command(name = "switchyard", version)]
 struct Arguments {
@@ -29,6 +33,12 @@ struct Arguments {
 enum Command {
     /// Serve the API (the default).
     Serve,
+    /// List every setting with its meaning and its present value.
+    Settings {
+        /// Write a table in Markdown, without the values.
+        #[arg(long)]
+        markdown: bool,
+    },
     /// Migrate the database's tables to this version, then exit.
     Migrate,
     /// Import accounts from a file. Existing accounts are not changed, so it can be repeated.
@@ -88,9 +98,17 @@ enum New {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    if let Err(fault) = environment_file::load() {
+        return exit_code(Err(fault));
+    }
+    let arguments = Arguments::command().after_long_help(settings::help()).get_matches();
+    let arguments = Arguments::from_arg_matches(&arguments).unwrap_or_else(|fault| fault.exit());
     let outcome = match arguments.command.unwrap_or(Command::Serve) {
         Command::Serve => switchyard_runtime::block_on(serve::serve()),
+        Command::Settings { markdown } => {
+            print!("{}", if markdown { settings::table() } else { settings::present() });
+            Ok(())
+        }
         Command::Migrate => switchyard_runtime::block_on(serve::migrate()),
         Command::Load { file, format } => return exit_code(load::load(&file, format)),
         Command::Admin(command) => switchyard_runtime::block_on(command.run()),

@@ -1,5 +1,6 @@
 //! The secrets of the server: from the environment, or from files that it makes for itself.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -7,7 +8,7 @@ use anyhow::bail;
 use switchyard_ambient::Ambient;
 use switchyard_identity::{InstallError, LocalSecrets};
 use switchyard_program::Program;
-use switchyard_runtime::{DatabaseUrl, Environment};
+use switchyard_runtime::{DatabaseUrl, Environment, Setting};
 
 /// Where the secrets come from that the environment does not set: the value of `SECRETS`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +31,15 @@ impl FromStr for SecretSource {
             None if text == "environment" => Ok(Self::Environment),
             Some(("file", folder)) if !folder.is_empty() => Ok(Self::Files(folder.into())),
             _ => Err("must be environment, or file: and a folder as in file:data"),
+        }
+    }
+}
+
+impl fmt::Display for SecretSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Environment => f.write_str("environment"),
+            Self::Files(folder) => write!(f, "file:{}", folder.display()),
         }
     }
 }
@@ -91,6 +101,22 @@ pub(crate) async fn start(ambient: &Ambient) -> anyhow::Result<Program> {
     }
 }
 
+/// Reads `SECRETS`, for a list of all settings.
+pub(crate) fn read_source(environment: &mut Environment) {
+    let database = environment.text("DATABASE_URL").and_then(|url| url.parse().ok());
+    let _ =
+        declared(environment).or(SecretSource::default_for(&database.unwrap_or(DatabaseUrl::SqliteMemory)));
+}
+
+fn declared(environment: &mut Environment) -> Setting<'_> {
+    environment.setting(
+        "SECRETS",
+        "environment, or file: and a folder as in file:data",
+        "where secrets come from that are not set: from files that this server makes, or from nowhere; the default is the \
+         folder of an embedded database, and environment for a database server",
+    )
+}
+
 /// The environment, completed with secrets from files.
 fn environment_with_secrets(ambient: &Ambient) -> anyhow::Result<(Environment, LocalSecrets)> {
     let mut environment = crate::serve::environment();
@@ -101,7 +127,7 @@ fn environment_with_secrets(ambient: &Ambient) -> anyhow::Result<(Environment, L
     let is_missing = |environment: &Environment, name: &str| environment.text(name).is_none();
     let missing: Vec<_> =
         LocalSecrets::SETTINGS.into_iter().filter(|name| is_missing(&environment, name)).collect();
-    let source = environment.or("SECRETS", default);
+    let source = declared(&mut environment).or(default);
     let folder = match source {
         Some(SecretSource::Environment) if !missing.is_empty() => {
             environment.fault(

@@ -139,7 +139,7 @@ async fn secrets_are_not_made_for_a_database_server_unless_told_to() {
             "switchyard: these settings are missing or malformed:\n\
              - SECRETS does not say where this server finds its secrets: set the variables below, or SECRETS=file:data \
              to have it make secrets of its own in the folder data\n\
-             - PORT must be a number from 0 to 65535\n\
+             - PORT must be a whole number from 0 to 65535\n\
              - JWT_PRIVATE_KEY is not set\n\
              - PASSWORD_PEPPER is not set"
         );

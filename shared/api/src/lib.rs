@@ -77,6 +77,7 @@
 mod address;
 mod answer;
 mod authentication;
+mod cors;
 mod error;
 mod idempotency;
 mod input;
@@ -94,6 +95,7 @@ pub mod testing;
 pub use address::{ParseProxiesError, PeerAddress, TrustedProxies};
 pub use answer::{Accepted, Created, NoContent, Tagged};
 pub use authentication::{Anyone, MaybeSignedIn, SignedIn};
+pub use cors::{CorsOrigins, HeaderNames, ParseHeaderNamesError, ParseOriginsError};
 pub use error::{ApiError, ApiResult, OrNotFound, codes};
 pub use idempotency::{IDEMPOTENCY_REPLAYED, IdempotencyKey, IdempotencyRecord};
 pub use input::{
@@ -107,7 +109,7 @@ pub use rate_limit::{
     ParseRateLimitError, Quota, RateLimit, RateWindow, limited_by_address, limited_by_address_in_portions,
 };
 pub use request::{Refusal, X_REQUEST_ID};
-pub use settings::{ApiSettings, CorsOrigins, ParseOriginsError};
+pub use settings::ApiSettings;
 pub use stack::{Api, serve_api};
 pub use switchyard_kernel::{Faults, Page};
 

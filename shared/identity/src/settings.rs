@@ -1,31 +1,16 @@
 //! The settings of identity, read once at the start.
 
-use std::fmt::Display;
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use switchyard_settings::{Environment, Lifetime};
+use switchyard_settings::{Environment, Lifetime, number_in};
 
 use crate::token::SigningKeys;
 use crate::{EmailAddress, Password};
 use switchyard_kernel::{HeldSecret, KeyRing};
 
 /// The settings of identity.
-///
-/// | setting | meaning | default |
-/// |---|---|---|
-/// | `JWT_PRIVATE_KEY` | RSA keys in PEM: the first signs access tokens, all verify them | required |
-/// | `PASSWORD_PEPPER` | keys of the passwords' pre-hash, the current one first, separated by commas | required
-/// |
-/// | `TOKEN_ISSUER` | the issuer of access tokens: `iss` | `switchyard` |
-/// | `TOKEN_AUDIENCE` | the audience of access tokens: `aud` | `switchyard` |
-/// | `ACCESS_TOKEN_TTL` | how long an access token is valid, as in `15m` | `15m` |
-/// | `REFRESH_TOKEN_TTL` | how long a session lasts without a refresh | `30d` |
-/// | `BCRYPT_COST` | the cost of new password hashes, 4 to 14; set it to at least the cost of every stored and
-/// imported hash: a costlier hash takes longer to check than an unknown address, which reveals that the account
-/// exists until its user signs in and the hash is upgraded | `12` |
-/// | `PASSWORD_HASH_THREADS` | how many passwords are hashed at once | the number of cores |
-/// | `ADMIN_EMAIL`, `ADMIN_PASSWORD` | the first admin, created if there is none; the password must be changed first | none |
 #[derive(Clone, Debug)]
 pub struct IdentitySettings {
     /// The keys of access tokens.
@@ -64,20 +49,56 @@ impl IdentitySettings {
     /// Reads the settings. Returns `None` if one is missing or malformed; `environment` then has the fault.
     pub fn read(environment: &mut Environment) -> Option<Self> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let signing_keys = environment.required_with("JWT_PRIVATE_KEY", SigningKeys::from_pem);
-        let password_pepper = environment.required_with("PASSWORD_PEPPER", KeyRing::parse);
-        let token_issuer = environment.or("TOKEN_ISSUER", "switchyard".to_owned());
-        let token_audience = environment.or("TOKEN_AUDIENCE", "switchyard".to_owned());
-        let access_token_ttl = environment.or("ACCESS_TOKEN_TTL", Lifetime::minutes(15));
-        let refresh_token_ttl = environment.or("REFRESH_TOKEN_TTL", Lifetime::days(30));
-        let bcrypt_cost = environment.or_with("BCRYPT_COST", 12, |text| whole_number(text, 4, 14));
-        let threads = environment.or_with("PASSWORD_HASH_THREADS", cores, |text| whole_number(text, 1, 1024));
+        let signing_keys = environment
+            .setting(
+                "JWT_PRIVATE_KEY",
+                "RSA keys in PEM",
+                "the keys of access tokens: the first signs, all verify",
+            )
+            .secret()
+            .required_with(SigningKeys::from_pem);
+        let password_pepper = environment
+            .setting(
+                "PASSWORD_PEPPER",
+                KeyRing::FORM,
+                "the keys of the passwords' pre-hash, the current one first",
+            )
+            .secret()
+            .required_with(KeyRing::parse);
+        let token_issuer = environment
+            .setting("TOKEN_ISSUER", TokenParty::FORM, "the issuer of access tokens: `iss`")
+            .or(TokenParty::default());
+        let token_audience = environment
+            .setting("TOKEN_AUDIENCE", TokenParty::FORM, "the audience of access tokens: `aud`")
+            .or(TokenParty::default());
+        let access_token_ttl = environment
+            .setting("ACCESS_TOKEN_TTL", Lifetime::FORM, "how long an access token is valid")
+            .or(Lifetime::minutes(15));
+        let refresh_token_ttl = environment
+            .setting("REFRESH_TOKEN_TTL", Lifetime::FORM, "how long a session lasts without a refresh")
+            .or(Lifetime::days(30));
+        let bcrypt_cost = environment
+            .setting(
+                "BCRYPT_COST",
+                "a whole number from 4 to 14",
+                "the cost of new password hashes; set it to at least the cost of every stored and imported hash, since a \
+                 costlier hash takes longer to check than an unknown address, which reveals that the account exists",
+            )
+            .or_with(12, number_in(4..=14));
+        let threads = environment
+            .setting(
+                "PASSWORD_HASH_THREADS",
+                "a whole number from 1 to 1024",
+                "how many passwords are hashed at once",
+            )
+            .with_default_listed_as("the number of cores")
+            .or_with(cores, number_in(1..=1024));
         let first_admin = read_first_admin(environment);
         Some(Self {
             signing_keys: signing_keys?,
             password_pepper: password_pepper?,
-            token_issuer: token_issuer?,
-            token_audience: token_audience?,
+            token_issuer: token_issuer?.0,
+            token_audience: token_audience?.0,
             access_token_ttl: access_token_ttl?.into(),
             refresh_token_ttl: refresh_token_ttl?.into(),
             bcrypt_cost: bcrypt_cost?,
@@ -98,8 +119,18 @@ impl IdentitySettings {
 }
 
 fn read_first_admin(environment: &mut Environment) -> Option<Option<FirstAdmin>> {
-    let email = environment.optional("ADMIN_EMAIL");
-    let password = environment.optional_verbatim("ADMIN_PASSWORD");
+    let email = environment
+        .setting("ADMIN_EMAIL", "an e-mail address", "the first admin, created if there is no admin")
+        .optional();
+    let password = environment
+        .setting(
+            "ADMIN_PASSWORD",
+            "a password",
+            "the password of the first admin, which must be changed first",
+        )
+        .secret()
+        .verbatim()
+        .optional();
     match (email?, password?) {
         (Some(email), Some(password)) => {
             Some(Some(FirstAdmin { email, password, password_change_required: true }))
@@ -116,9 +147,45 @@ fn read_first_admin(environment: &mut Environment) -> Option<Option<FirstAdmin>>
     }
 }
 
-fn whole_number<T: FromStr + PartialOrd + Display>(text: &str, least: T, most: T) -> Result<T, String> {
-    let number = text.parse().ok().filter(|number| (&least..=&most).contains(&number));
-    number.ok_or_else(|| format!("must be a whole number from {least} to {most}"))
+/// The issuer or the audience of tokens: a `StringOrURI` (RFC 7519 §2) of visible characters, so that no space or line break
+/// makes two that look alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct TokenParty(String);
+
+impl TokenParty {
+    const FORM: &'static str = "a name or a URL, as in switchyard or https://api.example.com";
+}
+
+impl Default for TokenParty {
+    fn default() -> Self {
+        Self("switchyard".to_owned())
+    }
+}
+
+impl FromStr for TokenParty {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let is_url = |text: &str| {
+            text.split_once(':').is_none_or(|(scheme, _)| {
+                scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+.-".contains(&byte))
+                    && !scheme.is_empty()
+            })
+        };
+        if text.len() <= 255 && text.bytes().all(|byte| byte.is_ascii_graphic()) && is_url(text) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(
+                "must be a name or a URL of visible ASCII characters, as in switchyard or https://api.example.com",
+            )
+        }
+    }
+}
+
+impl fmt::Display for TokenParty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 #[cfg(test)]
@@ -138,11 +205,13 @@ mod tests {
             ("PASSWORD_PEPPER", "short"),
             ("ACCESS_TOKEN_TTL", "soon"),
             ("BCRYPT_COST", "31"),
+            ("TOKEN_ISSUER", "two words"),
             ("ADMIN_EMAIL", "nobody"),
         ]);
         let expected = "these settings are missing or malformed:\n\
             - JWT_PRIVATE_KEY is not set\n\
             - PASSWORD_PEPPER must hold keys of at least 32 characters each, separated by commas\n\
+            - TOKEN_ISSUER must be a name or a URL of visible ASCII characters, as in switchyard or https://api.example.com\n\
             - ACCESS_TOKEN_TTL must be a duration such as 90s, 15m, 24h or 30d\n\
             - BCRYPT_COST must be a whole number from 4 to 14\n\
             - ADMIN_EMAIL must be an e-mail address";

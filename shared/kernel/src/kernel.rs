@@ -13,10 +13,6 @@ use crate::{
 };
 
 /// The settings of the kernel.
-///
-/// | setting | meaning | default |
-/// |---|---|---|
-/// | `AUDIT_KEY` | keys of the audit log's chains, the current one first, separated by commas | required |
 #[derive(Clone, Debug)]
 pub struct KernelSettings {
     /// The keys of the audit log's chains.
@@ -26,7 +22,11 @@ pub struct KernelSettings {
 impl KernelSettings {
     /// Reads the settings; `None` if one is missing or malformed, which `environment` has recorded then.
     pub fn read(environment: &mut Environment) -> Option<Self> {
-        Some(Self { audit_keys: environment.required_with("AUDIT_KEY", KeyRing::parse)? })
+        let audit_keys = environment
+            .setting("AUDIT_KEY", KeyRing::FORM, "the keys of the audit log's chains, the current one first")
+            .secret()
+            .required_with(KeyRing::parse);
+        Some(Self { audit_keys: audit_keys? })
     }
 
     /// The secret among the settings.

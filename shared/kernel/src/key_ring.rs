@@ -36,6 +36,9 @@ struct RingKey {
 }
 
 impl KeyRing {
+    /// What a ring may be, for `Environment::setting`.
+    pub const FORM: &'static str = "keys of at least 32 characters each, separated by commas";
+
     /// Reads keys separated by commas, the one to use first.
     pub fn parse(text: &str) -> Result<Self, KeyRingError> {
         let mut keys: Vec<RingKey> = Vec::new();

@@ -68,6 +68,9 @@ fn of_answer(answer: &DbError) -> Fault {
         code if *code == SqlState::UNDEFINED_TABLE || *code == SqlState::UNDEFINED_COLUMN => Fault::Final(
             Error::Internal(format!("{said}; run the migration before starting the program that needs it")),
         ),
+        code if *code == SqlState::INSUFFICIENT_PRIVILEGE => Fault::Final(Error::Internal(format!(
+            "{said}; grant the right, or run the migration with a role that has it"
+        ))),
         code if *code == SqlState::INVALID_SQL_STATEMENT_NAME => Fault::Final(Error::Internal(format!(
             "{said}; behind a proxy that pools transactions, add prepare=off to the database URL"
         ))),
@@ -83,11 +86,16 @@ fn of_answer(answer: &DbError) -> Fault {
 
 /// Returns the fault for a failed connection attempt. Causes that do not go away by waiting are final.
 pub(crate) fn of_connecting(server: &str, fault: &tokio_postgres::Error) -> Fault {
-    let why = format!("PostgreSQL at {server} cannot be reached: {}", sentence_of(fault));
-    match fault.as_db_error() {
-        Some(answer) if is_misconfigured(answer.code()) => Fault::Final(Error::Internal(why)),
-        _ => Fault::Unreachable(why),
-    }
+    let said = sentence_of(fault);
+    let Some(answer) = fault.as_db_error().filter(|answer| is_misconfigured(answer.code())) else {
+        return Fault::Unreachable(format!("PostgreSQL at {server} cannot be reached: {said}"));
+    };
+    let remedy = match answer.code().code().get(..2) {
+        Some("28") => "check the user and the password in the database URL, and pg_hba.conf of the server",
+        Some("3D") => "create the database, or name another one in the database URL",
+        _ => "check the parameters of the database URL",
+    };
+    Fault::Final(Error::Internal(format!("PostgreSQL at {server} refuses the connection: {said}; {remedy}")))
 }
 
 /// Class 22 is an invalid parameter value, 28 a refused login, 3D an unknown database, 42 an unknown parameter.

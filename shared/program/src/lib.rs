@@ -18,4 +18,4 @@
 
 mod program;
 
-pub use program::{Program, StartError, assemble, collections};
+pub use program::{Program, StartError, assemble, collections, read_settings};

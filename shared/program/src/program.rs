@@ -22,6 +22,15 @@ pub fn assemble(db: Db, kernel: KernelSettings, identity: IdentitySettings) -> I
     Identity::new(kernel, authority, identity)
 }
 
+/// Reads the settings of a program, as [`Program::start`] does.
+pub fn read_settings(environment: &mut Environment) -> Option<(Settings, KernelSettings, IdentitySettings)> {
+    let limits = switchyard_domains::ALL.iter().flat_map(|manifest| manifest.limits).copied();
+    let settings = Settings::read_with(environment, limits);
+    let kernel = KernelSettings::read(environment);
+    let identity = IdentitySettings::read(environment);
+    Some((settings?, kernel?, identity?))
+}
+
 /// A program whose routes are for users. Its `main` starts it, creates its router, and serves that.
 #[derive(Debug)]
 pub struct Program {
@@ -81,14 +90,11 @@ impl Program {
         ambient: Ambient,
         wrap: impl FnOnce(Arc<dyn Database>) -> Arc<dyn Database>,
     ) -> Result<Self, StartError> {
-        let (settings, kernel, identity) = environment.read(|environment| {
-            let limits = switchyard_domains::ALL.iter().flat_map(|manifest| manifest.limits).copied();
-            let settings = Settings::read_with(environment, limits);
-            let kernel = KernelSettings::read(environment);
-            let identity = IdentitySettings::read(environment);
-            Some((settings?, kernel?, identity?))
-        })?;
+        let ((settings, kernel, identity), warnings) = environment.read_with_warnings(read_settings)?;
         let runtime = Runtime::start_with(settings, ambient, wrap).await?;
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
         let identity = assemble(runtime.db().clone(), kernel, identity);
         Ok(Self { runtime, identity })
     }

@@ -19,6 +19,10 @@ pub enum DatabaseUrl {
 }
 
 impl DatabaseUrl {
+    /// What a URL may be, for `Environment::setting`.
+    pub const FORM: &'static str =
+        "sqlite:data/switchyard.db, postgres://user:password@host/database or dynamodb://table-prefix";
+
     /// The backend's name.
     pub fn backend(&self) -> &'static str {
         match self {
@@ -38,6 +42,8 @@ pub enum ParseDatabaseUrlError {
     UnknownScheme(String),
     /// `sqlite:` names no file.
     NoFile,
+    /// The path after `sqlite:` is not meant as it is written.
+    BadPath(&'static str),
     /// `postgres://` names no host.
     NoHost,
     /// `dynamodb://` is not followed by a valid prefix for table names.
@@ -46,12 +52,14 @@ pub enum ParseDatabaseUrlError {
 
 impl fmt::Display for ParseDatabaseUrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const FORMS: &str =
-            "sqlite:data/switchyard.db, postgres://user:password@host/database or dynamodb://table-prefix";
+        const FORMS: &str = DatabaseUrl::FORM;
         match self {
             Self::NoScheme => write!(f, "must name a database, as in {FORMS}"),
             Self::UnknownScheme(scheme) => write!(f, "has the unknown scheme `{scheme}`; use {FORMS}"),
             Self::NoFile => f.write_str("names no file; use sqlite:data/switchyard.db or sqlite::memory:"),
+            Self::BadPath(why) => {
+                write!(f, "{why}; use sqlite: and the path as it is, as in sqlite:data/switchyard.db")
+            }
             Self::NoHost => f.write_str("names no host; use postgres://user:password@host:5432/database"),
             Self::BadPrefix => f.write_str(
                 "must name a prefix for the tables, as in dynamodb://switchyard: \
@@ -68,15 +76,18 @@ impl FromStr for DatabaseUrl {
 
     fn from_str(url: &str) -> Result<Self, ParseDatabaseUrlError> {
         let (scheme, rest) = url.split_once(':').ok_or(ParseDatabaseUrlError::NoScheme)?;
-        match scheme {
+        // Schemes do not depend on case (RFC 3986 §3.1).
+        match &*scheme.to_ascii_lowercase() {
             "sqlite" => match rest.strip_prefix("//").unwrap_or(rest) {
                 ":memory:" => Ok(Self::SqliteMemory),
-                "" => Err(ParseDatabaseUrlError::NoFile),
-                path => Ok(Self::Sqlite(path.into())),
+                path => match fault_of_path(path) {
+                    None => Ok(Self::Sqlite(path.into())),
+                    Some(fault) => Err(fault),
+                },
             },
             "postgres" | "postgresql" => match rest.strip_prefix("//") {
                 None | Some("") => Err(ParseDatabaseUrlError::NoHost),
-                Some(_) => Ok(Self::Postgres(Secret::new(url))),
+                Some(address) => Ok(Self::Postgres(Secret::new(format!("postgres://{address}")))),
             },
             "dynamodb" => {
                 let prefix = rest.strip_prefix("//").unwrap_or_default().trim_end_matches('/');
@@ -91,13 +102,35 @@ impl FromStr for DatabaseUrl {
             // if it looks like a scheme.
             scheme
                 if scheme.len() <= 20
-                    && scheme.bytes().all(|b| b.is_ascii_lowercase())
+                    && scheme.bytes().all(|b| b.is_ascii_lowercase() || b == b'+')
                     && rest.starts_with("//") =>
             {
                 Err(ParseDatabaseUrlError::UnknownScheme(scheme.to_owned()))
             }
             _ => Err(ParseDatabaseUrlError::NoScheme),
         }
+    }
+}
+
+/// Returns why a path is not the name of a file that was meant: other programs read parameters and percent-encoding in such
+/// URLs, which would here become part of the file's name.
+fn fault_of_path(path: &str) -> Option<ParseDatabaseUrlError> {
+    let bytes = path.as_bytes();
+    let is_encoded = bytes.windows(3).any(
+        |window| matches!(window, [b'%', high, low] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit()),
+    );
+    if path.is_empty() || path.ends_with('/') {
+        Some(ParseDatabaseUrlError::NoFile)
+    } else if path.contains(['?', '#']) {
+        Some(ParseDatabaseUrlError::BadPath("takes no parameters"))
+    } else if is_encoded {
+        Some(ParseDatabaseUrlError::BadPath("is not percent-decoded"))
+    } else if path.contains(char::is_control) {
+        Some(ParseDatabaseUrlError::BadPath("contains control characters"))
+    } else if path.starts_with(':') {
+        Some(ParseDatabaseUrlError::BadPath("begins with a colon and is not :memory:"))
+    } else {
+        None
     }
 }
 
@@ -114,13 +147,21 @@ mod tests {
         assert_eq!("sqlite::memory:".parse(), Ok(DatabaseUrl::SqliteMemory));
         assert_eq!("sqlite:data/a.db".parse(), Ok(DatabaseUrl::Sqlite("data/a.db".into())));
         assert_eq!("sqlite:///var/a.db".parse(), Ok(DatabaseUrl::Sqlite("/var/a.db".into())));
+        assert_eq!("sqlite:50% off.db".parse(), Ok(DatabaseUrl::Sqlite("50% off.db".into())));
         let url = "postgres://u:p@h:5432/d?sslmode=require";
-        assert_eq!(url.parse(), Ok(DatabaseUrl::Postgres(Secret::new(url))));
+        for scheme in ["postgres", "postgresql", "Postgres", "POSTGRESQL"] {
+            let written = url.replace("postgres", scheme);
+            assert_eq!(written.parse(), Ok(DatabaseUrl::Postgres(Secret::new(url))), "{scheme}");
+        }
         assert_eq!("dynamodb://shop-1".parse(), Ok(DatabaseUrl::DynamoDb("shop-1".to_owned())));
     }
 
     #[test]
     fn an_unknown_scheme_is_reported_with_the_known_ones() {
+        assert!(
+            fault("mongodb+srv://root@localhost/shop")
+                .starts_with("has the unknown scheme `mongodb+srv`; use ")
+        );
         assert_eq!(
             fault("mysql://root@localhost/shop"),
             "has the unknown scheme `mysql`; use sqlite:data/switchyard.db, \
@@ -135,6 +176,17 @@ mod tests {
         assert_eq!(fault("data/switchyard.db"), forms);
         assert_eq!(fault("user:password@host/db"), forms);
         assert_eq!(fault("sqlite:"), "names no file; use sqlite:data/switchyard.db or sqlite::memory:");
+        assert_eq!(fault("sqlite:data/"), "names no file; use sqlite:data/switchyard.db or sqlite::memory:");
+        let use_path = "use sqlite: and the path as it is, as in sqlite:data/switchyard.db";
+        for (url, why) in [
+            ("sqlite://./x.db?mode=rwc", "takes no parameters"),
+            ("sqlite:x.db#1", "takes no parameters"),
+            ("sqlite:my%20shop.db", "is not percent-decoded"),
+            ("sqlite:x\n.db", "contains control characters"),
+            ("sqlite::memroy:", "begins with a colon and is not :memory:"),
+        ] {
+            assert_eq!(fault(url), format!("{why}; {use_path}"), "{url}");
+        }
         assert_eq!(fault("postgres:"), "names no host; use postgres://user:password@host:5432/database");
         let prefix = "must name a prefix for the tables, as in dynamodb://switchyard: \
                       1 to 64 letters, digits, dots, hyphens and underscores";

@@ -24,7 +24,7 @@ impl From<Error> for ConnectError {
 }
 
 /// The message of a backend's error without its kind. At the start, all kinds have the same consequence.
-fn reason(fault: &Error) -> String {
+pub(crate) fn reason(fault: &Error) -> String {
     match fault {
         Error::Unavailable(reason) | Error::Invalid(reason) | Error::Internal(reason) => reason.clone(),
         fault => fault.to_string(),

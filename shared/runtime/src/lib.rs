@@ -50,4 +50,4 @@ pub use platform::Platform;
 pub use runtime::{Runtime, RuntimeError};
 pub use server::Stopping;
 pub use settings::Settings;
-pub use switchyard_settings::{Environment, SettingsError};
+pub use switchyard_settings::{Environment, ListedSetting, Listing, Setting, SettingDefault, SettingsError};

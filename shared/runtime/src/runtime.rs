@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use switchyard_ambient::{Ambient, SystemRandomness};
 use switchyard_api::{Api, COLLECTIONS, serve_api};
-use switchyard_database::{Collection, Database, Db, Schema};
+use switchyard_database::{Collection, Database, Db, Error, Schema};
 use switchyard_kernel::Authenticator;
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::factory::reason;
 use crate::metrics::MetricsError;
 use crate::server::Limits;
 use crate::{ConnectError, Metrics, Platform, Settings, connect, lambda, logs, server};
@@ -17,6 +19,9 @@ use crate::{ConnectError, Metrics, Platform, Settings, connect, lambda, logs, se
 /// How long a function waits at its start for the database. It connects then, so that the first request need not; but
 /// the first request answers for itself if that fails.
 const FIRST_CALL: Duration = Duration::from_secs(2);
+
+/// The pause of a server at its start before it asks a database again that does not answer yet.
+const PING_AGAIN: Duration = Duration::from_millis(500);
 
 /// How often a server removes what has expired, how much at once, and how long the writes of others have to themselves
 /// then.
@@ -39,8 +44,14 @@ pub enum RuntimeError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The database does not do what it is asked for at the start.
-    #[error("the database cannot be prepared")]
-    Database(#[from] switchyard_database::Error),
+    // The cause is not a `source` of the error, since the message already contains it.
+    #[error("{backend} cannot be used: {}", reason(cause))]
+    Database {
+        /// The name of the backend.
+        backend: &'static str,
+        /// The error of the database.
+        cause: switchyard_database::Error,
+    },
     /// The metrics could not be set up.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
@@ -126,10 +137,41 @@ impl Runtime {
         collections: impl IntoIterator<Item = &'static Collection>,
     ) -> Result<(), RuntimeError> {
         if matches!(self.settings.platform, Platform::Server) {
-            let schema = Schema::new(collections.into_iter().chain(COLLECTIONS))?;
-            self.db.backend().migrate(&schema).await?;
+            self.wait_for_database().await?;
+            let schema = Schema::new(collections.into_iter().chain(COLLECTIONS));
+            let migrated = async { self.db.backend().migrate(&schema?).await };
+            migrated.await.map_err(|cause| self.unusable(cause))?;
         }
         Ok(())
+    }
+
+    /// Waits until the database answers, as long as the settings say: after a power cut, or in a group of containers, both
+    /// start at once.
+    async fn wait_for_database(&self) -> Result<(), RuntimeError> {
+        let deadline = Instant::now() + self.settings.database_start_timeout;
+        let mut is_told = false;
+        loop {
+            match self.db.backend().ping().await {
+                Ok(()) => return Ok(()),
+                Err(Error::Unavailable(cause)) if Instant::now() + PING_AGAIN < deadline => {
+                    if !is_told {
+                        let seconds = self.settings.database_start_timeout.as_secs();
+                        tracing::warn!(cause, "waiting up to {seconds} s for {}", self.backend());
+                        is_told = true;
+                    }
+                    tokio::time::sleep(PING_AGAIN).await;
+                }
+                Err(cause) => return Err(self.unusable(cause)),
+            }
+        }
+    }
+
+    fn unusable(&self, cause: Error) -> RuntimeError {
+        RuntimeError::Database { backend: self.backend(), cause }
+    }
+
+    fn backend(&self) -> &'static str {
+        self.settings.database_url.backend()
     }
 
     /// Answers requests: as a Lambda function where there is one to be, else as a server on `HOST` and `PORT`, until

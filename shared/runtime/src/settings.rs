@@ -3,37 +3,19 @@ use std::time::Duration;
 
 use switchyard_api::{ApiSettings, RateLimit};
 use switchyard_kernel::AddressLimit;
-use switchyard_settings::{Environment, Lifetime};
+use switchyard_settings::{Environment, Lifetime, number_in};
 
 use crate::{BasePath, DatabaseUrl, LogSettings, Platform};
 
 /// The settings of every program.
-///
-/// | variable | meaning | default |
-/// |---|---|---|
-/// | `DATABASE_URL` | the database, see [`DatabaseUrl`] | required |
-/// | `HOST`, `PORT` | where a server listens | `127.0.0.1`, `3000` |
-/// | `LOG` | what is logged, as in `info,switchyard=debug` | `info` |
-/// | `LOG_FORMAT` | `json` or `text` | `json` on Lambda, else `text` |
-/// | `DIAGNOSTICS` | whether strangers get `/metrics` and `/health`: `public` or `private` | `private` on Lambda, else `public` |
-/// | `CORS_ORIGINS` | origins whose pages may call the API, separated by commas | none |
-/// | `RATE_LIMIT` | requests of a client's address to anonymous auth routes, as in `100/15m`, or `off` | `100/15m` |
-/// | `RATE_LIMIT_USER` | requests of a signed-in user, in the same form | `1000/15m` |
-/// | `RATE_LIMIT_…` | requests of a client's address under a limit that a domain declares, in the same form | as declared |
-/// | `TRUSTED_PROXIES` | addresses and networks whose `X-Forwarded-For` is trusted | none |
-/// | `REQUEST_TIMEOUT` | how long a request may take | `25s` |
-/// | `BASE_PATH` | the path below which the API is reached, as in `/shop`, see [`BasePath`] | none |
-/// | `CLIENT_TIMEOUT` | how long a client of a server may take to send a request's head, and accept no data | `30s` |
-/// | `KEEP_ALIVE_TIMEOUT` | how long a connection to a server may be idle between two requests | `75s` |
-/// | `MAX_CONNECTIONS` | connections to a server at once; fewer if the limit of open files is lower | `10000` |
-/// | `SHUTDOWN_DELAY` | how long a server still accepts clients after SIGTERM, while `/readyz` answers 503 | none |
-/// | `SHUTDOWN_TIMEOUT` | how long running requests may continue after that | `20s` |
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// What the program runs as.
     pub platform: Platform,
     /// The database.
     pub database_url: DatabaseUrl,
+    /// How long a server waits at its start for a database that does not answer yet.
+    pub database_start_timeout: Duration,
     /// Where a server listens.
     pub address: SocketAddr,
     /// What is logged, and how.
@@ -69,37 +51,93 @@ impl Settings {
         environment: &mut Environment,
         limits: impl IntoIterator<Item = AddressLimit>,
     ) -> Option<Self> {
-        let database_url = environment.required("DATABASE_URL");
-        let host = environment.or_with("HOST", IpAddr::V4(Ipv4Addr::LOCALHOST), |text| {
-            text.parse().map_err(|_| "must be an IP address, as in 127.0.0.1 or 0.0.0.0")
-        });
+        let database_url =
+            environment.setting("DATABASE_URL", DatabaseUrl::FORM, "the database").secret().required();
+        let database_timeout = environment
+            .setting(
+                "DATABASE_START_TIMEOUT",
+                Lifetime::FORM,
+                "how long a server waits at its start for a database that does not answer yet",
+            )
+            .or(Lifetime::seconds(30));
+        let host = environment
+            .setting(
+                "HOST",
+                "an IP address; 0.0.0.0 for all of the machine",
+                "the address on which a server listens",
+            )
+            .or_with(IpAddr::V4(Ipv4Addr::LOCALHOST), |text| {
+                text.parse().map_err(|_| "must be an IP address, as in 127.0.0.1 or 0.0.0.0")
+            });
         let port = environment
-            .or_with("PORT", 3000, |text| text.parse().map_err(|_| "must be a number from 0 to 65535"));
+            .setting(
+                "PORT",
+                "a number from 0 to 65535; 0 for any free port",
+                "the port on which a server listens",
+            )
+            .or_with(3000, number_in(0..=65_535));
         let log = LogSettings::read(environment);
         let platform = Platform::read(environment);
-        let diagnostics =
-            environment.or_with("DIAGNOSTICS", platform == Platform::Server, |text| match text {
+        let diagnostics = environment
+            .setting(
+                "DIAGNOSTICS",
+                "public or private",
+                "whether strangers get `/metrics` and the version in `/health`",
+            )
+            .with_default_listed_as("public; private on Lambda")
+            .optional_with(|text| match text {
                 "public" => Ok(true),
                 "private" => Ok(false),
                 _ => Err("must be public or private"),
             });
         let api = read_api(environment, limits);
-        let base_path = environment.or("BASE_PATH", BasePath::default());
-        let client_timeout = environment.or("CLIENT_TIMEOUT", Lifetime::seconds(30));
-        let keep_alive_timeout = environment.or("KEEP_ALIVE_TIMEOUT", Lifetime::seconds(75));
-        let max_connections = environment.or_with("MAX_CONNECTIONS", 10_000, |text| {
-            text.parse().ok().filter(|count| *count > 0).ok_or("must be a number, 1 or more")
-        });
-        let shutdown_delay = environment.optional::<Lifetime>("SHUTDOWN_DELAY");
-        let shutdown_timeout = environment.or("SHUTDOWN_TIMEOUT", Lifetime::seconds(20));
+        let base_path = environment
+            .setting(
+                "BASE_PATH",
+                "a path, as in /shop",
+                "the path below which the API is reached, if a proxy or a custom domain does not remove it",
+            )
+            .optional();
+        let client_timeout = environment
+            .setting(
+                "CLIENT_TIMEOUT",
+                Lifetime::FORM,
+                "how long a client of a server may take to send a request's head, and accept no data",
+            )
+            .or(Lifetime::seconds(30));
+        let keep_alive_timeout = environment
+            .setting(
+                "KEEP_ALIVE_TIMEOUT",
+                Lifetime::FORM,
+                "how long a connection to a server may be idle between two requests",
+            )
+            .or(Lifetime::seconds(75));
+        let max_connections = environment
+            .setting(
+                "MAX_CONNECTIONS",
+                "a whole number from 1 to 1000000",
+                "connections to a server at once; fewer if the limit of open files is lower",
+            )
+            .or_with(10_000, number_in(1..=1_000_000));
+        let shutdown_delay = environment
+            .setting(
+                "SHUTDOWN_DELAY",
+                Lifetime::FORM,
+                "how long a server still accepts clients after SIGTERM, while /readyz answers 503",
+            )
+            .optional::<Lifetime>();
+        let shutdown_timeout = environment
+            .setting("SHUTDOWN_TIMEOUT", Lifetime::FORM, "how long running requests may continue after that")
+            .or(Lifetime::seconds(20));
         Some(Self {
             platform,
             database_url: database_url?,
+            database_start_timeout: database_timeout?.into(),
             address: SocketAddr::new(host?, port?),
             log: log?,
-            diagnostics_are_public: diagnostics?,
+            diagnostics_are_public: diagnostics?.unwrap_or(platform == Platform::Server),
             api: api?,
-            base_path: base_path?,
+            base_path: base_path?.unwrap_or_default(),
             client_timeout: client_timeout?.into(),
             keep_alive_timeout: keep_alive_timeout?.into(),
             max_connections: max_connections?,
@@ -114,24 +152,57 @@ fn read_api(
     limits: impl IntoIterator<Item = AddressLimit>,
 ) -> Option<ApiSettings> {
     let defaults = ApiSettings::default();
-    let cors_origins = environment.or("CORS_ORIGINS", defaults.cors_origins);
-    let rate_limit = environment.or("RATE_LIMIT", defaults.rate_limit);
-    let rate_limit_user = environment.or("RATE_LIMIT_USER", defaults.rate_limit_user);
+    let cors_origins = environment
+        .setting(
+            "CORS_ORIGINS",
+            "origins separated by commas, as in https://app.example.com, or *",
+            "the origins whose pages and apps may call the API",
+        )
+        .optional();
+    let cors_headers = environment
+        .setting(
+            "CORS_HEADERS",
+            "names of headers separated by commas, as in traceparent, baggage",
+            "request headers that these pages may send, beside those of the API",
+        )
+        .optional();
+    let rate_limit = environment
+        .setting(
+            "RATE_LIMIT",
+            RateLimit::FORM,
+            "requests of a client's address to the auth routes that need no token",
+        )
+        .or(defaults.rate_limit);
+    let rate_limit_user = environment
+        .setting("RATE_LIMIT_USER", RateLimit::FORM, "requests of a signed-in user")
+        .or(defaults.rate_limit_user);
     let mut address_limit = |limit: AddressLimit| {
         let default = RateLimit::per_minutes(limit.requests, limit.minutes);
-        let setting = format!("RATE_LIMIT_{}", limit.name.to_ascii_uppercase());
-        Some((limit.name.to_owned(), environment.or(&setting, default)?))
+        let name = format!("RATE_LIMIT_{}", limit.name.to_ascii_uppercase());
+        let meaning = "requests of a client's address to the routes that declare this limit";
+        let setting = environment.setting(name, RateLimit::FORM, meaning);
+        Some((limit.name.to_owned(), setting.or(default)?))
     };
     let address_limits: Vec<_> = limits.into_iter().map(&mut address_limit).collect();
-    let trusted_proxies = environment.or("TRUSTED_PROXIES", defaults.trusted_proxies);
-    let request_timeout = environment.optional::<Lifetime>("REQUEST_TIMEOUT");
+    environment.family("RATE_LIMIT_");
+    let trusted_proxies = environment
+        .setting(
+            "TRUSTED_PROXIES",
+            "addresses and networks separated by commas, as in 10.0.0.0/8",
+            "the proxies whose `X-Forwarded-For` is trusted",
+        )
+        .optional();
+    let request_timeout = environment
+        .setting("REQUEST_TIMEOUT", Lifetime::FORM, "how long a request may take")
+        .or(Lifetime::seconds(25));
     Some(ApiSettings {
-        cors_origins: cors_origins?,
+        cors_origins: cors_origins?.unwrap_or_default(),
+        cors_headers: cors_headers?.unwrap_or_default(),
         rate_limit: rate_limit?,
         rate_limit_user: rate_limit_user?,
         address_limits: address_limits.into_iter().collect::<Option<_>>()?,
-        trusted_proxies: trusted_proxies?,
-        request_timeout: request_timeout?.map_or(defaults.request_timeout, Duration::from),
+        trusted_proxies: trusted_proxies?.unwrap_or_default(),
+        request_timeout: request_timeout?.into(),
     })
 }
 
@@ -149,8 +220,8 @@ mod tests {
         assert_eq!(settings.database_url, DatabaseUrl::SqliteMemory);
         assert_eq!(settings.address.to_string(), "127.0.0.1:3000");
         assert!(settings.diagnostics_are_public);
-        assert_eq!(settings.api.rate_limit.to_string(), "100/900s");
-        assert_eq!(settings.api.rate_limit_user.to_string(), "1000/900s");
+        assert_eq!(settings.api.rate_limit.to_string(), "100/15m");
+        assert_eq!(settings.api.rate_limit_user.to_string(), "1000/15m");
         assert_eq!(settings.api.request_timeout, Duration::from_secs(25));
         assert_eq!(settings.base_path, BasePath::default());
         assert_eq!(settings.client_timeout, Duration::from_secs(30));
@@ -178,10 +249,11 @@ mod tests {
         let faults = read(&[
             ("HOST", "localhost"),
             ("PORT", "http"),
-            ("LOG", "loud=?"),
+            ("LOG", "loud"),
             ("LOG_FORMAT", "xml"),
             ("DIAGNOSTICS", "off"),
             ("CORS_ORIGINS", "example.com"),
+            ("CORS_HEADERS", "traceparent; baggage"),
             ("RATE_LIMIT", "many"),
             ("RATE_LIMIT_USER", "0/1m"),
             ("TRUSTED_PROXIES", "proxy"),
@@ -198,11 +270,12 @@ mod tests {
             "these settings are missing or malformed:\n\
              - DATABASE_URL is not set\n\
              - HOST must be an IP address, as in 127.0.0.1 or 0.0.0.0\n\
-             - PORT must be a number from 0 to 65535\n\
-             - LOG must be a filter, as in info,switchyard_identity=debug\n\
+             - PORT must be a whole number from 0 to 65535\n\
+             - LOG must be a filter of trace, debug, info, warn, error and off, as in info,switchyard_identity=debug\n\
              - LOG_FORMAT must be json or text\n\
              - DIAGNOSTICS must be public or private\n\
-             - CORS_ORIGINS `example.com` is not an origin as in https://app.example.com\n\
+             - CORS_ORIGINS `example.com` is not an origin as in https://app.example.com: it has no scheme\n\
+             - CORS_HEADERS `traceparent; baggage` is not the name of a header, as in traceparent\n\
              - RATE_LIMIT must be a number of requests and a time, as in 100/15m, or off\n\
              - RATE_LIMIT_USER must be a number of requests and a time, as in 100/15m, or off\n\
              - TRUSTED_PROXIES `proxy` is neither an address nor a network as in 10.0.0.0/8\n\
@@ -210,7 +283,7 @@ mod tests {
              - BASE_PATH must be a path as in /shop, without a slash at its end\n\
              - CLIENT_TIMEOUT must be a duration such as 90s, 15m, 24h or 30d\n\
              - KEEP_ALIVE_TIMEOUT must be a duration such as 90s, 15m, 24h or 30d\n\
-             - MAX_CONNECTIONS must be a number, 1 or more\n\
+             - MAX_CONNECTIONS must be a whole number from 1 to 1000000\n\
              - SHUTDOWN_DELAY must be a duration such as 90s, 15m, 24h or 30d\n\
              - SHUTDOWN_TIMEOUT must be a duration such as 90s, 15m, 24h or 30d"
         );
@@ -225,8 +298,8 @@ mod tests {
             let settings = environment.read(|environment| Settings::read_with(environment, [SHOP]));
             settings.map(|settings| settings.api.address_limits["shop"].to_string())
         };
-        assert_eq!(read("30/1m").unwrap(), "30/60s");
-        assert_eq!(read("").unwrap(), "600/900s");
+        assert_eq!(read("30/1m").unwrap(), "30/1m");
+        assert_eq!(read("").unwrap(), "600/15m");
         let expected = "these settings are missing or malformed:\n- RATE_LIMIT_SHOP must be a number of requests and a time, \
                         as in 100/15m, or off";
         assert_eq!(read("many").unwrap_err().to_string(), expected);

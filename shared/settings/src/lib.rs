@@ -1,6 +1,7 @@
 //! Reads settings from the environment into types, and reports all faults in one message.
 //!
-//! Each crate reads its own settings from an [`Environment`]. The program combines them:
+//! Each crate declares its own settings where it reads them from an [`Environment`]: the same declarations parse them and
+//! list them. The program combines them:
 //!
 //! ```
 //! use switchyard_settings::{Environment, Lifetime, Secret};
@@ -15,9 +16,11 @@
 //! impl TokenSettings {
 //!     // All settings are read before any is required, so that no fault hides another.
 //!     fn read(environment: &mut Environment) -> Option<Self> {
-//!         let issuer = environment.required("TOKEN_ISSUER");
-//!         let key = environment.required("TOKEN_KEY");
-//!         let ttl = environment.or("ACCESS_TOKEN_TTL", Lifetime::minutes(15));
+//!         let issuer = environment.setting("TOKEN_ISSUER", "a text", "the issuer of access tokens").required();
+//!         let key = environment.setting("TOKEN_KEY", "a text", "the key of access tokens").secret().required();
+//!         let ttl = environment
+//!             .setting("ACCESS_TOKEN_TTL", Lifetime::FORM, "how long an access token is valid")
+//!             .or(Lifetime::minutes(15));
 //!         Some(Self { issuer: issuer?, key: key?, ttl: ttl? })
 //!     }
 //! }
@@ -34,8 +37,14 @@
 
 mod environment;
 mod lifetime;
+mod number;
 mod secret;
+mod setting;
+mod spelling;
 
-pub use environment::{Environment, SettingsError};
+pub use environment::{Environment, Listing, SettingsError};
 pub use lifetime::{Lifetime, ParseLifetimeError};
+pub use number::{NumberError, number_in};
 pub use secret::Secret;
+pub use setting::{ListedSetting, Setting, SettingDefault};
+pub use spelling::is_nearly;

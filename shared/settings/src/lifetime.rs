@@ -7,6 +7,9 @@ use std::time::Duration;
 pub struct Lifetime(u32);
 
 impl Lifetime {
+    /// What a lifetime may be, for [`Environment::setting`](crate::Environment::setting).
+    pub const FORM: &'static str = "a duration, as in 90s, 15m, 24h or 30d";
+
     /// A lifetime of `seconds` seconds.
     pub const fn seconds(seconds: u32) -> Self {
         Self(seconds)
@@ -66,9 +69,14 @@ impl FromStr for Lifetime {
     }
 }
 
+/// Shows the largest unit of which it is a whole number.
 impl fmt::Display for Lifetime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}s", self.0)
+        let units = [(24 * 60 * 60, "d"), (60 * 60, "h"), (60, "m")];
+        match units.into_iter().find(|(unit, _)| self.0 > 0 && self.0.is_multiple_of(*unit)) {
+            Some((unit, name)) => write!(f, "{}{name}", self.0 / unit),
+            None => write!(f, "{}s", self.0),
+        }
     }
 }
 
@@ -82,6 +90,17 @@ mod tests {
         assert_eq!("15m".parse(), Ok(Lifetime::minutes(15)));
         assert_eq!("24h".parse(), Ok(Lifetime::hours(24)));
         assert_eq!("30d".parse(), Ok(Lifetime::days(30)));
+    }
+
+    #[test]
+    fn a_lifetime_is_shown_in_the_largest_unit() {
+        for text in ["90s", "15m", "25h", "30d", "61s"] {
+            assert_eq!(text.parse::<Lifetime>().map(|lifetime| lifetime.to_string()), Ok(text.to_owned()));
+        }
+        assert_eq!(
+            (Lifetime::seconds(0).to_string(), Lifetime::hours(24).to_string()),
+            ("0s".into(), "1d".into())
+        );
     }
 
     #[test]

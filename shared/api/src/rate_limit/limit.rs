@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use switchyard_ambient::Timestamp;
+use switchyard_settings::Lifetime;
 
 use crate::{ApiError, codes};
 
@@ -67,6 +68,11 @@ impl RateLimit {
 #[error("must be a number of requests and a time, as in 100/15m, or off")]
 pub struct ParseRateLimitError;
 
+impl RateLimit {
+    /// What a limit may be, for `Environment::setting`.
+    pub const FORM: &'static str = "a number of requests and a time, as in 100/15m, or off";
+}
+
 impl FromStr for RateLimit {
     type Err = ParseRateLimitError;
 
@@ -98,7 +104,7 @@ impl fmt::Display for RateLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Off => f.write_str("off"),
-            Self::Quota(quota) => write!(f, "{}/{}s", quota.requests, quota.window_seconds),
+            Self::Quota(quota) => write!(f, "{}/{}", quota.requests, Lifetime::seconds(quota.window_seconds)),
         }
     }
 }

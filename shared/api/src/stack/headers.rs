@@ -8,11 +8,11 @@ use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use crate::CorsOrigins;
 use crate::idempotency::{IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED};
 use crate::precondition::KnownTags;
 use crate::rate_limit::{RATELIMIT, RATELIMIT_POLICY};
 use crate::request::{X_REQUEST_ID, header_of};
-use crate::settings::CorsOrigins;
 
 /// Compressing smaller answers makes them larger, or saves less than it costs.
 const WORTH_COMPRESSING: u64 = 1024;

@@ -72,7 +72,8 @@ pub fn serve_api(router: OpenApiRouter, api: Arc<Api>) -> Router {
     let declared = Arc::new(openapi::declared_operations(&document));
     let operations = || declared.values().flat_map(|methods| methods.values());
     let limiters = Limiters::new(&api.settings, operations().map(|operation| &operation.counted_by));
-    let own_headers: HashSet<_> = operations().flat_map(|operation| &operation.headers).cloned().collect();
+    let own_headers = operations().flat_map(|operation| &operation.headers);
+    let own_headers: HashSet<_> = own_headers.chain(&api.settings.cors_headers.0).cloned().collect();
     let gate = Gate { api: Arc::clone(&api), declared: Arc::clone(&declared), limiters: Arc::new(limiters) };
     // The layer that is added last is the outermost.
     let router = router

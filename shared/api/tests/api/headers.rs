@@ -149,6 +149,24 @@ async fn a_preflight_is_answered_without_the_handler() {
 }
 
 #[tokio::test]
+async fn an_app_may_send_the_headers_of_the_settings() {
+    let api = TestApi::with(|settings| {
+        settings.cors_origins = "https://app.example, capacitor://localhost".parse().unwrap();
+        settings.cors_headers = "traceparent, baggage".parse().unwrap();
+    });
+    let preflight = ask(Method::OPTIONS, "/notes")
+        .header("origin", "capacitor://localhost")
+        .header("access-control-request-method", "POST")
+        .header("access-control-request-headers", "traceparent");
+    let answer = api.await.send(preflight).await;
+    assert_eq!(answer.header("access-control-allow-origin"), "capacitor://localhost");
+    let allowed = answer.header("access-control-allow-headers");
+    for name in ["traceparent", "baggage", "authorization"] {
+        assert!(allowed.split(',').any(|one| one == name), "{name}: {allowed}");
+    }
+}
+
+#[tokio::test]
 async fn a_listed_origin_may_read_errors_too() {
     let api = TestApi::with(|settings| settings.cors_origins = "https://app.example".parse().unwrap()).await;
     let answer = api.send(post("/notes").header("origin", "https://app.example").json(json!({}))).await;
