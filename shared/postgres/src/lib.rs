@@ -52,6 +52,10 @@
 //! work for a day. Their writes after the migration are missing from the new indexes and unique attributes until
 //! the next migration: migrate once more when their last instance has ended.
 //!
+//! A program on a database that is up to date needs fewer rights than the migration: `usage` on the schema, and `select`,
+//! `insert`, `update` and `delete` on its tables. Migrate with the role that owns the tables, grant these to the role of the
+//! program (`alter default privileges` grants them on later tables too), and migrate first when the declarations change.
+//!
 //! # The URL
 //!
 //! Besides the parameters of tokio-postgres (`options`, `application_name`, `connect_timeout`,

@@ -9,6 +9,9 @@
 //! 4. the view for people is updated to the declared fields;
 //! 5. structures that are no longer declared are marked, and dropped a day later.
 //!
+//! A step that has nothing to do runs no statement that needs the right to create tables, not even one with `if not exists`:
+//! PostgreSQL checks the right first. So a database that is up to date can be served by a role with fewer rights.
+//!
 //! So a migration that fails, for example because a value is not unique, does not affect the previous program, and
 //! after one that succeeds the instances of the previous program continue until the new ones have replaced them.
 //! Documents that they write meanwhile are missing from the new structures; migrating once more after the last of
@@ -146,9 +149,8 @@ async fn prepare(session: &Session) -> Outcome<()> {
         let message = "the database must have the encoding UTF8; create it with `encoding 'UTF8'`";
         return Err(Error::Invalid(message.to_owned()).into());
     }
-    let text = format!("set client_min_messages = warning; {}", stored::create_table());
-    session.client().batch_execute(&text).await?;
-    Ok(())
+    session.client().batch_execute("set client_min_messages = warning").await?;
+    stored::create_table(session).await
 }
 
 /// Runs statements in one transaction, and again if it did not get its locks in time.

@@ -21,13 +21,20 @@ pub(super) struct Stored {
     pub(super) retired_at: Option<Timestamp>,
 }
 
-/// Returns the statement that creates the table of structures.
-pub(super) fn create_table() -> String {
-    format!(
+/// Creates the table of structures if it does not exist.
+pub(super) async fn create_table(session: &Session) -> Outcome<()> {
+    let sql = Sql::new("select to_regclass($1) is not null", &[Type::TEXT]);
+    let rows = session.query(&sql, &[&quoted(STRUCTURES)]).await?;
+    let exists = rows.first().map(|row| column(row, 0, &STRUCTURES)).transpose()?.unwrap_or(false);
+    if exists {
+        return Ok(());
+    }
+    let create = format!(
         "create table if not exists {} (collection text, kind text, name text, definition text, \
          is_ready boolean not null, retired_at bigint, primary key (collection, kind, name, definition))",
         quoted(STRUCTURES)
-    )
+    );
+    Ok(session.client().batch_execute(&create).await?)
 }
 
 /// Returns the structures of a collection.

@@ -27,7 +27,11 @@ pub(super) async fn add(
     missing: &[&Structure],
 ) -> Outcome<()> {
     let table = names::table(collection);
-    if is_ours(session, collection).await? == Some(false) {
+    let is_ours = is_ours(session, collection).await?;
+    if is_ours == Some(true) && missing.is_empty() {
+        return Ok(());
+    }
+    if is_ours == Some(false) {
         return Err(Error::Invalid(format!(
             "the table `{}` exists already and was not created by this program; choose another schema",
             collection.name
@@ -60,13 +64,17 @@ pub(super) async fn add(
 }
 
 /// Records structures that are no longer declared, and drops those that have not been declared for long. The
-/// expiry structure is kept, because the expiring documents still exist.
+/// expiry structure is kept, because the expiring documents still exist. A role that does not own the table leaves that to
+/// the next migration by its owner.
 pub(super) async fn retire(
     database: &Postgres,
     session: &Session,
     collection: &Collection,
     undeclared: &[&Stored],
 ) -> Outcome<()> {
+    if undeclared.is_empty() || !is_owner(session, collection).await? {
+        return Ok(());
+    }
     let now = database.ambient.now();
     let mut statements = Vec::new();
     for Stored { structure, retired_at, .. } in undeclared {
@@ -89,6 +97,16 @@ pub(super) async fn retire(
         }
     }
     if statements.is_empty() { Ok(()) } else { transact(database, session, &statements).await }
+}
+
+/// Returns whether the role has the rights of the table's owner.
+async fn is_owner(session: &Session, collection: &Collection) -> Outcome<bool> {
+    let sql = Sql::new(
+        "select pg_has_role(relowner, 'usage') from pg_class where oid = to_regclass($1)",
+        &[Type::TEXT],
+    );
+    let rows = session.query(&sql, &[&names::table(collection)]).await?;
+    Ok(rows.first().map(|row| column(row, 0, &collection.name)).transpose()?.unwrap_or(false))
 }
 
 /// Returns whether the table has the columns that every collection table has, or `None` if there is no table.
