@@ -88,7 +88,10 @@ fn of_answer(answer: &DbError) -> Fault {
 pub(crate) fn of_connecting(server: &str, fault: &tokio_postgres::Error) -> Fault {
     let said = sentence_of(fault);
     let Some(answer) = fault.as_db_error().filter(|answer| is_misconfigured(answer.code())) else {
-        return Fault::Unreachable(format!("PostgreSQL at {server} cannot be reached: {said}"));
+        return Fault::Unreachable(format!(
+            "PostgreSQL at {server} cannot be reached: {said}{}",
+            advice_on(&said)
+        ));
     };
     let remedy = match answer.code().code().get(..2) {
         Some("28") => "check the user and the password in the database URL, and pg_hba.conf of the server",
@@ -96,6 +99,23 @@ pub(crate) fn of_connecting(server: &str, fault: &tokio_postgres::Error) -> Faul
         _ => "check the parameters of the database URL",
     };
     Fault::Final(Error::Internal(format!("PostgreSQL at {server} refuses the connection: {said}; {remedy}")))
+}
+
+/// Whether TLS could not be established.
+pub(crate) fn is_tls(fault: &tokio_postgres::Error) -> bool {
+    fault.to_string().contains("TLS")
+}
+
+/// Returns what to do about an error of the connection that the URL can avoid.
+fn advice_on(sentence: &str) -> &'static str {
+    if sentence.contains("server does not support TLS") {
+        "; add sslmode=disable to the database URL if the network between them is trusted"
+    } else if sentence.contains("UnknownIssuer") {
+        "; name a file with its certificate authority by sslrootcert in the database URL, or use sslrootcert=rds for \
+         Amazon RDS"
+    } else {
+        ""
+    }
 }
 
 /// Class 22 is an invalid parameter value, 28 a refused login, 3D an unknown database, 42 an unknown parameter.

@@ -63,8 +63,8 @@
 //!
 //! | parameter | meaning | default |
 //! |---|---|---|
-//! | `sslmode` | `disable`; `prefer`: TLS if the certificate of the server can be verified, else no TLS; `require`, `verify-full`: verified TLS | `prefer` |
-//! | `sslrootcert` | a PEM file with the certificate authorities to trust instead of those of the machine | |
+//! | `sslmode` | `disable`: no TLS; `prefer`: TLS if the certificate of the server can be verified, else no TLS; `require`, `verify-full`: TLS, and the certificate must be valid for the host. `disable` and `prefer` log a warning if the server is on another machine | `verify-full`; `prefer` if the server is on this machine (`localhost`, a loopback address, a Unix socket) |
+//! | `sslrootcert` | a PEM file with the certificate authorities to trust instead of those of the machine. `rds`: those of Amazon RDS, from the file [`global-bundle.pem`](https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem) in the folder of the program, in `/opt` (a Lambda layer) or in `/etc/ssl/certs` | |
 //! | `max_connections` | the maximum number of connections | 10; on Lambda the number of requests that an instance handles at once (`AWS_LAMBDA_MAX_CONCURRENCY`), or 1 if that is not set |
 //! | `prepare` | `off`: use no named prepared statements and no session settings, as a proxy in transaction mode requires | `on` |
 //! | `statement_timeout` | the number of seconds after which the server cancels a statement; 0: never | 30 |

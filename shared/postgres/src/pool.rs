@@ -85,7 +85,8 @@ impl Shared {
 
 impl Pool {
     pub(crate) fn new(settings: Settings, ambient: Ambient) -> Result<Self> {
-        let tls = tls::connector(settings.root_certificates.as_deref())?;
+        let tls = tls::connector(settings.root_certificates.as_ref())?;
+        settings.warn_if_unverified();
         let permits = Arc::new(Semaphore::new(settings.max_connections));
         let (waiting, idle, readers) = Default::default();
         Ok(Self { shared: Arc::new(Shared { settings, tls, ambient, permits, waiting, idle, readers }) })
@@ -196,7 +197,7 @@ impl Pool {
         let config = &self.shared.settings.config;
         match self.open_as(config).await {
             // Like libpq: if TLS is only preferred and the server has no usable certificate, connect without TLS.
-            Err(fault) if config.get_ssl_mode() == SslMode::Prefer && is_handshake(&fault) => {
+            Err(fault) if config.get_ssl_mode() == SslMode::Prefer && fault::is_tls(&fault) => {
                 self.open_as(config.clone().ssl_mode(SslMode::Disable)).await
             }
             opened => opened,
@@ -219,10 +220,6 @@ impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool").field("settings", &self.shared.settings).finish_non_exhaustive()
     }
-}
-
-fn is_handshake(fault: &tokio_postgres::Error) -> bool {
-    fault.to_string().contains("TLS")
 }
 
 /// Counts a caller while it waits, even if the caller is cancelled.

@@ -1,13 +1,15 @@
 //! Parses the settings in the database URL.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
 use switchyard_database::{Error, Result};
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
+
+use crate::tls::RootCertificates;
 
 /// The default for the maximum number of connections.
 const CONNECTIONS: usize = 10;
@@ -23,7 +25,7 @@ const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) config: Config,
-    pub(crate) root_certificates: Option<PathBuf>,
+    pub(crate) root_certificates: Option<RootCertificates>,
     pub(crate) max_connections: usize,
     pub(crate) is_proxied: bool,
     pub(crate) statement_timeout: Duration,
@@ -36,20 +38,17 @@ impl Settings {
         let mut root_certificates = None;
         let mut max_connections = None;
         let mut is_proxied = false;
+        let mut has_ssl_mode = false;
         let mut statement_timeout = STATEMENT_TIMEOUT;
         let mut rest = Vec::new();
         for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
             let Some((name, value)) = form_urlencoded::parse(parameter.as_bytes()).next() else { continue };
             match &*name {
-                "sslmode" => rest.push(match &*value {
-                    // The certificate is always verified, because encryption to an unverified server does not
-                    // protect the connection.
-                    "verify-full" | "require" => "sslmode=require",
-                    "prefer" => "sslmode=prefer",
-                    "disable" => "sslmode=disable",
-                    _ => return Err(invalid("sslmode must be disable, prefer, require or verify-full")),
-                }),
-                "sslrootcert" => root_certificates = Some(PathBuf::from(&*value)),
+                "sslmode" => {
+                    has_ssl_mode = true;
+                    rest.push(ssl_mode(&value)?);
+                }
+                "sslrootcert" => root_certificates = Some(RootCertificates::parse(&value)),
                 "max_connections" => max_connections = Some(count(&name, &value, 1)?),
                 "statement_timeout" => {
                     statement_timeout = Duration::from_secs(count(&name, &value, 0)? as u64);
@@ -68,6 +67,9 @@ impl Settings {
             .map_err(|fault| invalid(&crate::fault::sentence_of(&fault)))?;
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(invalid("it does not contain a host"));
+        }
+        if !has_ssl_mode && !is_this_machine(&config) {
+            config.ssl_mode(SslMode::Require);
         }
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_TIMEOUT);
@@ -92,6 +94,18 @@ impl Settings {
             is_proxied,
             statement_timeout,
         })
+    }
+
+    /// Logs a warning if the connection may be read or changed on its way, because the certificate of the server
+    /// is not verified.
+    pub(crate) fn warn_if_unverified(&self) {
+        if self.config.get_ssl_mode() != SslMode::Require && !is_this_machine(&self.config) {
+            tracing::warn!(
+                server = self.server(),
+                "the connection to PostgreSQL may be unencrypted; use sslmode=verify-full unless the network is \
+                 trusted"
+            );
+        }
     }
 
     /// How long to wait for a connection, including the login.
@@ -147,6 +161,32 @@ fn check_address(address: &str) -> Result<()> {
     }
 }
 
+/// Returns the parameter for tokio-postgres. The certificate is always verified if TLS is required, because
+/// encryption to an unverified server does not protect the connection.
+fn ssl_mode(value: &str) -> Result<&'static str> {
+    match value {
+        "verify-full" | "require" => Ok("sslmode=require"),
+        "prefer" => Ok("sslmode=prefer"),
+        "disable" => Ok("sslmode=disable"),
+        _ => Err(invalid("sslmode must be disable, prefer, require or verify-full")),
+    }
+}
+
+/// Whether all servers are on this machine: then nobody is between them and this program.
+fn is_this_machine(config: &Config) -> bool {
+    let addresses = config.get_hostaddrs();
+    if !addresses.is_empty() {
+        return addresses.iter().all(IpAddr::is_loopback);
+    }
+    config.get_hosts().iter().all(|host| match host {
+        Host::Unix(_) => true,
+        Host::Tcp(name) => {
+            let is_loopback = |address: IpAddr| address.is_loopback();
+            name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(is_loopback)
+        }
+    })
+}
+
 fn count(name: &str, value: &str, least: usize) -> Result<usize> {
     let number = value.parse().ok().filter(|&number: &usize| (least..=100_000).contains(&number));
     number.ok_or_else(|| invalid(&format!("{name} must be a whole number from {least} to 100000")))
@@ -169,6 +209,31 @@ fn invalid(why: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn mode_of(url: &str) -> SslMode {
+        Settings::parse(url).unwrap().config.get_ssl_mode()
+    }
+
+    #[test]
+    fn a_server_on_another_machine_must_prove_who_it_is_unless_the_url_says_otherwise() {
+        for host in ["db.example.com", "10.0.0.7", "postgres", "localhost.example.com", "[2001:db8::1]"] {
+            assert_eq!(mode_of(&format!("postgres://u:p@{host}/d")), SslMode::Require, "{host}");
+            let prefer = format!("postgres://u:p@{host}/d?sslmode=prefer");
+            assert_eq!(mode_of(&prefer), SslMode::Prefer, "{host}");
+            let disable = format!("postgres://u:p@{host}/d?sslmode=disable");
+            assert_eq!(mode_of(&disable), SslMode::Disable, "{host}");
+        }
+        for host in
+            ["localhost", "LOCALHOST", "127.0.0.1", "127.8.9.10", "[::1]", "%2Fvar%2Frun%2Fpostgresql"]
+        {
+            assert_eq!(mode_of(&format!("postgres://u:p@{host}/d")), SslMode::Prefer, "{host}");
+            let full = format!("postgres://u:p@{host}/d?sslmode=verify-full");
+            assert_eq!(mode_of(&full), SslMode::Require, "{host}");
+        }
+        assert_eq!(mode_of("postgres://u:p@localhost,db.example.com/d"), SslMode::Require);
+        assert_eq!(mode_of("postgres://u:p@localhost/d?hostaddr=10.0.0.7"), SslMode::Require);
+        assert_eq!(mode_of("postgres://u:p@db.example.com/d?hostaddr=127.0.0.1"), SslMode::Prefer);
+    }
 
     #[test]
     fn an_instance_on_lambda_has_a_connection_for_each_request_that_it_handles_at_once() {

@@ -100,3 +100,19 @@ async fn a_refused_login_is_reported_without_the_password() {
     assert!(message.ends_with("password authentication failed for user \"switchyard\" (28P01)"), "{message}");
     assert!(!message.contains("secret"));
 }
+
+/// The address is that of this machine in a form that is not known as such. The server for the tests has no
+/// certificate.
+#[tokio::test]
+async fn a_server_without_tls_on_another_machine_is_refused_unless_the_url_allows_it() {
+    let url = common::server_url().replacen("127.0.0.1", "[::ffff:127.0.0.1]", 1);
+    let database = Postgres::connect(&url, Ambient::system()).await.unwrap();
+    let Err(Error::Unavailable(message)) = database.ping().await else { panic!("the server has no TLS") };
+    let expected = "error performing TLS handshake: server does not support TLS; add sslmode=disable to the \
+                    database URL if the network between them is trusted";
+    assert!(message.ends_with(expected), "{message}");
+    for mode in ["disable", "prefer"] {
+        let database = Postgres::connect(&format!("{url}?sslmode={mode}"), Ambient::system()).await.unwrap();
+        assert_eq!(database.ping().await, Ok(()), "{mode}");
+    }
+}
