@@ -5,6 +5,8 @@ use std::error::Error as _;
 use switchyard_database::Error;
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
+use crate::proxy::is_of_preparing;
+
 /// Why a call on a connection failed.
 #[derive(Debug)]
 pub(crate) enum Fault {
@@ -14,8 +16,13 @@ pub(crate) enum Fault {
     Lost(String),
     /// The server rolled the transaction back because of a conflict with another transaction.
     Contended,
+    /// A lock was not free within the time limit. The transaction was rolled back. Trying again would wait as long
+    /// again.
+    LockTimeout(String),
     /// A unique value is already stored. The transaction was rolled back.
     Duplicate,
+    /// A proxy has lost a prepared statement. Nothing was applied, and no statement is prepared any longer.
+    Unprepared(String),
     /// Any other error, to be returned to the caller. Nothing was applied.
     Final(Error),
 }
@@ -25,7 +32,8 @@ impl Fault {
     pub(crate) fn into_error(self) -> Error {
         match self {
             Self::Unreachable(why) | Self::Lost(why) => Error::Unavailable(why),
-            Self::Contended | Self::Duplicate => Error::Contended,
+            Self::Contended | Self::LockTimeout(_) | Self::Duplicate => Error::Contended,
+            Self::Unprepared(why) => Error::Internal(why),
             Self::Final(error) => error,
         }
     }
@@ -58,12 +66,10 @@ fn of_answer(answer: &DbError) -> Fault {
         return Fault::Lost(said);
     }
     match answer.code() {
-        code if *code == SqlState::T_R_DEADLOCK_DETECTED
-            || *code == SqlState::T_R_SERIALIZATION_FAILURE
-            || *code == SqlState::LOCK_NOT_AVAILABLE =>
-        {
+        code if *code == SqlState::T_R_DEADLOCK_DETECTED || *code == SqlState::T_R_SERIALIZATION_FAILURE => {
             Fault::Contended
         }
+        code if *code == SqlState::LOCK_NOT_AVAILABLE => Fault::LockTimeout(said),
         code if *code == SqlState::UNIQUE_VIOLATION => Fault::Duplicate,
         code if *code == SqlState::UNDEFINED_TABLE || *code == SqlState::UNDEFINED_COLUMN => Fault::Final(
             Error::Internal(format!("{said}; run the migration before starting the program that needs it")),
@@ -71,9 +77,7 @@ fn of_answer(answer: &DbError) -> Fault {
         code if *code == SqlState::INSUFFICIENT_PRIVILEGE => Fault::Final(Error::Internal(format!(
             "{said}; grant the right, or run the migration with a role that has it"
         ))),
-        code if *code == SqlState::INVALID_SQL_STATEMENT_NAME => Fault::Final(Error::Internal(format!(
-            "{said}; behind a proxy that pools transactions, add prepare=off to the database URL"
-        ))),
+        code if is_of_preparing(code) => Fault::Unprepared(said),
         // The server was the primary and is now a standby. A new connection may reach the new primary.
         code if *code == SqlState::READ_ONLY_SQL_TRANSACTION => Fault::Unreachable(said),
         code if *code == SqlState::QUERY_CANCELED => {
@@ -113,6 +117,9 @@ fn advice_on(sentence: &str) -> &'static str {
     } else if sentence.contains("UnknownIssuer") {
         "; name a file with its certificate authority by sslrootcert in the database URL, or use sslrootcert=rds for \
          Amazon RDS"
+    } else if sentence.contains("startup parameter: options") || sentence.contains("command-line options") {
+        "; the proxy takes no `options`: remove them from the database URL, and set them for the role, as in `alter \
+         role shop set search_path = shop`"
     } else {
         ""
     }

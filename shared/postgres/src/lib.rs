@@ -34,6 +34,15 @@
 //! use, any number of such reads share the connections that serve other reads, unless another caller is waiting
 //! for a connection.
 //!
+//! One slow or locked table does not take the others down. Of 10 connections, 2 are reserved for reads of one
+//! document and for [`ping`](Database::ping), and the callers of one table have at most 6 of the other 8 and 1 of
+//! the reserve. A pool of less than 4 connections has no such limits. A call waits for a connection for at most 5
+//! seconds, and then fails with [`Throttled`](switchyard_database::Error::Throttled). It has then waited long
+//! enough: until a connection becomes free, further calls fail at once.
+//!
+//! If the caller of a statement has gone, the statement is cancelled, and its connection is closed. It counts as
+//! used until then. A connection that several reads share is cancelled when the last of them has gone.
+//!
 //! # What a commit costs
 //!
 //! One operation on one document is one statement and one round trip. Every other batch takes two round trips: the
@@ -43,8 +52,38 @@
 //! # When a reply is lost
 //!
 //! The server process of the lost connection is terminated, and then the status of the transaction and the stored
-//! versions show whether the write was applied. Behind a proxy that pools transactions (`prepare=off`) the process
-//! is unknown, and so the outcome is unknown more often.
+//! versions show whether the write was applied. Behind a proxy that pools transactions the process is unknown, and
+//! so the outcome is unknown more often.
+//!
+//! # Behind a proxy that pools transactions
+//!
+//! PgBouncer in transaction mode, Supavisor and RDS Proxy give each transaction another connection to the server.
+//! Such a proxy is recognized when the first connection is opened: the server process has another number than the
+//! proxy announced. Statements are then not prepared, sessions have no settings, and each transaction of several
+//! requests sets its time limits itself. If prepared statements turn out to be lost, that is done too, and the call
+//! is repeated.
+//!
+//! | proxy | the URL |
+//! |---|---|
+//! | PgBouncer in transaction mode | nothing, or `pgbouncer=true`. `prepare=on` if it is version 1.21 or later and has a `max_prepared_statements` other than 0; with another PgBouncer, `prepare=on` may execute a statement that another client has prepared |
+//! | Supavisor (port 6543) | nothing, or `pgbouncer=true`, as in the URL that Supabase shows |
+//! | RDS Proxy | nothing, or `prepare=off`. Its certificates are from a public authority, so `sslrootcert` is not needed |
+//! | PgBouncer in session mode | `prepare=on` |
+//!
+//! These proxies refuse `options`. Set what belongs to a session for the role instead. The limit of time applies
+//! to statements that are transactions of their own:
+//!
+//! ```sql
+//! alter role shop set search_path = shop;
+//! alter role shop set plan_cache_mode = force_generic_plan;
+//! alter role shop set enable_seqscan = off;
+//! alter role shop set enable_bitmapscan = off;
+//! alter role shop set jit = off;
+//! alter role shop set statement_timeout = '30s';
+//! ```
+//!
+//! Building an index on a large table can take longer than such a `statement_timeout`. Migrate over a direct
+//! connection, or as another role.
 //!
 //! # Migrations
 //!
@@ -66,15 +105,19 @@
 //! | `sslmode` | `disable`: no TLS; `prefer`: TLS if the certificate of the server can be verified, else no TLS; `require`, `verify-full`: TLS, and the certificate must be valid for the host. `disable` and `prefer` log a warning if the server is on another machine | `verify-full`; `prefer` if the server is on this machine (`localhost`, a loopback address, a Unix socket) |
 //! | `sslrootcert` | a PEM file with the certificate authorities to trust instead of those of the machine. `rds`: those of Amazon RDS, from the file [`global-bundle.pem`](https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem) in the folder of the program, in `/opt` (a Lambda layer) or in `/etc/ssl/certs` | |
 //! | `max_connections` | the maximum number of connections | 10; on Lambda the number of requests that an instance handles at once (`AWS_LAMBDA_MAX_CONCURRENCY`), or 1 if that is not set |
-//! | `prepare` | `off`: use no named prepared statements and no session settings, as a proxy in transaction mode requires | `on` |
+//! | `prepare` | `off`: there is a proxy that pools transactions. `on`: prepared statements can be used, with or without such a proxy | on, unless a proxy is recognized |
+//! | `pgbouncer` | `true`: the same as `prepare=off` | |
 //! | `statement_timeout` | the number of seconds after which the server cancels a statement; 0: never | 30 |
 
+mod attempts;
 mod commit;
 mod fault;
 mod hash;
+mod limits;
 mod migrate;
 mod names;
 mod pool;
+mod proxy;
 mod read;
 mod session;
 mod settings;
@@ -168,7 +211,6 @@ impl Database for Postgres {
     }
 
     async fn ping(&self) -> Result<()> {
-        let session = self.pool.session().await.map_err(fault::Fault::into_error)?;
-        session.client().check_connection().await.map_err(|fault| fault::Fault::from(fault).into_error())
+        self.pool.ping().await.map_err(fault::Fault::into_error)
     }
 }

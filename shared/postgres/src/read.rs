@@ -5,46 +5,57 @@ use std::collections::{BTreeMap, HashMap};
 use async_trait::async_trait;
 use switchyard_ambient::Timestamp;
 use switchyard_database::paging::{Entry, Range, Ranges, Source, check_keys};
-use switchyard_database::retry::Retries;
 use switchyard_database::{Collection, Document, Error, Key, Result, UniqueKey, Version, encoding};
 use tokio_postgres::Row;
 
 use crate::Postgres;
+use crate::attempts::Attempts;
 use crate::fault::{Fault, Outcome, corrupt};
 use crate::session::Params;
 use crate::sql::{Sql, Step, call};
 use crate::values::{StoredBody, StoredVersion};
 
 impl Postgres {
-    /// Returns the rows of a statement that may run twice.
-    pub(crate) async fn rows(&self, sql: &Sql, params: Params<'_>) -> Result<Vec<Row>> {
-        self.repeated(|| async { Ok(self.pool.session().await?.query(sql, params).await?) }).await
+    /// Returns the rows of a statement that may run twice. `table` is the table that it reads, if it is one.
+    pub(crate) async fn rows(
+        &self,
+        table: Option<&'static str>,
+        sql: &Sql,
+        params: Params<'_>,
+    ) -> Result<Vec<Row>> {
+        self.repeated(|| async { Ok(self.pool.session(table).await?.query(sql, params).await?) }).await
     }
 
     /// Returns the row of a statement that finds at most one.
-    async fn row(&self, sql: &Sql, params: Params<'_>) -> Result<Option<Row>> {
-        let rows =
-            self.repeated(|| async { Ok(self.pool.reader().await?.query(sql, params).await?) }).await?;
+    async fn row(&self, table: &'static str, sql: &Sql, params: Params<'_>) -> Result<Option<Row>> {
+        let rows = self.repeated(|| self.pool.read_row(table, sql, params)).await?;
         Ok(rows.into_iter().next())
     }
 
-    /// Returns the rows of several statements that are sent together.
-    async fn replies<'a>(&self, steps: impl Fn() -> Vec<Step<'a>> + Send + Sync) -> Result<Vec<Vec<Row>>> {
-        self.repeated(|| async { self.pool.session().await?.pipeline(steps()).await }).await
+    /// Returns the rows of several statements that are sent together. `table` is the table that the first one
+    /// reads.
+    async fn replies<'a>(
+        &self,
+        table: Option<&'static str>,
+        steps: impl Fn() -> Vec<Step<'a>> + Send + Sync,
+    ) -> Result<Vec<Vec<Row>>> {
+        self.repeated(|| async { self.pool.session(table).await?.pipeline(steps()).await }).await
     }
 
     /// Reads, and reads again after a connection failure.
     async fn repeated<T, F: Future<Output = Outcome<T>>>(&self, read: impl Fn() -> F) -> Result<T> {
-        let mut retries = Retries::new(&self.budget, &self.ambient);
+        let mut attempts = Attempts::new(&self.budget, &self.ambient);
         loop {
             let fault = match read().await {
                 Ok(found) => {
-                    retries.answered();
+                    attempts.answered();
                     return Ok(found);
                 }
+                // Reads wait for nothing but the lock of a whole table.
+                Err(Fault::LockTimeout(why)) => return Err(Error::Unavailable(why)),
                 Err(fault) => fault,
             };
-            if matches!(fault, Fault::Final(_)) || !retries.after_trouble().await {
+            if !attempts.pause_after(&fault).await {
                 return Err(fault.into_error());
             }
         }
@@ -52,7 +63,7 @@ impl Postgres {
 
     pub(crate) async fn read_one(&self, key: &Key) -> Result<Option<Document>> {
         let table = self.tables.of(key.collection());
-        let row = self.row(&table.reads.get, &[&key.id()]).await?;
+        let row = self.row(key.collection().name, &table.reads.get, &[&key.id()]).await?;
         let document = row.map(|row| document_of(key.clone(), &row, 0)).transpose()?;
         Ok(self.live(document))
     }
@@ -71,7 +82,8 @@ impl Postgres {
                 parts.iter().map(|(table, ids)| call(&table.reads.get_many, vec![Box::new(&ids[..])]));
             calls.collect()
         };
-        let rows = self.replies(steps).await?;
+        let first = parts.first().map(|(table, _)| table.collection.name);
+        let rows = self.replies(first, steps).await?;
         let mut found = HashMap::new();
         for ((table, _), rows) in parts.iter().zip(&rows) {
             for row in rows {
@@ -89,7 +101,7 @@ impl Postgres {
         let sql = place
             .and_then(|place| table.reads.lookup.get(place))
             .ok_or_else(|| Error::Internal("a unique key names a declared attribute".to_owned()))?;
-        let row = self.row(sql, &[&unique.value()]).await?;
+        let row = self.row(collection.name, sql, &[&unique.value()]).await?;
         let document = row.map(|row| stored_document(collection, &row, 0)).transpose()?;
         // A program that does not declare the attribute does not update its column.
         Ok(self.live(document).filter(|document| unique.is_held_by(document)))
@@ -132,7 +144,8 @@ impl Ranges for Postgres {
         };
         let now = self.ambient.now().as_micros();
         let limit = i64::try_from(at_most).unwrap_or(i64::MAX);
-        let rows = self.rows(&sql[direction], &[&from, &to, &now, &limit]).await?;
+        let params: Params<'_> = &[&from, &to, &now, &limit];
+        let rows = self.rows(Some(range.collection.name), &sql[direction], params).await?;
         rows.iter()
             .map(|row| {
                 let key: &[u8] = column(row, 0, &range.collection.name)?;
@@ -152,7 +165,7 @@ impl Ranges for Postgres {
         let after = after.unwrap_or_default(); // no id is empty
         let now = self.ambient.now().as_micros();
         let limit = i64::try_from(at_most).unwrap_or(i64::MAX);
-        let rows = self.rows(&table.reads.scan, &[&after, &now, &limit]).await?;
+        let rows = self.rows(Some(collection.name), &table.reads.scan, &[&after, &now, &limit]).await?;
         rows.iter().map(|row| stored_document(collection, row, 0)).collect()
     }
 }

@@ -27,7 +27,8 @@ pub(crate) struct Settings {
     pub(crate) config: Config,
     pub(crate) root_certificates: Option<RootCertificates>,
     pub(crate) max_connections: usize,
-    pub(crate) is_proxied: bool,
+    /// Whether statements can be prepared. `None`: unless a proxy pools transactions.
+    pub(crate) prepare: Option<bool>,
     pub(crate) statement_timeout: Duration,
 }
 
@@ -37,7 +38,7 @@ impl Settings {
         check_address(address)?;
         let mut root_certificates = None;
         let mut max_connections = None;
-        let mut is_proxied = false;
+        let mut prepare = None;
         let mut has_ssl_mode = false;
         let mut statement_timeout = STATEMENT_TIMEOUT;
         let mut rest = Vec::new();
@@ -54,12 +55,18 @@ impl Settings {
                     statement_timeout = Duration::from_secs(count(&name, &value, 0)? as u64);
                 }
                 "prepare" => {
-                    is_proxied = match &*value {
-                        "on" => false,
-                        "off" => true,
+                    prepare = match &*value {
+                        "on" => Some(true),
+                        "off" => Some(false),
                         _ => return Err(invalid("prepare must be on or off")),
                     }
                 }
+                // As in the URLs that Supabase and others show, which are made for Prisma.
+                "pgbouncer" => match &*value {
+                    "true" => prepare = Some(false),
+                    "false" => {}
+                    _ => return Err(invalid("pgbouncer must be true or false")),
+                },
                 _ => rest.push(parameter),
             }
         }
@@ -91,7 +98,7 @@ impl Settings {
             config,
             root_certificates,
             max_connections: max_connections.unwrap_or(default_connections),
-            is_proxied,
+            prepare,
             statement_timeout,
         })
     }
@@ -139,7 +146,7 @@ impl fmt::Debug for Settings {
             .field("database", &self.config.get_dbname())
             .field("sslmode", &self.config.get_ssl_mode())
             .field("max_connections", &self.max_connections)
-            .field("is_proxied", &self.is_proxied)
+            .field("prepare", &self.prepare)
             .finish_non_exhaustive()
     }
 }
@@ -233,6 +240,21 @@ mod tests {
         assert_eq!(mode_of("postgres://u:p@localhost,db.example.com/d"), SslMode::Require);
         assert_eq!(mode_of("postgres://u:p@localhost/d?hostaddr=10.0.0.7"), SslMode::Require);
         assert_eq!(mode_of("postgres://u:p@db.example.com/d?hostaddr=127.0.0.1"), SslMode::Prefer);
+    }
+
+    #[test]
+    fn a_proxy_can_be_named_in_several_ways() {
+        let prepare = |parameters: &str| {
+            Settings::parse(&format!("postgres://u:p@localhost/d?{parameters}"))
+                .map(|settings| settings.prepare)
+        };
+        assert_eq!(prepare(""), Ok(None));
+        assert_eq!(prepare("pgbouncer=false"), Ok(None));
+        assert_eq!(prepare("prepare=on"), Ok(Some(true)));
+        assert_eq!(prepare("prepare=off"), Ok(Some(false)));
+        assert_eq!(prepare("pgbouncer=true"), Ok(Some(false)));
+        let error = prepare("pgbouncer=yes").unwrap_err().to_string();
+        assert_eq!(error, "invalid: the database URL cannot be used: pgbouncer must be true or false");
     }
 
     #[test]

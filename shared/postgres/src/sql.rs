@@ -28,7 +28,7 @@ pub(crate) struct Call<'a> {
 /// One of the statements that are sent together.
 pub(crate) enum Step<'a> {
     /// Text without parameters, such as `begin`.
-    Plain(&'static str),
+    Plain(&'a str),
     Call(Call<'a>),
 }
 

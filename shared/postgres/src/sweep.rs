@@ -22,14 +22,14 @@ impl Postgres {
             &[],
         );
         let mut removed = 0;
-        for row in &self.rows(&collections, &[]).await? {
+        for row in &self.rows(None, &collections, &[]).await? {
             let room = i64::from(at_most) - removed;
             if room <= 0 {
                 break;
             }
             let sweep = statement(column(row, 0, &STRUCTURES)?, column(row, 1, &STRUCTURES)?);
             let now = self.ambient.now().as_micros();
-            let gone = self.rows(&sweep, &[&now, &room]).await?;
+            let gone = self.rows(None, &sweep, &[&now, &room]).await?;
             removed += i64::try_from(gone.len()).unwrap_or(i64::MAX);
         }
         Ok(removed.unsigned_abs())

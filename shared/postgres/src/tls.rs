@@ -80,9 +80,8 @@ mod tests {
     #[test]
     fn the_certificates_of_rds_are_found_or_it_is_said_where_to_get_them() {
         let folder = std::env::temp_dir().join(format!("switchyard-rds-{}", std::process::id()));
-        let elsewhere = PathBuf::from("/nowhere");
         std::fs::create_dir_all(&folder).unwrap();
-        let folders = [elsewhere.clone(), folder.clone()];
+        let folders = [PathBuf::from("/nowhere"), folder.clone()];
         assert_eq!(
             rds_file_in(&folders).unwrap_err().to_string(),
             format!(

@@ -75,12 +75,9 @@ pub(super) fn parts_of<'b>(tables: &Tables, batch: &'b Batch) -> Vec<Part<'b>> {
 }
 
 /// Returns the statements that begin the transaction, lock and read. [`found_in`] evaluates their replies.
-pub(super) fn steps_of_reading<'a>(parts: &'a [Part<'_>], batch: &Batch) -> Vec<Step<'a>> {
+pub(super) fn steps_of_reading<'a>(begin: &'a str, parts: &'a [Part<'_>], batch: &Batch) -> Vec<Step<'a>> {
     let (locks, alone): (Vec<i64>, Vec<bool>) = locks::of_batch(batch).into_iter().unzip();
-    let mut steps = vec![
-        Step::Plain("begin isolation level read committed"),
-        call(&LOCK, vec![Box::new(locks), Box::new(alone)]),
-    ];
+    let mut steps = vec![Step::Plain(begin), call(&LOCK, vec![Box::new(locks), Box::new(alone)])];
     for part in parts {
         let Table { locked, .. } = &*part.table;
         if !part.written.is_empty() {
@@ -135,8 +132,8 @@ pub(super) fn found_in(parts: &[Part<'_>], rows: &[Vec<Row>], now: Timestamp) ->
 }
 
 /// Returns the statements that read in one snapshot. [`checked_in`] evaluates their replies.
-pub(super) fn steps_of_checking<'a>(parts: &'a [Part<'_>]) -> Vec<Step<'a>> {
-    let mut steps = vec![Step::Plain("begin isolation level repeatable read read only")];
+pub(super) fn steps_of_checking<'a>(begin: &'a str, parts: &'a [Part<'_>]) -> Vec<Step<'a>> {
+    let mut steps = vec![Step::Plain(begin)];
     steps.extend(
         parts.iter().map(|part| call(&part.table.locked.read_unlocked, vec![Box::new(&part.checked[..])])),
     );

@@ -12,9 +12,10 @@ use crate::sql::Step;
 impl Postgres {
     pub(super) async fn write_locked(&self, session: &Session, batch: &Batch) -> Result<(), Setback> {
         let parts = gather::parts_of(&self.tables, batch);
-        let trace = |transaction| Trace { backend: session.backend.clone(), transaction };
+        let trace = |transaction| Trace { backend: session.backend(), transaction };
         session.note_transaction(true);
-        let rows = match session.pipeline(gather::steps_of_reading(&parts, batch)).await {
+        let begin = self.pool.limits().begin_to_write(session.is_pooled());
+        let rows = match session.pipeline(gather::steps_of_reading(begin, &parts, batch)).await {
             Ok(rows) => rows,
             Err(fault @ Fault::Lost(_)) => return Err(Setback::NotApplied(fault, Some(trace(None)))),
             Err(fault) => {
@@ -53,7 +54,8 @@ impl Postgres {
     /// state at one moment.
     pub(super) async fn check(&self, session: &Session, batch: &Batch) -> Result<(), Setback> {
         let parts = gather::parts_of(&self.tables, batch);
-        let rows = session.pipeline(gather::steps_of_checking(&parts)).await?;
+        let begin = self.pool.limits().begin_snapshot(session.is_pooled());
+        let rows = session.pipeline(gather::steps_of_checking(begin, &parts)).await?;
         let now = self.ambient.now();
         let documents = gather::checked_in(&parts, &rows)?;
         evaluate(batch, &State { documents, ..State::default() }, now)?;

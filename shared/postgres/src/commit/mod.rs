@@ -23,19 +23,12 @@ mod single;
 
 use std::borrow::Cow;
 
-use switchyard_database::retry::{Backoff, Retries};
 use switchyard_database::{Batch, Error, Result, Version};
 
 use crate::Postgres;
+use crate::attempts::Attempts;
 use crate::commit::outcome::{Trace, Verdict};
 use crate::fault::Fault;
-
-/// The backoff after a conflict. The pauses grow and add up to at most half a second.
-const CONFLICT: Backoff = Backoff {
-    attempts: 8,
-    base: std::time::Duration::from_millis(4),
-    ceiling: std::time::Duration::from_millis(250),
-};
 
 /// Why an attempt failed.
 enum Setback {
@@ -59,12 +52,12 @@ impl From<Error> for Setback {
 
 impl Postgres {
     pub(crate) async fn write(&self, batch: &Batch) -> Result<Vec<Version>> {
-        let mut retries = Retries::new(&self.budget, &self.ambient);
+        let mut attempts = Attempts::new(&self.budget, &self.ambient);
         let mut batch = Cow::Borrowed(batch);
         loop {
             let fault = match self.attempt(&batch).await {
                 Ok(()) => {
-                    retries.answered();
+                    attempts.answered();
                     return Ok(batch.versions());
                 }
                 Err(Setback::NotApplied(fault, trace)) => {
@@ -85,19 +78,15 @@ impl Postgres {
                 // too decides who holds them.
                 batch = Cow::Owned(batch.claiming_kept_values());
             }
-            let again = match &fault {
-                Fault::Final(_) => false,
-                Fault::Contended | Fault::Duplicate => retries.after_conflict_with(CONFLICT).await,
-                Fault::Unreachable(_) | Fault::Lost(_) => retries.after_trouble().await,
-            };
-            if !again {
+            if !attempts.pause_after(&fault).await {
                 return Err(fault.into_error());
             }
         }
     }
 
     async fn attempt(&self, batch: &Batch) -> Result<(), Setback> {
-        let session = self.pool.session().await?;
+        let mainly = batch.operations().first().map(|prepared| prepared.key().collection().name);
+        let session = self.pool.session(mainly).await?;
         if batch.only_checks() {
             return self.check(&session, batch).await;
         }

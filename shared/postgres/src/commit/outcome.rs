@@ -3,12 +3,13 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use switchyard_database::retry::Backoff;
+use switchyard_database::retry::{Backoff, Budget};
 use switchyard_database::{Batch, Operation, Version};
 use tokio_postgres::types::Type;
 
 use crate::Postgres;
-use crate::fault::{Fault, Outcome};
+use crate::attempts::Attempts;
+use crate::fault::Outcome;
 use crate::read::{column, version_of};
 use crate::session::{Backend, Session};
 use crate::sql::{Sql, call};
@@ -62,7 +63,7 @@ const ENDING: Backoff =
 impl Postgres {
     /// Ends a lost session so that it holds no more locks, if that is possible now.
     pub(super) async fn end(&self, trace: &Trace) {
-        if let (Some(backend), Ok(session)) = (&trace.backend, self.pool.session().await) {
+        if let (Some(backend), Ok(session)) = (&trace.backend, self.pool.session(None).await) {
             let _ = self.has_ended(&session, backend).await;
         }
     }
@@ -72,20 +73,20 @@ impl Postgres {
     /// The lost session may still be about to commit, so it is ended first. The state that is read afterwards is
     /// final.
     pub(super) async fn find_out(&self, batch: &Batch, trace: &Trace) -> Verdict {
-        let mut attempt = 1;
+        // Not the budget of the handle: to know the outcome is worth more than what the retries cost.
+        let budget = Budget::default();
+        let mut attempts = Attempts::new(&budget, &self.ambient);
         loop {
-            let verdict = match self.pool.session().await {
+            let verdict = match self.pool.session(None).await {
                 Ok(session) => self.look(&session, batch, trace).await,
                 Err(fault) => Err(fault),
             };
             match verdict {
                 Ok(verdict) => return verdict,
-                Err(Fault::Final(_)) => return Verdict::Unknown,
-                Err(_) => {
-                    if !Backoff::UNAVAILABLE.pause(attempt, &self.ambient).await {
+                Err(fault) => {
+                    if !attempts.pause_after(&fault).await {
                         return Verdict::Unknown;
                     }
-                    attempt += 1;
                 }
             }
         }

@@ -85,7 +85,7 @@ async fn run(session: &Session, sql: &Sql, params: &[&(dyn ToSql + Sync)]) -> Re
         Ok(written) => Ok(written == 1),
         Err(Fault::Duplicate) => Ok(false),
         Err(Fault::Lost(why)) => {
-            Err(Setback::Unknown(why, Trace { backend: session.backend.clone(), transaction: None }))
+            Err(Setback::Unknown(why, Trace { backend: session.backend(), transaction: None }))
         }
         Err(fault) => Err(fault.into()),
     }

@@ -22,7 +22,8 @@ const ROWS: i64 = 200;
 const PASSES: usize = 5;
 /// A short lock timeout, because other writers cannot write the locked rows of the transaction while it waits for
 /// one row.
-const BEGIN: &str = "begin isolation level read committed; set local lock_timeout = '1s'";
+const BEGIN: &str = "begin isolation level read committed; set local lock_timeout = '1s'; \
+                     set local statement_timeout = 0";
 
 /// The backoff after a conflict. Writers and a migration may wait for each other in a cycle over unique values or
 /// rows. The conflict may be gone a moment later, so the migration tries again.
@@ -41,7 +42,11 @@ pub(super) async fn fill(database: &Postgres, session: &Session, table: &Table) 
             match step(database, session, table, read, &after).await {
                 Ok(Some(last)) => (after, attempt) = (last, 1),
                 Ok(None) => break,
-                Err(Fault::Contended) if CONFLICT.pause(attempt, &database.ambient).await => attempt += 1,
+                Err(Fault::Contended | Fault::LockTimeout(_))
+                    if CONFLICT.pause(attempt, &database.ambient).await =>
+                {
+                    attempt += 1;
+                }
                 Err(fault) => return Err(fault),
             }
         }
@@ -71,7 +76,7 @@ async fn step(
         .map(|row| stored_document(table.collection, row, 0))
         .collect::<Result<_, _>>()?;
     let Some(last) = stored.last().map(|document| document.key.id().to_owned()) else {
-        session.client().batch_execute("commit").await?;
+        session.batch_execute("commit").await?;
         return Ok(None);
     };
     let now = database.ambient.now();

@@ -56,10 +56,10 @@ async fn build_concurrently(
     drop: &str,
     ready: String,
 ) -> Outcome<()> {
-    session.client().batch_execute(drop).await?;
-    if let Err(fault) = session.client().batch_execute(&index.create("concurrently")).await {
+    session.batch_execute(drop).await?;
+    if let Err(fault) = session.batch_execute(&index.create("concurrently")).await {
         // An unfinished index slows every write and is of no use.
-        let _ = session.client().batch_execute(drop).await;
+        let _ = session.batch_execute(drop).await;
         return Err(fault.into());
     }
     transact(database, session, &[ready]).await

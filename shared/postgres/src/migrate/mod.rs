@@ -34,9 +34,6 @@ use crate::fault::{Fault, Outcome};
 use crate::session::Session;
 use crate::structure::{self, Structure};
 
-/// Migration statements have no timeout, because building a large index takes long.
-const NO_TIMEOUT: Duration = Duration::ZERO;
-
 /// The longest pause before checking again whether another migration has ended.
 const TURN: Duration = Duration::from_millis(200);
 
@@ -53,14 +50,14 @@ impl Postgres {
 
     async fn migrate_exclusively(&self, schema: &Schema) -> Outcome<()> {
         // Connections outside the pool, because the pool may have only one.
-        let guard = self.pool.connect(NO_TIMEOUT).await?;
+        let guard = self.pool.connect().await?;
         take_turn(self, &guard).await?;
-        let session = self.pool.connect(NO_TIMEOUT).await?;
+        let session = self.pool.connect().await?;
         prepare(&session).await?;
         for &collection in schema.collections() {
             self.migrate_collection(&session, collection).await?;
         }
-        guard.client().batch_execute("commit").await?;
+        guard.batch_execute("commit").await?;
         Ok(())
     }
 
@@ -120,8 +117,8 @@ async fn take_turn(database: &Postgres, guard: &Session) -> Outcome<()> {
     const ASK: &str =
         "select pg_try_advisory_xact_lock(hashtextextended('switchyard migrate ' || current_schema(), 0))";
     loop {
-        guard.client().batch_execute(BEGIN).await?;
-        match single_value(&guard.client().simple_query(ASK).await?) {
+        guard.batch_execute(BEGIN).await?;
+        match single_value(&guard.simple_query(ASK).await?) {
             Some("t") => return Ok(()),
             Some(_) => {}
             None => {
@@ -129,7 +126,7 @@ async fn take_turn(database: &Postgres, guard: &Session) -> Outcome<()> {
                 return Err(Error::Invalid(message.to_owned()).into());
             }
         }
-        guard.client().batch_execute("rollback").await?;
+        guard.batch_execute("rollback").await?;
         tokio::time::sleep(database.ambient.jitter(TURN)).await;
     }
 }
@@ -143,26 +140,31 @@ pub(crate) fn single_value(reply: &[SimpleQueryMessage]) -> Option<&str> {
 }
 
 async fn prepare(session: &Session) -> Outcome<()> {
-    let encoding = session.client().simple_query("show server_encoding").await?;
+    let encoding = session.simple_query("show server_encoding").await?;
     let is_utf8 = single_value(&encoding) == Some("UTF8");
     if !is_utf8 {
         let message = "the database must have the encoding UTF8; create it with `encoding 'UTF8'`";
         return Err(Error::Invalid(message.to_owned()).into());
     }
-    session.client().batch_execute("set client_min_messages = warning").await?;
     stored::create_table(session).await
 }
 
 /// Runs statements in one transaction, and again if it did not get its locks in time.
 async fn transact(database: &Postgres, session: &Session, statements: &[String]) -> Outcome<()> {
-    let text = format!("begin; set local lock_timeout = '1s'; {}; commit", statements.join("; "));
+    let text = format!(
+        "begin; set local lock_timeout = '1s'; set local statement_timeout = 0; \
+         set local client_min_messages = warning; {}; commit",
+        statements.join("; ")
+    );
     let mut attempt = 1;
     loop {
-        let Err(fault) = session.client().batch_execute(&text).await.map_err(Fault::from) else {
+        let Err(fault) = session.batch_execute(&text).await.map_err(Fault::from) else {
             return Ok(());
         };
-        session.client().batch_execute("rollback").await?;
-        if !matches!(fault, Fault::Contended) || !LOCKING.pause(attempt, &database.ambient).await {
+        session.batch_execute("rollback").await?;
+        if !matches!(fault, Fault::Contended | Fault::LockTimeout(_))
+            || !LOCKING.pause(attempt, &database.ambient).await
+        {
             return Err(fault);
         }
         attempt += 1;

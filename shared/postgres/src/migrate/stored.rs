@@ -29,12 +29,14 @@ pub(super) async fn create_table(session: &Session) -> Outcome<()> {
     if exists {
         return Ok(());
     }
+    // The notice that the table exists would be logged.
     let create = format!(
-        "create table if not exists {} (collection text, kind text, name text, definition text, \
-         is_ready boolean not null, retired_at bigint, primary key (collection, kind, name, definition))",
+        "begin; set local client_min_messages = warning; \
+         create table if not exists {} (collection text, kind text, name text, definition text, \
+         is_ready boolean not null, retired_at bigint, primary key (collection, kind, name, definition)); commit",
         quoted(STRUCTURES)
     );
-    Ok(session.client().batch_execute(&create).await?)
+    Ok(session.batch_execute(&create).await?)
 }
 
 /// Returns the structures of a collection.

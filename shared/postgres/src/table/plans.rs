@@ -8,7 +8,7 @@ use tokio_postgres::{Client, NoTls};
 
 use super::{Storage, Table};
 use crate::Postgres;
-use crate::pool::PLANNING;
+use crate::limits::PLANNING;
 use crate::sql::Sql;
 
 const NOTES: &Collection = &Collection::new("notes")

@@ -1,6 +1,7 @@
 //! Gives each test its own schema on the PostgreSQL of `local/servers`.
 #![expect(dead_code, unreachable_pub, reason = "each test uses what it needs")]
 
+pub mod pgbouncer;
 pub mod proxy;
 pub mod server;
 
