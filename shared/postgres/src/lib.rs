@@ -97,6 +97,9 @@
 //!
 //! # The URL
 //!
+//! In the URL, characters such as `@`, `/` and `%` of a password are percent-encoded. If the URL contains no password, it is
+//! the value of `PGPASSWORD`, as it is, like in the programs of PostgreSQL.
+//!
 //! Besides the parameters of tokio-postgres (`options`, `application_name`, `connect_timeout`,
 //! `target_session_attrs`, …), these are supported:
 //!

@@ -34,6 +34,11 @@ pub(crate) struct Settings {
 
 impl Settings {
     pub(crate) fn parse(url: &str) -> Result<Self> {
+        Self::parse_in(url, |name| std::env::var(name).ok())
+    }
+
+    /// Like [`parse`](Self::parse), with the environment variables that `variable` returns.
+    fn parse_in(url: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let (address, parameters) = url.split_once('?').unwrap_or((url, ""));
         check_address(address)?;
         let mut root_certificates = None;
@@ -78,6 +83,11 @@ impl Settings {
         if !has_ssl_mode && !is_this_machine(&config) {
             config.ssl_mode(SslMode::Require);
         }
+        if config.get_password().is_none()
+            && let Some(password) = variable("PGPASSWORD").filter(|password| !password.is_empty())
+        {
+            config.password(password);
+        }
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_TIMEOUT);
         }
@@ -93,7 +103,7 @@ impl Settings {
         if config.get_ssl_mode() == SslMode::Require && config.get_hosts().is_empty() {
             return Err(invalid("a certificate can only be verified against a host name; set `host` too"));
         }
-        let default_connections = default_connections(|name| std::env::var(name).ok());
+        let default_connections = default_connections(variable);
         Ok(Self {
             config,
             root_certificates,
@@ -158,12 +168,14 @@ fn check_address(address: &str) -> Result<()> {
         return Err(invalid("it must begin with postgres://"));
     };
     if rest.matches('@').count() > 1 {
-        return Err(invalid("write an @ in the user's name or password as %40"));
+        return Err(invalid(
+            "write an @ in the user's name or password as %40, or set the password with PGPASSWORD",
+        ));
     }
     match rest.find('@') {
-        Some(end) if rest[..end].contains('/') => {
-            Err(invalid("write a / in the user's name or password as %2F"))
-        }
+        Some(end) if rest[..end].contains('/') => Err(invalid(
+            "write a / in the user's name or password as %2F, or set the password with PGPASSWORD",
+        )),
         _ => Ok(()),
     }
 }
@@ -255,6 +267,21 @@ mod tests {
         assert_eq!(prepare("pgbouncer=true"), Ok(Some(false)));
         let error = prepare("pgbouncer=yes").unwrap_err().to_string();
         assert_eq!(error, "invalid: the database URL cannot be used: pgbouncer must be true or false");
+    }
+
+    #[test]
+    fn a_password_that_the_url_does_not_contain_comes_from_the_environment() {
+        let password = |url: &str, variable: Option<&str>| {
+            let in_environment = |name: &str| variable.filter(|_| name == "PGPASSWORD").map(str::to_owned);
+            let settings = Settings::parse_in(url, in_environment).unwrap();
+            settings.config.get_password().map(|bytes| String::from_utf8(bytes.to_vec()).unwrap())
+        };
+        // It is taken as it is, so that no character needs an escape.
+        assert_eq!(password("postgres://u@h/d", Some("p@ss/w:rd%40#?")).as_deref(), Some("p@ss/w:rd%40#?"));
+        assert_eq!(password("postgres://u:of-url@h/d", Some("p")).as_deref(), Some("of-url"));
+        assert_eq!(password("postgres://u@h/d?password=of-url", Some("p")).as_deref(), Some("of-url"));
+        assert_eq!(password("postgres://u@h/d", Some("")), None);
+        assert_eq!(password("postgres://u@h/d", None), None);
     }
 
     #[test]
