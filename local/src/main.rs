@@ -4,6 +4,7 @@ mod admin;
 mod environment_file;
 mod first_admin;
 mod functions;
+mod health;
 mod load;
 mod new;
 mod sample;
@@ -39,6 +40,8 @@ enum Command {
         #[arg(long)]
         markdown: bool,
     },
+    /// Check that the server which listens on HOST and PORT is ready: exits with 0 if it is, else with 1.
+    Health,
     /// Migrate the database's tables to this version, then exit.
     Migrate,
     /// Import accounts from a file. Existing accounts are not changed, so it can be repeated.
@@ -109,6 +112,7 @@ fn main() -> ExitCode {
             print!("{}", if markdown { settings::table() } else { settings::present() });
             Ok(())
         }
+        Command::Health => switchyard_runtime::block_on(health::check()),
         Command::Migrate => switchyard_runtime::block_on(serve::migrate()),
         Command::Load { file, format } => return exit_code(load::load(&file, format)),
         Command::Admin(command) => switchyard_runtime::block_on(command.run()),

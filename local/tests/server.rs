@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
@@ -309,6 +310,80 @@ fn a_wrong_database_url_ends_the_start_with_one_sentence() {
         assert!(!errors.contains("hunter2") && !output.contains("hunter2"), "{url}: {errors}{output}");
         assert_eq!(errors.trim_end().lines().filter(|line| line.contains("panicked")).count(), 0, "{errors}");
     }
+}
+
+#[tokio::test]
+async fn a_password_for_postgres_can_come_from_the_environment() {
+    let store = Store::fresh(Backend::Postgres).await.unwrap();
+    let url = url::Url::parse(&store.database_url).unwrap();
+    let password = url.password().unwrap().to_owned();
+    let mut without = url.clone();
+    without.set_password(None).unwrap();
+    let migrate = |url: &url::Url, password: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = switchyard(folder.path());
+        command.arg("migrate").env("DATABASE_URL", url.as_str()).env("PGPASSWORD", password);
+        process::run(command).unwrap()
+    };
+    let done = "The tables on PostgreSQL are up to date.\n";
+    assert_eq!(migrate(&without, &password).1, done);
+    assert_eq!(migrate(&url, "hunter2").1, done, "the password of the URL is used");
+    let (code, output, errors) = migrate(&without, "hunter2");
+    assert_eq!((code, &*output), (Some(1), ""));
+    assert!(!errors.contains("hunter2"), "{errors}");
+}
+
+/// Runs the check of a server on this port.
+fn health(port: u16) -> (Option<i32>, String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = switchyard(folder.path());
+    command.arg("health").env("HOST", "0.0.0.0").env("PORT", port.to_string());
+    process::run(command).unwrap()
+}
+
+#[tokio::test]
+async fn the_health_of_a_server_is_that_of_its_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::serve(switchyard(folder.path())).await.unwrap();
+    let port = server.base_url.rsplit(':').next().unwrap().parse().unwrap();
+    let url = format!("{}/readyz", server.base_url);
+    let answer = format!("{url} answered 200 OK: {{\"status\":\"ok\"}}\n");
+    assert_eq!(health(port), (Some(0), answer, String::new()));
+    drop(server);
+    let (code, output, errors) = health(port);
+    assert_eq!((code, &*output), (Some(1), ""));
+    assert!(errors.starts_with(&format!("switchyard: {url} cannot be read: ")), "{errors}");
+}
+
+/// A server that reads one request and answers it with `answer`.
+fn server_that_answers(answer: &'static str) -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut request = [0; 4096];
+        let length = client.read(&mut request).unwrap();
+        assert!(request[..length].starts_with(b"GET /readyz HTTP/1.1\r\n"));
+        client.write_all(answer.as_bytes()).unwrap();
+        // Until the client has gone.
+        while client.read(&mut request).is_ok_and(|length| length > 0) {}
+    });
+    port
+}
+
+#[test]
+fn a_server_that_is_not_ready_is_not_healthy() {
+    let port = server_that_answers("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 9\r\n\r\nno answer");
+    let sentence =
+        format!("switchyard: http://127.0.0.1:{port}/readyz answered 503 Service Unavailable: no answer\n");
+    assert_eq!(health(port), (Some(1), String::new(), sentence));
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_not_healthy() {
+    let port = server_that_answers("");
+    let sentence = format!("switchyard: http://127.0.0.1:{port}/readyz was not answered within 4 seconds\n");
+    assert_eq!(health(port), (Some(1), String::new(), sentence));
 }
 
 #[tokio::test]

@@ -60,22 +60,7 @@ impl Settings {
                 "how long a server waits at its start for a database that does not answer yet",
             )
             .or(Lifetime::seconds(30));
-        let host = environment
-            .setting(
-                "HOST",
-                "an IP address; 0.0.0.0 for all of the machine",
-                "the address on which a server listens",
-            )
-            .or_with(IpAddr::V4(Ipv4Addr::LOCALHOST), |text| {
-                text.parse().map_err(|_| "must be an IP address, as in 127.0.0.1 or 0.0.0.0")
-            });
-        let port = environment
-            .setting(
-                "PORT",
-                "a number from 0 to 65535; 0 for any free port",
-                "the port on which a server listens",
-            )
-            .or_with(3000, number_in(0..=65_535));
+        let address = Self::read_address(environment);
         let log = LogSettings::read(environment);
         let platform = Platform::read(environment);
         let diagnostics = environment
@@ -133,7 +118,7 @@ impl Settings {
             platform,
             database_url: database_url?,
             database_start_timeout: database_timeout?.into(),
-            address: SocketAddr::new(host?, port?),
+            address: address?,
             log: log?,
             diagnostics_are_public: diagnostics?.unwrap_or(platform == Platform::Server),
             api: api?,
@@ -144,6 +129,27 @@ impl Settings {
             shutdown_delay: shutdown_delay?.map(Duration::from).unwrap_or_default(),
             shutdown_timeout: shutdown_timeout?.into(),
         })
+    }
+
+    /// Reads where a server listens, for a program that only talks to it.
+    pub fn read_address(environment: &mut Environment) -> Option<SocketAddr> {
+        let host = environment
+            .setting(
+                "HOST",
+                "an IP address; 0.0.0.0 for all of the machine",
+                "the address on which a server listens",
+            )
+            .or_with(IpAddr::V4(Ipv4Addr::LOCALHOST), |text| {
+                text.parse().map_err(|_| "must be an IP address, as in 127.0.0.1 or 0.0.0.0")
+            });
+        let port = environment
+            .setting(
+                "PORT",
+                "a number from 0 to 65535; 0 for any free port",
+                "the port on which a server listens",
+            )
+            .or_with(3000, number_in(0..=65_535));
+        Some(SocketAddr::new(host?, port?))
     }
 }
 
