@@ -1,0 +1,66 @@
+//! The files for containers against the code. `local/containers` runs them on a Docker engine; these tests need none.
+
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn project_file(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(project_file(path)).unwrap()
+}
+
+/// The variables in the first column of the tables in which a crate documents its settings. A name with an ellipsis
+/// stands for names that domains declare.
+fn documented_settings(source: &str) -> BTreeSet<String> {
+    let source = read(source);
+    let rows = source.lines().filter_map(|line| line.trim().strip_prefix("/// | `"));
+    let names = rows.filter_map(|row| row.split(" | ").next()).flat_map(|names| names.split(", "));
+    let names = names.map(|name| name.trim_matches('`').to_owned());
+    names.filter(|name| !name.contains('…')).collect()
+}
+
+#[test]
+fn compose_passes_every_setting_to_the_server() {
+    let sources =
+        ["shared/runtime/src/settings.rs", "shared/identity/src/settings.rs", "shared/kernel/src/kernel.rs"];
+    let mut settings: BTreeSet<_> = sources.into_iter().flat_map(documented_settings).collect();
+    for domain in switchyard_domains::ALL {
+        let names =
+            domain.limits.iter().map(|limit| format!("RATE_LIMIT_{}", limit.name.to_ascii_uppercase()));
+        settings.extend(names);
+    }
+    // The image sets the address, and the port of the same name is the one on the host.
+    assert!(settings.remove("HOST") && settings.remove("PORT"), "{settings:?}");
+
+    let compose = read("local/docker-compose.yml");
+    let (_, server) = compose.split_once("\n    environment:\n").unwrap();
+    let lines = server.lines().take_while(|line| line.starts_with("      "));
+    let variables = lines.map(str::trim).filter(|line| !line.starts_with('#'));
+    let mut passed: BTreeSet<String> =
+        variables.map(|line| line.split(':').next().unwrap().to_owned()).collect();
+    assert!(passed.remove("PGPASSWORD"));
+    assert_eq!(passed, settings);
+}
+
+#[test]
+fn the_base_images_are_named_by_digest() {
+    let files = [read("infra/Containerfile"), read("local/docker-compose.yml")];
+    let images: Vec<_> = files
+        .iter()
+        .flat_map(|file| file.lines())
+        .filter_map(|line| {
+            line.strip_prefix("ARG ").or(line.trim().strip_prefix("image: ${POSTGRES_IMAGE:-"))
+        })
+        .filter(|line| !line.starts_with("PROFILE="))
+        .collect();
+    assert_eq!(images.len(), 3, "{images:?}");
+    for image in images {
+        let digest = image.trim_end_matches('}').split_once("@sha256:").unwrap().1;
+        assert!(digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_hexdigit()), "{image}");
+    }
+}
