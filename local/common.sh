@@ -67,3 +67,44 @@ fetch_npm_package() {
   mv "$download/package" "$directory"
   rm -r "$download"
 }
+
+# postgres_image, dynamodb_image: print the images of the database servers.
+postgres_image() { sed -n 's/.*{POSTGRES_IMAGE:-\(.*\)}.*/\1/p' "$root/local/docker-compose.yml"; }
+dynamodb_image() { echo amazon/dynamodb-local:1.25.1; }
+
+# has_image IMAGE: whether the Docker engine has this image or can pull it. Says why not.
+has_image() {
+  local reason
+  docker image inspect "$1" >/dev/null 2>&1 && return
+  reason=$(docker pull --quiet "$1" 2>&1 >/dev/null) && return
+  printf 'docker has no image %s and cannot pull it (%s)\n' "$1" "${reason##*$'\n'}" >&2
+  return 1
+}
+
+# dynamodb_package: prints the folder of DynamoDB Local, and first downloads it if it is missing.
+dynamodb_package() {
+  local version=2.9.30
+  local package=$tools/amplify-dynamodb-simulator-$version
+  fetch_npm_package amplify-dynamodb-simulator "$version" \
+    3503ffac19f183407909fecdacf4db51ab1fdad1da7b2f177016670b2d80e4b9 "$package"
+  echo "$package"
+}
+
+# lambda_architecture: prints what AWS Lambda calls the architecture of this machine.
+lambda_architecture() {
+  case $(uname -m) in
+    x86_64) echo x86_64 ;;
+    aarch64 | arm64) echo arm64 ;;
+    *) fail "AWS Lambda has no architecture $(uname -m)." ;;
+  esac
+}
+
+# python_program NAME [PACKAGE]: prints the path of a program from PyPI, and first installs its package if it is missing or has
+# another version.
+python_program() {
+  local package=${2:-$1}
+  # Looking for the folder is faster than running pip.
+  [ -d "$(echo "$tools"/python/lib/python*/site-packages)/${package//-/_}-$(python_tool_version "$package").dist-info" ] ||
+    pip install "$package"
+  echo "$tools/python/bin/$1"
+}

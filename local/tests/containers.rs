@@ -4,7 +4,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use switchyard_harness::process;
 
 fn project_file(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
@@ -63,4 +67,42 @@ fn the_base_images_are_named_by_digest() {
         let digest = image.trim_end_matches('}').split_once("@sha256:").unwrap().1;
         assert!(digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_hexdigit()), "{image}");
     }
+}
+
+/// Creates a program `docker` in `folder` whose engine runs, but has no image and reaches no registry.
+fn docker_without_a_registry(folder: &Path) {
+    let script = "#!/bin/sh\n\
+                  case $1 in\n\
+                  info) exit 0 ;;\n\
+                  pull) echo 'lookup registry.example: no such host' >&2 ;;\n\
+                  esac\n\
+                  exit 1\n";
+    let program = folder.join("docker");
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn without_images_the_test_servers_start_from_packages() {
+    let programs = tempfile::tempdir().unwrap();
+    docker_without_a_registry(programs.path());
+    let state = tempfile::tempdir().unwrap();
+    let servers = |verb: &str| {
+        let mut command = Command::new(project_file("local/servers"));
+        let path = std::env::var("PATH").unwrap();
+        command.args([verb, "postgres"]).env("TEST_SERVERS_DIR", state.path());
+        command.env("PATH", format!("{}:{path}", programs.path().display())).env_remove("TEST_POSTGRES_PORT");
+        process::run(command).unwrap()
+    };
+    let (code, output, errors) = servers("start");
+    let (stopped, ..) = servers("stop");
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(output.starts_with("postgres: listening on 127.0.0.1:"), "{output}");
+    let image = "postgres:17@sha256:";
+    let expected = format!("docker has no image {image}");
+    assert!(errors.starts_with(&expected), "{errors}");
+    let reason = "and cannot pull it (lookup registry.example: no such host)\n\
+                  postgres: starting from packages instead\n";
+    assert!(errors.contains(reason), "{errors}");
+    assert_eq!(stopped, Some(0));
 }
