@@ -62,7 +62,7 @@ pub(crate) async fn logout(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
 ) -> ApiResult<impl IntoResponse> {
-    identity.sessions().log_out(&context).await?;
+    identity.sessions().log_out(&context, None).await?;
     Ok((SetRefreshCookie::Removed, NoContent))
 }
 

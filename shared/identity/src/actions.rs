@@ -16,6 +16,8 @@ pub const SIGNED_OUT_EVERYWHERE: Action = Action::new("account.signed_out_everyw
 pub const PASSWORD_CHANGED: Action = Action::new("account.password_changed");
 /// An operator gave a user a password, which the user must change first.
 pub const PASSWORD_RESET: Action = Action::new("account.password_reset");
+/// A session was ended, because its user had too many.
+pub const SESSION_ENDED: Action = Action::new("session.ended");
 /// A refresh token was used a second time, and its session ended.
 pub const REFRESH_TOKEN_REUSED: Action = Action::new("session.refresh_token_reused");
 /// An admin created an account for someone.
@@ -54,6 +56,7 @@ pub const ALL: &[Action] = &[
     SIGNED_OUT_EVERYWHERE,
     PASSWORD_CHANGED,
     PASSWORD_RESET,
+    SESSION_ENDED,
     REFRESH_TOKEN_REUSED,
     USER_CREATED,
     USER_IMPORTED,

@@ -25,7 +25,6 @@ impl Components {
             keys: settings.signing_keys.clone(),
             issuer: settings.token_issuer.clone(),
             audience: settings.token_audience.clone(),
-            ttl: settings.access_token_ttl,
         };
         let hasher = PasswordHasher::new(
             settings.password_pepper.clone(),

@@ -25,6 +25,10 @@ pub struct IdentitySettings {
     pub access_token_ttl: Duration,
     /// How long a session lasts without a refresh.
     pub refresh_token_ttl: Duration,
+    /// How long a session lasts, however often it is refreshed.
+    pub session_max_ttl: Duration,
+    /// How long a refresh token that was used yields the same successor again. Zero turns that off.
+    pub refresh_grace: Duration,
     /// The cost of new password hashes.
     pub bcrypt_cost: u32,
     /// How many passwords are hashed at once.
@@ -77,6 +81,21 @@ impl IdentitySettings {
         let refresh_token_ttl = environment
             .setting("REFRESH_TOKEN_TTL", Lifetime::FORM, "how long a session lasts without a refresh")
             .or(Lifetime::days(30));
+        let session_max_ttl = environment
+            .setting(
+                "SESSION_MAX_TTL",
+                Lifetime::FORM,
+                "how long a session lasts, however often it is refreshed",
+            )
+            .or(Lifetime::days(90));
+        let refresh_grace = environment
+            .setting(
+                "REFRESH_GRACE",
+                "a duration of up to 5m, as in 10s, or 0",
+                "how long a refresh token that was used yields the same successor again",
+            )
+            .with_default_listed_as("10s")
+            .optional_with(grace);
         let bcrypt_cost = environment
             .setting(
                 "BCRYPT_COST",
@@ -101,6 +120,8 @@ impl IdentitySettings {
             token_audience: token_audience?.0,
             access_token_ttl: access_token_ttl?.into(),
             refresh_token_ttl: refresh_token_ttl?.into(),
+            session_max_ttl: session_max_ttl?.into(),
+            refresh_grace: refresh_grace?.unwrap_or(Duration::from_secs(10)),
             bcrypt_cost: bcrypt_cost?,
             password_hash_threads: threads?,
             first_admin: first_admin?,
@@ -188,6 +209,17 @@ impl fmt::Display for TokenParty {
     }
 }
 
+/// A longer time would hide a thief for no client's sake.
+const LONGEST_GRACE: Duration = Duration::from_secs(5 * 60);
+
+fn grace(text: &str) -> Result<Duration, &'static str> {
+    let grace = match text {
+        "0" | "0s" => Some(Duration::ZERO),
+        text => text.parse::<Lifetime>().ok().map(Duration::from),
+    };
+    grace.filter(|grace| *grace <= LONGEST_GRACE).ok_or("must be a duration of up to 5m such as 10s, or 0")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,6 +236,8 @@ mod tests {
         let faults = read(&[
             ("PASSWORD_PEPPER", "short"),
             ("ACCESS_TOKEN_TTL", "soon"),
+            ("SESSION_MAX_TTL", "0d"),
+            ("REFRESH_GRACE", "6m"),
             ("BCRYPT_COST", "31"),
             ("TOKEN_ISSUER", "two words"),
             ("ADMIN_EMAIL", "nobody"),
@@ -213,6 +247,8 @@ mod tests {
             - PASSWORD_PEPPER must hold keys of at least 32 characters each, separated by commas\n\
             - TOKEN_ISSUER must be a name or a URL of visible ASCII characters, as in switchyard or https://api.example.com\n\
             - ACCESS_TOKEN_TTL must be a duration such as 90s, 15m, 24h or 30d\n\
+            - SESSION_MAX_TTL must be a duration such as 90s, 15m, 24h or 30d\n\
+            - REFRESH_GRACE must be a duration of up to 5m such as 10s, or 0\n\
             - BCRYPT_COST must be a whole number from 4 to 14\n\
             - ADMIN_EMAIL must be an e-mail address";
         assert_eq!(faults.unwrap_err(), expected);
@@ -225,8 +261,14 @@ mod tests {
         let settings = read(&required).unwrap();
         assert_eq!(settings.access_token_ttl, Duration::from_secs(900));
         assert_eq!(settings.refresh_token_ttl, Duration::from_secs(2_592_000));
+        assert_eq!(settings.session_max_ttl, Duration::from_secs(7_776_000));
+        assert_eq!(settings.refresh_grace, Duration::from_secs(10));
         assert_eq!(settings.bcrypt_cost, 12);
         assert!(settings.first_admin.is_none());
+        for off in ["0", "0s"] {
+            let settings = read(&[&required[..], &[("REFRESH_GRACE", off)]].concat()).unwrap();
+            assert_eq!(settings.refresh_grace, Duration::ZERO);
+        }
         let half = read(&[&required[..], &[("ADMIN_EMAIL", "root@localhost")]].concat());
         assert!(half.unwrap_err().ends_with("- ADMIN_PASSWORD must be set, since ADMIN_EMAIL is"));
     }

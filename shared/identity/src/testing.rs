@@ -36,6 +36,8 @@ pub fn settings() -> IdentitySettings {
         token_audience: "switchyard".to_owned(),
         access_token_ttl: Duration::from_secs(15 * 60),
         refresh_token_ttl: Duration::from_secs(30 * 24 * 60 * 60),
+        session_max_ttl: Duration::from_secs(90 * 24 * 60 * 60),
+        refresh_grace: Duration::from_secs(10),
         bcrypt_cost: 4,
         password_hash_threads: 4,
         first_admin: None,

@@ -83,6 +83,11 @@ impl KeyRing {
         self.keys().find(|key| key.id == id).map(|key| hmac::sign(&key.key, message))
     }
 
+    /// The codes of `message` under all keys, that of the current one first.
+    pub fn codes(&self, message: &[u8]) -> impl Iterator<Item = hmac::Tag> {
+        self.keys().map(move |key| hmac::sign(&key.key, message))
+    }
+
     fn keys(&self) -> impl Iterator<Item = &RingKey> {
         std::iter::once(&self.current).chain(&self.older)
     }
@@ -115,6 +120,8 @@ mod tests {
         assert_eq!(both.code(old.current_id(), b"message").unwrap().as_ref(), code.as_ref());
         assert_eq!(old.current_code(b"message").as_ref(), code.as_ref());
         assert_ne!(both.current_code(b"message").as_ref(), code.as_ref());
+        let all: Vec<_> = both.codes(b"message").map(|code| code.as_ref().to_vec()).collect();
+        assert_eq!(all, [both.current_code(b"message").as_ref(), code.as_ref()]);
         assert!(old.code(both.current_id(), b"message").is_none());
     }
 

@@ -27,10 +27,20 @@ async fn rotation(api: &Everywhere) {
     let second = person(&refresh(api, 200, json!(ada.refresh_token)).await);
     let third = person(&refresh(api, 200, json!(second.refresh_token)).await);
     api.ask(200, api.get("/auth/me").by(&third)).await;
-    // The second token is reused, so the session ends.
-    refresh(api, 401, json!(second.refresh_token)).await;
+    // The second token is the latest predecessor, and yields the same successor again.
+    let again = person(&refresh(api, 200, json!(second.refresh_token)).await);
+    assert_eq!(again.refresh_token, third.refresh_token);
+    // The first token is reused, so the session ends, and with it the time to repeat a refresh.
+    refresh(api, 401, json!(ada.refresh_token)).await;
+    refresh(api, 401, json!(ada.refresh_token)).await;
     refresh(api, 401, json!(second.refresh_token)).await;
     refresh(api, 401, json!(third.refresh_token)).await;
+    api.ask(200, api.get("/auth/me").by(&third)).await;
+    api.ask(401, api.patch("/auth/me").by(&third).json(json!({"name": "Ended"}))).await;
+    let late = register(api, "Latecomer", address_of(31)).await;
+    refresh(api, 200, json!(late.refresh_token)).await;
+    api.wait(Duration::from_secs(10));
+    refresh(api, 401, json!(late.refresh_token)).await;
     let mut altered = third.refresh_token.clone();
     altered.replace_range(40..41, if &altered[40..41] == "A" { "B" } else { "A" });
     for token in [json!(""), json!("x"), json!(altered), json!("AAAA".repeat(16)), Value::Null] {
@@ -128,8 +138,13 @@ async fn expiry(api: &Everywhere) {
     api.ask(401, api.get("/auth/me").by(&ada)).await;
     api.ask(401, api.get("/users").by(&ada)).await;
     api.ask(404, api.get("/nothing").by(&ada)).await;
-    let again: Person = person(&refresh(api, 200, json!(ada.refresh_token)).await);
-    api.wait(Duration::from_secs(30 * 24 * 60 * 60));
+    let mut again: Person = person(&refresh(api, 200, json!(ada.refresh_token)).await);
+    api.ask(403, api.patch("/auth/me").by(&again).json(json!({"email": "immortal@example.com"}))).await;
+    for _ in 0..3 {
+        api.wait(Duration::from_secs(29 * 24 * 60 * 60));
+        again = person(&refresh(api, 200, json!(again.refresh_token)).await);
+    }
+    api.wait(Duration::from_secs(3 * 24 * 60 * 60)); // ninety days after the sign-in
     refresh(api, 401, json!(again.refresh_token)).await;
     sign_in(api, &ada.email, from).await;
 }

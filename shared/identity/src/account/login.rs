@@ -5,7 +5,7 @@ use switchyard_kernel::{Context, Outcome, rfc3339};
 use super::Accounts;
 use super::guess::RightGuess;
 use crate::password::Attempts;
-use crate::session::{NewSession, sign_in_again};
+use crate::session::{NewSession, end_surplus, sign_in_again, surplus_sessions};
 use crate::user::UserRecord;
 use crate::user_changes::UserChanges;
 use crate::{AccountError, DeviceName, EmailAddress, Secret, SignIn};
@@ -52,12 +52,14 @@ impl Accounts<'_> {
         }
         let session = &NewSession::new(self.identity, context, request.device_name.clone());
         let attempts_id = &self.identity.attempts_id(&request.email);
+        let surplus = &surplus_sessions(self.identity, guess.user.id).await?;
         let user = self
             .identity
             .transact(context, |tx| async move {
                 let user = self.signed_in(&tx, context, guess).await?;
                 Attempts::forget(&tx, attempts_id).await?;
                 tx.insert(&session.record(self.identity, context, &user))?;
+                end_surplus(self.identity, &tx, surplus, context).await?;
                 let event = user_event(actions::SIGNED_IN, user.id);
                 tx.record(event.resource(format_args!("sessions/{}", session.id())));
                 Ok::<_, AccountError>(user)

@@ -1,16 +1,26 @@
 //! Sessions and their refresh tokens.
 
+mod end;
+mod limit;
 mod live;
 mod record;
+mod refresh;
 mod refresh_token;
-mod service;
 mod sign_in;
 
+pub(crate) use limit::{end_surplus, surplus_sessions};
 pub(crate) use live::LiveSessions;
 pub(crate) use record::SessionRecord;
-pub use service::Sessions;
 pub(crate) use sign_in::{NewSession, sign_in_again};
 pub use sign_in::{SignIn, Tokens};
+
+use crate::components::Components;
+
+/// Continues and ends the sessions of users.
+#[derive(Clone, Copy, Debug)]
+pub struct Sessions<'a> {
+    pub(crate) identity: &'a Components,
+}
 
 /// Parses a refresh token and formats it again; `None` if it is malformed.
 #[cfg(any(test, feature = "testing"))]

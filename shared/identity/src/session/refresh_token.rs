@@ -1,24 +1,28 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
+use ring::hmac::Tag;
 use subtle::ConstantTimeEq as _;
 use switchyard_ambient::{Ambient, Uuid};
-use switchyard_kernel::{KeyRing, RequestKey, SessionId};
+use switchyard_kernel::{KeyRing, RequestKey, SessionId, hex};
 
 use crate::Secret;
-use switchyard_kernel::hex;
 
 const ID_BYTES: usize = 16;
 const FAMILY_BYTES: usize = 16;
 const SECRET_BYTES: usize = 32;
 const BYTES: usize = ID_BYTES + FAMILY_BYTES + SECRET_BYTES;
 
-/// A refresh token: the session's id, 128 random bits that all tokens of the session share, and 256 random bits
-/// that are new in each.
+/// A refresh token: the session's id, 128 random bits that all tokens of the session share, and a secret of 256 bits that is
+/// new in each.
 ///
 /// The shared bits distinguish a token that was used before from a forged one. Without them, either all used
 /// tokens would have to be stored, or anyone who knows the id of a session, which is not secret, could end the
 /// session with a forged token.
+///
+/// The first secret is random. Each other one is derived from the one before, with a key that only the service has. So the
+/// service can tell the latest predecessor of the present token, and give it the same successor again, with nothing stored
+/// but the hash of the present secret.
 #[derive(Clone)]
 pub(super) struct RefreshToken {
     pub(super) session_id: SessionId,
@@ -44,8 +48,27 @@ impl RefreshToken {
     }
 
     /// The token that follows this one.
-    pub(super) fn next(&self, ambient: &Ambient) -> Self {
-        Self { secret: ambient.bytes(), ..self.clone() }
+    pub(super) fn next(&self, keys: &KeyRing) -> Self {
+        self.with_secret(&keys.current_code(&self.to_derive_from()))
+    }
+
+    /// The token that follows this one, if its secret has this hash: with an older key, if the key was changed since.
+    pub(super) fn next_with_hash(&self, keys: &KeyRing, secret_hash: &str) -> Option<Self> {
+        let message = self.to_derive_from();
+        let mut followers = keys.codes(&message).map(|code| self.with_secret(&code));
+        followers.find(|next| is_same_hash(&next.secret_hash(), secret_hash))
+    }
+
+    /// The message whose code is the next secret.
+    fn to_derive_from(&self) -> Vec<u8> {
+        let purpose = b"refresh token that follows one of session ";
+        [&purpose[..], self.session_id.uuid().as_bytes(), &self.secret].concat()
+    }
+
+    fn with_secret(&self, code: &Tag) -> Self {
+        let mut secret = [0; SECRET_BYTES];
+        secret.copy_from_slice(code.as_ref()); // HMAC-SHA256 has 32 bytes
+        Self { secret, ..self.clone() }
     }
 
     /// Reads a token as a client sends it.
@@ -97,9 +120,33 @@ mod tests {
         let read = RefreshToken::parse(text.expose()).unwrap();
         assert_eq!(read.session_id, first.session_id);
         assert_eq!((read.family_hash(), read.secret_hash()), (first.family_hash(), first.secret_hash()));
-        let next = first.next(&ambient);
+        let next = first.next(&keys("new-key-new-key-new-key-new-key-"));
         assert_eq!((next.session_id, next.family_hash()), (first.session_id, first.family_hash()));
         assert_ne!(next.secret_hash(), first.secret_hash());
+    }
+
+    fn keys(text: &str) -> KeyRing {
+        KeyRing::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_successor_is_found_again_with_its_key_and_from_its_predecessor_alone() {
+        let ambient = Ambient::new(ManualClock::at(Timestamp::from_micros(0)), SeededRandomness::new(1));
+        let old = keys("old-key-old-key-old-key-old-key-");
+        let both = keys("new-key-new-key-new-key-new-key-, old-key-old-key-old-key-old-key-");
+        let first = RefreshToken::first(ambient.uuid_v7().into(), &ambient);
+        let (second, renewed) = (first.next(&old), first.next(&both));
+        assert_ne!(second.secret, renewed.secret);
+        for next in [&second, &renewed] {
+            let found = first.next_with_hash(&both, &next.secret_hash()).unwrap();
+            assert_eq!((found.secret, found.family), (next.secret, first.family));
+        }
+        assert!(first.next_with_hash(&old, &renewed.secret_hash()).is_none());
+        let third = second.next(&old);
+        assert!(first.next_with_hash(&old, &third.secret_hash()).is_none());
+        assert!(second.next_with_hash(&old, &second.secret_hash()).is_none());
+        let elsewhere = RefreshToken { session_id: ambient.uuid_v7().into(), ..first.clone() };
+        assert!(elsewhere.next_with_hash(&old, &second.secret_hash()).is_none(), "of another session");
     }
 
     #[test]

@@ -73,7 +73,8 @@ impl NewSession {
             created_at: context.now,
             last_used_at: context.now,
             auth_time: context.now,
-            expires_at: context.now + identity.settings.refresh_token_ttl,
+            expires_at: context.now
+                + identity.settings.refresh_token_ttl.min(identity.settings.session_max_ttl),
         }
     }
 
@@ -136,17 +137,19 @@ pub(super) fn issue(
         auth_time: session.auth_time,
         password_change_required: user.password_change_required,
     };
+    let refresh_expires_in = session.expires_at.since(context.now);
+    let expires_in = identity.settings.access_token_ttl.min(refresh_expires_in);
     let access_token = identity
         .tokens
-        .issue(&claims, identity.kernel.ambient().uuid_v7(), context.now)
+        .issue(&claims, identity.kernel.ambient().uuid_v7(), context.now, expires_in)
         .ok_or_else(|| CommonError::Internal("an access token could not be signed".to_owned()))?;
     Ok(SignIn {
         user: User::of(user, context.now),
         tokens: Tokens {
             access_token: Secret::new(access_token),
-            expires_in: identity.settings.access_token_ttl,
+            expires_in,
             refresh_token: token.to_secret(),
-            refresh_expires_in: identity.settings.refresh_token_ttl,
+            refresh_expires_in,
             session_id: session.id,
             device_name: session.device_name.clone(),
         },

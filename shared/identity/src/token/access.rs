@@ -36,7 +36,6 @@ pub(crate) struct TokenIssuer {
     pub(crate) keys: SigningKeys,
     pub(crate) issuer: String,
     pub(crate) audience: String,
-    pub(crate) ttl: Duration,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -65,9 +64,14 @@ struct Claims {
 }
 
 impl TokenIssuer {
-    /// Issues a token with these claims that is valid from `now` for the time to live. Returns `None` if
-    /// signing fails.
-    pub(crate) fn issue(&self, claims: &AccessClaims, token_id: Uuid, now: Timestamp) -> Option<String> {
+    /// Issues a token with these claims that is valid from `now` for `ttl`. Returns `None` if signing fails.
+    pub(crate) fn issue(
+        &self,
+        claims: &AccessClaims,
+        token_id: Uuid,
+        now: Timestamp,
+        ttl: Duration,
+    ) -> Option<String> {
         let header = Header { alg: ALGORITHM, typ: TYPE, kid: self.keys.signer_id() };
         let claims = Claims {
             iss: self.issuer.clone(),
@@ -79,7 +83,7 @@ impl TokenIssuer {
             auth_time: claims.auth_time.as_seconds(),
             password_change_required: claims.password_change_required,
             iat: now.as_seconds(),
-            exp: (now + self.ttl).as_seconds(),
+            exp: (now + ttl).as_seconds(),
             jti: token_id.to_string(),
         };
         let mut token = encode(&header)?;
@@ -152,7 +156,6 @@ mod tests {
             keys: KEYS.clone(),
             issuer: "https://api.example.com".to_owned(),
             audience: "switchyard".to_owned(),
-            ttl: Duration::from_secs(900),
         }
     }
 
@@ -168,7 +171,7 @@ mod tests {
     }
 
     fn token() -> String {
-        issuer().issue(&claims(), Uuid::from_u128(3), NOW).unwrap()
+        issuer().issue(&claims(), Uuid::from_u128(3), NOW, Duration::from_secs(900)).unwrap()
     }
 
     /// A token with a changed header and changed claims, signed with our own key.

@@ -57,7 +57,7 @@ async fn end(world: &World, sessions: &Sessions, end: End) {
     let Sessions { id, this, other, refresh_token } = sessions;
     let (users, ending) = (world.identity.users(), world.identity.sessions());
     match end {
-        End::LogOut => ending.log_out(this).await.unwrap(),
+        End::LogOut => ending.log_out(this, None).await.unwrap(),
         End::LogOutEverywhere => ending.log_out_everywhere(other).await.unwrap(),
         End::Disabled => drop(users.disable(&world.system(), *id).await.unwrap()),
         End::Deleted => users.delete(other, *id, &Precondition::None).await.unwrap(),

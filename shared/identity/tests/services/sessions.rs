@@ -4,27 +4,47 @@ use std::time::Duration;
 
 use crate::world::{PASSWORD, World};
 use futures::future::join_all;
-use switchyard_identity::{RoleList, Secret, SessionError, SignIn};
+use switchyard_identity::{IdentitySettings, RoleList, Secret, SessionError, SignIn, testing};
 use switchyard_kernel::{AuditFilter, AuthenticationError, Authenticator as _, Precondition, Refused};
 
 on_every_backend! {
-    of_32_clients_with_one_refresh_token_exactly_one_wins,
+    of_32_clients_with_one_refresh_token_all_get_the_same_successor,
+    without_a_grace_exactly_one_of_32_clients_with_one_refresh_token_wins,
     a_refresh_token_used_twice_ends_its_family,
+    a_log_out_and_a_refresh_at_once_leave_no_session,
+    a_sign_in_that_finds_more_than_a_hundred_sessions_ends_the_oldest,
 }
 
 async fn refresh(world: &World, token: &Secret) -> Result<SignIn, SessionError> {
     world.identity.sessions().refresh(&world.anyone(), token.expose()).await
 }
 
-async fn of_32_clients_with_one_refresh_token_exactly_one_wins(world: World) {
+async fn of_32_clients_with_one_refresh_token_all_get_the_same_successor(world: World) {
     let signed_in = world.register("ada@example.com").await;
     let token = &signed_in.tokens.refresh_token;
     let results = join_all((0..32).map(|_| refresh(&world, token))).await;
+    let successors: Vec<_> = results.into_iter().map(|result| result.unwrap().tokens.refresh_token).collect();
+    assert_ne!(successors[0], *token);
+    assert_eq!(successors, vec![successors[0].clone(); 32]);
+    // The successor can be used, as any token.
+    world.minutes_pass(1);
+    assert!(refresh(&world, &successors[0]).await.is_ok());
+    assert_eq!(world.audited(signed_in.user.id).await, ["account.registered Success"]);
+}
+
+async fn without_a_grace_exactly_one_of_32_clients_with_one_refresh_token_wins(world: World) {
+    let strict = &world.again_with(IdentitySettings { refresh_grace: Duration::ZERO, ..testing::settings() });
+    let context = &world.anyone();
+    let refresh =
+        |_: &World, token: Secret| async move { strict.sessions().refresh(context, token.expose()).await };
+    let signed_in = world.register("ada@example.com").await;
+    let token = &signed_in.tokens.refresh_token;
+    let results = join_all((0..32).map(|_| refresh(&world, token.clone()))).await;
     let reused = results.iter().filter(|result| **result == Err(SessionError::RefreshTokenReused)).count();
     let winners: Vec<_> = results.into_iter().filter_map(Result::ok).collect();
     assert_eq!((winners.len(), reused), (1, 31));
     // Several clients had the token, so the winner's new token is not valid either.
-    let refused = refresh(&world, &winners[0].tokens.refresh_token).await;
+    let refused = refresh(&world, winners[0].tokens.refresh_token.clone()).await;
     assert_eq!(refused, Err(SessionError::RefreshTokenInvalid));
     let reuses = world.audited(signed_in.user.id).await;
     assert_eq!(reuses.iter().filter(|entry| *entry == "session.refresh_token_reused Denied").count(), 1);
@@ -36,6 +56,7 @@ async fn a_refresh_token_used_twice_ends_its_family(world: World) {
     let second = refresh(&world, &first.tokens.refresh_token).await.unwrap();
     assert_eq!(second.tokens.session_id, first.tokens.session_id);
     let third = refresh(&world, &second.tokens.refresh_token).await.unwrap();
+    world.clock.advance(Duration::from_secs(10));
     for used in [&first, &second, &first] {
         assert_eq!(refresh(&world, &used.tokens.refresh_token).await, Err(SessionError::RefreshTokenReused));
     }
@@ -48,6 +69,131 @@ async fn a_refresh_token_used_twice_ends_its_family(world: World) {
     assert_eq!(entries[0].subject, Some(first.user.id.to_string()));
     assert_eq!(entries[0].resource, Some(format!("sessions/{}", first.tokens.session_id)));
     assert_eq!(entries[0].address.as_deref(), Some("192.0.2.1"));
+}
+
+async fn a_log_out_and_a_refresh_at_once_leave_no_session(world: World) {
+    for n in 0..8 {
+        let signed_in = world.register(&format!("ada{n}@example.com")).await;
+        let token = &signed_in.tokens.refresh_token;
+        let context = world.anyone();
+        let sessions = world.identity.sessions();
+        let ended = sessions.log_out(&context, Some(token.expose()));
+        let refreshes = join_all((0..4).map(|_| refresh(&world, token)));
+        let (ended, refreshed) = futures::future::join(ended, refreshes).await;
+        assert_eq!(ended, Ok(()));
+        for late in refreshed.into_iter().filter_map(Result::ok) {
+            let again = refresh(&world, &late.tokens.refresh_token).await;
+            assert_eq!(again, Err(SessionError::RefreshTokenInvalid));
+            // An access token that was issued at the last moment does not serve to write.
+            let context = world.as_user(&late).await;
+            let everywhere = world.identity.sessions().log_out_everywhere(&context).await;
+            assert_eq!(everywhere, Err(Refused::Unauthenticated.into()));
+        }
+    }
+}
+
+async fn a_sign_in_that_finds_more_than_a_hundred_sessions_ends_the_oldest(world: World) {
+    let mut signed_in = vec![world.register("ada@example.com").await];
+    for _ in 0..100 {
+        world.clock.advance(Duration::from_millis(1));
+        signed_in.push(world.log_in("ada@example.com", PASSWORD).await.unwrap());
+    }
+    let oldest = world.as_user(&signed_in[0]).await;
+    let id = signed_in[0].user.id;
+    world.listings_catch_up().await;
+    assert!(!world.audited(id).await.contains(&"session.ended Success".to_owned()));
+    world.log_in("ada@example.com", PASSWORD).await.unwrap();
+
+    assert_eq!(
+        refresh(&world, &signed_in[0].tokens.refresh_token).await,
+        Err(SessionError::RefreshTokenInvalid)
+    );
+    assert!(refresh(&world, &signed_in[1].tokens.refresh_token).await.is_ok());
+    let everywhere = world.identity.sessions().log_out_everywhere(&oldest).await;
+    assert_eq!(everywhere, Err(Refused::Unauthenticated.into()));
+    let filter = AuditFilter { action: Some("session.ended".to_owned()), ..AuditFilter::default() };
+    let entries = world.entries(&filter).await;
+    let resources: Vec<_> = entries.into_iter().filter_map(|entry| entry.resource).collect();
+    assert_eq!(resources, [format!("sessions/{}", signed_in[0].tokens.session_id)]);
+}
+
+#[tokio::test]
+async fn the_latest_predecessor_yields_the_same_successor_for_ten_seconds() {
+    let world = World::new().await;
+    let first = world.register("ada@example.com").await;
+    let second = refresh(&world, &first.tokens.refresh_token).await.unwrap();
+    world.clock.advance(Duration::from_secs(10) - Duration::from_micros(1));
+    let again = refresh(&world, &first.tokens.refresh_token).await.unwrap();
+    assert_eq!(again.tokens.refresh_token, second.tokens.refresh_token);
+    assert_eq!(again.tokens.session_id, second.tokens.session_id);
+    assert_ne!(again.tokens.access_token, second.tokens.access_token);
+    // A repetition does not prolong the time.
+    world.clock.advance(Duration::from_micros(1));
+    let late = refresh(&world, &first.tokens.refresh_token).await;
+    assert_eq!(late, Err(SessionError::RefreshTokenReused));
+    assert_eq!(refresh(&world, &second.tokens.refresh_token).await, Err(SessionError::RefreshTokenInvalid));
+}
+
+#[tokio::test]
+async fn a_token_that_is_older_than_the_latest_predecessor_ends_the_family_at_once() {
+    let world = World::new().await;
+    let first = world.register("ada@example.com").await;
+    let second = refresh(&world, &first.tokens.refresh_token).await.unwrap();
+    refresh(&world, &second.tokens.refresh_token).await.unwrap();
+    let older = refresh(&world, &first.tokens.refresh_token).await;
+    assert_eq!(older, Err(SessionError::RefreshTokenReused));
+    // Its family has ended, so that the time to repeat a refresh has as well.
+    assert_eq!(refresh(&world, &second.tokens.refresh_token).await, Err(SessionError::RefreshTokenInvalid));
+}
+
+#[tokio::test]
+async fn a_session_ends_ninety_days_after_its_sign_in_however_often_it_is_refreshed() {
+    let world = World::new().await;
+    let mut tokens = world.register("ada@example.com").await.tokens;
+    for _ in 0..3 {
+        world.days_pass(29);
+        tokens = refresh(&world, &tokens.refresh_token).await.unwrap().tokens;
+    }
+    assert_eq!(tokens.refresh_expires_in, Duration::from_secs(3 * 24 * 60 * 60));
+    world.clock.advance(tokens.refresh_expires_in - Duration::from_secs(60));
+    let last = refresh(&world, &tokens.refresh_token).await.unwrap().tokens;
+    assert_eq!(
+        (last.expires_in, last.refresh_expires_in),
+        (Duration::from_secs(60), Duration::from_secs(60))
+    );
+    world.minutes_pass(1);
+    let token = last.access_token.expose();
+    assert_eq!(world.identity.authenticate(token, world.now()).await, Err(AuthenticationError::Expired));
+    assert_eq!(refresh(&world, &last.refresh_token).await, Err(SessionError::RefreshTokenInvalid));
+}
+
+#[tokio::test]
+async fn any_refresh_token_of_a_session_logs_out_and_nothing_else_is_needed() {
+    let world = World::new().await;
+    let (anyone, sessions) = (world.anyone(), world.identity.sessions());
+    let first = world.register("ada@example.com").await;
+    let second = refresh(&world, &first.tokens.refresh_token).await.unwrap();
+    for nothing in [None, Some(""), Some("x"), Some(&*"A".repeat(86))] {
+        assert_eq!(sessions.log_out(&anyone, nothing).await, Ok(()));
+    }
+    world.days_pass(1);
+    let used = Some(first.tokens.refresh_token.expose());
+    for _ in 0..2 {
+        assert_eq!(sessions.log_out(&world.anyone(), used).await, Ok(()));
+    }
+    assert_eq!(refresh(&world, &second.tokens.refresh_token).await, Err(SessionError::RefreshTokenInvalid));
+    let log = world.audited(first.user.id).await;
+    assert_eq!(log, ["account.signed_out Success", "account.registered Success"]);
+
+    // A refresh token of one session and an access token of another end both.
+    let [one, two] =
+        [world.log_in("ada@example.com", PASSWORD).await, world.log_in("ada@example.com", PASSWORD).await];
+    let (one, two) = (one.unwrap(), two.unwrap());
+    let as_two = world.as_user(&two).await;
+    sessions.log_out(&as_two, Some(one.tokens.refresh_token.expose())).await.unwrap();
+    for tokens in [&one.tokens, &two.tokens] {
+        assert_eq!(refresh(&world, &tokens.refresh_token).await, Err(SessionError::RefreshTokenInvalid));
+    }
 }
 
 #[tokio::test]
@@ -133,8 +279,8 @@ async fn logging_out_ends_only_this_session() {
     let one = world.register("ada@example.com").await;
     let two = world.log_in("ada@example.com", PASSWORD).await.unwrap();
     let context = world.as_user(&one).await;
-    world.identity.sessions().log_out(&context).await.unwrap();
-    world.identity.sessions().log_out(&context).await.unwrap();
+    world.identity.sessions().log_out(&context, None).await.unwrap();
+    world.identity.sessions().log_out(&context, None).await.unwrap();
     assert_eq!(refresh(&world, &one.tokens.refresh_token).await, Err(SessionError::RefreshTokenInvalid));
     assert!(refresh(&world, &two.tokens.refresh_token).await.is_ok());
     let log = world.audited(one.user.id).await;
@@ -154,8 +300,6 @@ async fn logging_out_everywhere_ends_all_sessions_of_this_user_only() {
     }
     assert!(refresh(&world, &eve.tokens.refresh_token).await.is_ok());
     assert!(world.log_in("ada@example.com", PASSWORD).await.is_ok());
-    let refused = world.identity.sessions().log_out(&world.anyone()).await;
-    assert_eq!(refused, Err(Refused::Unauthenticated.into()));
 }
 
 #[tokio::test]
