@@ -1,13 +1,15 @@
 //! Refreshing and ending sessions.
 
 use axum::extract::State;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use deserr::Deserr;
-use switchyard_api::{Anyone, ApiResult, Faults, Json, NoContent, SignedIn, operation_errors};
-use switchyard_identity::{Identity, Secret, codes as identity_codes};
+use switchyard_api::{
+    Anyone, ApiError, ApiResult, Faults, Json, NoContent, SignedIn, SignedInIfValid, codes, operation_errors,
+};
+use switchyard_identity::{Identity, Secret, SessionError, codes as identity_codes};
 use utoipa::ToSchema;
 
-use crate::cookie::{RefreshCookie, SetRefreshCookie};
+use crate::cookie::RefreshCookie;
 use crate::sign_in::SignInAnswer;
 
 /// A refresh token. Browsers send it as a cookie instead.
@@ -25,16 +27,22 @@ fn into_secret(text: Option<String>) -> Option<Secret> {
     text.map(Secret::new)
 }
 
-operation_errors!(RefreshErrors: identity_codes::REFRESH_TOKEN_INVALID, identity_codes::REFRESH_TOKEN_REUSED);
+operation_errors!(RefreshErrors: identity_codes::REFRESH_TOKEN_INVALID, identity_codes::REFRESH_TOKEN_REUSED, codes::FORBIDDEN);
 
 /// Refreshes the tokens of a session.
 ///
-/// A refresh token can be used once; the answer contains the next one. If a token is used twice, its session
-/// ends, because two parties have it. So send one refresh at a time. The token is read from the body, or else
-/// from the cookie.
+/// The answer contains the next refresh token. For ten seconds after a refresh token was used, it can be used again and has
+/// the same successor, so that two tabs can refresh at the same time. After that, or if it is older, its session ends,
+/// because two parties have it.
+///
+/// The token is read from the body, or else from the cookie. With the cookie, `Origin` must be that of the API or be listed
+/// in `CORS_ORIGINS`. If the token is refused, the cookie is removed.
 #[utoipa::path(post, path = "/refresh", tag = "auth",
     request_body = Option<RefreshInput>,
-    params(("refresh_token" = Option<String>, Cookie, description = "The refresh token of a browser.")),
+    params(
+        ("__Secure-refresh_token" = Option<String>, Cookie, description = "The refresh token of a browser."),
+        ("refresh_token" = Option<String>, Cookie, description = "The same, of an API on `localhost`."),
+    ),
     responses(
         (status = 200, description = "New tokens. `Set-Cookie` for browsers.", body = SignInAnswer),
         RefreshErrors,
@@ -42,40 +50,67 @@ operation_errors!(RefreshErrors: identity_codes::REFRESH_TOKEN_INVALID, identity
 pub(crate) async fn refresh(
     Anyone(context): Anyone,
     State(identity): State<Identity>,
-    RefreshCookie(cookie): RefreshCookie,
+    cookie: RefreshCookie,
     body: Option<Json<RefreshInput>>,
-) -> ApiResult<impl IntoResponse> {
+) -> ApiResult<Response> {
     let Json(input) = body.unwrap_or_default();
-    let token = input.refresh_token.or(cookie).ok_or(identity_codes::REFRESH_TOKEN_INVALID)?;
-    let sign_in = identity.sessions().refresh(&context, token.expose()).await?;
-    Ok((SetRefreshCookie::of(&sign_in.tokens), Json(SignInAnswer::from(sign_in))))
+    let is_in_body = input.refresh_token.is_some();
+    let token = if is_in_body { input.refresh_token } else { cookie.token()? };
+    let token = token.ok_or(identity_codes::REFRESH_TOKEN_INVALID)?;
+    match identity.sessions().refresh(&context, token.expose()).await {
+        Ok(sign_in) => Ok((cookie.set(&sign_in.tokens), Json(SignInAnswer::from(sign_in))).into_response()),
+        Err(error @ (SessionError::RefreshTokenInvalid | SessionError::RefreshTokenReused))
+            if !is_in_body =>
+        {
+            Ok((cookie.removed(), ApiError::from(error)).into_response())
+        }
+        Err(error) => Err(error.into()),
+    }
 }
+
+operation_errors!(LogoutErrors: codes::FORBIDDEN);
 
 /// Logs out of the current session.
 ///
-/// The session's refresh token becomes invalid. Its access token no longer serves to write, and serves to read until it
-/// expires.
-#[utoipa::path(post, path = "/logout", tag = "auth", security(("bearer" = [])),
+/// The session is that of the refresh token in the body or else in the cookie, and that of the access token. Neither has to
+/// be valid: the answer is the same if the session has ended before. Its refresh token becomes invalid, and its access token
+/// no longer serves to write. It serves to read until it expires.
+///
+/// With the cookie, `Origin` must be that of the API or be listed in `CORS_ORIGINS`.
+#[utoipa::path(post, path = "/logout", tag = "auth",
     extensions(("x-before-password-change" = json!(true))),
-    responses((status = 204, description = "The session has ended. The browser's cookie is removed.")))]
+    request_body = Option<RefreshInput>,
+    params(
+        ("__Secure-refresh_token" = Option<String>, Cookie, description = "The refresh token of a browser."),
+        ("refresh_token" = Option<String>, Cookie, description = "The same, of an API on `localhost`."),
+    ),
+    responses(
+        (status = 204, description = "The session has ended. The browser's cookie is removed."),
+        LogoutErrors,
+    ))]
 pub(crate) async fn logout(
-    SignedIn(context): SignedIn,
+    SignedInIfValid(context): SignedInIfValid,
     State(identity): State<Identity>,
+    cookie: RefreshCookie,
+    body: Option<Json<RefreshInput>>,
 ) -> ApiResult<impl IntoResponse> {
-    identity.sessions().log_out(&context, None).await?;
-    Ok((SetRefreshCookie::Removed, NoContent))
+    let Json(input) = body.unwrap_or_default();
+    let token = if input.refresh_token.is_some() { input.refresh_token } else { cookie.token()? };
+    identity.sessions().log_out(&context, token.as_ref().map(Secret::expose)).await?;
+    Ok((cookie.removed(), NoContent))
 }
 
 /// Logs out of all sessions of the caller.
 ///
-/// All refresh tokens become invalid. Access tokens no longer serve to write, and serve to read until they expire.
+/// All refresh tokens become invalid, and no access token serves to write any longer. They serve to read until they expire.
 #[utoipa::path(post, path = "/logout-all", tag = "auth", security(("bearer" = [])),
     extensions(("x-before-password-change" = json!(true))),
     responses((status = 204, description = "All sessions have ended. The browser's cookie is removed.")))]
 pub(crate) async fn logout_all(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
+    cookie: RefreshCookie,
 ) -> ApiResult<impl IntoResponse> {
     identity.sessions().log_out_everywhere(&context).await?;
-    Ok((SetRefreshCookie::Removed, NoContent))
+    Ok((cookie.removed(), NoContent))
 }

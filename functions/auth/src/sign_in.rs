@@ -11,7 +11,7 @@ use switchyard_identity::{
 };
 use utoipa::ToSchema;
 
-use crate::cookie::SetRefreshCookie;
+use crate::cookie::RefreshCookie;
 
 /// A new account.
 #[derive(Debug, Deserr, ToSchema)]
@@ -23,7 +23,7 @@ pub(crate) struct RegisterInput {
     password: Password,
     /// Your name.
     name: PersonName,
-    /// A name for this device. With `web`, for browsers, the refresh token is also set as a cookie.
+    /// A name for this device. With `web`, for browsers, the refresh token is in a cookie and not in the answer.
     #[deserr(default)]
     device_name: Option<DeviceName>,
 }
@@ -38,7 +38,7 @@ pub(crate) struct LoginInput {
     #[deserr(from(String) = into_secret)]
     #[schema(value_type = String, format = Password, example = "correct horse battery")]
     password: Secret,
-    /// A name for this device. With `web`, for browsers, the refresh token is also set as a cookie.
+    /// A name for this device. With `web`, for browsers, the refresh token is in a cookie and not in the answer.
     #[deserr(default)]
     device_name: Option<DeviceName>,
 }
@@ -63,9 +63,11 @@ pub(crate) struct SignInAnswer {
     /// How long the access token is valid, in seconds.
     #[schema(example = 900)]
     expires_in: u64,
-    /// The token to get new tokens with at `/auth/refresh`. It can be used once.
-    #[schema(example = "AZCl9G8OfMSKXl2cCx8_VTK2kR0m1xqkq3T8vS2oYb1hYk9wZ2lXo0d4Q3JmN1p6c0hVd2VRZ0tqTnB0Zw")]
-    refresh_token: String,
+    /// The token to get new tokens with at `/auth/refresh`. It can be used once. A browser has it in a cookie alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false,
+        example = "AZCl9G8OfMSKXl2cCx8_VTK2kR0m1xqkq3T8vS2oYb1hYk9wZ2lXo0d4Q3JmN1p6c0hVd2VRZ0tqTnB0Zw")]
+    refresh_token: Option<String>,
 }
 
 impl From<SignIn> for SignInAnswer {
@@ -75,7 +77,8 @@ impl From<SignIn> for SignInAnswer {
             access_token: tokens.access_token.expose().to_owned(),
             token_type: "Bearer",
             expires_in: tokens.expires_in.as_secs(),
-            refresh_token: tokens.refresh_token.expose().to_owned(),
+            refresh_token: (!RefreshCookie::is_for(&tokens))
+                .then(|| tokens.refresh_token.expose().to_owned()),
         }
     }
 }
@@ -94,12 +97,13 @@ operation_errors!(RegisterErrors: identity_codes::EMAIL_TAKEN, identity_codes::W
 pub(crate) async fn register(
     Anyone(context): Anyone,
     State(identity): State<Identity>,
+    cookie: RefreshCookie,
     Json(RegisterInput { email, password, name, device_name }): Json<RegisterInput>,
 ) -> ApiResult<impl IntoResponse> {
     let registration = Registration { email, password, name, device_name };
     let sign_in = identity.accounts().register(&context, &registration).await?;
     let location = format!("/api/v1/users/{}", sign_in.user.id);
-    Ok((SetRefreshCookie::of(&sign_in.tokens), Created::at(location, SignInAnswer::from(sign_in))))
+    Ok((cookie.set(&sign_in.tokens), Created::at(location, SignInAnswer::from(sign_in))))
 }
 
 operation_errors!(LoginErrors: identity_codes::INVALID_CREDENTIALS, identity_codes::ACCOUNT_LOCKED, identity_codes::ACCOUNT_DISABLED);
@@ -116,9 +120,10 @@ operation_errors!(LoginErrors: identity_codes::INVALID_CREDENTIALS, identity_cod
 pub(crate) async fn login(
     Anyone(context): Anyone,
     State(identity): State<Identity>,
+    cookie: RefreshCookie,
     Json(LoginInput { email, password, device_name }): Json<LoginInput>,
 ) -> ApiResult<impl IntoResponse> {
     let request = LoginRequest { email, password, device_name };
     let LoginOutcome::SignedIn(sign_in) = identity.accounts().login(&context, &request).await?;
-    Ok((SetRefreshCookie::of(&sign_in.tokens), Json(SignInAnswer::from(*sign_in))))
+    Ok((cookie.set(&sign_in.tokens), Json(SignInAnswer::from(*sign_in))))
 }

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use axum::http::{Method, header};
+use axum::http::{HeaderName, Method, header};
 use serde_json::{Value, json};
+use switchyard_api::ApiSettings;
 use switchyard_harness::app::{Answer, App, PASSWORD};
 use switchyard_harness::store::Backend;
+use switchyard_identity::Identity;
 
 async fn start() -> App {
     App::start(Backend::Sqlite, |_, identity| switchyard_fn_auth::router(identity.clone())).await
@@ -18,7 +20,7 @@ fn registration() -> Value {
 /// The value and the attributes of the refresh token's cookie.
 fn cookie(answer: &Answer) -> Option<(String, String)> {
     let (value, attributes) =
-        answer.header("set-cookie")?.strip_prefix("refresh_token=")?.split_once("; ")?;
+        answer.header("set-cookie")?.strip_prefix("__Secure-refresh_token=")?.split_once("; ")?;
     Some((value.to_owned(), attributes.to_owned()))
 }
 
@@ -65,53 +67,175 @@ async fn a_body_that_is_not_json_gets_400_and_one_of_another_type_415() {
 }
 
 #[tokio::test]
-async fn only_browsers_get_a_cookie_and_no_script_can_read_it() {
+async fn browsers_get_the_refresh_token_in_a_cookie_alone_and_others_in_the_answer_alone() {
     let app = start().await;
     let answer = app.post("/auth/register").json(registration()).await;
     assert_eq!((answer.status, cookie(&answer)), (201, None));
     for device in ["web", "Ada's phone", "Web"] {
         let login = json!({"email": "ada@example.com", "password": PASSWORD, "device_name": device});
         let answer = app.post("/auth/login").json(login).await;
-        let token = answer.expect(200)["refresh_token"].as_str().unwrap().to_owned();
-        let attributes = "Max-Age=2592000; Path=/api/v1/auth; HttpOnly; Secure; SameSite=Strict".to_owned();
-        assert_eq!(cookie(&answer), (device == "web").then_some((token, attributes)), "{device}");
+        let token = answer.expect(200)["refresh_token"].as_str().map(str::len);
+        let cookie = cookie(&answer).map(|(token, attributes)| (token.len(), attributes));
+        let attributes = format!("Max-Age=2592000; {STRICT}");
+        let expected = if device == "web" { (None, Some((86, attributes))) } else { (Some(86), None) };
+        assert_eq!((token, cookie), expected, "{device}");
+    }
+}
+
+/// The attributes of the cookie, except how long it is kept.
+const STRICT: &str = "Path=/api/v1/auth; HttpOnly; Secure; SameSite=Strict";
+
+fn browser() -> Value {
+    let mut body = registration();
+    body["device_name"] = json!("web");
+    body
+}
+
+fn sent(token: &str) -> String {
+    format!("__Secure-refresh_token={token}")
+}
+
+#[tokio::test]
+async fn a_browser_refreshes_and_logs_out_with_its_cookie_alone() {
+    let app = start().await;
+    let (first, _) = cookie(&app.post("/auth/register").json(browser()).await).unwrap();
+    let refreshed =
+        app.post("/auth/refresh").header(header::COOKIE, &format!("theme=dark; {}; x=y", sent(&first))).await;
+    let access_token = refreshed.expect(200)["access_token"].as_str().unwrap().to_owned();
+    assert_eq!(refreshed.json()["refresh_token"], Value::Null);
+    let (second, _) = cookie(&refreshed).unwrap();
+    assert_ne!(second, first);
+
+    app.wait(Duration::from_secs(60 * 60)); // the access token has expired
+    let removed = Some((String::new(), format!("Max-Age=0; {STRICT}")));
+    for _ in 0..2 {
+        let call = app.post("/auth/logout").bearer(&access_token).header(header::COOKIE, &sent(&second));
+        let logged_out = call.await;
+        assert_eq!((logged_out.status, cookie(&logged_out)), (204, removed.clone()));
+    }
+    let late = app.post("/auth/refresh").header(header::COOKIE, &sent(&second)).await;
+    assert_eq!(late.error(), (401, "REFRESH_TOKEN_INVALID".to_owned()));
+    assert_eq!(cookie(&late), removed, "a cookie that is refused is removed");
+}
+
+#[tokio::test]
+async fn logging_out_takes_a_refresh_token_or_an_access_token_and_never_fails() {
+    let app = start().await;
+    let ada = app.register("Ada").await;
+    let elsewhere = app.sign_in(&ada.email).await;
+    let refresh =
+        async |token: &str| app.post("/auth/refresh").json(json!({"refresh_token": token})).await.status;
+    for call in [
+        app.post("/auth/logout"),
+        app.post("/auth/logout").bearer("nonsense"),
+        app.post("/auth/logout").json(json!({})),
+        app.post("/auth/logout").json(json!({"refresh_token": "x"})),
+        app.post("/auth/logout").header(header::COOKIE, &sent("x")),
+    ] {
+        let answer = call.await;
+        let removed = Some((String::new(), format!("Max-Age=0; {STRICT}")));
+        assert_eq!((answer.status, cookie(&answer)), (204, removed));
+    }
+    let body = json!({"refresh_token": ada.refresh_token});
+    assert_eq!(app.post("/auth/logout").json(body).await.status, 204);
+    assert_eq!(refresh(&ada.refresh_token).await, 401);
+    assert_eq!(refresh(&elsewhere.refresh_token).await, 200);
+    assert_eq!(app.post("/auth/logout").by(&elsewhere).await.status, 204);
+    let faults = app.post("/auth/logout").json(json!({"refresh_token": 7, "token": "x"})).await;
+    assert_eq!(faults.error(), (400, "VALIDATION_ERROR".to_owned()));
+}
+
+#[tokio::test]
+async fn only_pages_of_the_api_and_of_listed_origins_use_the_cookie() {
+    let cors_origins = "https://app.example.net".parse().unwrap();
+    let settings = ApiSettings { cors_origins, ..ApiSettings::default() };
+    let router = |_: &_, identity: &Identity| switchyard_fn_auth::router(identity.clone());
+    let app = App::start_with(Backend::Sqlite, settings, router).await;
+    let (token, _) = cookie(&app.post("/auth/register").json(browser()).await).unwrap();
+    let call = |path: &str, origin: &str| {
+        let call = app.post(path).header(header::HOST, "api.example.com").header(header::ORIGIN, origin);
+        call.header(header::COOKIE, &sent(&token))
+    };
+    for origin in
+        ["https://evil.example", "null", "http://api.example.com", "https://api.example.com.evil.example"]
+    {
+        for path in ["/auth/refresh", "/auth/logout"] {
+            let refused = call(path, origin).await;
+            assert_eq!(refused.error(), (403, "FORBIDDEN".to_owned()), "{path} from {origin}");
+            let fault = "must be the API's own or one of CORS_ORIGINS for a request that uses a cookie";
+            assert_eq!(refused.details(), json!({"Origin": fault}));
+            assert_eq!(cookie(&refused), None);
+        }
+        // Nor can such a page remove the cookie.
+        let without = app.post("/auth/logout").header(header::ORIGIN, origin).await;
+        assert_eq!((without.status, cookie(&without)), (204, None));
+    }
+    for origin in ["https://api.example.com", "https://app.example.net"] {
+        assert_eq!(call("/auth/refresh", origin).await.status, 200, "{origin}");
+    }
+    assert_eq!(call("/auth/logout", "https://app.example.net").await.status, 204);
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_gets_a_cookie_that_its_browser_sends_back() {
+    let cors_origins = "https://app.example.net".parse().unwrap();
+    let settings = ApiSettings { cors_origins, ..ApiSettings::default() };
+    let router = |_: &_, identity: &Identity| switchyard_fn_auth::router(identity.clone());
+    let app = App::start_with(Backend::Sqlite, settings, router).await;
+    app.post("/auth/register").json(registration()).await.expect(201);
+    let cross_site = "Path=/api/v1/auth; HttpOnly; Secure; SameSite=None; Partitioned";
+    for (site, origin, attributes) in [
+        ("cross-site", "https://app.example.net", cross_site),
+        ("cross-site", "https://evil.example", STRICT),
+        ("same-site", "https://app.example.net", STRICT),
+        ("same-origin", "https://api.example.com", STRICT),
+    ] {
+        let from_page = |path: &str| {
+            let call = app.post(path).header(header::HOST, "api.example.com").header(header::ORIGIN, origin);
+            call.header(HeaderName::from_static("sec-fetch-site"), site)
+        };
+        let login = json!({"email": "ada@example.com", "password": PASSWORD, "device_name": "web"});
+        let answer = from_page("/auth/login").json(login).await;
+        assert_eq!(cookie(&answer).unwrap().1, format!("Max-Age=2592000; {attributes}"), "{site} {origin}");
+        let logged_out = from_page("/auth/logout").await;
+        let removed =
+            (origin != "https://evil.example").then(|| (String::new(), format!("Max-Age=0; {attributes}")));
+        assert_eq!(cookie(&logged_out), removed, "{site} {origin}");
     }
 }
 
 #[tokio::test]
-async fn a_browser_refreshes_and_signs_out_with_its_cookie() {
+async fn on_localhost_the_cookie_needs_no_tls() {
     let app = start().await;
-    let mut body = registration();
-    body["device_name"] = json!("web");
-    let (first, _) = cookie(&app.post("/auth/register").json(body).await).unwrap();
-    let sent = format!("theme=dark; refresh_token={first}; x=y");
-    let refreshed = app.post("/auth/refresh").header(header::COOKIE, &sent).await;
-    let access_token = refreshed.expect(200)["access_token"].as_str().unwrap().to_owned();
-    let (second, _) = cookie(&refreshed).unwrap();
-    assert_ne!(second, first);
-
-    let signed_out = app.post("/auth/logout").bearer(&access_token).await;
-    assert_eq!(signed_out.status, 204);
-    let removed = "Max-Age=0; Path=/api/v1/auth; HttpOnly; Secure; SameSite=Strict".to_owned();
-    assert_eq!(cookie(&signed_out), Some((String::new(), removed)));
-    let late = app.post("/auth/refresh").header(header::COOKIE, &format!("refresh_token={second}")).await;
-    assert_eq!(late.error(), (401, "REFRESH_TOKEN_INVALID".to_owned()));
+    let local = |path: &str| app.post(path).header(header::HOST, "localhost:3000");
+    let answer =
+        local("/auth/register").header(header::ORIGIN, "http://localhost:3000").json(browser()).await;
+    let line = answer.header("set-cookie").unwrap();
+    let (token, attributes) = line.strip_prefix("refresh_token=").unwrap().split_once("; ").unwrap();
+    assert_eq!(attributes, "Max-Age=2592000; Path=/api/v1/auth; HttpOnly; SameSite=Strict");
+    let pair = format!("refresh_token={token}");
+    // Elsewhere, a cookie that came without TLS is not read.
+    let elsewhere = app.post("/auth/refresh").header(header::HOST, "api.example.com");
+    let refused = elsewhere.header(header::COOKIE, &pair).await;
+    assert_eq!(refused.error(), (401, "REFRESH_TOKEN_INVALID".to_owned()));
+    let refreshed = local("/auth/refresh").header(header::COOKIE, &pair).await;
+    assert_eq!(refreshed.status, 200);
+    let removed = "refresh_token=; Max-Age=0; Path=/api/v1/auth; HttpOnly; SameSite=Strict";
+    assert_eq!(local("/auth/logout").await.header("set-cookie"), Some(removed));
 }
 
 #[tokio::test]
 async fn guessing_the_idempotency_key_of_a_refresh_does_not_reveal_its_answer() {
     let app = start().await;
-    let mut body = registration();
-    body["device_name"] = json!("web");
-    let (token, _) = cookie(&app.post("/auth/register").json(body).await).unwrap();
+    let (token, _) = cookie(&app.post("/auth/register").json(browser()).await).unwrap();
     let refresh = |cookie: &str| app.post("/auth/refresh").once("1").header(header::COOKIE, cookie);
-    let first = refresh(&format!("refresh_token={token}")).await;
-    let again = refresh(&format!("a=b; refresh_token={token}")).await;
+    let first = refresh(&sent(&token)).await;
+    let again = refresh(&format!("a=b; {}", sent(&token))).await;
     assert_eq!((first.status, again.header("idempotency-replayed")), (200, Some("true")));
     assert_eq!((&again.body, again.header("set-cookie")), (&first.body, first.header("set-cookie")));
     let reused = (422, "IDEMPOTENCY_KEY_REUSED".to_owned());
     assert_eq!(app.post("/auth/refresh").once("1").await.error(), reused);
-    assert_eq!(refresh("refresh_token=x").await.error(), reused);
+    assert_eq!(refresh(&sent("x")).await.error(), reused);
 }
 
 #[tokio::test]
@@ -129,7 +253,7 @@ async fn a_refresh_prefers_the_body_to_the_cookie_and_requires_a_token() {
         json!({"refresh_token": "must be a string", "token": "is not a known field"})
     );
     let body = json!({"refresh_token": ada.refresh_token});
-    let answer = app.post("/auth/refresh").header(header::COOKIE, "refresh_token=x").json(body).await;
+    let answer = app.post("/auth/refresh").header(header::COOKIE, &sent("x")).json(body).await;
     assert_eq!(answer.status, 200);
     assert_eq!(cookie(&answer), None, "the session does not belong to a browser");
 }

@@ -206,6 +206,10 @@ async fn users_update_their_own_name_and_address(app: App) {
     assert_eq!(stale.error(), (412, "PRECONDITION_FAILED".to_owned()));
     let taken = app.patch("/auth/me").by(&ada).json(json!({"email": grace.email.to_uppercase()})).await;
     assert_eq!(taken.error(), (409, "EMAIL_TAKEN".to_owned()));
+    app.wait(5 * MINUTE);
+    let late = app.patch("/auth/me").by(&ada).json(json!({"email": "king@example.com"})).await;
+    assert_eq!(late.error(), (403, "STEP_UP_REQUIRED".to_owned()));
+    let ada = app.sign_in(&ada.email).await;
     let moved = app.patch("/auth/me").by(&ada).json(json!({"email": "king@example.com"})).await;
     assert_eq!(moved.expect(200)["email"], "king@example.com");
     let login = json!({"email": "king@example.com", "password": PASSWORD});

@@ -29,9 +29,10 @@ crate::on_every_backend!(
 ///
 /// There is no list of operations about the caller: one that requires no permission and names no object in
 /// its path must show a stranger nothing that belongs to someone else.
-const PUBLIC: [&str; 9] = [
+const PUBLIC: [&str; 10] = [
     "get_jwks",
     "login",
+    "logout",
     "refresh",
     "register",
     "get_health",

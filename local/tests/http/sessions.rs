@@ -89,6 +89,11 @@ async fn logging_out_ends_only_this_session(app: App) {
     let write = async |person| app.patch("/auth/me").by(person).json(json!({"name": "Ada"})).await.status;
     assert_eq!((write(&ada).await, write(&elsewhere).await), (401, 200));
     assert_eq!(app.post("/auth/logout").by(&ada).await.status, 204, "logging out again failed");
+    app.wait(Duration::from_secs(60 * 60));
+    let by_token = json!({"refresh_token": elsewhere.refresh_token});
+    let late = app.post("/auth/logout").by(&elsewhere).json(by_token).await;
+    assert_eq!(late.status, 204, "an access token that has expired is no obstacle");
+    assert_eq!(refresh(&app, &json!(elsewhere.refresh_token)).await.status, 401);
 }
 
 async fn logging_out_everywhere_ends_all_sessions(app: App) {

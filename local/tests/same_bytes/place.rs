@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::Context as _;
 use axum::body::Bytes;
-use axum::http::{HeaderName, Request, header};
+use axum::http::{HeaderName, HeaderValue, Request, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use percent_encoding::percent_decode_str;
@@ -34,6 +34,8 @@ pub(crate) const OF_THE_TRANSPORT: [HeaderName; 4] =
 pub(crate) const ADMIN: &str = "admin@example.com";
 /// The password that the settings give the first admin, who must change it first.
 pub(crate) const GIVEN_PASSWORD: &str = "the first of two passphrases 86";
+/// The host that requests name, unless they name another: as that of the functions, it is not this machine.
+const HOST: &str = "api.example.com";
 /// The origin whose pages may call every place.
 pub(crate) const ORIGIN: &str = "https://app.example.com";
 
@@ -146,6 +148,7 @@ async fn ask_server(
 ) -> anyhow::Result<Answer> {
     let target = request.uri().path_and_query().context("requests have a target")?;
     let (mut parts, body) = request.clone().into_parts();
+    parts.headers.entry(header::HOST).or_insert(HeaderValue::from_static(HOST));
     parts.uri = format!("{}{target}", process.base_url).parse()?;
     let request = reqwest::Request::try_from(Request::from_parts(parts, body))?;
     let sent = request.url();

@@ -67,6 +67,26 @@ impl<S: Send + Sync> FromRequestParts<S> for MaybeSignedIn {
     }
 }
 
+/// The context of a request by a signed-in user or by anyone else: an invalid token counts as none. For an operation that
+/// must not fail because the token has expired, such as logging out.
+#[derive(Clone, Debug)]
+pub struct SignedInIfValid(
+    /// The context.
+    pub Context,
+);
+
+impl<S: Send + Sync> FromRequestParts<S> for SignedInIfValid {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<Self> {
+        let Anyone(context) = Anyone::from_request_parts(parts, state).await?;
+        match extension::<Authentication>(&parts.extensions)? {
+            Authentication::User(user) => Ok(Self(context.by(Actor::User(Arc::unwrap_or_clone(user))))),
+            Authentication::Anonymous | Authentication::Refused(_) => Ok(Self(context)),
+        }
+    }
+}
+
 /// The result of checking a request's token. It is checked once, before the handler; whether a bad token
 /// matters is up to the route.
 #[derive(Clone, Debug)]

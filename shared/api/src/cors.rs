@@ -21,6 +21,13 @@ impl Default for CorsOrigins {
     }
 }
 
+impl CorsOrigins {
+    /// Whether the origin is listed, so that its pages may use cookies. With `*` none is.
+    pub(crate) fn lists(&self, origin: &HeaderValue) -> bool {
+        matches!(self, Self::Listed(origins) if origins.contains(origin))
+    }
+}
+
 /// The text is not a list of origins.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{origin}` is not an origin as in https://app.example.com: {reason}")]

@@ -87,6 +87,7 @@ mod page;
 mod precondition;
 mod rate_limit;
 mod request;
+mod requesting_page;
 mod settings;
 mod stack;
 #[cfg(feature = "testing")]
@@ -94,7 +95,7 @@ pub mod testing;
 
 pub use address::{ParseProxiesError, PeerAddress, TrustedProxies};
 pub use answer::{Accepted, Created, NoContent, Tagged};
-pub use authentication::{Anyone, MaybeSignedIn, SignedIn};
+pub use authentication::{Anyone, MaybeSignedIn, SignedIn, SignedInIfValid};
 pub use cors::{CorsOrigins, HeaderNames, ParseHeaderNamesError, ParseOriginsError};
 pub use error::{ApiError, ApiResult, OrNotFound, codes};
 pub use idempotency::{IDEMPOTENCY_REPLAYED, IdempotencyKey, IdempotencyRecord};
@@ -109,6 +110,7 @@ pub use rate_limit::{
     ParseRateLimitError, Quota, RateLimit, RateWindow, limited_by_address, limited_by_address_in_portions,
 };
 pub use request::{Refusal, X_REQUEST_ID};
+pub use requesting_page::RequestingPage;
 pub use settings::ApiSettings;
 pub use stack::{Api, serve_api};
 pub use switchyard_kernel::{Faults, Page};

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use axum::http::header;
+use axum::http::{HeaderName, header};
 use serde_json::{Value, json};
-use switchyard_harness::app::{PASSWORD, Person};
+use switchyard_harness::app::{Answer, PASSWORD, Person};
 
 use super::{address_of, person, register, sign_in};
 use crate::everywhere::Everywhere;
+use crate::place::ORIGIN;
 
 pub(super) async fn replay(api: &Everywhere) {
     rotation(api).await;
@@ -56,23 +57,45 @@ async fn rotation(api: &Everywhere) {
     api.ask(401, api.post("/auth/refresh").from(address_of(32))).await;
 }
 
+/// The cookie of an answer, as a browser sends it back.
+fn cookie(answer: &Answer) -> String {
+    answer.header("set-cookie").unwrap().split(';').next().unwrap().to_owned()
+}
+
 async fn cookies(api: &Everywhere) {
     let from = address_of(33);
     let body = json!({"email": "web@example.com", "password": PASSWORD, "name": "Web", "device_name": "web"});
     let registered = api.ask(201, api.post("/auth/register").from(from).json(body)).await;
-    let token = person(&registered.json()).refresh_token;
     let call = |cookie: &str| api.post("/auth/refresh").from(from).header(header::COOKIE, cookie);
-    let second = api.ask(200, call(&format!("theme=dark; refresh_token={token}; x=\"y\""))).await;
-    let token = person(&second.json()).refresh_token;
-    let third = api.ask(200, call("a=1").header(header::COOKIE, &format!("refresh_token={token}"))).await;
-    let third = person(&third.json());
-    for cookie in ["", "=", "refresh_token", "refresh_token=", "refresh_token=x", "xrefresh_token=y"] {
+    let second = api.ask(200, call(&format!("theme=dark; {}; x=\"y\"", cookie(&registered)))).await;
+    let third = api.ask(200, call("a=1").header(header::COOKIE, &cookie(&second))).await;
+    for cookie in ["", "=", "__Secure-refresh_token", "__Secure-refresh_token=", "refresh_token=x"] {
         api.ask(401, call(cookie)).await;
     }
+    api.ask(401, call("__Secure-refresh_token=x")).await; // which is removed
+    let latest = cookie(&third);
+    for (origin, status) in [("https://evil.example", 403), ("null", 403), (ORIGIN, 200)] {
+        api.ask(status, call(&latest).header(header::ORIGIN, origin)).await;
+    }
     let body = json!({"email": "web@example.com", "password": PASSWORD, "device_name": "web"});
-    api.ask(200, api.post("/auth/login").from(from).json(body)).await;
-    api.ask(204, api.post("/auth/logout").by(&third)).await;
-    api.ask(401, call(&format!("refresh_token={}", third.refresh_token))).await;
+    let site = HeaderName::from_static("sec-fetch-site");
+    for (site_of_page, origin) in
+        [("cross-site", ORIGIN), ("same-site", ORIGIN), ("cross-site", "https://evil.example")]
+    {
+        let login = api.post("/auth/login").from(from).header(header::ORIGIN, origin);
+        api.ask(200, login.header(site.clone(), site_of_page).json(body.clone())).await;
+    }
+    let local = api.post("/auth/login").from(from).header(header::HOST, "localhost:3000").json(body);
+    let local = cookie(&api.ask(200, local).await);
+    let local_refresh = |host: &str| call(&local).header(header::HOST, host);
+    api.ask(401, local_refresh("api.example.org")).await;
+    api.ask(200, local_refresh("localhost:3000").header(header::ORIGIN, "http://localhost:3000")).await;
+    let logout = || api.post("/auth/logout").header(header::COOKIE, &latest);
+    api.ask(403, logout().header(header::ORIGIN, "https://evil.example")).await;
+    for _ in 0..2 {
+        api.ask(204, logout().bearer("expired")).await;
+    }
+    api.ask(401, call(&cookie(&third))).await;
 }
 
 async fn ends(api: &Everywhere) {
@@ -86,8 +109,18 @@ async fn ends(api: &Everywhere) {
     refresh(api, 200, json!(other.refresh_token)).await;
     api.ask(204, api.post("/auth/logout-all").by(&third)).await;
     refresh(api, 401, json!(third.refresh_token)).await;
-    api.ask(200, api.get("/auth/me").by(&third)).await; // until it expires
-    api.ask(401, api.post("/auth/logout")).await;
+    // Until it expires, it serves to read.
+    api.ask(200, api.get("/auth/me").by(&third)).await;
+    api.ask(401, api.patch("/auth/me").by(&third).json(json!({"name": "Gone"}))).await;
+    api.ask(401, api.post("/auth/logout-all").by(&third)).await;
+    api.ask(204, api.post("/auth/logout")).await;
+    let fourth = sign_in(api, &one.email, from).await;
+    let by_token = |token: &str| api.post("/auth/logout").json(json!({"refresh_token": token}));
+    for token in ["x", &fourth.refresh_token, &fourth.refresh_token] {
+        api.ask(204, by_token(token)).await;
+    }
+    refresh(api, 401, json!(fourth.refresh_token)).await;
+    api.ask(400, api.post("/auth/logout").json(json!({"token": "x"}))).await;
     api.ask(401, api.post("/auth/logout-all").bearer("x")).await;
 }
 

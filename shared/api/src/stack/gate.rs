@@ -102,6 +102,7 @@ impl Gate {
         // A request that only gets a 401 or 404 must not leave a record in the store.
         let once = admitting.filter(|_| keyed);
         request.extensions_mut().insert(caller);
+        request.extensions_mut().insert(Arc::clone(&self.api));
         let request = match (counted, admitting) {
             (Err(refusal), _) => Err(refusal),
             (Ok(()), Some(declared)) => refuse_surplus(declared, request).await,
