@@ -53,6 +53,6 @@ pub(crate) async fn replace_user_roles(
     Conditional(precondition): Conditional,
     Json(UserRolesInput { roles }): Json<UserRolesInput>,
 ) -> ApiResult<Tagged<UserRoles>> {
-    let user = identity.users().set_roles(&context, id, &roles, &precondition).await?;
-    Ok(Tagged(user.map(|user| UserRoles { roles: user.roles })))
+    let roles = identity.users().set_roles(&context, id, &roles, &precondition).await?;
+    Ok(Tagged(roles.map(|roles| UserRoles { roles })))
 }

@@ -59,7 +59,8 @@ pub(crate) async fn get_user_stats(
 
 /// Gets a user.
 ///
-/// For the user and for anyone with `users:read`; other callers get 404.
+/// For the user and for anyone with `users:read`; other callers get 404. The part of the `ETag` after the dot follows what is
+/// only shown, as the last log-in; `If-Match` does not compare it.
 #[utoipa::path(get, path = "/users/{id}", tag = "users", security(("bearer" = [])),
     params(("id" = UserId, Path, description = "The user's id.")),
     responses((status = 200, description = "The user.", body = User, headers(("ETag")))))]

@@ -9,6 +9,7 @@ crate::on_every_backend!(
     an_admin_creates_updates_and_deletes_a_user,
     a_conditional_change_requires_the_version_that_was_read,
     an_unchanged_user_is_not_sent_again,
+    a_log_in_disturbs_no_edit_and_outdates_copies,
     acting_on_a_user_requires_all_their_permissions,
     users_are_counted_by_state_role_and_day,
     a_deleted_user_is_listed_only_with_include_deleted,
@@ -73,6 +74,30 @@ async fn an_unchanged_user_is_not_sent_again(app: App) {
     assert_eq!((unchanged.status, unchanged.body.len(), unchanged.etag()), (304, 0, etag.clone()));
     app.patch(&path).by(&ada).json(json!({"name": "Ada King"})).await;
     assert_eq!(get().await.expect(200)["name"], "Ada King");
+}
+
+async fn a_log_in_disturbs_no_edit_and_outdates_copies(app: App) {
+    let (admin, ada) = (app.admin().await, app.register("Ada").await);
+    let path = format!("/users/{}", ada.id);
+    let get = async |path: &str, etag: &str| {
+        app.get(path).by(&admin).header(axum::http::header::IF_NONE_MATCH, etag).await
+    };
+    let (read, roles) =
+        (app.get(&path).by(&admin).await.etag(), app.get(&format!("{path}/roles")).by(&admin).await.etag());
+    app.wait(Duration::from_secs(1));
+    let ada = app.sign_in(&ada.email).await;
+    let seen = get(&path, &read).await;
+    assert_eq!(seen.expect(200)["last_login_at"], "2033-05-18T03:33:21.000Z");
+    assert_eq!(get(&path, &seen.etag()).await.status, 304);
+    assert_eq!(get(&format!("{path}/roles"), &roles).await.status, 304, "the roles do not show it");
+    assert_eq!(app.post("/auth/logout").by(&ada).await.status, 204);
+    assert_eq!(get(&path, &seen.etag()).await.status, 304, "a log-out is not shown");
+
+    let edit = |etag: &str| app.patch(&path).by(&admin).if_match(etag).json(json!({"name": "Ada King"}));
+    assert_eq!(edit(&read).await.expect(200)["name"], "Ada King");
+    for stale in [&read, &seen.etag()] {
+        assert_eq!(edit(stale).await.error(), (412, "PRECONDITION_FAILED".to_owned()));
+    }
 }
 
 async fn acting_on_a_user_requires_all_their_permissions(app: App) {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use switchyard_database::{Db, Error as DatabaseError};
 use switchyard_kernel::{Context, Kernel, hex};
 
-use crate::password::PasswordHasher;
+use crate::password::{Guessed, PasswordHasher};
 use crate::role::RoleAuthority;
 use crate::token::TokenIssuer;
 use crate::user_changes::UserChanges;
@@ -58,10 +58,10 @@ impl Components {
             .await
     }
 
-    /// The id under which the guesses at the password of an address are counted.
-    pub(crate) fn attempts_id(&self, email: &EmailAddress) -> String {
+    /// What guesses at the password of an address without an account are counted for.
+    pub(crate) fn guessed_address(&self, email: &EmailAddress) -> Guessed {
         let message = format!("sign-in attempts at {}", email.key());
-        hex(self.settings.password_pepper.current_code(message.as_bytes()).as_ref())
+        Guessed::Address(hex(self.settings.password_pepper.current_code(message.as_bytes()).as_ref()))
     }
 }
 

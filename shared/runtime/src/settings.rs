@@ -63,6 +63,7 @@ impl Settings {
         let address = Self::read_address(environment);
         let log = LogSettings::read(environment);
         let platform = Platform::read(environment);
+        let is_server = platform == Platform::Server;
         let diagnostics = environment
             .setting(
                 "DIAGNOSTICS",
@@ -120,7 +121,7 @@ impl Settings {
             database_start_timeout: database_timeout?.into(),
             address: address?,
             log: log?,
-            diagnostics_are_public: diagnostics?.unwrap_or(platform == Platform::Server),
+            diagnostics_are_public: diagnostics?.unwrap_or(is_server),
             api: api?,
             base_path: base_path?.unwrap_or_default(),
             client_timeout: client_timeout?.into(),

@@ -13,6 +13,7 @@ pub(super) async fn replay(api: &Everywhere) {
     conditions(api).await;
     strangers(api).await;
     state_of_accounts(api).await;
+    edits_and_log_ins(api).await;
     counts(api).await;
 }
 
@@ -162,6 +163,26 @@ async fn state_of_accounts(api: &Everywhere) {
     api.ask(409, api.post(&format!("{own}/disable")).by(&admin)).await;
     api.ask(409, api.delete(&own).by(&admin)).await;
     api.ask(409, api.put(&format!("{own}/roles")).by(&admin).json(json!({"roles": ["customer"]}))).await;
+}
+
+/// What a user does shows in the tag of their state, and disturbs no edit of it.
+async fn edits_and_log_ins(api: &Everywhere) {
+    let from = address_of(45);
+    let (admin, ada) = (sign_in_admin(api, from).await, register(api, "Busy", from).await);
+    let path = format!("/users/{}", ada.id);
+    let read = api.ask(200, api.get(&path).by(&admin)).await.etag();
+    let roles = api.ask(200, api.get(&format!("{path}/roles")).by(&admin)).await.etag();
+    let ada = sign_in(api, &ada.email, from).await;
+    let seen = api.ask(200, api.get(&path).by(&admin).header(header::IF_NONE_MATCH, &read)).await.etag();
+    api.ask(304, api.get(&format!("{path}/roles")).by(&admin).header(header::IF_NONE_MATCH, &roles)).await;
+    api.ask(204, api.post("/auth/logout").by(&ada)).await;
+    api.ask(304, api.get(&path).by(&admin).header(header::IF_NONE_MATCH, &seen)).await;
+    for (etag, status) in [(&read, 200), (&read, 412), (&seen, 412)] {
+        let edit = api.patch(&path).by(&admin).if_match(etag).json(json!({"name": "Busier"}));
+        api.ask(status, edit).await;
+    }
+    let query = "/users?role=customer&sort=created_at&limit=5";
+    api.ask(200, api.get(query).by(&admin)).await;
 }
 
 async fn counts(api: &Everywhere) {

@@ -5,7 +5,8 @@ use switchyard_kernel::UserId;
 
 use crate::PasswordHash;
 
-/// The password of a user. It is stored apart from the user, so that it is read only to verify it.
+/// The password of a user. It is stored apart from the user, so that it is read only to verify it. Who replaces it by another
+/// password must end the user's other sessions in the same transaction: a log-in under way relies on it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Credential {
     user_id: UserId,

@@ -1,10 +1,10 @@
 use crate::actions;
-use switchyard_ambient::{Timestamp, Uuid};
+use switchyard_ambient::Uuid;
 use switchyard_database::Stored;
 use switchyard_kernel::{Action, AuditEvent, Context, Outcome, UserId};
 
 use super::{Accounts, Credential};
-use crate::password::{Attempts, Reservation, Turn};
+use crate::password::{Attempts, Guessed, Reservation, Turn};
 use crate::user::UserRecord;
 use crate::user_changes::UserChanges;
 use crate::{AccountError, EmailAddress, PasswordHash, Secret};
@@ -22,8 +22,8 @@ pub(super) struct RightGuess {
 impl Accounts<'_> {
     /// Verifies a password for the account with this address.
     ///
-    /// Every guess takes the same steps, whether or not the user exists and has a password: it waits for its
-    /// turn, is counted, looks up the user, reads a hash, computes a hash, and records a failure.
+    /// Every guess takes the same steps, whether or not the user exists and has a password: it looks up the user, reads the
+    /// earlier guesses and a hash, waits for its turn, is counted, computes a hash, and records a failure.
     ///
     /// If the guess is right, it stays counted: the caller resets the count in the transaction that uses the
     /// guess. To make that happen soon, the caller also gets the turn, for further hashing.
@@ -34,61 +34,54 @@ impl Accounts<'_> {
         password: &Secret,
         action: Action,
     ) -> Result<(RightGuess, Turn), AccountError> {
-        let attempts_id = self.identity.attempts_id(email);
+        let db = self.identity.db();
+        let user = db.collection::<UserRecord>().lookup("email", email.key()).await?;
+        let user = user.filter(|user| !user.deleted);
+        let guessed = match &user {
+            Some(user) => Guessed::Account { id: user.id, created_at: user.created_at },
+            None => self.identity.guessed_address(email),
+        };
+        let (attempts_id, credential_id) = (guessed.id(), user.as_ref().map_or_else(nobody, |user| user.id));
+        let (attempts, credentials) = (db.collection::<Attempts>(), db.collection::<Credential>());
+        let (attempts, credential) =
+            tokio::try_join!(attempts.get(&attempts_id), credentials.get(credential_id.as_str()))?;
         // A locked account is refused before the queue, so that guesses at it delay no one. Other guesses are
         // counted after the queue, so that requests whose clients gave up waiting lock no one out.
-        if let Some(retry_after) =
-            Attempts::remaining_lock(self.identity.db(), &attempts_id, context.now).await?
-        {
+        if let Some(retry_after) = attempts.as_ref().and_then(|attempts| attempts.locked_for(context.now)) {
             return Err(AccountError::AccountLocked { retry_after });
         }
         let turn = self.identity.hasher.turn().await?;
-        let locks_until = match Attempts::reserve(self.identity.db(), &attempts_id, context.now).await? {
-            Reservation::Granted { locks_until } => locks_until,
+        let locks = match Attempts::reserve(db, &guessed, attempts, context.now).await? {
+            Reservation::Granted { locks } => locks,
             Reservation::Locked { retry_after } => return Err(AccountError::AccountLocked { retry_after }),
         };
-        let user = self.identity.db().collection::<UserRecord>().lookup("email", email.key()).await?;
-        let user = user.filter(|user| !user.deleted);
-        let credential_id = user.as_ref().map_or_else(nobody, |user| user.id);
-        let credential = self.identity.db().collection::<Credential>().get(credential_id.as_str()).await?;
         let stored = credential.as_ref().map(|credential| &credential.password);
         let (verdict, turn) = self.identity.hasher.verify(turn, password.expose(), stored).await?;
         match (user, stored) {
             (Some(user), Some(verified)) if verdict.is_right => {
                 Ok((RightGuess { user, verified: verified.clone(), upgrade: verdict.upgrade }, turn))
             }
-            (user, _) => {
+            _ => {
                 drop(turn);
-                let subject =
-                    user.map_or_else(|| format!("address:{attempts_id}"), |user| user.id.to_string());
-                self.record_failure(context, &subject, credential_id, action, locks_until).await?;
+                self.record_failure(context, &attempts_id, action, locks).await?;
                 Err(AccountError::InvalidCredentials)
             }
         }
     }
 
-    /// Records a wrong guess. If it locked the account, marks the user as locked.
+    /// Records a wrong guess at the password of `subject`, and whether it locked the account.
     async fn record_failure(
         &self,
         context: &Context,
         subject: &str,
-        user_id: UserId,
         action: Action,
-        locked_until: Option<Timestamp>,
+        locks: bool,
     ) -> Result<(), AccountError> {
-        self.identity
-            .transact(context, |tx| async move {
-                tx.record(AuditEvent::new(action).subject(subject).outcome(Outcome::Failure));
-                if locked_until.is_some() {
-                    tx.record(AuditEvent::new(actions::ACCOUNT_LOCKED).subject(subject));
-                    if let Some(user) = tx.get::<UserRecord>(user_id.as_str()).await? {
-                        let changed = UserRecord { locked_until, ..(*user).clone() };
-                        tx.replace_user(&user, &changed).await?;
-                    }
-                }
-                Ok::<_, AccountError>(())
-            })
-            .await
+        let mut events = vec![AuditEvent::new(action).subject(subject).outcome(Outcome::Failure)];
+        if locks {
+            events.push(AuditEvent::new(actions::ACCOUNT_LOCKED).subject(subject));
+        }
+        Ok(self.identity.kernel.record(context, &events).await?)
     }
 
     /// Reads the credential as part of a transaction. Fails with [`AccountError::InvalidCredentials`] if its

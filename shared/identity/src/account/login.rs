@@ -1,6 +1,6 @@
 use crate::actions::{self, user_event};
 use switchyard_database::Stored;
-use switchyard_kernel::{Context, Outcome, rfc3339};
+use switchyard_kernel::{Context, Outcome};
 
 use super::Accounts;
 use super::guess::RightGuess;
@@ -48,62 +48,60 @@ impl Accounts<'_> {
         let (guess, _) = self.guess(context, &request.email, &request.password, actions::SIGNED_IN).await?;
         let guess = &guess;
         if guess.user.disabled {
-            return self.refuse_disabled(context, &request.email, guess).await;
+            return self.refuse_disabled(context, guess).await;
         }
+        let id = guess.user.id;
         let session = &NewSession::new(self.identity, context, request.device_name.clone());
-        let attempts_id = &self.identity.attempts_id(&request.email);
-        let surplus = &surplus_sessions(self.identity, guess.user.id).await?;
-        let user = self
+        let (user, attempts) = self
             .identity
             .transact(context, |tx| async move {
-                let user = self.signed_in(&tx, context, guess).await?;
-                Attempts::forget(&tx, attempts_id).await?;
+                let (user, attempts, surplus) = tokio::try_join!(
+                    tx.get::<UserRecord>(id.as_str()),
+                    Attempts::signed_in(&tx, id.as_str(), context.now),
+                    surplus_sessions(self.identity, id),
+                )?;
+                let user = Self::require_still_right(&tx, user, guess).await?;
                 tx.insert(&session.record(self.identity, context, &user))?;
-                end_surplus(self.identity, &tx, surplus, context).await?;
-                let event = user_event(actions::SIGNED_IN, user.id);
+                end_surplus(self.identity, &tx, &surplus, context).await?;
+                let event = user_event(actions::SIGNED_IN, id);
                 tx.record(event.resource(format_args!("sessions/{}", session.id())));
-                Ok::<_, AccountError>(user)
+                Ok::<_, AccountError>((user, attempts))
             })
             .await?;
-        let sign_in = session.sign_in(self.identity, context, &user)?;
+        let sign_in = session.sign_in(self.identity, context, &user, Some(&attempts))?;
         Ok(LoginOutcome::SignedIn(Box::new(sign_in)))
     }
 
-    /// Marks the user as signed in, if the user and the password are still valid.
-    async fn signed_in(
-        &self,
+    /// Requires that the user may still sign in with the password that was verified.
+    async fn require_still_right(
         tx: &UserChanges,
-        context: &Context,
+        user: Option<Stored<UserRecord>>,
         guess: &RightGuess,
     ) -> Result<Stored<UserRecord>, AccountError> {
-        let id = guess.user.id;
-        let user = tx.get::<UserRecord>(id.as_str()).await?.filter(|user| !user.deleted);
-        let user = user.ok_or(AccountError::InvalidCredentials)?;
+        let user = user.filter(|user| !user.deleted).ok_or(AccountError::InvalidCredentials)?;
         if user.disabled {
             return Err(AccountError::AccountDisabled);
         }
-        let credential = Self::still_verified(tx, id, &guess.verified).await?;
-        if let Some(upgrade) = &guess.upgrade {
-            tx.replace(&credential, &credential.rehashed(upgrade.clone()))?;
+        // A new password ends all other sessions. So if none were ended, the password is the one that was verified, and the
+        // credential need not be read again.
+        let is_unchanged = user.sessions.epoch() == guess.user.sessions.epoch();
+        if guess.upgrade.is_some() || !is_unchanged {
+            let credential = Self::still_verified(tx, user.id, &guess.verified).await?;
+            if let Some(upgrade) = &guess.upgrade {
+                tx.replace(&credential, &credential.rehashed(upgrade.clone()))?;
+            }
         }
-        let changed = UserRecord {
-            last_login_at: Some(rfc3339::to_millisecond(context.now)),
-            locked_until: None,
-            ..(*user).clone()
-        };
-        Ok(tx.replace_user(&user, &changed).await?)
+        Ok(user)
     }
 
     async fn refuse_disabled(
         &self,
         context: &Context,
-        email: &EmailAddress,
         guess: &RightGuess,
     ) -> Result<LoginOutcome, AccountError> {
-        let attempts_id = &self.identity.attempts_id(email);
         self.identity
             .transact(context, |tx| async move {
-                Attempts::forget(&tx, attempts_id).await?;
+                Attempts::forget(&tx, guess.user.id.as_str(), context.now).await?;
                 let event = user_event(actions::SIGNED_IN, guess.user.id).outcome(Outcome::Denied);
                 tx.record(event.detail("reason", "disabled"));
                 Ok::<_, AccountError>(())

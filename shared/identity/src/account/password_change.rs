@@ -38,7 +38,6 @@ impl Accounts<'_> {
         }
         let hash = self.identity.hasher.hash(turn, new.prepared()).await?;
         let (guess, credential) = (&guess, &Credential::new(principal.user_id, hash, context.now));
-        let attempts_id = &self.identity.attempts_id(&user.email);
         self.identity
             .transact(context, |tx| async move {
                 let user = tx.get::<UserRecord>(principal.user_id.as_str()).await?;
@@ -46,14 +45,9 @@ impl Accounts<'_> {
                 let user = user.ok_or(Refused::Unauthenticated)?;
                 let stored = Self::still_verified(&tx, user.id, &guess.verified).await?;
                 tx.replace(&stored, credential)?;
-                Attempts::forget(&tx, attempts_id).await?;
+                Attempts::forget(&tx, user.id.as_str(), context.now).await?;
                 let sessions = user.sessions_ended_by(context);
-                let changed = UserRecord {
-                    sessions,
-                    locked_until: None,
-                    password_change_required: false,
-                    ..(*user).clone()
-                };
+                let changed = UserRecord { sessions, password_change_required: false, ..(*user).clone() };
                 tx.replace_user(&user, &changed).await?;
                 tx.record(user_event(actions::PASSWORD_CHANGED, user.id));
                 Ok::<_, AccountError>(())

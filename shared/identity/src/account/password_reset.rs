@@ -6,6 +6,7 @@ use super::{Accounts, Credential};
 use crate::actions::{self, user_event};
 use crate::password::Attempts;
 use crate::user::UserRecord;
+use crate::value::PreparedPassword;
 use crate::{AccountError, Secret};
 
 impl Accounts<'_> {
@@ -17,7 +18,7 @@ impl Accounts<'_> {
         context.require_system()?;
         let password = self.generate_password();
         let turn = self.identity.hasher.turn().await?;
-        let hash = self.identity.hasher.hash(turn, password.expose()).await?;
+        let hash = self.identity.hasher.hash(turn, &PreparedPassword::of(password.expose())).await?;
         let credential = &Credential::new(id, hash, context.now);
         self.identity
             .transact(context, |tx| async move {
@@ -27,12 +28,11 @@ impl Accounts<'_> {
                     Some(stored) => tx.replace(&stored, credential)?,
                     None => tx.insert(credential)?,
                 };
-                Attempts::forget(&tx, &self.identity.attempts_id(&user.email)).await?;
+                Attempts::forget(&tx, id.as_str(), context.now).await?;
                 let changed = UserRecord {
                     password_set: true,
                     password_change_required: true,
                     sessions: user.sessions.all_ended(),
-                    locked_until: None,
                     ..(*user).clone()
                 };
                 tx.replace_user(&user, &changed).await?;

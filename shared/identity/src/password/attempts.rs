@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use switchyard_ambient::Timestamp;
-use switchyard_database::{Collection, Db, Entity, Error, Field, Transaction};
+use switchyard_database::{Collection, Db, Entity, Error, Field, Index, Stored, Transaction};
+use switchyard_kernel::{UserId, rfc3339};
 
 /// The number of wrong guesses in a row that lock an account.
 pub(crate) const FAILURES_ALLOWED: i64 = 5;
@@ -12,24 +13,76 @@ const LOCK: Duration = Duration::from_secs(15 * 60);
 /// guessing between locks.
 const MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The guesses at the password of one address since the last right one, whether or not the address has an
-/// account.
+/// Whose password is guessed at.
+#[derive(Clone, Debug)]
+pub(crate) enum Guessed {
+    /// An account. Its guesses stay counted if its address changes.
+    Account {
+        /// The user.
+        id: UserId,
+        /// When the account was created.
+        created_at: Timestamp,
+    },
+    /// An address without an account: a keyed hash of it. The table must not reveal the addresses of strangers, nor
+    /// passwords that people typed into the wrong field.
+    Address(String),
+}
+
+impl Guessed {
+    /// The id under which the guesses are counted.
+    pub(crate) fn id(&self) -> String {
+        match self {
+            Self::Account { id, .. } => id.to_string(),
+            Self::Address(hash) => format!("address:{hash}"),
+        }
+    }
+
+    /// When the account was created; `None` if there is none.
+    fn created_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Account { created_at, .. } => Some(*created_at),
+            Self::Address(_) => None,
+        }
+    }
+}
+
+/// The guesses at one password since the last right one, and when that was.
 ///
-/// A guess is counted before it is verified, in its own commit. So of a hundred concurrent guesses, five are
-/// verified and the others find the account locked. A right guess resets the count.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// A guess is counted before it is verified, in its own commit. So of a hundred concurrent guesses, five are verified and the
+/// others find the account locked. A right guess resets the count.
+///
+/// This is not a part of the user's record, because an admin who edits a user must not be disturbed by the user's log-in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Attempts {
-    /// A keyed hash of the address. The table must not reveal the addresses of strangers, nor passwords that
-    /// people typed into the wrong field.
     id: String,
     guesses: i64,
     locked_until: Option<Timestamp>,
+    /// When the guesses are forgotten.
     forget_at: Timestamp,
+    /// When the user last signed in, after the registration.
+    pub(crate) last_login_at: Option<Timestamp>,
+    /// `locked` for an account that was locked since its user last signed in, so that admins find it.
+    mark: Option<String>,
+    /// The end of the lock of an account. The locks of addresses are in no index.
+    account_locked_until: Option<Timestamp>,
+    /// When the account was created, by which locked users are listed.
+    account_created_at: Option<Timestamp>,
 }
 
 impl Entity for Attempts {
     const COLLECTION: &'static Collection = &Collection::new("sign_in_attempts")
-        .fields(&[Field::integer("guesses"), Field::time("locked_until")])
+        .fields(&[
+            Field::integer("guesses"),
+            Field::time("locked_until"),
+            Field::time("last_login_at"),
+            Field::string("mark"),
+            Field::time("account_locked_until"),
+            Field::time("account_created_at"),
+        ])
+        .indexes(&[
+            Index::new("by_mark").partition(&["mark"]).sort(&["account_created_at"]),
+            Index::new("by_lock").sort(&["account_locked_until"]).shards(1),
+        ])
         .expiring();
 
     fn id(&self) -> &str {
@@ -37,7 +90,7 @@ impl Entity for Attempts {
     }
 
     fn expires_at(&self) -> Option<Timestamp> {
-        Some(self.forget_at)
+        self.last_login_at.is_none().then_some(self.forget_at)
     }
 }
 
@@ -46,8 +99,8 @@ impl Entity for Attempts {
 pub(crate) enum Reservation {
     /// The guess is counted and may be verified.
     Granted {
-        /// The end of the lock that begins if this guess is wrong; `None` if it does not lock the account.
-        locks_until: Option<Timestamp>,
+        /// Whether the account is locked if this guess is wrong.
+        locks: bool,
     },
     /// The account is locked.
     Locked {
@@ -57,68 +110,104 @@ pub(crate) enum Reservation {
 }
 
 impl Attempts {
-    /// How long the account stays locked; `None` if it is not locked.
-    pub(crate) async fn remaining_lock(db: &Db, id: &str, now: Timestamp) -> Result<Option<Duration>, Error> {
-        Ok(db.collection::<Self>().get(id).await?.and_then(|attempts| attempts.locked_for(now)))
+    /// The mark of accounts that were locked.
+    pub(crate) const LOCKED: &'static str = "locked";
+
+    fn none(id: String, now: Timestamp) -> Self {
+        Self {
+            id,
+            guesses: 0,
+            locked_until: None,
+            forget_at: now + MEMORY,
+            last_login_at: None,
+            mark: None,
+            account_locked_until: None,
+            account_created_at: None,
+        }
     }
 
-    fn locked_for(&self, now: Timestamp) -> Option<Duration> {
+    /// How long the account stays locked; `None` if it is not locked.
+    pub(crate) fn locked_for(&self, now: Timestamp) -> Option<Duration> {
         self.locked_until.filter(|until| *until > now).map(|until| until - now)
     }
 
     /// Whether the guesses still count. When a lock ends, its guesses no longer do.
     fn still_count(&self, now: Timestamp) -> bool {
-        self.locked_until.is_none_or(|until| until > now)
+        self.forget_at > now && self.locked_until.is_none_or(|until| until > now)
     }
 
-    /// Counts a guess, unless the account is locked.
-    pub(crate) async fn reserve(db: &Db, id: &str, now: Timestamp) -> Result<Reservation, Error> {
+    /// The state after one more guess.
+    fn with_guess(previous: Option<&Self>, guessed: &Guessed, now: Timestamp) -> Self {
+        let earlier = previous.filter(|attempts| attempts.still_count(now));
+        let guesses = earlier.map_or(0, |attempts| attempts.guesses) + 1;
+        let locked_until = (guesses >= FAILURES_ALLOWED).then(|| now + LOCK);
+        let locked_account = guessed.created_at().filter(|_| locked_until.is_some());
+        Self {
+            guesses,
+            locked_until,
+            last_login_at: previous.and_then(|attempts| attempts.last_login_at),
+            mark: locked_account.map(|_| Self::LOCKED.to_owned()),
+            account_locked_until: locked_account.and(locked_until),
+            account_created_at: locked_account,
+            ..Self::none(guessed.id(), now)
+        }
+    }
+
+    /// Counts a guess, unless the account is locked. `known` is the state that the caller has read: if it is still the
+    /// stored one, this is a single write.
+    pub(crate) async fn reserve(
+        db: &Db,
+        guessed: &Guessed,
+        known: Option<Stored<Self>>,
+        now: Timestamp,
+    ) -> Result<Reservation, Error> {
+        let attempts = db.collection::<Self>();
+        let next = Self::with_guess(known.as_deref(), guessed, now);
+        let written = match &known {
+            Some(stored) => attempts.replace(stored, &next).await,
+            None => attempts.insert(&next).await,
+        };
+        match written {
+            Ok(_) => return Ok(Reservation::Granted { locks: next.locked_until.is_some() }),
+            Err(Error::Rejected(_)) => {} // another guess came first
+            Err(error) => return Err(error),
+        }
         db.transact(|tx| async move {
-            let stored = tx.get::<Self>(id).await?;
+            let id = guessed.id();
+            let stored = tx.get::<Self>(&id).await?;
             if let Some(retry_after) = stored.as_ref().and_then(|attempts| attempts.locked_for(now)) {
                 return Ok(Reservation::Locked { retry_after });
             }
-            let earlier = stored.as_ref().filter(|attempts| attempts.still_count(now));
-            let guesses = earlier.map_or(0, |attempts| attempts.guesses) + 1;
-            let locked_until = (guesses >= FAILURES_ALLOWED).then(|| now + LOCK);
-            let attempts = Self { id: id.to_owned(), guesses, locked_until, forget_at: now + MEMORY };
+            let next = Self::with_guess(stored.as_deref(), guessed, now);
             match &stored {
-                Some(stored) => tx.replace(stored, &attempts)?,
-                None => tx.insert(&attempts)?,
+                Some(stored) => tx.replace(stored, &next)?,
+                None => tx.insert(&next)?,
             };
-            Ok(Reservation::Granted { locks_until: locked_until })
+            Ok(Reservation::Granted { locks: next.locked_until.is_some() })
         })
         .await
     }
 
-    /// Moves the count to another id, as part of a transaction: the guesses at a user's password stay counted
-    /// when the user's address changes.
-    pub(crate) async fn carry(tx: &Transaction, from: &str, to: &str, now: Timestamp) -> Result<(), Error> {
-        let carried = tx.get::<Self>(from).await?.filter(|attempts| attempts.still_count(now));
-        let Some(carried) = carried else { return Ok(()) };
-        tx.delete(&carried)?;
-        let carried = Self { id: to.to_owned(), ..(*carried).clone() };
-        match tx.get::<Self>(to).await? {
-            Some(there) if there.still_count(now) => {
-                let attempts = Self {
-                    guesses: carried.guesses.max(there.guesses),
-                    locked_until: carried.locked_until.max(there.locked_until),
-                    forget_at: carried.forget_at.max(there.forget_at),
-                    ..carried
-                };
-                tx.replace(&there, &attempts)?;
-            }
-            Some(there) => drop(tx.replace(&there, &carried)?),
-            None => drop(tx.insert(&carried)?),
-        }
-        Ok(())
+    /// Forgets all guesses at the password of an account and unlocks it, because the user has signed in at `now`. As part of a
+    /// transaction.
+    pub(crate) async fn signed_in(tx: &Transaction, id: &str, now: Timestamp) -> Result<Self, Error> {
+        let last_login_at = Some(rfc3339::to_millisecond(now));
+        let attempts = Self { last_login_at, ..Self::none(id.to_owned(), now) };
+        match tx.get::<Self>(id).await? {
+            Some(stored) => tx.replace(&stored, &attempts)?,
+            None => tx.insert(&attempts)?,
+        };
+        Ok(attempts)
     }
 
-    /// Removes all guesses and the lock, as part of a transaction.
-    pub(crate) async fn forget(tx: &Transaction, id: &str) -> Result<(), Error> {
-        match tx.get::<Self>(id).await? {
-            Some(stored) => tx.delete(&stored),
-            None => Ok(()),
+    /// Forgets all guesses and unlocks, as part of a transaction.
+    pub(crate) async fn forget(tx: &Transaction, id: &str, now: Timestamp) -> Result<(), Error> {
+        let Some(stored) = tx.get::<Self>(id).await? else { return Ok(()) };
+        if stored.last_login_at.is_none() {
+            return tx.delete(&stored);
         }
+        let attempts = Self { last_login_at: stored.last_login_at, ..Self::none(id.to_owned(), now) };
+        tx.replace(&stored, &attempts)?;
+        Ok(())
     }
 }

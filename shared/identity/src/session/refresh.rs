@@ -7,13 +7,14 @@ use super::refresh_token::{RefreshToken, is_same_hash};
 use super::sign_in::issue;
 use super::{SessionRecord, Sessions};
 use crate::actions::{self, user_event};
+use crate::password::Attempts;
 use crate::user::UserRecord;
 use crate::user_changes::UserChanges;
 use crate::{SessionError, SignIn};
 
 /// The outcome of a refresh. Both are committed.
 enum Refreshed {
-    Continued(Box<(UserRecord, SessionRecord, RefreshToken)>),
+    Continued(Box<(UserRecord, Option<Attempts>, SessionRecord, RefreshToken)>),
     Reused,
 }
 
@@ -22,7 +23,7 @@ impl Sessions<'_> {
     ///
     /// Two tabs of a browser refresh at the same time, and an answer can be lost. So for `REFRESH_GRACE` after a token was
     /// used, it yields the same successor again. This gives a thief no session of their own: both hold one token then, and
-    /// whoever uses it later than the other is noticed.
+    /// the one who uses it later is noticed.
     ///
     /// A request that is repeated under its `Idempotency-Key` gets the same successor at any time: the key shows that it is the
     /// same client.
@@ -42,8 +43,8 @@ impl Sessions<'_> {
             .await?;
         match refreshed {
             Refreshed::Continued(continued) => {
-                let (user, session, next) = *continued;
-                Ok(issue(self.identity, context, &user, &session, &next)?)
+                let (user, attempts, session, next) = *continued;
+                Ok(issue(self.identity, context, &user, attempts.as_ref(), &session, &next)?)
             }
             Refreshed::Reused => Err(SessionError::RefreshTokenReused),
         }
@@ -75,7 +76,10 @@ impl Sessions<'_> {
         let ends_at = session.created_at + settings.session_max_ttl;
         // The user is read outside of the transaction, so that the commit is a single conditional write of the
         // session. A refresh that overlaps with disabling the user counts as earlier.
-        let user = self.identity.db().collection::<UserRecord>().get(session.user_id.as_str()).await?;
+        let (db, id) = (self.identity.db(), session.user_id.as_str());
+        let (users, attempts) = (db.collection::<UserRecord>(), db.collection::<Attempts>());
+        let (user, attempts) = tokio::try_join!(users.get(id), attempts.get(id))?;
+        let attempts = attempts.map(Stored::into_value);
         let user = user
             .filter(|user| {
                 user.is_active()
@@ -86,7 +90,7 @@ impl Sessions<'_> {
             .ok_or(SessionError::RefreshTokenInvalid)?
             .into_value();
         if !is_latest {
-            return Ok(Refreshed::Continued(Box::new((user, session.into_value(), next))));
+            return Ok(Refreshed::Continued(Box::new((user, attempts, session.into_value(), next))));
         }
         let rotated = SessionRecord {
             epoch: user.sessions.epoch(),
@@ -102,7 +106,7 @@ impl Sessions<'_> {
             ..(*session).clone()
         };
         tx.replace(&session, &rotated)?;
-        Ok(Refreshed::Continued(Box::new((user, rotated, next))))
+        Ok(Refreshed::Continued(Box::new((user, attempts, rotated, next))))
     }
 
     async fn end_family(

@@ -4,6 +4,7 @@ use switchyard_kernel::{CommonError, Context, Effect, Refused, SessionId};
 use super::SessionRecord;
 use super::refresh_token::{RefreshToken, is_same_hash};
 use crate::components::Components;
+use crate::password::Attempts;
 use crate::token::AccessClaims;
 use crate::user::UserRecord;
 use crate::{DeviceName, Secret, User};
@@ -84,9 +85,10 @@ impl NewSession {
         identity: &Components,
         context: &Context,
         user: &UserRecord,
+        attempts: Option<&Attempts>,
     ) -> Result<SignIn, CommonError> {
         let session = self.record(identity, context, user);
-        issue(identity, context, user, &session, &self.token)
+        issue(identity, context, user, attempts, &session, &self.token)
     }
 }
 
@@ -118,7 +120,8 @@ pub(crate) async fn sign_in_again(
     if !is_unused {
         return Err(Refused::NotFound.into());
     }
-    issue(identity, context, &user, &session, &token)
+    let attempts = identity.db().collection::<Attempts>().get(user.id.as_str()).await?;
+    issue(identity, context, &user, attempts.as_deref(), &session, &token)
 }
 
 /// Issues the tokens of a session in the state `session`, whose latest refresh token is `token`.
@@ -126,6 +129,7 @@ pub(super) fn issue(
     identity: &Components,
     context: &Context,
     user: &UserRecord,
+    attempts: Option<&Attempts>,
     session: &SessionRecord,
     token: &RefreshToken,
 ) -> Result<SignIn, CommonError> {
@@ -144,7 +148,7 @@ pub(super) fn issue(
         .issue(&claims, identity.kernel.ambient().uuid_v7(), context.now, expires_in)
         .ok_or_else(|| CommonError::Internal("an access token could not be signed".to_owned()))?;
     Ok(SignIn {
-        user: User::of(user, context.now),
+        user: User::of(user, attempts, context.now),
         tokens: Tokens {
             access_token: Secret::new(access_token),
             expires_in,

@@ -1,10 +1,8 @@
 use switchyard_kernel::{CommonError, Context, Faults, Precondition, UserId, Versioned};
 
-use super::record::versioned;
 use super::{User, UserFields, UserRecord, Users};
 use crate::UserError;
 use crate::actions::{self, user_event};
-use crate::password::Attempts;
 
 impl Users<'_> {
     /// Changes the name and the address of a user to what `edit` returns: a constant for a PUT, a patch applied for a PATCH.
@@ -39,10 +37,6 @@ impl Users<'_> {
                     }
                 }
                 tx.record(event);
-                if after.email.key() != before.email.key() {
-                    let ids = [&before.email, &after.email].map(|email| self.identity.attempts_id(email));
-                    Attempts::carry(&tx, &ids[0], &ids[1], context.now).await?;
-                }
                 let moves = after.email != before.email;
                 if moves {
                     context.require_step_up()?;
@@ -59,7 +53,7 @@ impl Users<'_> {
             })
             .await;
         match result {
-            Ok(user) => Ok(versioned(&user, context.now)),
+            Ok(user) => self.show(context, &user).await,
             Err(UserError::Common(error)) if is_email_taken(&error) => Err(UserError::EmailTaken),
             Err(error) => Err(error),
         }

@@ -5,7 +5,6 @@ use switchyard_kernel::{Context, Refused, UserId, Versioned};
 use utoipa::ToSchema;
 
 use super::change::is_email_taken;
-use super::record::versioned;
 use super::roles::{default_roles, roles_text};
 use super::{RoleList, User, UserRecord, Users};
 use crate::{EmailAddress, PersonName, UserError};
@@ -47,7 +46,7 @@ impl Users<'_> {
             })
             .await;
         match result {
-            Ok(user) => Ok(versioned(&user, context.now)),
+            Ok(user) => Ok(User::of(&user, None, context.now).versioned(&user)),
             Err(UserError::Common(error)) if is_email_taken(&error) => Err(UserError::EmailTaken),
             Err(error) => Err(error),
         }

@@ -7,6 +7,7 @@ use switchyard_database::{Entity as _, Error, Filter, Query, Scalar, Search, Sto
 
 use super::{User, UserRecord, UserStatus, Users};
 use crate::UserError;
+use crate::password::Attempts;
 use crate::role::Membership;
 
 /// Which users to list. A user must match all fields that are set.
@@ -49,18 +50,28 @@ impl Users<'_> {
             // Reading only what is still missing keeps the cursor exact.
             let missing = u32::try_from(wanted - users.len()).unwrap_or(page.limit);
             let (found, next) = self.candidates(filter, missing, cursor).await?;
-            users.extend(
-                found
-                    .iter()
-                    .filter(|user| fits(filter, user, context.now))
-                    .map(|user| User::of(user, context.now)),
-            );
+            users.extend(self.matching(filter, &found, context).await?);
             cursor = next;
             if cursor.is_none() || users.len() >= wanted {
                 break;
             }
         }
         Ok(Page::new(users, page, cursor))
+    }
+
+    /// Those of the users who match the filter, as they are shown.
+    async fn matching(
+        &self,
+        filter: &UserFilter,
+        found: &[Stored<UserRecord>],
+        context: &Context,
+    ) -> Result<Vec<User>, Error> {
+        let found: Vec<_> = found.iter().filter(|user| fits(filter, user)).collect();
+        let ids = found.iter().map(|user| user.id.to_string());
+        let attempts = self.identity.db().collection::<Attempts>().get_many(ids).await?;
+        let shown = found.into_iter().zip(attempts);
+        let shown = shown.map(|(user, attempts)| User::of(user, attempts.as_deref(), context.now));
+        Ok(shown.filter(|user| filter.status.is_none_or(|status| user.status == status)).collect())
     }
 
     /// Reads the next users from the index with the fewest users who do not match.
@@ -87,31 +98,38 @@ impl Users<'_> {
             let found = users.get_many(ids).await?;
             return Ok((found.into_iter().flatten().collect(), page.next));
         }
+        if filter.status == Some(UserStatus::Locked) && !filter.include_deleted {
+            let query = Query::new(Attempts::COLLECTION, "by_mark").partition([Attempts::LOCKED]);
+            let page = self
+                .identity
+                .db()
+                .collection::<Attempts>()
+                .query(&range(query, filter, limit).after(cursor))
+                .await?;
+            let ids = page.items.iter().map(|attempts| attempts.id().to_owned());
+            let found = users.get_many(ids).await?;
+            return Ok((found.into_iter().flatten().collect(), page.next));
+        }
         let page = users.query(&range(query(filter), filter, limit).after(cursor)).await?;
         Ok((page.items, page.next))
     }
 }
 
-/// Whether a user matches the filter. This is checked on the document, since an index may lag behind and a lock
-/// ends by time.
-fn fits(filter: &UserFilter, user: &UserRecord, now: Timestamp) -> bool {
+/// Whether a user matches the filter, except for the status. This is checked on the document, since an index may lag behind.
+fn fits(filter: &UserFilter, user: &UserRecord) -> bool {
     (filter.include_deleted || !user.deleted)
-        && filter.status.is_none_or(|status| user.status(now) == status)
         && filter.role.as_ref().is_none_or(|role| user.roles.contains(role))
         && filter.created_from.is_none_or(|from| user.created_at >= from)
         && filter.created_to.is_none_or(|to| user.created_at <= to)
 }
 
 fn query(filter: &UserFilter) -> Query {
-    let mark = match filter.status {
-        Some(UserStatus::Disabled) => Some("disabled"),
-        Some(UserStatus::Locked) => Some("locked"),
-        Some(UserStatus::Active) | None => None,
-    };
-    match mark.filter(|_| !filter.include_deleted) {
+    match filter.status {
         // A deleted user is marked as that and as nothing else.
-        Some(mark) => Query::new(UserRecord::COLLECTION, "by_mark").partition([mark]),
-        None => conditions(filter)
+        Some(UserStatus::Disabled) if !filter.include_deleted => {
+            Query::new(UserRecord::COLLECTION, "by_mark").partition(["disabled"])
+        }
+        _ => conditions(filter)
             .into_iter()
             .fold(Query::new(UserRecord::COLLECTION, "by_creation"), Query::filter),
     }

@@ -1,11 +1,11 @@
 use serde::{Deserialize, Serialize};
 use switchyard_ambient::Timestamp;
-use switchyard_database::{Collection, Entity, Field, Index, Stored, Unique};
-use switchyard_kernel::{Actor, Context, EntityTag, Principal, RoleName, UserId, Versioned, rfc3339};
+use switchyard_database::{Collection, Entity, Field, Index, Unique};
+use switchyard_kernel::{Actor, Context, Principal, RoleName, UserId, rfc3339};
 
 use crate::role::ADMIN;
 use crate::session::LiveSessions;
-use crate::{EmailAddress, PersonName, User, UserStatus};
+use crate::{EmailAddress, PersonName};
 
 /// A stored user. The password is stored elsewhere, so that reading a user can never leak it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,10 +21,8 @@ pub(crate) struct UserRecord {
     pub(crate) disabled: bool,
     pub(crate) deleted: bool,
     pub(crate) deleted_at: Option<Timestamp>,
-    /// The end of the lock after too many failures. It is only shown: the lock itself is in `sign_in_attempts`.
-    pub(crate) locked_until: Option<Timestamp>,
-    /// The small group of users to which the user belongs: `deleted`, `disabled` or `locked`; `None` for most
-    /// users. Derived when the user is written.
+    /// The small group of users to which the user belongs: `deleted` or `disabled`; `None` for most users. Derived when the
+    /// user is written.
     pub(crate) mark: Option<String>,
     pub(crate) email_verified: bool,
     pub(crate) mfa_enabled: bool,
@@ -35,7 +33,8 @@ pub(crate) struct UserRecord {
     pub(crate) sessions: LiveSessions,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
-    pub(crate) last_login_at: Option<Timestamp>,
+    /// When the user registered, which signed them in. Later sign-ins are in [`Attempts`](crate::password::Attempts).
+    pub(crate) registered_at: Option<Timestamp>,
 }
 
 impl Entity for UserRecord {
@@ -48,15 +47,13 @@ impl Entity for UserRecord {
             Field::boolean("disabled"),
             Field::boolean("deleted"),
             Field::string("mark"),
-            Field::time("locked_until"),
             Field::time("created_at"),
             Field::time("updated_at"),
-            Field::time("last_login_at"),
+            Field::time("registered_at"),
         ])
         .indexes(&[
             Index::new("by_creation").sort(&["created_at"]).shards(8),
             Index::new("by_mark").partition(&["mark"]).sort(&["created_at"]),
-            Index::new("by_lock").sort(&["locked_until"]).shards(1),
         ])
         .uniques(&[Unique::new("email", &["email_key"])])
         .search(&["name", "email"]);
@@ -86,7 +83,6 @@ impl UserRecord {
             disabled: false,
             deleted: false,
             deleted_at: None,
-            locked_until: None,
             mark: None,
             email_verified: false,
             mfa_enabled: false,
@@ -95,7 +91,7 @@ impl UserRecord {
             sessions: LiveSessions::default(),
             created_at: now,
             updated_at: now,
-            last_login_at: None,
+            registered_at: None,
         }
     }
 
@@ -103,13 +99,7 @@ impl UserRecord {
     pub(crate) fn with_derived_fields(mut self) -> Self {
         self.email_key = self.email.key();
         self.deleted = self.deleted_at.is_some();
-        let mark = if self.deleted {
-            Some("deleted")
-        } else if self.disabled {
-            Some("disabled")
-        } else {
-            self.locked_until.map(|_| "locked")
-        };
+        let mark = if self.deleted { Some("deleted") } else { self.disabled.then_some("disabled") };
         self.mark = mark.map(str::to_owned);
         self
     }
@@ -149,29 +139,4 @@ impl UserRecord {
     pub(crate) fn counted_roles(&self) -> &[RoleName] {
         if self.deleted { &[] } else { &self.roles }
     }
-
-    /// The state that is shown. `disabled` takes precedence over `locked`, since a lock ends by itself.
-    pub(crate) fn status(&self, now: Timestamp) -> UserStatus {
-        if self.disabled {
-            UserStatus::Disabled
-        } else if self.locked_until.is_some_and(|until| until > now) {
-            UserStatus::Locked
-        } else {
-            UserStatus::Active
-        }
-    }
-}
-
-/// The tag of a user's state: the version, and whether the user is locked. A lock ends without a new version.
-pub(crate) fn tag_of(user: &Stored<UserRecord>, now: Timestamp) -> EntityTag {
-    let version = user.version();
-    match user.status(now) {
-        UserStatus::Locked => EntityTag::new(format_args!("{version}-locked")),
-        UserStatus::Active | UserStatus::Disabled => EntityTag::new(version),
-    }
-}
-
-/// The user as the API shows them, with their tag.
-pub(crate) fn versioned(user: &Stored<UserRecord>, now: Timestamp) -> Versioned<User> {
-    Versioned { value: User::of(user, now), tag: tag_of(user, now) }
 }

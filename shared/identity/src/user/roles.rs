@@ -6,9 +6,8 @@ use switchyard_database::Stored;
 use switchyard_kernel::{Context, Permissions, Precondition, RoleName, UserId, Versioned};
 use utoipa::ToSchema;
 
-use super::record::versioned;
 use super::service::resource;
-use super::{User, UserRecord, Users};
+use super::{UserRecord, Users};
 use crate::UserError;
 use crate::role::{CUSTOMER, RoleRecord};
 use crate::user_changes::UserChanges;
@@ -58,6 +57,11 @@ pub(crate) fn default_roles() -> Vec<RoleName> {
     vec![RoleName::built_in(CUSTOMER)]
 }
 
+/// The roles of a user, with the tag of the user's changeable state.
+fn roles_of(user: &UserRecord) -> Versioned<Vec<RoleName>> {
+    Versioned { value: user.roles.clone(), tag: user.tag() }
+}
+
 /// The names of a user's roles, for the audit log.
 pub(crate) fn roles_text(user: &UserRecord) -> String {
     user.roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(" ")
@@ -66,11 +70,11 @@ pub(crate) fn roles_text(user: &UserRecord) -> String {
 impl Users<'_> {
     /// A user's roles. Requires the user themselves, or `users:read`.
     pub async fn roles(&self, context: &Context, id: UserId) -> Result<Versioned<Vec<RoleName>>, UserError> {
-        let Versioned { value, tag } = self.get(context, id).await?;
-        Ok(Versioned { value: value.roles, tag })
+        let user = self.require_visible(context, id).await?;
+        Ok(roles_of(&user))
     }
 
-    /// Replaces a user's roles. Requires `roles:write`, a step-up, every permission that the user has, and
+    /// Replaces a user's roles, and returns them. Requires `roles:write`, a step-up, every permission that the user has, and
     /// every permission of the roles that are added or removed.
     pub async fn set_roles(
         &self,
@@ -78,7 +82,7 @@ impl Users<'_> {
         id: UserId,
         roles: &RoleList,
         precondition: &Precondition,
-    ) -> Result<Versioned<User>, UserError> {
+    ) -> Result<Versioned<Vec<RoleName>>, UserError> {
         let context =
             &self.identity.kernel.require_current(context, permissions::ROLES_WRITE, &resource(id)).await?;
         context.require_step_up()?;
@@ -98,7 +102,7 @@ impl Users<'_> {
                 Ok(tx.replace_user(&user, &changed.touched(context.now)).await?)
             })
             .await?;
-        Ok(versioned(&user, context.now))
+        Ok(roles_of(&user))
     }
 }
 

@@ -3,8 +3,8 @@ use switchyard_database::Stored;
 use switchyard_kernel::{Actor, Context, Precondition, Refused, UserId, Versioned};
 
 use super::UserRecord;
-use super::record::{tag_of, versioned};
 use crate::components::Components;
+use crate::password::Attempts;
 use crate::user_changes::UserChanges;
 use crate::{EmailAddress, User, UserError};
 
@@ -20,7 +20,23 @@ pub struct Users<'a> {
 impl Users<'_> {
     /// A user. Requires the user themselves, or `users:read`.
     pub async fn get(&self, context: &Context, id: UserId) -> Result<Versioned<User>, UserError> {
-        Ok(versioned(&self.require_visible(context, id).await?, context.now))
+        let kernel = &self.identity.kernel;
+        kernel.require_owner_or(context, id, permissions::USERS_READ, &resource(id)).await?;
+        let db = self.identity.db();
+        let (users, attempts) = (db.collection::<UserRecord>(), db.collection::<Attempts>());
+        let (user, attempts) = tokio::try_join!(users.get(id.as_str()), attempts.get(id.as_str()))?;
+        let user = user.filter(|user| !user.deleted).ok_or(Refused::NotFound)?;
+        Ok(User::of(&user, attempts.as_deref(), context.now).versioned(&user))
+    }
+
+    /// A user who was read or written, with what is known of the attempts to sign in as them.
+    pub(crate) async fn show(
+        &self,
+        context: &Context,
+        user: &UserRecord,
+    ) -> Result<Versioned<User>, UserError> {
+        let attempts = self.identity.db().collection::<Attempts>().get(user.id.as_str()).await?;
+        Ok(User::of(user, attempts.as_deref(), context.now).versioned(user))
     }
 
     /// The id of the user with this address. Requires `users:read`.
@@ -46,7 +62,7 @@ impl Users<'_> {
     pub(crate) async fn present(&self, context: &Context, id: UserId) -> Result<Versioned<User>, UserError> {
         let user = self.identity.db().collection::<UserRecord>().get(id.as_str()).await?;
         let user = user.filter(|user| !user.deleted).ok_or(Refused::NotFound)?;
-        Ok(versioned(&user, context.now))
+        self.show(context, &user).await
     }
 
     /// Requires that the actor may change the user `id`: with `users:write` now, or as the user themselves if
@@ -82,7 +98,7 @@ impl Users<'_> {
         let user = tx.get::<UserRecord>(id.as_str()).await?;
         let user = user.filter(|user| !user.deleted).ok_or(Refused::NotFound)?;
         self.require_covers(tx, context, &user).await?;
-        precondition.check(&tag_of(&user, context.now))?;
+        precondition.check(&user.tag())?;
         Ok(user)
     }
 

@@ -3,11 +3,12 @@ use std::collections::BTreeMap;
 use switchyard_kernel::Context;
 
 use serde::Serialize;
-use switchyard_database::{Entity as _, Filter, Query, limits};
+use switchyard_database::{Entity as _, Query, limits};
 use utoipa::ToSchema;
 
 use super::{UserCountsPart, UserRecord, Users};
 use crate::UserError;
+use crate::password::Attempts;
 
 /// The numbers of users, without deleted ones.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -53,13 +54,15 @@ impl Users<'_> {
         let mut locked = 0;
         let mut cursor = None;
         loop {
-            let query = Query::new(UserRecord::COLLECTION, "by_lock")
+            let query = Query::new(Attempts::COLLECTION, "by_lock")
                 .above([context.now])
-                .filter(Filter::equals("mark", "locked"))
                 .limit(limits::MAX_PAGE)
                 .after(cursor);
-            let page = self.identity.db().collection::<UserRecord>().query(&query).await?;
-            locked += i64::try_from(page.items.len()).unwrap_or(0);
+            let page = self.identity.db().collection::<Attempts>().query(&query).await?;
+            let ids = page.items.iter().map(|attempts| attempts.id().to_owned());
+            let users = self.identity.db().collection::<UserRecord>().get_many(ids).await?;
+            let active = users.iter().flatten().filter(|user| user.is_active());
+            locked += i64::try_from(active.count()).unwrap_or(0);
             cursor = page.next;
             if cursor.is_none() {
                 return Ok(locked);

@@ -3,7 +3,6 @@ use crate::permissions;
 use switchyard_database::{Error as DatabaseError, Stored};
 use switchyard_kernel::{Context, Kernel, Precondition, Refused, RoleName, UserId, Versioned, rfc3339};
 
-use super::record::versioned;
 use super::service::resource;
 use super::{User, UserRecord, Users};
 use crate::UserError;
@@ -45,7 +44,7 @@ impl Users<'_> {
                 Ok(tx.replace_user(&user, &changed.touched(context.now)).await?)
             })
             .await?;
-        Ok(versioned(&user, context.now))
+        self.show(context, &user).await
     }
 
     /// Unlocks a user whom too many failures have locked. Requires `users:write` and every permission that the
@@ -62,16 +61,12 @@ impl Users<'_> {
             .identity
             .transact(context, |tx| async move {
                 let user = self.load_for_change(&tx, context, id, &Precondition::None).await?;
-                Attempts::forget(&tx, &self.identity.attempts_id(&user.email)).await?;
+                Attempts::forget(&tx, id.as_str(), context.now).await?;
                 tx.record(user_event(actions::USER_UNLOCKED, id));
-                if user.locked_until.is_none() {
-                    return Ok::<_, UserError>(user);
-                }
-                let changed = UserRecord { locked_until: None, ..(*user).clone() };
-                Ok(tx.replace_user(&user, &changed).await?)
+                Ok::<_, UserError>(user)
             })
             .await?;
-        Ok(versioned(&user, context.now))
+        self.show(context, &user).await
     }
 
     /// Deletes a user, who can be restored later. A deleted user does not appear in reads and lists and cannot
@@ -119,7 +114,7 @@ impl Users<'_> {
                 Ok(tx.replace_user(&user, &changed.touched(context.now)).await?)
             })
             .await?;
-        Ok(versioned(&user, context.now))
+        self.show(context, &user).await
     }
 }
 

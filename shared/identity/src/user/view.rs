@@ -1,10 +1,14 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use deserr::Deserr;
+use ring::digest::{SHA256, digest};
 use serde::Serialize;
 use switchyard_ambient::Timestamp;
-use switchyard_kernel::{RoleName, UserId, rfc3339};
+use switchyard_kernel::{EntityTag, RoleName, UserId, Versioned, rfc3339};
 use utoipa::ToSchema;
 
 use super::UserRecord;
+use crate::password::Attempts;
 use crate::{EmailAddress, PersonName};
 
 /// The state of an account.
@@ -84,22 +88,66 @@ pub struct User {
 }
 
 impl User {
-    pub(crate) fn of(record: &UserRecord, now: Timestamp) -> Self {
+    /// A user, and what is known of the attempts to sign in as them.
+    pub(crate) fn of(record: &UserRecord, attempts: Option<&Attempts>, now: Timestamp) -> Self {
+        let is_locked = attempts.is_some_and(|attempts| attempts.locked_for(now).is_some());
+        let status = if record.disabled {
+            UserStatus::Disabled // also if the user is locked, since a lock ends by itself
+        } else if is_locked {
+            UserStatus::Locked
+        } else {
+            UserStatus::Active
+        };
+        let last_login_at = attempts.and_then(|attempts| attempts.last_login_at);
         Self {
             id: record.id,
             email: record.email.clone(),
             name: record.name.clone(),
             role: record.roles.first().cloned(),
             roles: record.roles.clone(),
-            status: record.status(now),
+            status,
             email_verified: record.email_verified,
             mfa_enabled: record.mfa_enabled,
             created_at: record.created_at,
             updated_at: record.updated_at,
-            last_login_at: record.last_login_at,
+            last_login_at: last_login_at.or(record.registered_at),
             deleted_at: record.deleted_at,
         }
     }
+
+    /// The user with their tag. Its first part is that of [`UserRecord::tag`]. Its second part follows what else is shown.
+    pub(crate) fn versioned(self, record: &UserRecord) -> Versioned<Self> {
+        let shown = (self.last_login_at, self.status == UserStatus::Locked);
+        let tag = record.tag().showing(digest_of(&shown, 6));
+        Versioned { value: self, tag }
+    }
+}
+
+impl UserRecord {
+    /// The tag of what a client can change, directly or by an operation. Sign-ins and the ends of sessions do not move it.
+    pub(crate) fn tag(&self) -> EntityTag {
+        let Self {
+            id,
+            email,
+            name,
+            roles,
+            disabled,
+            deleted_at,
+            email_verified,
+            mfa_enabled,
+            updated_at,
+            ..
+        } = self;
+        let state = (id, email, name, roles, disabled, deleted_at, email_verified, mfa_enabled, updated_at);
+        EntityTag::new(digest_of(&state, 16))
+    }
+}
+
+/// The first bytes of the digest of a state, in base64url.
+fn digest_of(state: &impl Serialize, bytes: usize) -> String {
+    // Serializing strings, numbers and lists cannot fail.
+    let json = serde_json::to_vec(state).unwrap_or_default();
+    URL_SAFE_NO_PAD.encode(&digest(&SHA256, &json).as_ref()[..bytes])
 }
 
 /// The fields of a user that a PUT sets and a PATCH changes.

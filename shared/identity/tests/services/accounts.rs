@@ -15,6 +15,8 @@ on_every_backend! {
     of_a_hundred_wrong_passwords_at_once_five_are_verified,
     several_processes_create_one_first_admin,
     an_address_changes_soon_after_a_sign_in_and_ends_the_other_sessions,
+    an_edit_is_not_disturbed_by_what_the_user_does_meanwhile,
+    of_log_ins_and_password_changes_at_once_none_keeps_the_old_password,
     spellings_of_one_address_are_one_account,
     spellings_of_one_password_are_one_password,
 }
@@ -163,6 +165,76 @@ async fn an_address_changes_soon_after_a_sign_in_and_ends_the_other_sessions(wor
     assert_eq!(move_to(system, "fourth@example.com").await, Ok("fourth@example.com".to_owned()));
     assert_eq!(move_to(&as_again, "fifth@example.com").await, refused(Refused::Unauthenticated));
     assert!(world.log_in("fourth@example.com", PASSWORD).await.is_ok());
+}
+
+async fn an_edit_is_not_disturbed_by_what_the_user_does_meanwhile(world: World) {
+    let id = world.register("ada@example.com").await.user.id;
+    let users = world.identity.users();
+    let read = users.get(&world.system(), id).await.unwrap();
+    let mut tags = vec![read.tag.clone()];
+    let see = async || users.get(&world.system(), id).await.unwrap();
+
+    world.minutes_pass(1);
+    let signed_in = world.log_in("ada@example.com", PASSWORD).await.unwrap();
+    let seen = see().await;
+    assert_eq!(seen.value.last_login_at, Some(world.now()));
+    tags.push(seen.tag);
+    let context = world.as_user(&signed_in).await;
+    world.identity.sessions().log_out(&context, None).await.unwrap();
+    assert_eq!(see().await.tag, tags[1], "nothing that is shown has changed");
+    for _ in 0..5 {
+        world.log_in("ada@example.com", "wrong").await.unwrap_err();
+    }
+    let seen = see().await;
+    assert_eq!(seen.value.status, UserStatus::Locked);
+    tags.push(seen.tag);
+    // A copy is outdated once anything that it shows has changed.
+    assert!(tags[0] != tags[1] && tags[1] != tags[2]);
+
+    // An edit of the first state applies nevertheless, and only once.
+    let rename = |fields: &UserFields| Ok(UserFields { name: "Ada King".parse().unwrap(), ..fields.clone() });
+    let unchanged = &Precondition::Matches(vec![tags[0].clone()]);
+    let edited = users.edit(&world.system(), id, unchanged, rename).await.unwrap();
+    assert_eq!(edited.value.name.as_str(), "Ada King");
+    assert_eq!(edited, see().await);
+    for tag in tags {
+        let stale = &Precondition::Matches(vec![tag]);
+        let late = users.edit(&world.system(), id, stale, rename).await;
+        assert_eq!(late.err(), Some(Refused::PreconditionFailed.into()));
+    }
+    world.minutes_pass(15);
+    let after = see().await;
+    assert_eq!(after.value.status, UserStatus::Active);
+    assert_ne!(after.tag, edited.tag, "a lock ends without a write");
+    // The roles are a part of the same state, of which they show nothing else.
+    let roles = users.roles(&world.system(), id).await.unwrap();
+    assert_eq!(Precondition::Matches(vec![roles.tag]).check(&after.tag), Ok(()));
+}
+
+/// A log-in verifies the password before its transaction, which does not read the credential again.
+async fn of_log_ins_and_password_changes_at_once_none_keeps_the_old_password(world: World) {
+    let signed_in = world.register("ada@example.com").await;
+    let context = &world.as_user(&signed_in).await;
+    let new = "copper whistle under nine moons";
+    let (world, accounts) = (&world, world.identity.accounts());
+    // No more of them, since five guesses at once lock the account.
+    let log_ins = join_all((0..3).map(|_| world.log_in("ada@example.com", PASSWORD)));
+    let (current, parsed) = (Secret::new(PASSWORD), new.parse().unwrap());
+    let change = accounts.change_password(context, &current, &parsed);
+    let (log_ins, changed) = futures::future::join(log_ins, change).await;
+    changed.unwrap();
+    for outcome in log_ins {
+        match outcome {
+            // It came before the change, which ended its session.
+            Ok(signed_in) => {
+                let token = signed_in.tokens.refresh_token;
+                let refreshed = world.identity.sessions().refresh(&world.anyone(), token.expose()).await;
+                assert_eq!(refreshed, Err(SessionError::RefreshTokenInvalid));
+            }
+            Err(error) => assert_eq!(error, AccountError::InvalidCredentials),
+        }
+    }
+    assert!(world.log_in("ada@example.com", new).await.is_ok());
 }
 
 #[tokio::test]
@@ -426,11 +498,6 @@ async fn a_request_that_is_dropped_before_its_password_is_verified_is_not_counte
 #[tokio::test]
 async fn guesses_stay_counted_when_the_address_changes() {
     let world = World::new().await;
-    // An address without an account was guessed at until it was locked.
-    for _ in 0..5 {
-        assert!(world.log_in("locked@example.com", "wrong").await.is_err());
-    }
-    world.minutes_pass(16);
     let (id, context) = world.customer("ada@example.com").await;
     let new = "copper whistle under nine moons".parse().unwrap();
     let (accounts, users) = (world.identity.accounts(), world.identity.users());
@@ -439,21 +506,50 @@ async fn guesses_stay_counted_when_the_address_changes() {
         let edit = |fields: &UserFields| Ok(UserFields { email: address.parse().unwrap(), ..fields.clone() });
         users.edit(&context, id, &Precondition::None, edit).await.unwrap();
     };
-    for address in ["two@example.com", "locked@example.com"] {
+    for address in ["two@example.com", "three@example.com"] {
         assert_eq!(guess("wrong").await, Err(AccountError::InvalidCredentials));
         move_to(address).await;
         assert_eq!(guess("wrong").await, Err(AccountError::InvalidCredentials));
     }
     assert_eq!(guess("wrong").await, Err(AccountError::InvalidCredentials));
-    let locked = Err(AccountError::AccountLocked { retry_after: Duration::from_secs(900) });
-    assert_eq!(guess(PASSWORD).await, locked);
-    move_to("three@example.com").await;
-    assert_eq!(guess(PASSWORD).await, locked);
-    let refused = world.log_in("three@example.com", PASSWORD).await;
-    assert_eq!(refused.err(), Some(AccountError::AccountLocked { retry_after: Duration::from_secs(900) }));
-    // A new user with the old address starts with no guesses.
-    world.customer("locked@example.com").await;
-    assert!(world.log_in("locked@example.com", PASSWORD).await.is_ok());
+    let locked = AccountError::AccountLocked { retry_after: Duration::from_secs(900) };
+    assert_eq!(guess(PASSWORD).await, Err(locked.clone()));
+    move_to("four@example.com").await;
+    assert_eq!(guess(PASSWORD).await, Err(locked.clone()));
+    assert_eq!(world.log_in("four@example.com", PASSWORD).await.err(), Some(locked));
+    // A new user with an old address starts with no guesses.
+    world.customer("two@example.com").await;
+    assert!(world.log_in("two@example.com", PASSWORD).await.is_ok());
+}
+
+#[tokio::test]
+async fn guesses_at_an_address_do_not_count_for_the_account_that_gets_it() {
+    let world = World::new().await;
+    for _ in 0..5 {
+        assert!(world.log_in("ada@example.com", "wrong").await.is_err());
+    }
+    let locked = Some(AccountError::AccountLocked { retry_after: Duration::from_secs(900) });
+    assert_eq!(world.log_in("ada@example.com", PASSWORD).await.err(), locked);
+    world.register("ada@example.com").await;
+    assert!(world.log_in("ada@example.com", PASSWORD).await.is_ok());
+    let stats = world.identity.users().stats(&world.system()).await.unwrap();
+    assert_eq!((stats.active, stats.locked), (1, 0));
+}
+
+/// The state that the log-in leaves is never removed, and its guesses are forgotten all the same.
+#[tokio::test]
+async fn guesses_are_forgotten_after_a_day_without_one() {
+    let world = World::new().await;
+    world.register("ada@example.com").await;
+    for _ in 0..2 {
+        world.log_in("ada@example.com", PASSWORD).await.unwrap();
+        for _ in 0..4 {
+            assert_eq!(world.log_in("ada@example.com", "wrong").await, Err(AccountError::InvalidCredentials));
+        }
+        world.days_pass(1);
+        assert_eq!(world.log_in("ada@example.com", "wrong").await, Err(AccountError::InvalidCredentials));
+    }
+    assert!(world.log_in("ada@example.com", PASSWORD).await.is_ok());
 }
 
 #[tokio::test]

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::world::{PASSWORD, World};
+use crate::world::{PASSWORD, World, collection};
 use futures::future::join_all;
+use switchyard_database::{Key, Operation};
 use switchyard_identity::{IdentitySettings, RoleList, Secret, SessionError, SignIn, testing};
 use switchyard_kernel::{AuditFilter, AuthenticationError, Authenticator as _, Precondition, Refused};
 
@@ -94,10 +95,20 @@ async fn a_log_out_and_a_refresh_at_once_leave_no_session(world: World) {
 
 async fn a_sign_in_that_finds_more_than_a_hundred_sessions_ends_the_oldest(world: World) {
     let mut signed_in = vec![world.register("ada@example.com").await];
-    for _ in 0..100 {
-        world.clock.advance(Duration::from_millis(1));
-        signed_in.push(world.log_in("ada@example.com", PASSWORD).await.unwrap());
+    let first = world.document("sessions", signed_in[0].tokens.session_id.as_str()).await;
+    world.clock.advance(Duration::from_millis(1));
+    signed_in.push(world.log_in("ada@example.com", PASSWORD).await.unwrap());
+    // More sessions, each a copy of the first that began later.
+    for n in 2..100 {
+        let (id, mut body) = (format!("00000000-0000-7000-8000-{n:012}"), first.body.clone());
+        body.insert("id".to_owned(), id.clone().into());
+        body.insert("created_at".to_owned(), (world.now() + Duration::from_secs(n)).as_micros().into());
+        let key = Key::new(collection("sessions"), &id).unwrap();
+        world.tamper(Operation::Create { key, body, expires_at: first.expires_at }).await;
     }
+    world.clock.advance(Duration::from_secs(100));
+    world.listings_catch_up().await;
+    signed_in.push(world.log_in("ada@example.com", PASSWORD).await.unwrap()); // finds a hundred
     let oldest = world.as_user(&signed_in[0]).await;
     let id = signed_in[0].user.id;
     world.listings_catch_up().await;

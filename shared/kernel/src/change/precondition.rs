@@ -5,6 +5,20 @@ use std::fmt;
 use crate::Refused;
 
 /// The tag of a resource's state: what an HTTP `ETag` carries (RFC 9110 §8.8.3), without its quotes.
+///
+/// A resource can show more than a client can change: when a user last signed in, how much of a product is left. A client's
+/// copy is outdated when that moves, but an edit must not fail for it. So a tag can have a second part for what is only
+/// shown: a read compares both parts, and a [`Precondition`] the first alone.
+///
+/// ```
+/// use switchyard_kernel::{EntityTag, Precondition};
+///
+/// let read = EntityTag::new("v7").showing("12-left");
+/// assert_eq!(read.as_str(), "v7.12-left");
+/// let sold = EntityTag::new("v7").showing("11-left");
+/// assert_ne!(read, sold);
+/// assert_eq!(Precondition::Matches(vec![read]).check(&sold), Ok(()));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EntityTag(String);
 
@@ -12,6 +26,17 @@ impl EntityTag {
     /// A tag of this text: letters, digits, `-` and `_`.
     pub fn new(text: impl fmt::Display) -> Self {
         Self(text.to_string())
+    }
+
+    /// The tag with a second part, of the same characters, for what the resource shows and a client does not change.
+    #[must_use]
+    pub fn showing(self, text: impl fmt::Display) -> Self {
+        Self(format!("{}.{text}", self.changeable()))
+    }
+
+    /// The part for what a client can change.
+    fn changeable(&self) -> &str {
+        self.0.split_once('.').map_or(&*self.0, |(changeable, _)| changeable)
     }
 
     /// The tag as text.
@@ -61,7 +86,7 @@ pub enum Precondition {
     None,
     /// Any state of a resource that exists.
     Exists,
-    /// A state with one of these tags.
+    /// A state with the first part of one of these tags.
     Matches(Vec<EntityTag>),
     /// No state: the resource does not exist.
     Absent,
@@ -94,13 +119,18 @@ impl Precondition {
         let accepts = match self {
             Self::None => true,
             Self::Exists => current.is_some(),
-            Self::Matches(tags) => current.is_some_and(|current| tags.contains(current)),
+            Self::Matches(tags) => current.is_some_and(|current| names(tags, current)),
             Self::Absent => current.is_none(),
-            Self::Differs(tags) => current.is_none_or(|current| !tags.contains(current)),
+            Self::Differs(tags) => current.is_none_or(|current| !names(tags, current)),
             Self::All(parts) => return parts.iter().try_for_each(|part| part.accept(current)),
         };
         if accepts { Ok(()) } else { Err(Refused::PreconditionFailed) }
     }
+}
+
+/// Whether one of the tags has the first part of `current`.
+fn names(tags: &[EntityTag], current: &EntityTag) -> bool {
+    tags.iter().any(|tag| tag.changeable() == current.changeable())
 }
 
 #[cfg(test)]
