@@ -40,7 +40,7 @@ impl UserChanges {
     /// Stores a new user.
     pub(crate) fn insert_user(&self, user: &UserRecord) -> Result<Stored<UserRecord>, DatabaseError> {
         let user = user.clone().with_derived_fields();
-        for role in &user.roles {
+        for role in user.roles.iter().filter(|role| Membership::is_kept(role)) {
             self.insert(&Membership::of(&user, role))?;
         }
         self.count(None, &user);
@@ -54,10 +54,11 @@ impl UserChanges {
         user: &UserRecord,
     ) -> Result<Stored<UserRecord>, DatabaseError> {
         let user = user.clone().with_derived_fields();
-        for role in user.roles.iter().filter(|role| !previous.roles.contains(role)) {
+        let kept = |role: &&RoleName| Membership::is_kept(role);
+        for role in user.roles.iter().filter(kept).filter(|role| !previous.roles.contains(role)) {
             self.insert(&Membership::of(&user, role))?;
         }
-        for role in previous.roles.iter().filter(|role| !user.roles.contains(role)) {
+        for role in previous.roles.iter().filter(kept).filter(|role| !user.roles.contains(role)) {
             if let Some(membership) = self.get::<Membership>(&Membership::id_of(role, user.id)).await? {
                 self.delete(&membership)?;
             }

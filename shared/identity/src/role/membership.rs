@@ -3,10 +3,14 @@ use switchyard_ambient::Timestamp;
 use switchyard_database::{Collection, Entity, Field, Index};
 use switchyard_kernel::{RoleName, UserId};
 
+use super::CUSTOMER;
 use crate::user::UserRecord;
 
 /// That a user has a role: a document of its own, because an index cannot reach into the list of a user's roles, and the
 /// one admin among a million users must be found without looking at the others.
+///
+/// For `customer` there is none: nearly all users have that role, so that the index would be all users again, with every
+/// registration writing to one partition of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Membership {
     id: String,
@@ -27,6 +31,11 @@ impl Entity for Membership {
 }
 
 impl Membership {
+    /// Whether there are documents of this role.
+    pub(crate) fn is_kept(role: &RoleName) -> bool {
+        role.as_str() != CUSTOMER
+    }
+
     pub(crate) fn of(user: &UserRecord, role: &RoleName) -> Self {
         Self {
             id: Self::id_of(role, user.id),

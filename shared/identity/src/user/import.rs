@@ -11,7 +11,7 @@ use super::change::is_email_taken;
 use super::roles::{default_roles, roles_text};
 use super::{RoleList, UserRecord, Users};
 use crate::account::Credential;
-use crate::role::{ADMIN, RoleRecord, is_built_in};
+use crate::role::{ADMIN, Membership, RoleRecord, is_built_in};
 use crate::{EmailAddress, PasswordHash, PersonName, UserError};
 
 /// An account to import from another system.
@@ -168,7 +168,8 @@ impl Users<'_> {
             _ => limits::MAX_TERMS,
         };
         // The user, the guard of the address, the search terms, the password, the roles, the audit entry.
-        let items = 2 + terms + usize::from(credential.is_some()) + record.roles.len() + 1;
+        let memberships = record.roles.iter().filter(|role| Membership::is_kept(role)).count();
+        let items = 2 + terms + usize::from(credential.is_some()) + memberships + 1;
         Ok(Incoming { record, credential, items })
     }
 

@@ -86,7 +86,7 @@ impl Users<'_> {
             let page = users.search(&search(filter, words, limit).after(cursor)).await?;
             return Ok((page.items, page.next));
         }
-        if let Some(role) = &filter.role {
+        if let Some(role) = filter.role.as_ref().filter(|role| Membership::is_kept(role)) {
             let query = Query::new(Membership::COLLECTION, "by_role").partition([role.as_str()]);
             let page = self
                 .identity

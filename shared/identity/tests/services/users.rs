@@ -1,7 +1,8 @@
 //! Lists, statistics, changes, deletion, profiles.
 
-use crate::world::World;
+use crate::world::{World, collection};
 use futures::future::join_all;
+use switchyard_database::Key;
 use switchyard_identity::{
     NewUser, ProfileFields, RoleList, User, UserError, UserFields, UserFilter, UserStatus,
 };
@@ -203,6 +204,31 @@ async fn a_deleted_user_is_gone_until_restored() {
             "{log:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn customers_are_listed_without_a_document_for_each() {
+    let world = World::new().await;
+    let (root, _) = world.admin().await;
+    world.minutes_pass(1);
+    let (id, _) = world.customer("ada@example.com").await;
+    let keys = [format!("{id}/customer"), format!("{root}/customer"), format!("{root}/admin")];
+    let memberships = collection("role_memberships");
+    let stored =
+        world.db.backend().get_many(&keys.map(|key| Key::new(memberships, &key).unwrap())).await.unwrap();
+    assert_eq!(stored.iter().map(Option::is_some).collect::<Vec<_>>(), [false, false, true]);
+    world.listings_catch_up().await;
+    let list = async |role: &str| {
+        let filter = UserFilter { role: Some(role.parse().unwrap()), ..UserFilter::default() };
+        let page =
+            world.identity.users().list(&world.system(), &filter, &PageRequest::first(10)).await.unwrap();
+        page.data.iter().map(|user| user.id).collect::<Vec<_>>()
+    };
+    assert_eq!((list("customer").await, list("admin").await), (vec![root, id], vec![root]));
+    let roles = RoleList::try_from(vec!["doctor".parse().unwrap()]).unwrap();
+    world.identity.users().set_roles(&world.system(), id, &roles, &Precondition::None).await.unwrap();
+    world.listings_catch_up().await;
+    assert_eq!((list("customer").await, list("doctor").await), (vec![root], vec![id]));
 }
 
 #[tokio::test]
