@@ -43,6 +43,16 @@
 //! If the caller of a statement has gone, the statement is cancelled, and its connection is closed. It counts as
 //! used until then. A connection that several reads share is cancelled when the last of them has gone.
 //!
+//! # Time limits
+//!
+//! Nothing outlives its client on the server by more than seconds, not even that of an instance that is frozen with
+//! its connections open. The server rolls back a transaction that waits for its client for 3 seconds. A statement
+//! waits for a lock for at most 5 seconds; a write then fails with
+//! [`Contended`](switchyard_database::Error::Contended), and a read, which waits only if the whole table is locked,
+//! with [`Unavailable`](switchyard_database::Error::Unavailable). A statement is cancelled after `statement_timeout`,
+//! and within seconds after its connection was closed. A server that cannot send its answer for 10 seconds ends the
+//! session. The last two need a server on Linux.
+//!
 //! # What a commit costs
 //!
 //! One operation on one document is one statement and one round trip. Every other batch takes two round trips: the
@@ -70,7 +80,7 @@
 //! | RDS Proxy | nothing, or `prepare=off`. Its certificates are from a public authority, so `sslrootcert` is not needed |
 //! | PgBouncer in session mode | `prepare=on` |
 //!
-//! These proxies refuse `options`. Set what belongs to a session for the role instead. The limit of time applies
+//! These proxies refuse `options`. Set what belongs to a session for the role instead. The last three limits apply
 //! to statements that are transactions of their own:
 //!
 //! ```sql
@@ -79,7 +89,9 @@
 //! alter role shop set enable_seqscan = off;
 //! alter role shop set enable_bitmapscan = off;
 //! alter role shop set jit = off;
-//! alter role shop set statement_timeout = '30s';
+//! alter role shop set statement_timeout = '20s';
+//! alter role shop set lock_timeout = '5s';
+//! alter role shop set idle_in_transaction_session_timeout = '3s';
 //! ```
 //!
 //! Building an index on a large table can take longer than such a `statement_timeout`. Migrate over a direct
@@ -110,7 +122,7 @@
 //! | `max_connections` | the maximum number of connections | 10; on Lambda the number of requests that an instance handles at once (`AWS_LAMBDA_MAX_CONCURRENCY`), or 1 if that is not set |
 //! | `prepare` | `off`: there is a proxy that pools transactions. `on`: prepared statements can be used, with or without such a proxy | on, unless a proxy is recognized |
 //! | `pgbouncer` | `true`: the same as `prepare=off` | |
-//! | `statement_timeout` | the number of seconds after which the server cancels a statement; 0: never | 30 |
+//! | `statement_timeout` | the number of seconds after which the server cancels a statement; 0: never. It should be less than a request may take | 20 |
 
 mod attempts;
 mod commit;

@@ -1,9 +1,19 @@
-//! The settings of a session on the server.
+//! The settings of a session on the server: time limits, and what the query planner may do.
+//!
+//! Nothing may outlive its client on the server by more than seconds, because what it has locked is locked for
+//! everybody. A client may be frozen at any moment, with its connection open: an instance on Lambda after its
+//! answer, a stopped container, a virtual machine that moves.
 //!
 //! Behind a proxy that pools transactions, the settings of a session would become those of other clients, or be
-//! lost. There each transaction of several requests sets its own time limit.
+//! lost. There each transaction of several requests sets its own limits.
 
 use std::time::Duration;
+
+/// How long a transaction may wait for the next statement of its client, with everything that it has locked. A
+/// client sends the second half of a commit at once, so one that does not is frozen or gone.
+const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(3);
+/// How long a statement waits for one lock. This is longer than a frozen client can keep it.
+const LOCK: Duration = Duration::from_secs(5);
 
 /// Settings for the query planner of the server, for all statements of the pool's sessions.
 ///
@@ -20,6 +30,21 @@ pub(crate) const PLANNING: &[(&str, &str)] = &[
     // statement would be compiled.
     ("jit", "off"),
 ];
+
+/// Settings that notice a client that is no longer there, on a server that runs on Linux.
+///
+/// The first one fails a server that no longer accepts data: otherwise a client that is frozen while it
+/// reads a large answer would keep the statement, and its locks, forever. The others find connections whose
+/// other end has disappeared without closing them.
+const ON_LINUX: &[(&str, &str)] = &[
+    ("tcp_user_timeout", "10s"),
+    ("tcp_keepalives_idle", "300"),
+    ("tcp_keepalives_interval", "10"),
+    ("tcp_keepalives_count", "3"),
+];
+
+/// A statement whose client has closed the connection is cancelled after this time. PostgreSQL 14 and later.
+const FROM_14: &[(&str, &str)] = &[("client_connection_check_interval", "1s")];
 
 /// The texts that apply the settings.
 #[derive(Debug)]
@@ -63,13 +88,17 @@ impl Limits {
     /// Returns the expression that applies the settings to a session of a migration, whose statements may read
     /// whole tables and wait for other transactions. Its transactions set their own limits.
     pub(crate) fn of_migration() -> String {
-        expression(&[("statement_timeout", 0)], &[])
+        expression(&[("statement_timeout", 0), ("lock_timeout", 0)], &[])
     }
 }
 
 /// The time limits, in milliseconds.
-fn of_time(statement_timeout: Duration) -> [(&'static str, u128); 1] {
-    [("statement_timeout", statement_timeout.as_millis())]
+fn of_time(statement_timeout: Duration) -> [(&'static str, u128); 3] {
+    [
+        ("statement_timeout", statement_timeout.as_millis()),
+        ("lock_timeout", LOCK.as_millis()),
+        ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION.as_millis()),
+    ]
 }
 
 fn expression(limits: &[(&str, u128)], planning: &[(&str, &str)]) -> String {
@@ -78,8 +107,16 @@ fn expression(limits: &[(&str, u128)], planning: &[(&str, &str)]) -> String {
             settings.map(|(name, value)| format!("set_config('{name}', '{value}', false)")).collect();
         format!("array[{}]", settings.join(", "))
     };
+    let texts = |settings: &'static [(&str, &str)]| {
+        array(&mut settings.iter().map(|&(name, value)| (name, value.to_owned())))
+    };
     let limits = limits.iter().map(|&(name, value)| (name, value.to_string()));
     let isolation = ("default_transaction_isolation", "read committed".to_owned());
     let planning = planning.iter().map(|&(name, value)| (name, value.to_owned()));
-    array(&mut limits.chain([isolation]).chain(planning))
+    let everywhere = array(&mut limits.chain([isolation]).chain(planning));
+    let (on_linux, from_14) = (texts(ON_LINUX), texts(FROM_14));
+    format!(
+        "{everywhere} || case when version() like '%linux%' then {on_linux} || \
+         case when current_setting('server_version_num')::int >= 140000 then {from_14} end end"
+    )
 }

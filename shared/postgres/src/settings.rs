@@ -14,10 +14,13 @@ use crate::tls::RootCertificates;
 /// The default for the maximum number of connections.
 const CONNECTIONS: usize = 10;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Shorter than the 25 seconds that a request may take by default, so that the caller learns the cause.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(20);
 /// A peer that has disappeared is noticed after about half a minute instead of the two hours that the system takes
 /// by default.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const KEEPALIVE_RETRIES: u32 = 3;
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The settings of a URL `postgres://user:password@host:port/database?…`. The documentation of the crate lists the
@@ -93,6 +96,12 @@ impl Settings {
         }
         if !parameters.contains("keepalives_idle=") {
             config.keepalives_idle(KEEPALIVE_IDLE);
+        }
+        if config.get_keepalives_interval().is_none() {
+            config.keepalives_interval(KEEPALIVE_INTERVAL);
+        }
+        if config.get_keepalives_retries().is_none() {
+            config.keepalives_retries(KEEPALIVE_RETRIES);
         }
         if config.get_tcp_user_timeout().is_none() {
             config.tcp_user_timeout(TCP_USER_TIMEOUT);

@@ -13,7 +13,7 @@ use switchyard_database::{
     Batch, Collection, Database as _, Document, Error, Field, Key, Operation, Scan, Schema,
 };
 use switchyard_postgres::Postgres;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_postgres::Client;
 
 use common::{TestSchema, until};
@@ -147,6 +147,25 @@ async fn callers_that_read_rows_of_a_locked_table_do_not_take_the_service_down()
     until(async || setting.waiting().await == 0).await;
     locker.batch_execute("rollback").await.unwrap();
     setting.get(USERS).await;
+    setting.close().await;
+}
+
+/// A caller that does not leave is told after the time limit for locks, which it waits for once.
+#[tokio::test]
+async fn a_locked_table_is_reported_after_the_time_limit_for_locks() {
+    let setting = Setting::new("").await;
+    let locker = lock_users(&setting).await;
+    let began = Instant::now();
+    let read = setting.database.get(&key(USERS, "a")).await.unwrap_err();
+    assert!(matches!(&read, Error::Unavailable(why) if why.contains("lock timeout")), "{read:?}");
+    let written = setting.commit(vec![increment(USERS, "logins")]).await.unwrap_err();
+    assert_eq!(written, Error::Contended);
+    let batch = vec![increment(USERS, "logins"), increment(ROLES, "grants")];
+    assert_eq!(setting.commit(batch).await.unwrap_err(), Error::Contended);
+    // Five seconds each. With retries it would be 30 and 40.
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    locker.batch_execute("rollback").await.unwrap();
+    assert_eq!(setting.get(ROLES).await.body["grants"], json!(0));
     setting.close().await;
 }
 

@@ -21,9 +21,9 @@ const ROWS: i64 = 200;
 /// them and update rows that instances of the previous program have written again.
 const PASSES: usize = 5;
 /// A short lock timeout, because other writers cannot write the locked rows of the transaction while it waits for
-/// one row.
+/// one row. If this program is frozen, the rows must not stay locked.
 const BEGIN: &str = "begin isolation level read committed; set local lock_timeout = '1s'; \
-                     set local statement_timeout = 0";
+                     set local statement_timeout = 0; set local idle_in_transaction_session_timeout = '10s'";
 
 /// The backoff after a conflict. Writers and a migration may wait for each other in a cycle over unique values or
 /// rows. The conflict may be gone a moment later, so the migration tries again.

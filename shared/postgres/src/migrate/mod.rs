@@ -37,6 +37,9 @@ use crate::structure::{self, Structure};
 /// The longest pause before checking again whether another migration has ended.
 const TURN: Duration = Duration::from_millis(200);
 
+/// How often a running migration shows that it is still there.
+const HOLDING: Duration = Duration::from_secs(15);
+
 /// The backoff for locks on whole tables. Each attempt waits only briefly, because a waiting lock request makes
 /// all later requests wait too.
 const LOCKING: Backoff =
@@ -52,10 +55,18 @@ impl Postgres {
         // Connections outside the pool, because the pool may have only one.
         let guard = self.pool.connect().await?;
         take_turn(self, &guard).await?;
-        let session = self.pool.connect().await?;
-        prepare(&session).await?;
-        for &collection in schema.collections() {
-            self.migrate_collection(&session, collection).await?;
+        let migrating = async {
+            let session = self.pool.connect().await?;
+            prepare(&session).await?;
+            for &collection in schema.collections() {
+                self.migrate_collection(&session, collection).await?;
+            }
+            Outcome::Ok(())
+        };
+        tokio::select! {
+            biased;
+            lost = hold_turn(&guard) => return Err(lost),
+            migrated = migrating => migrated?,
         }
         guard.batch_execute("commit").await?;
         Ok(())
@@ -112,7 +123,7 @@ fn check_names(schema: &Schema) -> Result<()> {
 /// snapshot.
 async fn take_turn(database: &Postgres, guard: &Session) -> Outcome<()> {
     const BEGIN: &str =
-        "begin; set local idle_in_transaction_session_timeout = 0; set local statement_timeout = 0";
+        "begin; set local idle_in_transaction_session_timeout = '60s'; set local statement_timeout = 0";
     // Uses the simple protocol, because the extended one leaves a portal open, and with it a snapshot.
     const ASK: &str =
         "select pg_try_advisory_xact_lock(hashtextextended('switchyard migrate ' || current_schema(), 0))";
@@ -128,6 +139,19 @@ async fn take_turn(database: &Postgres, guard: &Session) -> Outcome<()> {
         }
         guard.batch_execute("rollback").await?;
         tokio::time::sleep(database.ambient.jitter(TURN)).await;
+    }
+}
+
+/// Keeps the lock of the migration. Returns the fault if it is lost.
+///
+/// The server takes the lock from a migration that has been frozen, so that others need not wait forever.
+async fn hold_turn(guard: &Session) -> Fault {
+    loop {
+        tokio::time::sleep(HOLDING).await;
+        // Not a statement, which would have a snapshot.
+        if let Err(fault) = guard.check().await {
+            return fault.into();
+        }
     }
 }
 

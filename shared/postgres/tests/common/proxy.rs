@@ -34,6 +34,8 @@ struct Shared {
     /// Whether new connections are forwarded. If not, they wait.
     is_open: watch::Sender<bool>,
     trap: Mutex<Option<(Vec<u8>, Cut)>>,
+    /// Whether answers of the server are read.
+    is_reading: watch::Sender<bool>,
     /// Incremented to cut all connections.
     cuts: watch::Sender<u32>,
     /// The number of messages from clients that were forwarded in one piece. For a client that waits for its
@@ -53,6 +55,7 @@ impl Proxy {
             server,
             is_open: watch::Sender::new(true),
             trap: Mutex::default(),
+            is_reading: watch::Sender::new(true),
             cuts: watch::Sender::new(0),
             sent: Mutex::default(),
         });
@@ -88,6 +91,11 @@ impl Proxy {
         self.shared.is_open.send_replace(is_open);
     }
 
+    /// Reads no further answers of the server, like a client that is frozen.
+    pub fn stop_reading(&self) {
+        self.shared.is_reading.send_replace(false);
+    }
+
     /// Cuts all connections.
     pub fn cut_all(&self) {
         self.shared.cuts.send_modify(|cuts| *cuts += 1);
@@ -116,10 +124,11 @@ async fn serve(client: TcpStream, shared: Arc<Shared>) {
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let (drop_replies, replies_dropped) = watch::channel(false);
+    let is_reading = shared.is_reading.subscribe();
     // When one direction ends, the other one ends too, and all sockets are closed.
     tokio::select! {
         () = forward_requests(from_client, to_server, shared, drop_replies) => {}
-        () = forward_replies(from_server, to_client, replies_dropped) => {}
+        () = forward_replies(from_server, to_client, replies_dropped, is_reading) => {}
         _ = cuts.changed() => {}
     }
 }
@@ -153,9 +162,15 @@ async fn forward_requests(
     }
 }
 
-async fn forward_replies(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, dropped: watch::Receiver<bool>) {
+async fn forward_replies(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    dropped: watch::Receiver<bool>,
+    mut is_reading: watch::Receiver<bool>,
+) {
     let mut buffer = vec![0; 256 * 1024];
     loop {
+        is_reading.wait_for(|is_reading| *is_reading).await.expect("the sender exists");
         let Ok(count @ 1..) = from.read(&mut buffer).await else { return };
         // The server has applied the request once it answers.
         if *dropped.borrow() || to.write_all(&buffer[..count]).await.is_err() {
