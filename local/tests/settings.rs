@@ -47,7 +47,7 @@ fn settings_are_listed_with_their_values_and_without_secrets() {
     for lines in [
         "PORT=80x\n    the port on which a server listens: a number from 0 to 65535; 0 for any free port\n",
         "HOST=127.0.0.1   (the default)\n",
-        "DATABASE_URL=…   (the default)\n    the database: ",
+        "DATABASE_URL=sqlite:data/switchyard.db   (the default)\n    the database: ",
         "SECRETS=file:data   (the default)\n",
         "ACCESS_TOKEN_TTL=15m   (the default)\n    how long an access token is valid: a duration",
         "PASSWORD_HASH_THREADS=the number of cores   (the default)\n",
@@ -82,10 +82,8 @@ fn the_readme_lists_every_setting() {
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
         fs::write(&path, current).unwrap();
     } else {
-        assert_eq!(
-            readme, current,
-            "run `UPDATE_SNAPSHOTS=1 cargo test -p switchyard-local --test settings`"
-        );
+        let is_current = readme == current; // without the whole text in the message
+        assert!(is_current, "run `UPDATE_SNAPSHOTS=1 cargo test -p switchyard-local --test settings`");
     }
 }
 

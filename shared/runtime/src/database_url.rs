@@ -23,6 +23,30 @@ impl DatabaseUrl {
     pub const FORM: &'static str =
         "sqlite:data/switchyard.db, postgres://user:password@host/database or dynamodb://table-prefix";
 
+    /// The text of a URL with `…` for what may be a password. Nothing is left of a text that is not a URL.
+    pub fn masked(text: &str) -> String {
+        const SECRET: &str = "…";
+        let url = match text.trim().parse() {
+            Ok(Self::Postgres(url)) => url,
+            Ok(_) => return text.to_owned(),
+            Err(_) => return SECRET.to_owned(),
+        };
+        // A parameter may be a password too.
+        let (address, parameters) = match url.expose().split_once('?') {
+            Some((address, _)) => (address, "?…"),
+            None => (url.expose(), ""),
+        };
+        match address.rsplit_once('@') {
+            Some((user, host)) => {
+                let name = user.split_once("://").and_then(|(_, user)| user.split_once(':'));
+                let user =
+                    name.map_or_else(|| user.to_owned(), |(name, _)| format!("postgres://{name}:{SECRET}"));
+                format!("{user}@{host}{parameters}")
+            }
+            None => format!("{address}{parameters}"),
+        }
+    }
+
     /// The backend's name.
     pub fn backend(&self) -> &'static str {
         match self {
@@ -193,6 +217,21 @@ mod tests {
         assert_eq!(fault("dynamodb://"), prefix);
         assert_eq!(fault("dynamodb://a b"), prefix);
         assert_eq!(fault("dynamodb:a"), prefix);
+    }
+
+    #[test]
+    fn a_url_is_listed_without_what_may_be_a_password() {
+        for (url, expected) in [
+            ("sqlite:data/a.db", "sqlite:data/a.db"),
+            ("dynamodb://shop", "dynamodb://shop"),
+            ("postgres://u:hunter2@h:5432/d", "postgres://u:…@h:5432/d"),
+            ("Postgres://u:p@hunter2@h/d?password=hunter2", "postgres://u:…@h/d?…"),
+            ("postgres://h:5432/d", "postgres://h:5432/d"),
+            ("postgres://u@h/d", "postgres://u@h/d"),
+            ("hunter2", "…"),
+        ] {
+            assert_eq!(DatabaseUrl::masked(url), expected, "{url}");
+        }
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl fmt::Display for LogFormat {
 ///
 /// `Targets` alone would take any word for the name of a module, so that with `inof` nothing would be logged.
 fn filter(text: &str) -> Result<Targets, &'static str> {
-    let is_level = |text: &str| text.parse::<LevelFilter>().is_ok();
+    let is_level = |text: &str| !text.is_empty() && text.parse::<LevelFilter>().is_ok();
     let is_module =
         |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_:".contains(&byte));
     let is_directive = |text: &str| match text.split_once('=') {

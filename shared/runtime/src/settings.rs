@@ -51,8 +51,10 @@ impl Settings {
         environment: &mut Environment,
         limits: impl IntoIterator<Item = AddressLimit>,
     ) -> Option<Self> {
-        let database_url =
-            environment.setting("DATABASE_URL", DatabaseUrl::FORM, "the database").secret().required();
+        let database_url = environment
+            .setting("DATABASE_URL", DatabaseUrl::FORM, "the database")
+            .masked(DatabaseUrl::masked)
+            .required();
         let database_timeout = environment
             .setting(
                 "DATABASE_START_TIMEOUT",

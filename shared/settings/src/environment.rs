@@ -69,7 +69,7 @@ impl Environment {
     ) -> Setting<'_> {
         let (name, default) = (name.into(), SettingDefault::Nothing);
         let declared = ListedSetting { name, form, meaning, default, is_secret: false, value: None };
-        Setting { environment: self, declared, is_verbatim: false }
+        Setting { environment: self, declared, is_verbatim: false, mask: None }
     }
 
     /// Declares that the program reads all settings with this prefix, so that others with it are misspelt.
@@ -115,11 +115,13 @@ impl Environment {
         Listing { settings: self.listed, faults: self.faults, warnings }
     }
 
-    pub(crate) fn list(&mut self, mut setting: ListedSetting) {
-        if let Some(default) = self.defaults.get(&setting.name) {
-            setting.value = None;
-            let shown = if setting.is_secret { "…" } else { default };
-            setting.default = SettingDefault::Value(shown.to_owned());
+    /// Lists a setting whose present value is `shown`.
+    pub(crate) fn list(&mut self, mut setting: ListedSetting, shown: Option<String>) {
+        match shown {
+            Some(shown) if self.defaults.contains_key(&setting.name) => {
+                setting.default = SettingDefault::Value(shown);
+            }
+            shown => setting.value = shown,
         }
         self.listed.push(setting);
     }
@@ -227,8 +229,13 @@ mod tests {
 
     #[test]
     fn a_listing_has_every_setting_with_its_value_and_no_secret() {
-        let variables =
-            [("PORT", "http"), ("KEY", "hunter2"), ("POTR_OF_CALL", "x"), ("LIMIT_A", "1"), ("LIMIT_B", "1")];
+        let variables = [
+            ("PORT", "http"),
+            ("KEY", "hunter2"),
+            ("POTR_OF_CALL", "x"),
+            ("LIMIT_A", "1"),
+            ("LIMIT_OTHER", "1"),
+        ];
         let listing = Environment::of(variables).with_default("URL", "file:x").into_listing(|environment| {
             let port = environment.setting("PORT", "a number", "the port").or_with(80, number);
             let key: Option<String> = environment.setting("KEY", "a text", "the key").secret().required();
@@ -256,6 +263,6 @@ mod tests {
             ]
         );
         assert_eq!(listing.faults, ["PORT must be a number"]);
-        assert_eq!(listing.warnings, ["LIMIT_B is set, but is not a setting"]);
+        assert_eq!(listing.warnings, ["LIMIT_OTHER is set, but is not a setting"]);
     }
 }

@@ -13,6 +13,7 @@ pub struct Setting<'a> {
     pub(crate) environment: &'a mut Environment,
     pub(crate) declared: ListedSetting,
     pub(crate) is_verbatim: bool,
+    pub(crate) mask: Option<fn(&str) -> String>,
 }
 
 /// A setting as it is declared, and its present value.
@@ -28,7 +29,7 @@ pub struct ListedSetting {
     pub default: SettingDefault,
     /// Whether its value must not be shown.
     pub is_secret: bool,
-    /// The value of the variable, unless it is a secret: then only that it is set.
+    /// The value of the variable, or what may be shown of it.
     pub value: Option<String>,
 }
 
@@ -47,6 +48,12 @@ impl Setting<'_> {
     /// Never shows the value.
     pub fn secret(mut self) -> Self {
         self.declared.is_secret = true;
+        self.masked(|_| "…".to_owned())
+    }
+
+    /// Shows only what `mask` leaves of the value.
+    pub fn masked(mut self, mask: fn(&str) -> String) -> Self {
+        self.mask = Some(mask);
         self
     }
 
@@ -119,9 +126,8 @@ impl<'a> Setting<'a> {
         if self.declared.default == SettingDefault::Nothing {
             self.declared.default = default;
         }
-        self.declared.value =
-            text.clone().map(|text| if self.declared.is_secret { "…".to_owned() } else { text });
-        self.environment.list(self.declared);
+        let shown = text.as_deref().map(self.mask.unwrap_or(str::to_owned));
+        self.environment.list(self.declared, shown);
         let parsed = match text.map(|text| parse(if self.is_verbatim { &text } else { text.trim() })) {
             None => Some(None),
             Some(Ok(value)) => Some(Some(value)),

@@ -49,7 +49,8 @@ async fn an_operation_lists_every_status_and_code_of_the_conventions() {
     assert_eq!(codes(create, "401"), ["TOKEN_EXPIRED", "TOKEN_INVALID", "UNAUTHENTICATED"]);
     assert_eq!(codes(create, "409"), ["IDEMPOTENCY_ANSWER_LOST", "IDEMPOTENCY_IN_PROGRESS"]);
     let read = &document["paths"]["/notes/{id}"]["get"];
-    assert_eq!(statuses(read), ["200", "304", "400", "401", "404", "429", "500", "503"]);
+    assert_eq!(statuses(read), ["200", "304", "400", "401", "403", "404", "429", "500", "503"]);
+    assert_eq!(codes(read, "403"), ["PASSWORD_CHANGE_REQUIRED"]);
     let text = &document["paths"]["/text/{length}"]["get"];
     assert_eq!(statuses(text), ["200", "400", "404", "500", "503"]);
 }
@@ -122,8 +123,8 @@ async fn bodies_refuse_unknown_fields_and_patches_require_nothing() {
 async fn every_code_has_an_example_and_every_reference_has_a_target() {
     let document = document().await;
     let examples = document["components"]["examples"].as_object().unwrap();
-    // 12 shared by all domains, 8 of the conventions, 2 of the sample.
-    assert_eq!(examples.len(), 22);
+    // 13 shared by all domains, 8 of the conventions, 2 of the sample.
+    assert_eq!(examples.len(), 23);
     assert_eq!(examples["ACCOUNT_LOCKED_423"]["value"]["error"]["message"], "The account is locked.");
     let mut references = BTreeSet::new();
     collect_references(&document, &mut references);
