@@ -199,6 +199,7 @@ fn is_valid_until_it_expires(token: &str, read: Option<&Read>, now: Timestamp) {
             assert_eq!(principal.session_epoch, read.session_epoch);
             assert_eq!(principal.roles.iter().map(RoleName::as_str).collect::<Vec<_>>(), read.roles);
             assert_eq!(principal.auth_time, Timestamp::from_seconds(read.auth_time));
+            assert_eq!(principal.password_change_required, read.password_change_required);
         }
         (Err(AuthenticationError::Expired), Some(read)) => assert!(now.as_seconds() >= read.ends),
         // A role with an invalid name cannot be looked up.
@@ -244,6 +245,7 @@ struct Read {
     session_epoch: i64,
     roles: Vec<String>,
     auth_time: i64,
+    password_change_required: bool,
     ends: i64,
 }
 
@@ -263,6 +265,9 @@ impl Read {
             session_epoch: number("session_epoch")?,
             roles: roles.map(|role| role.as_str().map(str::to_owned)).collect::<Option<_>>()?,
             auth_time: number("auth_time")?,
+            password_change_required: claims
+                .get("password_change_required")
+                .map_or(Some(false), Value::as_bool)?,
             ends: number("exp")?,
         })
     }

@@ -53,13 +53,14 @@ async fn serve_function(
 ) -> anyhow::Result<()> {
     let file = variable(RECORDED_IN)?.join(function.name);
     let record = |database| Arc::new(Recorded::new(database, file)) as _;
+    if !function.knows_users() {
+        // Such a function has no secrets to compare with those of the database.
+        let Program { runtime, identity } = Program::open(Environment::of_process(), ambient, record).await?;
+        let router = create_router(runtime.db(), runtime.metrics(), &identity);
+        return Ok(runtime.serve(router, Arc::new(NoAuthenticator)).await?);
+    }
     let Program { runtime, identity } =
         Program::start_with(Environment::of_process(), ambient, record).await?;
     let router = create_router(runtime.db(), runtime.metrics(), &identity);
-    if function.knows_users() {
-        runtime.serve(router, Arc::new(identity)).await?;
-    } else {
-        runtime.serve(router, Arc::new(NoAuthenticator)).await?;
-    }
-    Ok(())
+    Ok(runtime.serve(router, Arc::new(identity)).await?)
 }

@@ -24,8 +24,8 @@ use crate::place::ADMIN;
 
 /// Sends all requests. Later ones see the users of earlier ones, and their audit log entries.
 pub(crate) async fn replay(api: &Everywhere) {
-    system::replay(api).await;
     admin::replay(api).await;
+    system::replay(api).await;
     accounts::replay(api).await;
     bodies::replay(api).await;
     sessions::replay(api).await;
