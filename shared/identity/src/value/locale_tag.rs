@@ -7,11 +7,10 @@ use utoipa::ToSchema;
 
 use switchyard_kernel::text_value;
 
-/// A language tag (BCP 47, RFC 5646) of at most 100 characters, with extensions such as the preferences that Android sends
-/// (`en-US-u-mu-celsius`). It is kept in the canonical case: `EN-us` becomes `en-US`.
-///
-/// Its form is checked, and that no variant and no extension is repeated, since programs refuse such tags. Whether the
-/// language exists is not checked: the registry of languages grows every month.
+/// A language tag (BCP 47) of at most 100 characters, with extensions such as `en-US-u-mu-celsius`. It is kept in the canonical
+/// case: `EN-us` becomes `en-US`. No variant and no extension may be repeated.
+//
+// Programs refuse tags in which they are. Whether the language exists is not checked: the registry grows every month.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 #[schema(

@@ -32,13 +32,13 @@ impl fmt::Debug for PreparedPassword {
 
 /// A new password: 8 to 128 characters, of any kind but control characters. It is never shown and never stored.
 ///
-/// It has an upper bound because all of it is hashed; nothing is cut off. Whether it is easy to guess is checked where the name
-/// and the address of its owner are known.
-///
-/// Characters are counted after the password was prepared. Two kinds are refused, as RFC 8265 says: control
-/// characters, which come from pasted text and cannot be typed; and characters that Unicode has not assigned, because a later
-/// version may compose them in another way, so that the password would no longer match. Unlike there, variation selectors and
-/// joiners are allowed, because emoji contain them.
+/// All spaces are the same character, and so are composed and decomposed letters. Whether the password is easy to guess is
+/// checked where the name and the address of its owner are known.
+//
+// It has an upper bound because all of it is hashed; nothing is cut off. Characters are counted after the password was prepared.
+// Two kinds are refused, as RFC 8265 says: control characters, which come from pasted text and cannot be typed; and characters
+// that Unicode has not assigned, because a later version may compose them in another way, so that the password would no longer
+// match. Unlike there, variation selectors and joiners are allowed, because emoji contain them.
 #[derive(Clone, PartialEq, Eq, ToSchema)]
 #[schema(value_type = String, format = Password, min_length = 8, max_length = 128, example = "correct horse battery")]
 pub struct Password(PreparedPassword);
