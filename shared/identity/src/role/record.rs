@@ -113,6 +113,7 @@ line_type! {
     RoleDescription, 0..=200, example = "Answers letters."
 }
 
+#[expect(clippy::derivable_impls, reason = "the macro that declares the type derives the same for all")]
 impl Default for RoleDescription {
     fn default() -> Self {
         Self(String::new())
