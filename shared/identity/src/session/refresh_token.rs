@@ -145,7 +145,7 @@ mod tests {
         let third = second.next(&old);
         assert!(first.next_with_hash(&old, &third.secret_hash()).is_none());
         assert!(second.next_with_hash(&old, &second.secret_hash()).is_none());
-        let elsewhere = RefreshToken { session_id: ambient.uuid_v7().into(), ..first.clone() };
+        let elsewhere = RefreshToken { session_id: ambient.uuid_v7().into(), ..first };
         assert!(elsewhere.next_with_hash(&old, &second.secret_hash()).is_none(), "of another session");
     }
 
