@@ -120,7 +120,7 @@ fn with_header(name: HeaderName, value: &[u8]) -> Option<Parts> {
 fn if_match(line: &[u8]) {
     let Some(mut parts) = with_header(header::IF_MATCH, line) else { return };
     let text = String::from_utf8_lossy(line).into_owned();
-    if let Ok(conditional) = read::<Conditional>(&mut parts) {
+    if let Some(conditional) = read::<Conditional>(&mut parts) {
         for version in text.split('"').chain(["never-used"]).filter(|version| !version.is_empty()) {
             let is_named = text.trim() == "*" || text.contains(&format!("\"{version}\""));
             assert!(is_named || conditional.0.check(&EntityTag::new(version)).is_err());

@@ -14,7 +14,7 @@ use crate::{ApiError, ApiResult, codes};
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// The mark of operations whose bodies have a limit of their own, in bytes.
-const MARK: &str = "x-max-body-bytes";
+const MARK: &str = "max_body_bytes";
 
 /// Limits the bodies of requests to these routes to `bytes` instead of [`MAX_BODY_BYTES`].
 ///

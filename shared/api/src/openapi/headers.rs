@@ -8,7 +8,8 @@ use utoipa::openapi::{Ref, RefOr, Required, Response, Schema};
 use super::bodies::exclude_nul;
 use super::is_null;
 
-const HEADERS: [(&str, &str, Type); 8] = [
+const HEADERS: [(&str, &str, Type); 9] = [
+    ("Accept-Encoding", "`identity`, if the body's `Content-Encoding` is the reason for the answer.", Type::String),
     ("ETag", "The version of the resource.", Type::String),
     ("Location", "The address of the new resource.", Type::String),
     (
@@ -126,6 +127,7 @@ pub(super) fn add(method: &str, status: &str, response: &mut Response, limited: 
         "201" => names.extend(["Location", "Idempotency-Replayed"]),
         "200" | "202" | "204" if method == "POST" => names.push("Idempotency-Replayed"),
         "401" => names.push("WWW-Authenticate"),
+        "415" => names.push("Accept-Encoding"),
         "429" | "503" => names.push("Retry-After"),
         _ => {}
     }

@@ -1,11 +1,15 @@
 //! The operations of a document, with their methods, and the marks that routers put on them.
 //!
-//! A mark is an extension of the operation (`x-…`). It is part of the document, so clients see it too, and the layers of
-//! [`serve_api`](crate::serve_api) read it from there.
+//! The marks of an operation are its extension `x-limits`. It is part of the document, so clients see it too, and the layers
+//! of [`serve_api`](crate::serve_api) read it from there.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa_axum::router::UtoipaMethodRouter;
+
+/// The extension with all marks. The extensions of an operation have no order: if each mark was one, the document would not
+/// always be the same.
+const MARKS: &str = "x-limits";
 
 /// Puts a mark on every operation of `routes`.
 pub(crate) fn mark<S>(
@@ -15,7 +19,9 @@ pub(crate) fn mark<S>(
 ) -> UtoipaMethodRouter<S> {
     for item in paths.paths.values_mut() {
         for (_method, operation) in operations_mut(item) {
-            operation.extensions.get_or_insert_default().insert(name.to_owned(), value.clone());
+            let extensions = operation.extensions.get_or_insert_default();
+            let marks = extensions.entry(MARKS.to_owned()).or_insert_with(|| json!({}));
+            marks[name] = value.clone();
         }
     }
     (schemas, paths, router)
@@ -23,7 +29,7 @@ pub(crate) fn mark<S>(
 
 /// The value of a mark.
 pub(crate) fn marked<'a>(operation: &'a Operation, name: &str) -> Option<&'a Value> {
-    operation.extensions.as_ref()?.get(name)
+    operation.extensions.as_ref()?.get(MARKS)?.get(name)
 }
 
 /// The operations of a path, with their methods.

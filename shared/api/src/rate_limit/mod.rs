@@ -35,7 +35,7 @@ pub(crate) use limit::{RATELIMIT, RATELIMIT_POLICY, Verdict};
 use limiter::Limiter;
 
 /// The mark of operations that are counted by address: `address`, or the declaration of a limit in portions.
-const MARK: &str = "x-rate-limited-by";
+const MARK: &str = "rate_limited_by";
 
 /// Counts requests to these routes by the client's address, each of them exactly (`RATE_LIMIT`).
 ///

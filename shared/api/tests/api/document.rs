@@ -195,12 +195,12 @@ async fn marks_of_an_operation_are_part_of_the_document() {
     let document = document().await;
     let cart = &document["paths"]["/carts"]["post"];
     assert_eq!(
-        cart["x-rate-limited-by"],
+        cart["x-limits"]["rate_limited_by"],
         serde_json::json!({ "name": "shop", "requests": 40, "minutes": 15 })
     );
     assert_eq!(codes(cart, "429"), ["RATE_LIMITED"]);
     let webhook = &document["paths"]["/webhook"]["post"];
-    assert_eq!(webhook["x-max-body-bytes"], 2048);
+    assert_eq!(webhook["x-limits"]["max_body_bytes"], 2048);
     let too_large = &webhook["responses"]["413"]["description"];
     assert_eq!(too_large, "`PAYLOAD_TOO_LARGE`: The body is larger than 2 KiB.");
 }
