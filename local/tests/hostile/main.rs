@@ -6,6 +6,7 @@
 
 mod crowd;
 mod early;
+mod locked;
 mod proxy;
 mod requests;
 mod slow;

@@ -117,7 +117,10 @@ fn advice_on(sentence: &str) -> &'static str {
     } else if sentence.contains("UnknownIssuer") {
         "; name a file with its certificate authority by sslrootcert in the database URL, or use sslrootcert=rds for \
          Amazon RDS"
-    } else if sentence.contains("startup parameter: options") || sentence.contains("command-line options") {
+    } else if ["startup parameter: options", "startup parameter in options", "command-line options"]
+        .iter()
+        .any(|refusal| sentence.contains(refusal))
+    {
         "; the proxy takes no `options`: remove them from the database URL, and set them for the role, as in `alter \
          role shop set search_path = shop`"
     } else {

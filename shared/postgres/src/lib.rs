@@ -78,7 +78,7 @@
 //! | PgBouncer in transaction mode | nothing, or `pgbouncer=true`. `prepare=on` if it is version 1.21 or later and has a `max_prepared_statements` other than 0; with another PgBouncer, `prepare=on` may execute a statement that another client has prepared |
 //! | Supavisor (port 6543) | nothing, or `pgbouncer=true`, as in the URL that Supabase shows |
 //! | RDS Proxy | nothing, or `prepare=off`. Its certificates are from a public authority, so `sslrootcert` is not needed |
-//! | PgBouncer in session mode | `prepare=on` |
+//! | PgBouncer in session mode, and other proxies that keep a connection to the server for each client | `prepare=on` |
 //!
 //! These proxies refuse `options`. Set what belongs to a session for the role instead. The last three limits apply
 //! to statements that are transactions of their own:

@@ -125,7 +125,7 @@ async fn a_pooling_proxy_that_the_url_names_serves_sixty_requests_at_once() {
     serves_requests_with("pgbouncer=true").await;
 }
 
-/// This version of PgBouncer does not support prepared statements, contrary to the URL.
+/// PgBouncer before version 1.21 does not support prepared statements, contrary to the URL.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn prepared_statements_that_a_proxy_loses_are_given_up_at_the_first_error() {
     serves_requests_with("prepare=on").await;
@@ -138,7 +138,7 @@ async fn options_that_a_proxy_refuses_are_reported_with_what_to_do_instead() {
     let url = bouncer.url("options=-c%20search_path%3Dshop");
     let database = Postgres::connect(&url, Ambient::system()).await.unwrap();
     let error = database.ping().await.unwrap_err().to_string();
-    assert!(error.contains("unsupported startup parameter: options"), "{error}");
+    assert!(error.contains("unsupported startup parameter"), "{error}");
     assert!(
         error.contains("set them for the role, as in `alter role shop set search_path = shop`"),
         "{error}"

@@ -9,7 +9,11 @@ use super::bodies::exclude_nul;
 use super::is_null;
 
 const HEADERS: [(&str, &str, Type); 9] = [
-    ("Accept-Encoding", "`identity`, if the body's `Content-Encoding` is the reason for the answer.", Type::String),
+    (
+        "Accept-Encoding",
+        "`identity`, if the body's `Content-Encoding` is the reason for the answer.",
+        Type::String,
+    ),
     ("ETag", "The version of the resource.", Type::String),
     ("Location", "The address of the new resource.", Type::String),
     (
