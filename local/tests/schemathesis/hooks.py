@@ -87,11 +87,21 @@ def operation_id(case):
 # Reasons why valid data may be refused: the stored state, or a rule that JSON Schema cannot express.
 STATES = {"PRECONDITION_FAILED", "IDEMPOTENCY_KEY_REUSED", "ACCOUNT_LOCKED"}
 RULES = {
+    "address.city",  # must have a visible character
+    "address.country",  # must be in ISO 3166-1
+    "address.line1",  # must have a visible character
+    "address.line2",  # must have a visible character
+    "address.postal_code",  # must have a visible character
+    "address.region",  # must have a visible character
     "cursor",  # must have been issued by a list
     "date_of_birth",  # must be in the past, and not too far
-    "email",  # must have a domain of labels, and no more bytes than mail servers accept
-    "new_password",  # must not be easy to guess
-    "password",  # must not be easy to guess
+    "description",  # must have a visible character, unless it is empty
+    "device_name",  # must have a visible character
+    "email",  # must have a domain of labels, no invisible characters, and no more bytes than mail servers accept
+    "locale",  # must not repeat a variant or an extension
+    "name",  # must have a visible character
+    "new_password",  # must not be easy to guess, and have no control characters
+    "password",  # must not be easy to guess, and have no control characters
     "q",  # must have at most sixteen words
     "roles",  # must exist
     "timezone",  # must be in the time zone database

@@ -27,15 +27,46 @@ async fn registrations(api: &Everywhere) {
         ("o'hara+tag@example.co.uk", "Ó Hará, \"Jr.\" <\\>", None),
         ("browser@example.org", "محمد العلي", Some("web")),
         ("combining@example.org", "Ame\u{301}lie", Some("")),
+        ("b@exämple.org", "Sinéad O’Connor", Some("علی\u{200c}رضا")),
     ];
     for (email, name, device) in people {
         let body = json!({"email": email, "password": PASSWORD, "name": name, "device_name": device});
         let status = if device == Some("") { 400 } else { 201 };
         api.ask(status, api.post("/auth/register").from(from).json(body)).await;
     }
-    for email in ["ada@example.org", "ADA@EXAMPLE.ORG", "ZOË@example.org", "zoe\u{308}@example.org"] {
+    for email in [
+        "ada@example.org",
+        "ADA@EXAMPLE.ORG",
+        "ZOË@example.org",
+        "zoe\u{308}@example.org",
+        "b@xn--exmple-cua.org",
+        "Ｂ＠EXÄMPLE.org",
+    ] {
         let body = json!({"email": email, "password": PASSWORD, "name": "Somebody"});
         api.ask(409, api.post("/auth/register").from(from).json(body)).await;
+    }
+    for email in [
+        "a\u{200b}b@example.org",
+        "a@exam\u{ad}ple.org",
+        "\u{202e}a@example.org",
+        "a@xn--b.org",
+        "a\u{378}@b.org",
+    ] {
+        let body =
+            json!({"email": email, "password": PASSWORD, "name": "\u{3164}", "device_name": "\u{202e}x"});
+        api.ask(400, api.post("/auth/register").from(from).json(body)).await;
+    }
+    for (spelling, status) in [
+        ("fu\u{308}nf wei\u{df}e Ga\u{308}nse\u{a0}schwimmen", 201),
+        ("f\u{fc}nf wei\u{df}e G\u{e4}nse schwimmen", 200),
+        ("funf weisse Ganse schwimmen", 401),
+    ] {
+        let mut body = json!({"email": "gans@example.org", "password": spelling});
+        let path = if status == 201 { "/auth/register" } else { "/auth/login" };
+        if status == 201 {
+            body["name"] = json!("Gans");
+        }
+        api.ask(status, api.post(path).from(from).json(body)).await;
     }
 }
 

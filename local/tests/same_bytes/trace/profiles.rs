@@ -25,6 +25,7 @@ pub(super) async fn replay(api: &Everywhere) {
         json!({"phone": null}),
         json!({"address": {"line2": "Flat 2", "postal_code": null}}),
         json!({"address": {"country": "DE"}, "locale": "de"}),
+        json!({"locale": "EN-us-u-mu-celsius-X-a"}),
         json!({"bio": ""}),
         json!({"address": null}),
         json!({}),
@@ -41,6 +42,9 @@ pub(super) async fn replay(api: &Everywhere) {
         json!({"bio": "a\u{7}"}),
         json!({"address": "London"}),
         json!({"address": {"line1": "", "country": "gb", "planet": "Earth"}}),
+        json!({"address": {"line1": "\u{2028}", "line2": "\u{3164}", "city": "\u{202e}x", "country": "ZZ"}}),
+        json!({"locale": "en-a-xx-a-yy"}),
+        json!({"locale": format!("en-x{}", "-abcdefgh".repeat(11))}),
         json!({"user_id": ada.id}),
     ];
     for fault in faults {
