@@ -31,11 +31,14 @@ impl RequestingPage {
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let host = host.or_else(|| uri.authority().map(|authority| authority.as_str())).unwrap_or_default();
         let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
-        let is_trusted = match headers.get(header::ORIGIN) {
+        let origin = headers.get(header::ORIGIN);
+        let is_trusted = match origin {
             Some(origin) => is_origin_of(origin, host) || origins.lists(origin),
             None => matches!(site, None | Some(b"same-origin" | b"none")),
         };
-        Self { is_trusted, is_cross_site: site == Some(b"cross-site"), is_local: is_local(host) }
+        // A proxy on the same machine may have replaced the host by the address that it forwards to.
+        let is_local = is_local(host) && origin.is_none_or(is_local_origin);
+        Self { is_trusted, is_cross_site: site == Some(b"cross-site"), is_local }
     }
 
     /// Whether the page may use the cookies of the API.
@@ -48,7 +51,7 @@ impl RequestingPage {
         self.is_cross_site
     }
 
-    /// Whether the API is reached as `localhost`, where browsers connect without TLS.
+    /// Whether the API is reached as `localhost`, where browsers connect without TLS, and by a page of that machine if by any.
     pub fn is_local(self) -> bool {
         self.is_local
     }
@@ -86,6 +89,11 @@ fn is_origin_of(origin: &HeaderValue, host: &str) -> bool {
             Some(("http", authority)) => is_local(host) && authority.eq_ignore_ascii_case(host),
             _ => false,
         }
+}
+
+/// Whether pages of this origin come from this machine without TLS.
+fn is_local_origin(origin: &HeaderValue) -> bool {
+    origin.to_str().is_ok_and(|origin| origin.strip_prefix("http://").is_some_and(is_local))
 }
 
 /// Whether a host, with or without a port, is this machine (RFC 6761 §6.3).
@@ -148,6 +156,9 @@ mod tests {
         {
             assert!(page(&[("host", host)]).is_local(), "{host}");
         }
+        assert!(page(&[("host", "localhost:3000"), ("origin", "http://localhost:5173")]).is_local());
+        let proxied = page(&[("host", "127.0.0.1:3000"), ("origin", "https://app.example.net")]);
+        assert!(!proxied.is_local() && proxied.is_trusted());
         for host in ["api.example.com", "localhost.example.com", "192.168.0.1:3000", "", "[2001:db8::1]"] {
             assert!(!page(&[("host", host)]).is_local(), "{host}");
         }
