@@ -1,38 +1,29 @@
 //! Runs a router as an HTTP server.
 
 mod body;
+mod client;
 mod conversation;
 mod stream;
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderValue, Request, Response, Version, header};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use switchyard_api::{ApiError, PeerAddress, Refusal};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::BasePath;
 
-use body::RequestBody;
-use conversation::{Awaited, Conversation};
-use stream::{Patience, Stream};
+pub use client::Stopping;
 
-/// The maximum size of a request's head, and of the buffered part of a body. More than twice what API Gateway
-/// accepts as a head.
-const MAX_BUFFER_BYTES: usize = 32 * 1024;
+use client::Client;
+use stream::Patience;
+
 /// The number of files that a program opens besides its clients' connections, mostly for the database.
 const OTHER_FILES: u64 = 128;
 
@@ -51,13 +42,6 @@ pub(crate) struct Limits {
     /// How long running requests may continue after that.
     pub(crate) shutdown_timeout: Duration,
 }
-
-/// An extension of requests to a server that was told to stop and still accepts clients (`SHUTDOWN_DELAY`).
-///
-/// Its readiness check then says that it is not ready, so that a load balancer sends its clients elsewhere before the
-/// server refuses them.
-#[derive(Clone, Copy, Debug)]
-pub struct Stopping;
 
 /// Answers requests until `stop` completes. Then accepts no more, and waits for those that are running.
 pub(crate) async fn serve(
@@ -83,14 +67,16 @@ pub(crate) async fn serve(
         tokio::time::sleep(limits.shutdown_delay).await;
     };
     tokio::pin!(stop);
+    let client_at = |address| Client {
+        router: router.clone(),
+        base_path: base_path.clone(),
+        address,
+        stopping: Arc::clone(&stopping),
+    };
     loop {
         tokio::select! {
             (accepted, permit) = accept(&listener, &permits) => match accepted {
-                Ok((tcp, peer)) => {
-                    let client =
-                        Client { router: router.clone(), base_path: base_path.clone(), peer: peer.ip(), stopping: Arc::clone(&stopping) };
-                    client.serve(tcp, patience, &connections, permit);
-                }
+                Ok((tcp, peer)) => client_at(peer.ip()).serve(tcp, patience, &connections, permit),
                 Err(fault) => pause_after(&fault).await,
             },
             () = &mut stop => break,
@@ -112,89 +98,6 @@ async fn accept(
     // The semaphore is never closed, so acquiring a permit never fails.
     let permit = Arc::clone(permits).acquire_owned().await.ok();
     (listener.accept().await, permit)
-}
-
-/// A client that has connected.
-#[derive(Clone)]
-struct Client {
-    router: Router,
-    base_path: BasePath,
-    peer: IpAddr,
-    stopping: Arc<AtomicBool>,
-}
-
-impl Client {
-    /// Answers the client's requests until the connection ends.
-    ///
-    /// A client may close its side after it has sent a request, and still gets its answer. A client that has gone does the
-    /// same, so nothing tells the two apart before the answer is written. So every request that has begun runs to its end,
-    /// and a server that stops waits for it.
-    fn serve(
-        self,
-        tcp: TcpStream,
-        patience: Patience,
-        connections: &GracefulShutdown,
-        permit: Option<OwnedSemaphorePermit>,
-    ) {
-        let conversation = Arc::new(Conversation::new());
-        let stream = Stream::new(tcp, Arc::clone(&conversation), patience);
-        let service = service_fn(move |request| self.clone().answer(request, Arc::clone(&conversation)));
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(None) // the stream has the timers
-            .half_close(true)
-            .max_buf_size(MAX_BUFFER_BYTES)
-            .serve_connection(TokioIo::new(stream), service);
-        let connection = connections.watch(connection);
-        tokio::spawn(async move {
-            if let Err(fault) = connection.await {
-                tracing::debug!(cause = %fault, "the connection failed");
-            }
-            drop(permit);
-        });
-    }
-
-    async fn answer(
-        self,
-        request: Request<Incoming>,
-        conversation: Arc<Conversation>,
-    ) -> Result<Response<Body>, std::convert::Infallible> {
-        let mut request = RequestBody::of(request, &conversation).map(Body::new);
-        request.extensions_mut().insert(PeerAddress(self.peer));
-        if self.stopping.load(Ordering::Relaxed) {
-            request.extensions_mut().insert(Stopping);
-        }
-        if let Err(error) = check_host(request.version(), request.headers()) {
-            request.extensions_mut().insert(Refusal(error));
-        }
-        let mut response = self.base_path.call(self.router, request).await;
-        let is_last =
-            conversation.awaited() == Awaited::UnwantedBody || self.stopping.load(Ordering::Relaxed);
-        if is_last {
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
-        Ok(response)
-    }
-}
-
-/// Requires that a request names its host once (RFC 9112 §3.2). Programs that guess different hosts for one request can be
-/// played off against each other.
-fn check_host(version: Version, headers: &HeaderMap) -> Result<(), ApiError> {
-    let mut hosts = headers.get_all(header::HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (None, _) if version < Version::HTTP_11 => Ok(()),
-        (None, _) => Err(ApiError::invalid("Host", "is required")),
-        (Some(_), Some(_)) => Err(ApiError::invalid("Host", "must be given once")),
-        // Empty if the address has no host.
-        (Some(host), None) if host.is_empty() || is_authority(host) => Ok(()),
-        (Some(_), None) => {
-            Err(ApiError::invalid("Host", "must be a host, as in api.example.com or api.example.com:8443"))
-        }
-    }
-}
-
-fn is_authority(host: &HeaderValue) -> bool {
-    !host.as_bytes().contains(&b'@') && Authority::try_from(host.as_bytes()).is_ok()
 }
 
 /// Waits after a failed `accept`. If only the client has gone, there is no reason to wait. Other faults, such
@@ -242,6 +145,7 @@ mod tests {
 
     use axum::extract::Extension;
     use axum::routing::get;
+    use switchyard_api::PeerAddress;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::sync::{Notify, oneshot};
 
