@@ -64,7 +64,9 @@ impl FromStr for Lifetime {
             "d" => 24 * 60 * 60,
             _ => return Err(ParseLifetimeError),
         };
-        let count: u32 = count.parse().map_err(|_| ParseLifetimeError)?;
+        // `parse` takes a plus sign.
+        let is_number = count.bytes().all(|byte| byte.is_ascii_digit());
+        let count: u32 = count.parse().ok().filter(|_| is_number).ok_or(ParseLifetimeError)?;
         count.checked_mul(unit).filter(|&seconds| seconds > 0).map(Self).ok_or(ParseLifetimeError)
     }
 }
@@ -105,7 +107,7 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        for text in ["", "s", "15", "0m", "-1m", "1.5h", "15 m", "15M", "99999999d", "1ä"] {
+        for text in ["", "s", "15", "0m", "-1m", "1.5h", "15 m", "15M", "99999999d", "1ä", "+5m"] {
             assert_eq!(text.parse::<Lifetime>(), Err(ParseLifetimeError), "{text}");
         }
     }

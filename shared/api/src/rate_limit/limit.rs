@@ -80,6 +80,7 @@ impl FromStr for RateLimit {
         if text == "off" {
             return Ok(Self::Off);
         }
+        let is_plain = text.bytes().all(|byte| byte != b'+'); // `parse` takes a plus sign
         let quota = || {
             let (requests, time) = text.split_once('/')?;
             let unit = time.chars().last()?;
@@ -96,7 +97,7 @@ impl FromStr for RateLimit {
             };
             Quota::new(requests.parse().ok()?, seconds.checked_mul(count)?)
         };
-        quota().map(Self::Quota).ok_or(ParseRateLimitError)
+        quota().filter(|_| is_plain).map(Self::Quota).ok_or(ParseRateLimitError)
     }
 }
 
