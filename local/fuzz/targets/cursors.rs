@@ -25,8 +25,8 @@ use switchyard_database::{
 const NOTES: &Collection = &Collection::new("notes")
     .fields(&[Field::boolean("pinned"), Field::integer("rank"), Field::string("title")])
     .indexes(&[
-        Index::new("by_rank").partition(&["pinned"]).sort(&["rank", "title"]),
-        Index::new("by_title").partition(&["pinned"]).sort(&["title"]),
+        Index::new("by_rank").partition(&["pinned"]).sort(&["rank", "title"]).shards(2),
+        Index::new("by_title").partition(&["pinned"]).sort(&["title"]).shards(2),
     ])
     .search(&["title"]);
 

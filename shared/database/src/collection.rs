@@ -33,32 +33,48 @@ pub struct Field {
     pub name: &'static str,
     /// The kind of value that it holds.
     pub kind: FieldKind,
+    /// Whether many documents have the same value, as with a status, a role or a boolean.
+    pub has_few_values: bool,
 }
 
 impl Field {
     /// A field that holds text.
     pub const fn string(name: &'static str) -> Self {
-        Self { name, kind: FieldKind::String }
+        Self::of(name, FieldKind::String)
     }
 
     /// A field that holds a whole number.
     pub const fn integer(name: &'static str) -> Self {
-        Self { name, kind: FieldKind::Integer }
+        Self::of(name, FieldKind::Integer)
     }
 
     /// A field that holds a time.
     pub const fn time(name: &'static str) -> Self {
-        Self { name, kind: FieldKind::Time }
+        Self::of(name, FieldKind::Time)
     }
 
     /// A field that holds `true` or `false`.
     pub const fn boolean(name: &'static str) -> Self {
-        Self { name, kind: FieldKind::Boolean }
+        Self::of(name, FieldKind::Boolean)
     }
 
     /// A field that holds any value; it cannot be indexed.
     pub const fn json(name: &'static str) -> Self {
-        Self { name, kind: FieldKind::Json }
+        Self::of(name, FieldKind::Json)
+    }
+
+    /// A field of this kind. Booleans have few values.
+    pub const fn of(name: &'static str, kind: FieldKind) -> Self {
+        Self { name, kind, has_few_values: matches!(kind, FieldKind::Boolean) }
+    }
+
+    /// Declares that many documents have the same value. An index whose partition consists of such fields has to be
+    /// spread over shards ([`Index::shards`]): all writes of documents with one value go to one partition, and
+    /// DynamoDB limits the writes of a partition to about a thousand a second.
+    #[must_use]
+    pub const fn few_values(mut self) -> Self {
+        self.has_few_values = true;
+        self
     }
 }
 
@@ -73,15 +89,14 @@ pub struct Index {
     pub partition: &'static [&'static str],
     /// The fields that order the documents of a partition.
     pub sort: &'static [&'static str],
-    /// The number of DynamoDB partitions over which an index without partition fields is spread, so that none is
-    /// hot.
-    pub shards: u8,
+    /// The number of DynamoDB partitions over which the documents of each partition are spread, if it was set.
+    pub shards: Option<u8>,
 }
 
 impl Index {
     /// An index with this name. It needs partition fields, sort fields or both.
     pub const fn new(name: &'static str) -> Self {
-        Self { name, partition: &[], sort: &[], shards: 4 }
+        Self { name, partition: &[], sort: &[], shards: None }
     }
 
     /// Sets the fields for which a query gives values.
@@ -96,11 +111,23 @@ impl Index {
         self
     }
 
-    /// Sets the number of DynamoDB partitions over which an index without partition fields is spread (1 to 16, by
-    /// default 4).
+    /// Sets the number of DynamoDB partitions over which the documents of each partition of the index are spread, by
+    /// their ids, so that none is hot (1 to 16). All of them are read and merged, so a query costs as many requests.
+    /// The other databases have one ordered index in any case.
+    ///
+    /// By default an index without partition fields has 4 shards, and other indexes have 1.
     pub const fn shards(mut self, shards: u8) -> Self {
-        self.shards = shards;
+        self.shards = Some(shards);
         self
+    }
+
+    /// The number of shards.
+    pub const fn shard_count(&self) -> u8 {
+        match self.shards {
+            Some(shards) => shards,
+            None if self.partition.is_empty() => 4,
+            None => 1,
+        }
     }
 }
 

@@ -61,11 +61,20 @@ fn check_collection(collection: &'static Collection) -> Result<(), String> {
         if index.partition.is_empty() && index.sort.is_empty() {
             return Err(format!("index `{}` has neither a partition nor a sort", index.name));
         }
-        if !(1..=16).contains(&index.shards) {
-            return Err(format!("index `{}` has {} shards; 1 to 16 are allowed", index.name, index.shards));
+        let shards = index.shard_count();
+        if !(1..=16).contains(&shards) {
+            return Err(format!("index `{}` has {shards} shards; 1 to 16 are allowed", index.name));
         }
         check_distinct("indexed field", index.partition.iter().chain(index.sort).copied())?;
         check_fields(collection, index.partition.iter().chain(index.sort), is_indexable)?;
+        let has_few_values = |name: &&str| collection.field(name).is_some_and(|field| field.has_few_values);
+        if shards == 1 && !index.partition.is_empty() && index.partition.iter().all(has_few_values) {
+            return Err(format!(
+                "the partition fields of index `{}` (`{}`) have few values: spread it over several shards",
+                index.name,
+                index.partition.join("`, `")
+            ));
+        }
     }
     for unique in collection.uniques {
         check_name(unique.name)?;
@@ -186,6 +195,22 @@ mod tests {
                 "index `i` has 17 shards; 1 to 16 are allowed",
             ),
             (
+                &Collection::new("c")
+                    .fields(&[Field::boolean("b"), A.few_values()])
+                    .indexes(&[Index::new("i").partition(&["b", "a"])]),
+                "the partition fields of index `i` (`b`, `a`) have few values: spread it over several shards",
+            ),
+            (
+                &Collection::new("c")
+                    .fields(&[A.few_values()])
+                    .indexes(&[Index::new("i").partition(&["a"]).shards(1)]),
+                "the partition fields of index `i` (`a`) have few values: spread it over several shards",
+            ),
+            (
+                &Collection::new("c").fields(&[A]).indexes(&[Index::new("i").partition(&["a"]).shards(0)]),
+                "index `i` has 0 shards; 1 to 16 are allowed",
+            ),
+            (
                 &Collection::new("c").fields(&[Field::json("a")]).uniques(&[Unique::new("a", &["a"])]),
                 "the field `a` is of kind Json, which cannot be used here",
             ),
@@ -208,6 +233,18 @@ mod tests {
         for (collection, fault) in CASES {
             assert_eq!(fault_of(collection), format!("collection `{}`: {fault}", collection.name));
         }
+    }
+
+    #[test]
+    fn an_index_of_few_partitions_is_allowed_if_another_field_or_its_shards_spread_it() {
+        const C: &Collection = &Collection::new("c").fields(&[A, Field::boolean("b")]).indexes(&[
+            Index::new("by_both").partition(&["b", "a"]),
+            Index::new("by_b").partition(&["b"]).shards(2),
+            Index::new("all").sort(&["b"]).shards(1),
+        ]);
+        assert_eq!(Schema::new([C]).map(|schema| schema.collections().len()), Ok(1));
+        assert_eq!([0, 1, 2].map(|place| C.indexes[place].shard_count()), [1, 2, 1]);
+        assert_eq!(Index::new("all").sort(&["b"]).shard_count(), 4);
     }
 
     #[test]

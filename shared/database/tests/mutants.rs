@@ -98,6 +98,11 @@ faults_are_caught! {
     the_order_of_utf16_is_caught: OrdersByUtf16 by "strings_are_ordered_by_their_utf8_bytes";
     the_order_of_a_language_is_caught: OrdersByLanguage by
         "strings_are_ordered_by_their_utf8_bytes", "equal_sort_values_are_ordered_by_id_and_reversed_with_it";
+    a_forgotten_shard_is_caught: ForgetsAShard by
+        "shards_of_a_partition_are_read_as_one_ordered_list", "a_range_over_shards_is_paged_within_its_bounds",
+        "documents_move_between_the_shards_of_two_partitions";
+    concatenated_shards_are_caught: ConcatenatesShards by
+        "shards_of_a_partition_are_read_as_one_ordered_list", "a_range_over_shards_is_paged_within_its_bounds";
     a_lost_page_is_caught: LosesPages by "limits_around_the_number_of_documents_give_exact_pages";
     a_repeated_anchor_is_caught: RepeatsTheAnchor by
         "limits_around_the_number_of_documents_give_exact_pages";

@@ -26,7 +26,7 @@ pub(crate) fn index_attributes(key: &Key, projection: &Projection) -> Item {
     for entry in projection.entries.iter().flatten() {
         let mut partition = entry.partition.clone();
         if is_sharded(entry.index) {
-            partition.push(shard_of(key.id(), entry.index.shards));
+            partition.push(shard_of(key.id(), entry.index.shard_count()));
         }
         item.insert(partition_attribute(entry.index), bytes(partition));
         item.insert(position_attribute(entry.index), bytes(entry.position.clone()));
@@ -45,9 +45,10 @@ fn add_expiry(item: &mut Item, expires_at: Timestamp) {
     item.insert(TIME_TO_LIVE.to_owned(), number(seconds));
 }
 
-/// Whether an index is spread over shards, because it has no partition fields.
+/// Whether the partition keys of an index end with a shard. Those of an index without partition fields always do,
+/// because DynamoDB does not allow an empty key.
 pub(crate) fn is_sharded(index: &Index) -> bool {
-    index.partition.is_empty()
+    index.partition.is_empty() || index.shard_count() > 1
 }
 
 /// Returns the shard of a document: the FNV-1a hash of its id, followed by the final mixing step of MurmurHash3.

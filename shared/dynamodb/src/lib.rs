@@ -25,8 +25,8 @@
 //! | | a search term of a document | `partition` (the collection and the term's first character), `position` (term and id), `owner`, `about`, `expires_at`, `ttl` |
 //! | | a record of `migrate` | the declaration under which a collection's documents are indexed |
 //!
-//! Every declared index is a global secondary index. An index without partition fields is spread over shards by a
-//! hash of the id, and its shards are merged when it is read. [`tables()`] returns all table definitions.
+//! Every declared index is a global secondary index. If an index has several shards, the documents of each of its
+//! partitions are spread over them by a hash of the id, and the shards are merged when the index is read. [`tables()`] returns all table definitions.
 //!
 //! # What a commit costs
 //!

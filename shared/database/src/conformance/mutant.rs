@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use super::Memory;
 use crate::memory::{apply, state_of};
-use crate::paging::{self, Entry, Range, Ranges};
+use crate::paging::{self, Entry, Range, Ranges, Source};
 use crate::{
     Batch, Cause, Collection, Database, Document, Error, Expect, Key, Operation, Page, Prepared, Query,
     Rejection, Result, Scan, Schema, Search, State, UniqueKey, Version, evaluate,
@@ -50,6 +50,10 @@ pub enum Fault {
     OrdersByUtf16,
     /// Strings are ordered as in a dictionary.
     OrdersByLanguage,
+    /// One of the shards of an index is not read.
+    ForgetsAShard,
+    /// The shards of an index are read one after the other.
+    ConcatenatesShards,
     /// Every page claims to be the last one.
     LosesPages,
     /// A page starts with the last document of the previous page.
@@ -146,6 +150,17 @@ impl Mutant {
             self.memory.with_ambient(Ambient::new(stopped, SystemRandomness))
         } else {
             self.memory.clone()
+        }
+    }
+
+    fn misread_shards(&self, range: &Range, entries: &mut Vec<Entry>) {
+        let Source::Index { index, .. } = &range.source else { return };
+        let shards = u64::from(index.shard_count());
+        let shard_of = |entry: &Entry| entry.document.key.id().bytes().map(u64::from).sum::<u64>() % shards;
+        match self.fault {
+            Fault::ForgetsAShard if shards > 1 => entries.retain(|entry| shard_of(entry) > 0),
+            Fault::ConcatenatesShards => entries.sort_by_key(shard_of),
+            _ => {}
         }
     }
 
@@ -321,6 +336,7 @@ impl Ranges for Mutant {
         if range.descending {
             entries.reverse();
         }
+        self.misread_shards(&range, &mut entries);
         entries.truncate(at_most);
         if self.has(Fault::KeepsOldContent) {
             self.with_remains(|remains| {

@@ -18,14 +18,14 @@ use crate::{
 
 const THINGS: &Collection = &Collection::new("things")
     .fields(&[
-        Field::string("group"),
+        Field::string("group").few_values(),
         Field::integer("rank"),
         Field::string("code"),
         Field::string("title"),
         Field::integer("count"),
     ])
     .indexes(&[
-        Index::new("of_group").partition(&["group"]).sort(&["rank"]),
+        Index::new("of_group").partition(&["group"]).sort(&["rank"]).shards(2),
         Index::new("by_rank").sort(&["rank", "code"]).shards(3),
     ])
     .uniques(&[Unique::new("code", &["code"]), Unique::new("place", &["group", "rank"])])

@@ -9,7 +9,7 @@ use switchyard_database::{Collection, Error, Field, FieldKind, Index, Result, Un
 /// Returns the parts of a declaration that determine the index entries, guards and terms of documents, as text.
 pub(crate) fn declaration(collection: &Collection) -> String {
     let indexes = collection.indexes.iter().map(|index| {
-        json!({"name": index.name, "partition": index.partition, "sort": index.sort, "shards": index.shards})
+        json!({"name": index.name, "partition": index.partition, "sort": index.sort, "shards": index.shard_count()})
     });
     let uniques =
         collection.uniques.iter().map(|unique| json!({"name": unique.name, "fields": unique.fields}));
@@ -78,7 +78,7 @@ fn parse(value: &Value) -> Option<Collection> {
         });
     let fields = value.get("fields")?.as_array()?.iter().map(|field| {
         let kind = KINDS.iter().find(|(name, _)| field.get(1).and_then(Value::as_str) == Some(name))?.1;
-        Some(Field { name: kept_text(field.get(0)?)?, kind })
+        Some(Field::of(kept_text(field.get(0)?)?, kind))
     });
     let mut collection = Collection::new(kept_text(value.get("name")?)?)
         .fields(Vec::leak(fields.collect::<Option<_>>()?))
@@ -107,7 +107,7 @@ mod tests {
         const USERS: &Collection = &Collection::new("users")
             .indexes(&[
                 Index::new("all").sort(&["created_at"]).shards(7),
-                Index::new("by_role").partition(&["role"]),
+                Index::new("by_role").partition(&["role"]).shards(2),
             ])
             .uniques(&[Unique::new("login", &["tenant", "email"])])
             .search(&["name"])

@@ -27,7 +27,7 @@ pub(crate) async fn read(
         return Ok(Vec::new());
     }
     let partitions: Vec<Vec<u8>> = if is_sharded(index) {
-        (0..index.shards).map(|shard| vec![shard]).collect()
+        (0..index.shard_count()).map(|shard| [partition, &[shard]].concat()).collect()
     } else {
         vec![partition.to_vec()]
     };

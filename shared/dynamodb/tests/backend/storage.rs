@@ -1,11 +1,12 @@
 //! Tests of the stored items and of the number of requests.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::json;
 use switchyard_database::{
-    Cause, Collection, Database as _, Expect, Field, Index, Key, Operation, UniqueKey,
+    Cause, Collection, Database as _, Expect, Field, Index, Key, Operation, Query, UniqueKey,
 };
 
 use crate::stage::{
@@ -58,6 +59,22 @@ on_a_stage! {
             ("by_rank_position", bytes(b"\x80\0\0\0\0\0\0\x07t-1\0")),
         ]);
         assert_eq!(stage.items("things").await, [expected]);
+    }
+
+    async fn a_partition_of_an_index_is_spread_over_its_shards(stage) {
+        const ORDERS: &Collection = &Collection::new("orders")
+            .fields(&[Field::string("status").few_values(), Field::integer("rank")])
+            .indexes(&[Index::new("of_status").partition(&["status"]).sort(&["rank"]).shards(4)]);
+        stage.migrate(&[ORDERS]).await.unwrap();
+        let ids: Vec<_> = (0..20).map(|number| format!("o-{number}")).collect();
+        let orders = ids.iter().map(|id| create(ORDERS, id, json!({"status": "open", "rank": 1})));
+        commit(&stage.direct, orders.collect()).await.unwrap();
+        let partitions: BTreeSet<_> =
+            stage.items("orders").await.iter().map(|item| item["of_status_partition"].as_b().unwrap().as_ref().to_vec()).collect();
+        assert_eq!(partitions, (0..4).map(|shard| [b"open\0", &[shard][..]].concat()).collect());
+        let query = Query::new(ORDERS, "of_status").partition(["open"]);
+        assert_eq!(stage.db.query(&query).await.unwrap().documents.len(), 20);
+        assert_eq!(stage.endpoint.requests("Query").len(), 4);
     }
 
     async fn guards_and_terms_expire_with_their_document(stage) {

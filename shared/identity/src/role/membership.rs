@@ -22,8 +22,8 @@ pub(crate) struct Membership {
 
 impl Entity for Membership {
     const COLLECTION: &'static Collection = &Collection::new("role_memberships")
-        .fields(&[Field::string("role"), Field::string("user_id"), Field::time("created_at")])
-        .indexes(&[Index::new("by_role").partition(&["role"]).sort(&["created_at"])]);
+        .fields(&[Field::string("role").few_values(), Field::string("user_id"), Field::time("created_at")])
+        .indexes(&[Index::new("by_role").partition(&["role"]).sort(&["created_at"]).shards(4)]);
 
     fn id(&self) -> &str {
         &self.id

@@ -46,14 +46,14 @@ impl Entity for UserRecord {
             Field::json("roles"),
             Field::boolean("disabled"),
             Field::boolean("deleted"),
-            Field::string("mark"),
+            Field::string("mark").few_values(),
             Field::time("created_at"),
             Field::time("updated_at"),
             Field::time("registered_at"),
         ])
         .indexes(&[
             Index::new("by_creation").sort(&["created_at"]).shards(8),
-            Index::new("by_mark").partition(&["mark"]).sort(&["created_at"]),
+            Index::new("by_mark").partition(&["mark"]).sort(&["created_at"]).shards(4),
         ])
         .uniques(&[Unique::new("email", &["email_key"])])
         .search(&["name", "email"]);

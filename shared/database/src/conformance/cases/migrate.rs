@@ -26,7 +26,7 @@ const EVERYTHING: &Collection = &Collection::new("people")
     .indexes(&[
         Index::new("by_age").sort(&["age"]),
         Index::new("of_city").partition(&["city"]).sort(&["age"]),
-        Index::new("of_active").partition(&["active"]),
+        Index::new("of_active").partition(&["active"]).shards(2),
     ])
     .uniques(&[Unique::new("email", &["email"]), Unique::new("name", &["name", "city"])])
     .search(&["name", "city"])

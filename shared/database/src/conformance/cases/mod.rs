@@ -29,6 +29,8 @@ pub mod refusals;
 pub mod scan;
 /// Search by words.
 pub mod search;
+/// Indexes whose partitions are spread over shards.
+pub mod shards;
 /// Unique attributes.
 pub mod unique;
 /// Numbers, strings, names and sizes.
@@ -164,6 +166,12 @@ cases! { $
         a_query_returns_complete_documents_with_their_versions
         an_index_over_a_whole_collection_is_ordered_in_both_directions
         a_query_that_does_not_match_its_index_is_refused
+    }
+    shards {
+        shards_of_a_partition_are_read_as_one_ordered_list
+        documents_move_between_the_shards_of_two_partitions
+        a_range_over_shards_is_paged_within_its_bounds
+        an_index_is_complete_after_its_number_of_shards_has_changed
     }
     pages {
         an_empty_result_is_one_empty_page

@@ -22,7 +22,7 @@ const THINGS: &Collection = &Collection::new("things")
         Index::new("by_texts").sort(&["text", "part"]),
         Index::new("of_group").partition(&["group"]).sort(&["number"]),
         Index::new("of_parts").partition(&["group", "part"]),
-        Index::new("of_flag").partition(&["flag"]).sort(&["at"]),
+        Index::new("of_flag").partition(&["flag"]).sort(&["at"]).shards(2),
     ]);
 
 fn ordered(index: &'static str) -> Query {
