@@ -1,4 +1,4 @@
-//! The only thread that writes. A panic fails what it was doing, and the thread goes on: it serves all callers.
+//! The only thread that writes. A panic fails the current job, and the thread continues, because it serves all callers.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn after_a_task_that_panics_the_writer_goes_on_and_nothing_of_the_task_is_stored() {
+    async fn after_a_task_that_panics_the_writer_continues_and_nothing_of_the_task_is_stored() {
         let pool = Pool::new(vec![open::in_memory().unwrap()]);
         let folder = tempfile::tempdir().unwrap();
         let file = open::writer(&folder.path().join("store.db")).unwrap();

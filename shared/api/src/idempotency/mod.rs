@@ -104,7 +104,7 @@ pub(crate) async fn run_once(db: &Db, scope: Scope<'_>, request: Request, next: 
     parts.extensions.insert(Arc::new(context));
     let run = Run { db: db.clone(), record, key, secret, request_id, deadline };
     let request = Request::from_parts(parts, Body::from(body));
-    // A task of its own has no deadline unless it is told.
+    // A spawned task does not inherit the deadline.
     let running = retry::within(deadline, run.complete(request, next));
     let running = tokio::spawn(running.in_current_span());
     running.await.map_err(ApiError::internal)

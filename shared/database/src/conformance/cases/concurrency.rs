@@ -105,8 +105,8 @@ pub async fn one_of_many_creators_of_a_unique_value_wins(store: Store) {
     }
 }
 
-/// As for forty people who register one address at once. A loser that is told of contention instead would have to
-/// ask again.
+/// As for forty people who register one address at once. A loser whose commit is reported as contended would have
+/// to ask again.
 pub async fn every_loser_of_a_race_for_a_unique_value_is_told_so(store: Store) {
     store.migrate(&[PEOPLE]).await;
     let stores = instances(&store).await;
