@@ -18,26 +18,17 @@ fn read(path: &str) -> String {
     fs::read_to_string(project_file(path)).unwrap()
 }
 
-/// The variables in the first column of the tables in which a crate documents its settings. A name with an ellipsis
-/// stands for names that domains declare.
-fn documented_settings(source: &str) -> BTreeSet<String> {
-    let source = read(source);
-    let rows = source.lines().filter_map(|line| line.trim().strip_prefix("/// | `"));
-    let names = rows.filter_map(|row| row.split(" | ").next()).flat_map(|names| names.split(", "));
-    let names = names.map(|name| name.trim_matches('`').to_owned());
-    names.filter(|name| !name.contains('…')).collect()
+/// The settings in the table of the README, which a test compares with those that the server reads.
+fn documented_settings() -> BTreeSet<String> {
+    let readme = read("README.md");
+    let (_, table) = readme.split_once("settings --markdown` -->\n").unwrap();
+    let rows = table.lines().take_while(|line| line.starts_with('|'));
+    rows.filter_map(|row| row.strip_prefix("| `")?.split_once('`')).map(|(name, _)| name.to_owned()).collect()
 }
 
 #[test]
 fn compose_passes_every_setting_to_the_server() {
-    let sources =
-        ["shared/runtime/src/settings.rs", "shared/identity/src/settings.rs", "shared/kernel/src/kernel.rs"];
-    let mut settings: BTreeSet<_> = sources.into_iter().flat_map(documented_settings).collect();
-    for domain in switchyard_domains::ALL {
-        let names =
-            domain.limits.iter().map(|limit| format!("RATE_LIMIT_{}", limit.name.to_ascii_uppercase()));
-        settings.extend(names);
-    }
+    let mut settings = documented_settings();
     // The image sets the address, and the port of the same name is the one on the host.
     assert!(settings.remove("HOST") && settings.remove("PORT"), "{settings:?}");
 

@@ -165,7 +165,9 @@ fn push_parts(parts: &mut Vec<Part>, word: &str, mut joint: Joint) {
         } else if matches!(c, '.' | ',') && is_in_number {
             text.push('.');
         } else {
-            if !text.is_empty() {
+            if text.is_empty() {
+                joint = Joint::Connector; // a sign with a mark on it, such as `@` with a vowel sign
+            } else {
                 parts.push(Part { text: std::mem::take(&mut text), joint });
                 joint = Joint::Inner;
             }
@@ -314,6 +316,12 @@ mod tests {
             ["cooperate", "葛", "城", "adalovelace", "lovelace"]
         );
         assert_eq!(terms("co\u{ad}op 葛\u{fe00}"), ["coop", "葛"]);
+    }
+
+    #[test]
+    fn a_mark_on_a_sign_is_a_word_of_its_own() {
+        assert_eq!(words_of("1.@\u{93f}"), ["1", "\u{93f}"]);
+        assert_eq!(terms_of("1.@\u{93f}"), ["1", "\u{93f}"]);
     }
 
     #[test]
