@@ -323,6 +323,7 @@ async fn a_password_for_postgres_can_come_from_the_environment() {
         let folder = tempfile::tempdir().unwrap();
         let mut command = switchyard(folder.path());
         command.arg("migrate").env("DATABASE_URL", url.as_str()).env("PGPASSWORD", password);
+        command.env("SECRETS", "file:secrets");
         process::run(command).unwrap()
     };
     let done = "The tables on PostgreSQL are up to date.\n";

@@ -60,7 +60,6 @@ operation_errors!(ChangePasswordErrors: identity_codes::INVALID_CREDENTIALS, ide
 /// a row locks the account. If the change was required (`PASSWORD_CHANGE_REQUIRED`), refresh the session afterwards for an
 /// access token that permits everything again. If the new password is easy to guess, `details.new_password` says why.
 #[utoipa::path(post, path = "/password-change", tag = "auth", security(("bearer" = [])),
-    extensions(("x-before-password-change" = json!(true))),
     responses((status = 204, description = "The password is changed."), ChangePasswordErrors))]
 pub(crate) async fn change_password(
     SignedIn(context): SignedIn,

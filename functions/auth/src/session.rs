@@ -78,7 +78,6 @@ operation_errors!(LogoutErrors: codes::FORBIDDEN);
 ///
 /// With the cookie, `Origin` must be that of the API or be listed in `CORS_ORIGINS`.
 #[utoipa::path(post, path = "/logout", tag = "auth",
-    extensions(("x-before-password-change" = json!(true))),
     request_body = Option<RefreshInput>,
     params(
         ("__Secure-refresh_token" = Option<String>, Cookie, description = "The refresh token of a browser."),
@@ -104,7 +103,6 @@ pub(crate) async fn logout(
 ///
 /// All refresh tokens become invalid, and no access token serves to write any longer. They serve to read until they expire.
 #[utoipa::path(post, path = "/logout-all", tag = "auth", security(("bearer" = [])),
-    extensions(("x-before-password-change" = json!(true))),
     responses((status = 204, description = "All sessions have ended. The browser's cookie is removed.")))]
 pub(crate) async fn logout_all(
     SignedIn(context): SignedIn,

@@ -38,7 +38,7 @@ pub(crate) fn operations() -> Vec<Operation> {
                 method: method.to_uppercase().parse().unwrap(),
                 path: path.clone(),
                 permissions: bearer.map(names),
-                before_password_change: operation.get("x-before-password-change").is_some(),
+                before_password_change: operation["x-limits"].get("before_password_change").is_some(),
                 has_body: operation.get("requestBody").is_some(),
             });
         }

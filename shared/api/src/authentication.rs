@@ -5,9 +5,13 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use serde_json::json;
 use switchyard_ambient::Timestamp;
 use switchyard_kernel::{Actor, Authenticator, Context, Principal};
+use utoipa::openapi::path::Operation;
+use utoipa_axum::router::UtoipaMethodRouter;
 
+use crate::openapi::operations::{mark, marked};
 use crate::request::extension;
 use crate::{ApiError, ApiResult, codes};
 
@@ -85,6 +89,19 @@ impl<S: Send + Sync> FromRequestParts<S> for SignedInIfValid {
             Authentication::Anonymous | Authentication::Refused(_) => Ok(Self(context)),
         }
     }
+}
+
+/// The mark of operations that users may call who must change their password first.
+const BEFORE_PASSWORD_CHANGE: &str = "before_password_change";
+
+/// Lets users call these operations who must change their password before they may do anything else.
+pub fn before_password_change<S>(routes: UtoipaMethodRouter<S>) -> UtoipaMethodRouter<S> {
+    mark(routes, BEFORE_PASSWORD_CHANGE, &json!(true))
+}
+
+/// Whether users may call an operation who must change their password first.
+pub(crate) fn is_before_password_change(operation: &Operation) -> bool {
+    marked(operation, BEFORE_PASSWORD_CHANGE).is_some()
 }
 
 /// The result of checking a request's token. It is checked once, before the handler; whether a bad token

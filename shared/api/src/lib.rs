@@ -95,7 +95,7 @@ pub mod testing;
 
 pub use address::{ParseProxiesError, PeerAddress, TrustedProxies};
 pub use answer::{Accepted, Created, NoContent, Tagged};
-pub use authentication::{Anyone, MaybeSignedIn, SignedIn, SignedInIfValid};
+pub use authentication::{Anyone, MaybeSignedIn, SignedIn, SignedInIfValid, before_password_change};
 pub use cors::{CorsOrigins, HeaderNames, ParseHeaderNamesError, ParseOriginsError};
 pub use error::{ApiError, ApiResult, OrNotFound, codes};
 pub use idempotency::{IDEMPOTENCY_REPLAYED, IdempotencyKey, IdempotencyRecord};
@@ -103,7 +103,7 @@ pub use input::{
     Json, MAX_BODY_BYTES, Patch, Path, Query, RawBody, cookie, limited_body, search_words, secret_header,
 };
 pub use observe::{NoObserver, Observer, Outcome};
-pub use openapi::{BEARER, BEFORE_PASSWORD_CHANGE, complete, error_responses};
+pub use openapi::{BEARER, complete, error_responses};
 pub use page::{DEFAULT_LIMIT, MAX_LIMIT, NoFilter, PageParams, Paged};
 pub use precondition::Conditional;
 pub use rate_limit::{

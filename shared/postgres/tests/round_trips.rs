@@ -97,7 +97,9 @@ async fn a_refused_login_is_reported_without_the_password() {
     let database = Postgres::connect(&url, Ambient::system()).await.unwrap();
     let error = database.ping().await.unwrap_err();
     let Error::Internal(message) = &error else { panic!("{error:?}") };
-    assert!(message.ends_with("password authentication failed for user \"switchyard\" (28P01)"), "{message}");
+    let expected = "refuses the connection: password authentication failed for user \"switchyard\" (28P01); check the user \
+                    and the password in the database URL, and pg_hba.conf of the server";
+    assert!(message.ends_with(expected), "{message}");
     assert!(!message.contains("secret"));
 }
 

@@ -41,6 +41,9 @@ pub(super) fn all() -> impl Iterator<Item = (String, RefOr<Header>)> {
     })
 }
 
+/// `*`, or entity tags separated by commas.
+const TAGS: &str = r#"^(\*|(W/)?"[!#-~]*"(, *(W/)?"[!#-~]*")*)$"#;
+
 /// The common request headers, by the names of their components.
 pub(super) fn parameters() -> impl Iterator<Item = (String, RefOr<Parameter>)> {
     let text = || ObjectBuilder::new().schema_type(Type::String);
@@ -57,14 +60,14 @@ pub(super) fn parameters() -> impl Iterator<Item = (String, RefOr<Parameter>)> {
             "If-Match",
             "The `ETag` of the version that you read, in its quotes. If the resource has changed since, the answer is \
              412 and nothing is changed. A proxy may have made it weak (`W/\"…\"`); it names the same version.",
-            text(),
+            text().pattern(Some(TAGS)),
         ),
         (
             "IfNoneMatchToChange",
             "If-None-Match",
             "The `ETag` of a version, in its quotes, or `*`. If the resource has this version, or with `*` if it \
              exists, the answer is 412 and nothing is changed.",
-            text(),
+            text().pattern(Some(TAGS)),
         ),
         (
             "IfNoneMatch",

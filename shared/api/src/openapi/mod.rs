@@ -17,7 +17,7 @@ use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{OpenApi, Ref, RefOr, Required, Response, ResponseBuilder, Schema};
 
-use crate::authentication::Authentication;
+use crate::authentication::{Authentication, is_before_password_change};
 use crate::idempotency::IDEMPOTENCY_KEY;
 use crate::input::BodyLimit;
 use crate::rate_limit::{CountedBy, by_address};
@@ -36,10 +36,6 @@ const JSON: &str = "application/json";
 /// The name of the security scheme. An operation for signed-in users declares `security(("bearer" = []))`, with
 /// the permissions that it requires in the list.
 pub const BEARER: &str = "bearer";
-
-/// The extension of an operation that users may call who must change their password first:
-/// `extensions(("x-before-password-change" = json!(true)))`.
-pub const BEFORE_PASSWORD_CHANGE: &str = "x-before-password-change";
 
 /// Adds to every operation what follows from the conventions, and the codes and permissions that `manifests`
 /// declare.
@@ -211,12 +207,6 @@ fn describe(status: &str, response: &mut Response) {
 /// The permissions that a signed-in caller needs; `None` for a public operation.
 fn permissions(operation: &Operation) -> Option<Vec<String>> {
     requirements(operation).into_iter().find_map(|mut one| one.remove(BEARER))
-}
-
-/// Whether users may call an operation who must change their password first. Such an operation has the extension
-/// [`BEFORE_PASSWORD_CHANGE`].
-fn is_before_password_change(operation: &Operation) -> bool {
-    operation.extensions.as_ref().is_some_and(|extensions| extensions.contains_key(BEFORE_PASSWORD_CHANGE))
 }
 
 /// Whether every security requirement of an operation includes a token.
