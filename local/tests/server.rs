@@ -319,8 +319,8 @@ async fn a_password_for_postgres_can_come_from_the_environment() {
     let password = url.password().unwrap().to_owned();
     let mut without = url.clone();
     without.set_password(None).unwrap();
+    let folder = tempfile::tempdir().unwrap();
     let migrate = |url: &url::Url, password: &str| {
-        let folder = tempfile::tempdir().unwrap();
         let mut command = switchyard(folder.path());
         command.arg("migrate").env("DATABASE_URL", url.as_str()).env("PGPASSWORD", password);
         command.env("SECRETS", "file:secrets");
