@@ -1,35 +1,13 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::account::{ACCOUNTS, Account};
 use crate::conformance::Store;
 use crate::conformance::words::{at_once, check, create, replace};
-use crate::{Cause, Collection, Entity, Error, Expect, Field, Operation};
+use crate::{Cause, Collection, Error, Expect, Field, Operation};
 
 const DOCTORS: &Collection = &Collection::new("doctors").fields(&[Field::boolean("on_call")]);
-
-const ACCOUNTS: &Collection = &Collection::new("accounts").fields(&[Field::integer("balance")]);
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Account {
-    id: String,
-    balance: i64,
-}
-
-impl Account {
-    fn new(id: impl Into<String>, balance: i64) -> Self {
-        Self { id: id.into(), balance }
-    }
-}
-
-impl Entity for Account {
-    const COLLECTION: &'static Collection = ACCOUNTS;
-
-    fn id(&self) -> &str {
-        &self.id
-    }
-}
 
 /// Commits all batches concurrently, spread over the instances. Returns the outcome of each one.
 async fn commit_at_once(stores: &[Store], batches: Vec<Vec<Operation>>) -> Vec<Result<(), Cause>> {

@@ -1,6 +1,8 @@
 //! The cases, in groups, and the list of all cases.
 #![expect(missing_docs, reason = "the name of a case states the tested behaviour")]
 
+mod account;
+
 /// What a batch may contain, and which of its failures is reported.
 pub mod batches;
 /// Many concurrent writers.

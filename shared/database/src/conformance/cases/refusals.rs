@@ -1,31 +1,8 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use serde::{Deserialize, Serialize};
-
+use super::account::{ACCOUNTS, Account};
 use crate::conformance::Store;
-use crate::{Collection, Entity, Error, Field, Stored, Transaction};
-
-const ACCOUNTS: &Collection = &Collection::new("accounts").fields(&[Field::integer("balance")]);
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Account {
-    id: String,
-    balance: i64,
-}
-
-impl Account {
-    fn new(id: impl Into<String>, balance: i64) -> Self {
-        Self { id: id.into(), balance }
-    }
-}
-
-impl Entity for Account {
-    const COLLECTION: &'static Collection = ACCOUNTS;
-
-    fn id(&self) -> &str {
-        &self.id
-    }
-}
+use crate::{Error, Stored, Transaction};
 
 /// An error of a transaction's closure.
 #[derive(Debug, PartialEq)]
