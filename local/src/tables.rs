@@ -61,13 +61,20 @@ fn write_table(text: &mut String, table: &TableDefinition) {
         text.push_str("      GlobalSecondaryIndexes:\n");
     }
     for index in &table.indexes {
-        let projection = match index.projection {
-            IndexProjection::All => "ALL",
-            IndexProjection::Keys => "KEYS_ONLY",
+        let (projection, attributes) = match &index.projection {
+            IndexProjection::All => ("ALL", &[][..]),
+            IndexProjection::Keys => ("KEYS_ONLY", &[][..]),
+            IndexProjection::Include(attributes) => ("INCLUDE", &attributes[..]),
         };
         let _ = writeln!(text, "        - IndexName: {}", index.name);
         write_keys(text, "          ", &index.partition, Some(&index.sort));
         let _ = write!(text, "          Projection:\n            ProjectionType: {projection}\n");
+        if !attributes.is_empty() {
+            text.push_str("            NonKeyAttributes:\n");
+        }
+        for attribute in attributes {
+            let _ = writeln!(text, "              - {attribute}");
+        }
     }
     let _ = write!(
         text,

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use switchyard_database::{
-    Batch, Database, Document, Error, Key, Page, Query, Result, Scan, Schema, Search, UniqueKey, Version,
+    Batch, Consistency, Database, Document, Error, Key, Page, Query, Result, Scan, Schema, Search, UniqueKey,
+    Version,
 };
 
 /// A database that loses the reply to one commit when it is told to: the commit is applied, and the caller learns that its
@@ -54,8 +55,8 @@ impl Database for LosingReplies {
         self.database.get(key).await
     }
 
-    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Document>>> {
-        self.database.get_many(keys).await
+    async fn get_many(&self, keys: &[Key], consistency: Consistency) -> Result<Vec<Option<Document>>> {
+        self.database.get_many(keys, consistency).await
     }
 
     async fn lookup(&self, unique: &UniqueKey) -> Result<Option<Document>> {

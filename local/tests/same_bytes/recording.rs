@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use switchyard_database::{
-    Batch, Collection, Database, Document, Key, Operation, Page, Query, Result, Scan, Schema, Search,
-    UniqueKey, Version,
+    Batch, Collection, Consistency, Database, Document, Key, Operation, Page, Query, Result, Scan, Schema,
+    Search, UniqueKey, Version,
 };
 use switchyard_local::FUNCTIONS;
 use switchyard_runtime::{Access, Function};
@@ -57,11 +57,11 @@ impl Database for Recorded {
         self.inner.get(key).await
     }
 
-    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Document>>> {
+    async fn get_many(&self, keys: &[Key], consistency: Consistency) -> Result<Vec<Option<Document>>> {
         for key in keys {
             self.record(Access::Read, key.collection());
         }
-        self.inner.get_many(keys).await
+        self.inner.get_many(keys, consistency).await
     }
 
     async fn lookup(&self, unique: &UniqueKey) -> Result<Option<Document>> {

@@ -91,12 +91,30 @@ pub struct Index {
     pub sort: &'static [&'static str],
     /// The number of DynamoDB partitions over which the documents of each partition are spread, if it was set.
     pub shards: Option<u8>,
+    /// What DynamoDB copies to the entries besides the keys.
+    pub copies: Copies,
+}
+
+/// What an index on DynamoDB copies of each document. The other databases copy nothing and read the documents
+/// themselves.
+///
+/// A copy makes writes dearer and reads cheaper. DynamoDB charges an index for each write that changes something
+/// that the entry has, and for the size of the entry.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html#GSI.ThroughputConsiderations>
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Copies {
+    /// Nothing. A query reads each document besides its entry.
+    Nothing,
+    /// These fields. Entries that a filter on them refuses are skipped without reading their documents.
+    Fields(&'static [&'static str]),
+    /// The whole document. A query reads entries alone.
+    Documents,
 }
 
 impl Index {
     /// An index with this name. It needs partition fields, sort fields or both.
     pub const fn new(name: &'static str) -> Self {
-        Self { name, partition: &[], sort: &[], shards: None }
+        Self { name, partition: &[], sort: &[], shards: None, copies: Copies::Nothing }
     }
 
     /// Sets the fields for which a query gives values.
@@ -119,6 +137,27 @@ impl Index {
     pub const fn shards(mut self, shards: u8) -> Self {
         self.shards = Some(shards);
         self
+    }
+
+    /// Copies these fields to the entries on DynamoDB, so that filters on them read no document that they refuse.
+    pub const fn copying_fields(mut self, fields: &'static [&'static str]) -> Self {
+        self.copies = Copies::Fields(fields);
+        self
+    }
+
+    /// Copies the documents to the entries on DynamoDB. This suits documents that are listed more often than they
+    /// change.
+    pub const fn copying_documents(mut self) -> Self {
+        self.copies = Copies::Documents;
+        self
+    }
+
+    /// The fields that are copied to the entries one by one.
+    pub const fn copied_fields(&self) -> &'static [&'static str] {
+        match self.copies {
+            Copies::Fields(fields) => fields,
+            Copies::Nothing | Copies::Documents => &[],
+        }
     }
 
     /// The number of shards.

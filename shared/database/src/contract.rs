@@ -4,6 +4,16 @@ use async_trait::async_trait;
 
 use crate::{Batch, Document, Key, Page, Query, Result, Scan, Schema, Search, UniqueKey, Version};
 
+/// Which state a read sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consistency {
+    /// Every commit that completed before the call.
+    Linearizable,
+    /// Some state of each document that may lag behind, usually by less than a second. Costs half as much on
+    /// DynamoDB, and is the same as `Linearizable` on the other databases.
+    Eventual,
+}
+
 /// A document store. Every backend keeps the promises of each method in the same way; the conformance suite tests
 /// this.
 ///
@@ -33,8 +43,10 @@ pub trait Database: Debug + Send + Sync + 'static {
     ///
     /// - **Behaviour**: the result has the length and the order of `keys`. An absent document is `None`. If a key
     ///   is given twice, its document is returned twice.
-    /// - **Consistency**: each document is read as by `get`; together they are not one snapshot.
-    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Document>>>;
+    /// - **Consistency**: each document is read as `consistency` says; together they are not one snapshot.
+    ///   [`Eventual`](Consistency::Eventual) suits documents that a lagging list shows, but never a document that
+    ///   is then changed or sent with an `ETag`.
+    async fn get_many(&self, keys: &[Key], consistency: Consistency) -> Result<Vec<Option<Document>>>;
 
     /// Reads the document that holds a value of a unique attribute.
     ///

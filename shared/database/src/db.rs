@@ -5,8 +5,8 @@ use switchyard_ambient::Ambient;
 
 use crate::entity::{Entity, Stored, key_of};
 use crate::{
-    Batch, Database, Error, Operation, Page, Query, Result, Scalar, Scan, Search, Transaction, UniqueKey,
-    transaction,
+    Batch, Consistency, Database, Error, Operation, Page, Query, Result, Scalar, Scan, Search, Transaction,
+    UniqueKey, transaction,
 };
 
 /// A [`Database`] with types and transactions, which programs use. Cheap to clone.
@@ -92,9 +92,10 @@ impl<T: Entity> Documents<'_, T> {
     pub async fn get_many(
         &self,
         ids: impl IntoIterator<Item = impl AsRef<str>>,
+        consistency: Consistency,
     ) -> Result<Vec<Option<Stored<T>>>> {
         let keys = ids.into_iter().map(|id| key_of::<T>(id.as_ref())).collect::<Result<Vec<_>>>()?;
-        let documents = self.db.backend.get_many(&keys).await?;
+        let documents = self.db.backend.get_many(&keys, consistency).await?;
         documents.into_iter().map(|document| document.map(Stored::new).transpose()).collect()
     }
 

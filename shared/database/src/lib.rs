@@ -28,8 +28,8 @@ mod transaction;
 mod version;
 
 pub use batch::{Batch, Expect, GuardChange, Operation, Prepared, TermChange};
-pub use collection::{Collection, Field, FieldKind, Index, Unique};
-pub use contract::Database;
+pub use collection::{Collection, Copies, Field, FieldKind, Index, Unique};
+pub use contract::{Consistency, Database};
 pub use db::{Db, Documents, TypedPage};
 pub use document::{Body, Document, is_expired};
 pub use entity::{Entity, Stored};

@@ -6,8 +6,8 @@ use switchyard_ambient::{Ambient, Timestamp};
 
 use crate::paging::{self, Entry, Range, Ranges, Source};
 use crate::{
-    Batch, Collection, Database, Document, Error, Key, Operation, Page, Prepared, Projection, Query, Result,
-    Scan, Schema, Search, State, UniqueKey, Version, evaluate, term_position,
+    Batch, Body, Collection, Consistency, Database, Document, Error, Key, Operation, Page, Prepared,
+    Projection, Query, Result, Scan, Schema, Search, State, UniqueKey, Version, evaluate, term_position,
 };
 
 /// The simplest implementation of the contract: an ordered map of documents under one lock, from which everything
@@ -115,7 +115,7 @@ impl Database for Memory {
         Ok(documents.get(key).filter(|document| !document.is_expired(self.ambient.now())).cloned())
     }
 
-    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Document>>> {
+    async fn get_many(&self, keys: &[Key], _consistency: Consistency) -> Result<Vec<Option<Document>>> {
         paging::check_keys(keys)?;
         let mut found = Vec::with_capacity(keys.len());
         for key in keys {
@@ -177,7 +177,8 @@ impl Ranges for Memory {
             for position in positions(range, &document) {
                 let below = range.to.as_ref().is_none_or(|to| position < *to);
                 if position >= range.from && below {
-                    entries.push(Entry { position, document: document.clone() });
+                    let is_refused = range.refuses(&copied_fields(range, &document));
+                    entries.push(Entry { position, document: (!is_refused).then(|| document.clone()) });
                 }
             }
         }
@@ -199,6 +200,13 @@ impl Ranges for Memory {
         let behind = |document: &Document| after.is_none_or(|after| document.key.id() > after);
         Ok(self.live(collection)?.into_iter().filter(behind).take(at_most).collect())
     }
+}
+
+/// The fields that the index of a range copies on DynamoDB.
+fn copied_fields(range: &Range, document: &Document) -> Body {
+    let Source::Index { index, .. } = &range.source else { return Body::new() };
+    let copied = index.copied_fields().iter();
+    copied.filter_map(|field| Some(((*field).to_owned(), document.body.get(*field)?.clone()))).collect()
 }
 
 /// The positions of a document in the source of a range.

@@ -11,7 +11,9 @@ use crate::cursor::Fingerprint;
 use crate::encoding::{self, successor_of_prefix};
 use crate::limits::{MAX_EXAMINED, MAX_KEYS, MAX_SORT_KEY_BYTES};
 use crate::query::check_limit;
-use crate::{Collection, Document, Error, Filter, Key, Page, Query, Result, Scalar, Scan, Search, terms};
+use crate::{
+    Body, Collection, Document, Error, Filter, Key, Page, Query, Result, Scalar, Scan, Search, terms,
+};
 
 /// A word of a search is rare if it has fewer entries than this; then all of them are read at once. The first read
 /// of a search for several words asks for at least this many entries of the leading word before the other words
@@ -49,6 +51,16 @@ pub struct Range {
     pub to: Option<Vec<u8>>,
     /// Highest first.
     pub descending: bool,
+    /// What the caller will drop. A backend may use it to read less.
+    pub filters: Vec<Filter>,
+}
+
+impl Range {
+    /// Whether a filter refuses an entry whose index has copied these fields. Fields that were not copied decide
+    /// nothing.
+    pub fn refuses(&self, copied: &Body) -> bool {
+        self.filters.iter().any(|filter| copied.contains_key(&filter.field) && !filter.matches(copied))
+    }
 }
 
 /// The entries in which a range lies.
@@ -73,8 +85,9 @@ pub enum Source {
 pub struct Entry {
     /// Its position.
     pub position: Vec<u8>,
-    /// The document, which may be newer or older than the entry.
-    pub document: Document,
+    /// The document, which may be newer or older than the entry. `None` if a filter of the range refuses it and it
+    /// was therefore not read.
+    pub document: Option<Document>,
 }
 
 /// Checks that a call of [`Database::get_many`](crate::Database::get_many) has at most [`MAX_KEYS`] keys.
@@ -97,8 +110,9 @@ pub async fn query(ranges: &dyn Ranges, query: &Query) -> Result<Page> {
         from,
         to,
         descending: query.descending,
+        filters: query.filters.clone(),
     };
-    let walk = Walk { range, filters: &query.filters, terms: None, limit: query.limit };
+    let walk = Walk { range, terms: None, limit: query.limit };
     walk.page(ranges, query.cursor.as_deref()).await
 }
 
@@ -109,18 +123,19 @@ pub async fn search(ranges: &dyn Ranges, search: &Search) -> Result<Page> {
     let Some(prefix) = terms::leading(&wanted).cloned() else {
         return nothing(search.cursor.as_deref());
     };
-    let range = range_of_terms(search.collection, &prefix);
-    let walk = Walk { range, filters: &search.filters, terms: Some(&wanted), limit: search.limit };
+    let range = range_of_terms(search.collection, &prefix, &search.filters);
+    let walk = Walk { range, terms: Some(&wanted), limit: search.limit };
     walk.page(ranges, search.cursor.as_deref()).await
 }
 
-fn range_of_terms(collection: &'static Collection, prefix: &str) -> Range {
+fn range_of_terms(collection: &'static Collection, prefix: &str, filters: &[Filter]) -> Range {
     Range {
         collection,
         from: prefix.as_bytes().to_vec(),
         to: successor_of_prefix(prefix.as_bytes()),
         source: Source::Terms { prefix: prefix.to_owned() },
         descending: false,
+        filters: filters.to_vec(),
     }
 }
 
@@ -181,7 +196,6 @@ fn comparable(bytes: Vec<u8>) -> Option<Vec<u8>> {
 /// A walk along a range that collects one page.
 struct Walk<'a> {
     range: Range,
-    filters: &'a [Filter],
     /// The terms that a document must have, if this is a search.
     terms: Option<&'a BTreeSet<String>>,
     limit: u32,
@@ -199,7 +213,7 @@ impl Walk<'_> {
         }
         let start = self.range.from.clone();
         let limit = self.limit as usize;
-        let mut found: Vec<Entry> = Vec::new();
+        let mut found: Vec<Found> = Vec::new();
         let mut last_examined = Vec::new();
         let mut examined = 0;
         let has_several_words = self.terms.is_some_and(|wanted| wanted.len() > 1);
@@ -216,9 +230,7 @@ impl Walk<'_> {
                 }
                 examined += 1;
                 last_examined.clone_from(&entry.position);
-                if !self.fits(&entry) {
-                    continue;
-                }
+                let Some(entry) = self.fitting(entry) else { continue };
                 if found.len() == limit {
                     let next = found.last().map(|last| fingerprint.seal(&last.position));
                     return Ok(page_of(found, next));
@@ -244,23 +256,26 @@ impl Walk<'_> {
 
     /// If a search has a rare word: all results of the search from `start` on, in the order of the walk. The walk
     /// itself might have to read a million other entries first. `None` if no word besides the leading one is rare.
-    async fn found_by_a_rare_term(&self, ranges: &dyn Ranges, start: &[u8]) -> Result<Option<Vec<Entry>>> {
+    async fn found_by_a_rare_term(&self, ranges: &dyn Ranges, start: &[u8]) -> Result<Option<Vec<Found>>> {
         let (Some(wanted), Source::Terms { prefix: leading }) = (self.terms, &self.range.source) else {
             return Ok(None);
         };
         for prefix in wanted.iter().filter(|prefix| *prefix != leading) {
-            let entries = ranges.read_range(&range_of_terms(self.range.collection, prefix), RARE).await?;
+            let range = range_of_terms(self.range.collection, prefix, &self.range.filters);
+            let entries = ranges.read_range(&range, RARE).await?;
             if entries.len() == RARE {
                 continue;
             }
             let mut found = BTreeMap::new();
-            for Entry { document, .. } in entries {
+            for document in entries.into_iter().filter_map(|entry| entry.document) {
                 let terms = terms::of_document(document.key.collection(), &document.body);
                 let Some(met) = terms::lowest_with_prefix(&terms, leading) else { continue };
                 let position = crate::term_position(met, document.key.id());
-                let entry = Entry { position: position.clone(), document };
-                if *position >= *start && self.fits(&entry) {
-                    found.insert(position, entry);
+                let entry = Entry { position, document: Some(document) };
+                if *entry.position >= *start
+                    && let Some(entry) = self.fitting(entry)
+                {
+                    found.insert(entry.position.clone(), entry);
                 }
             }
             return Ok(Some(found.into_values().collect()));
@@ -289,26 +304,31 @@ impl Walk<'_> {
         }
     }
 
-    fn fits(&self, entry: &Entry) -> bool {
-        let body = &entry.document.body;
-        if !self.filters.iter().all(|filter| filter.matches(body)) {
-            return false;
+    /// The entry, if its document belongs to the result.
+    fn fitting(&self, entry: Entry) -> Option<Found> {
+        let Entry { position, document } = entry;
+        let document = document?;
+        if !self.range.filters.iter().all(|filter| filter.matches(&document.body)) {
+            return None;
         }
-        let (Some(wanted), Source::Terms { prefix }) = (self.terms, &self.range.source) else { return true };
-        let terms = terms::of_document(self.range.collection, body);
-        // A document has an entry for each of its terms with the prefix; only the lowest one counts.
-        let met = terms::lowest_with_prefix(&terms, prefix);
-        terms::has_all(&terms, wanted)
-            && met.is_some_and(|term| crate::term_position(term, entry.document.key.id()) == entry.position)
+        if let (Some(wanted), Source::Terms { prefix }) = (self.terms, &self.range.source) {
+            let terms = terms::of_document(self.range.collection, &document.body);
+            // A document has an entry for each of its terms with the prefix; only the lowest one counts.
+            let met = terms::lowest_with_prefix(&terms, prefix)?;
+            if !terms::has_all(&terms, wanted) || crate::term_position(met, document.key.id()) != position {
+                return None;
+            }
+        }
+        Some(Found { position, document })
     }
 
     fn fingerprint(&self) -> Fingerprint {
-        let Range { collection, source, from, to, descending } = &self.range;
+        let Range { collection, source, from, to, descending, filters } = &self.range;
         let (kind, name, place) = match source {
             Source::Index { index, partition } => ("index", index.name, &partition[..]),
             Source::Terms { prefix } => ("terms", "", prefix.as_bytes()),
         };
-        let rest = format!("{to:?} {descending} {:?} {:?}", self.filters, self.terms);
+        let rest = format!("{to:?} {descending} {filters:?} {:?}", self.terms);
         Fingerprint::new([
             kind.as_bytes(),
             collection.name.as_bytes(),
@@ -320,7 +340,13 @@ impl Walk<'_> {
     }
 }
 
-fn page_of(found: Vec<Entry>, next: Option<String>) -> Page {
+/// A document of the result.
+struct Found {
+    position: Vec<u8>,
+    document: Document,
+}
+
+fn page_of(found: Vec<Found>, next: Option<String>) -> Page {
     Page { documents: found.into_iter().map(|entry| entry.document).collect(), next }
 }
 
@@ -332,7 +358,7 @@ mod tests {
 
     use super::*;
     use crate::conformance::Memory;
-    use crate::{Batch, Body, Database as _, Field, Operation, Version};
+    use crate::{Batch, Database as _, Field, Operation, Version};
 
     const NOTES: &Collection = &Collection::new("notes")
         .fields(&[Field::integer("rank"), Field::string("a"), Field::string("b")])
@@ -457,7 +483,8 @@ mod tests {
     impl Ranges for Liar {
         async fn read_range(&self, _range: &Range, at_most: usize) -> Result<Vec<Entry>> {
             let key = Key::new(NOTES, "made-up")?;
-            let document = Document { key, version: Version::NONE, body: Body::new(), expires_at: None };
+            let body = Body::new();
+            let document = Some(Document { key, version: Version::NONE, body, expires_at: None });
             Ok(vec![Entry { position: self.0.clone(), document }; at_most])
         }
 

@@ -32,6 +32,11 @@ pub struct IndexEntry {
 }
 
 impl IndexEntry {
+    /// The place of a stored document in an index of its collection; `None` if it is not in the index.
+    pub fn of(document: &Document, index: &'static Index) -> Option<Self> {
+        entry(&document.key, index, &document.body).ok().flatten()
+    }
+
     /// Partition and position as one key, for a backend with one ordered column for each index.
     pub fn whole_key(&self) -> Vec<u8> {
         [&self.partition[..], &self.position].concat()
@@ -59,9 +64,8 @@ impl Projection {
     pub fn of(document: &Document) -> Self {
         let Document { key, body, expires_at, .. } = document;
         let collection = key.collection();
-        let fitting = |index| entry(key, index, body).ok().flatten();
         Self {
-            entries: collection.indexes.iter().map(fitting).collect(),
+            entries: collection.indexes.iter().map(|index| IndexEntry::of(document, index)).collect(),
             guards: collection.uniques.iter().filter_map(|u| guard(key, u, body).ok().flatten()).collect(),
             terms: terms::of_document(collection, body),
             expires_at: *expires_at,

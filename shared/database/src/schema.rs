@@ -67,6 +67,8 @@ fn check_collection(collection: &'static Collection) -> Result<(), String> {
         }
         check_distinct("indexed field", index.partition.iter().chain(index.sort).copied())?;
         check_fields(collection, index.partition.iter().chain(index.sort), is_indexable)?;
+        check_distinct("copied field", index.copied_fields().iter().copied())?;
+        check_fields(collection, index.copied_fields().iter(), is_indexable)?;
         let has_few_values = |name: &&str| collection.field(name).is_some_and(|field| field.has_few_values);
         if shards == 1 && !index.partition.is_empty() && index.partition.iter().all(has_few_values) {
             return Err(format!(
@@ -87,8 +89,9 @@ fn check_collection(collection: &'static Collection) -> Result<(), String> {
     check_fields(collection, collection.search.iter(), |kind| kind == FieldKind::String)?;
     check_fields(collection, collection.counters.iter(), |kind| kind == FieldKind::Integer)?;
     for counter in collection.counters {
-        let indexed =
-            collection.indexes.iter().any(|i| i.partition.contains(counter) || i.sort.contains(counter));
+        let indexed = collection.indexes.iter().any(|index| {
+            [index.partition, index.sort, index.copied_fields()].iter().any(|used| used.contains(counter))
+        });
         if indexed || collection.uniques.iter().any(|u| u.fields.contains(counter)) {
             return Err(format!(
                 "`{counter}` is a counter and cannot be used by an index or a unique attribute"
@@ -224,6 +227,25 @@ mod tests {
                     .indexes(&[Index::new("i").sort(&["n"])])
                     .counters(&["n"]),
                 "`n` is a counter and cannot be used by an index or a unique attribute",
+            ),
+            (
+                &Collection::new("c")
+                    .fields(&[A, Field::integer("n")])
+                    .indexes(&[Index::new("i").sort(&["a"]).copying_fields(&["n"])])
+                    .counters(&["n"]),
+                "`n` is a counter and cannot be used by an index or a unique attribute",
+            ),
+            (
+                &Collection::new("c")
+                    .fields(&[A, Field::json("j")])
+                    .indexes(&[Index::new("i").sort(&["a"]).copying_fields(&["j"])]),
+                "the field `j` is of kind Json, which cannot be used here",
+            ),
+            (
+                &Collection::new("c")
+                    .fields(&[A])
+                    .indexes(&[Index::new("i").sort(&["a"]).copying_fields(&["a", "a"])]),
+                "copied field `a` is listed twice",
             ),
             (
                 &Collection::new("c").fields(&[Field::string("")]),

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use switchyard_ambient::Ambient;
 use switchyard_database::conformance::Memory;
 use switchyard_database::{
-    Batch, Cause, Collection, Database, Db, Document, Entity, Error, Field, Key, Page, Query, Rejection,
-    Result, Scan, Schema, Search, Unique, UniqueKey, Version, retry,
+    Batch, Cause, Collection, Consistency, Database, Db, Document, Entity, Error, Field, Key, Page, Query,
+    Rejection, Result, Scan, Schema, Search, Unique, UniqueKey, Version, retry,
 };
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -85,8 +85,8 @@ impl Database for Scripted {
         self.memory.get(key).await
     }
 
-    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Document>>> {
-        self.memory.get_many(keys).await
+    async fn get_many(&self, keys: &[Key], consistency: Consistency) -> Result<Vec<Option<Document>>> {
+        self.memory.get_many(keys, consistency).await
     }
 
     async fn lookup(&self, unique: &UniqueKey) -> Result<Option<Document>> {

@@ -20,9 +20,9 @@
 //!
 //! | table | item | attributes |
 //! |---|---|---|
-//! | `<prefix>-<collection>` | a document | `id`, `version`, `doc` (the content as a map), `<index>_partition` and `<index>_position` for each index that contains it; `expires_at`, `ttl`, `expiry_shard` if it expires |
+//! | `<prefix>-<collection>` | a document | `id`, `version`, `doc` (the content as a map), `doc.<field>` for each field that an index copies, `<index>_partition` and `<index>_position` for each index that contains it; `expires_at`, `ttl` if it expires |
 //! | `<prefix>-system` | the guard of a unique value | `partition` (the guarded value), `owner` (the id of the document that holds the value), `about` (a description for people), `expires_at`, `ttl` |
-//! | | a search term of a document | `partition` (the collection and the term's first character), `position` (term and id), `owner`, `about`, `expires_at`, `ttl` |
+//! | | a search term of a document | `partition` (the collection, the term's first character and a shard), `position` (term and id), `owner`, `about`, `expires_at`, `ttl` |
 //! | | a record of `migrate` | the declaration under which a collection's documents are indexed |
 //!
 //! Every declared index is a global secondary index. If an index has several shards, the documents of each of its
@@ -64,8 +64,13 @@
 //! keep what it added.
 //!
 //! Tables that a deployment template creates are used as they are; point-in-time recovery and deletion protection
-//! are configured in the template. The sweep of expired documents reads the records of `migrate`. Without those
-//! records only DynamoDB's own expiry removes expired items, within a few days.
+//! are configured in the template.
+//!
+//! # Expiry
+//!
+//! DynamoDB removes expired items itself within a few days, at no charge, and reads ignore them until then. A program
+//! need not call `sweep_expired`, which scans the tables: an index of what expires would cost each write of such a
+//! document as much as the write itself. The sweep reads the records of `migrate`.
 //!
 //! # Permissions
 //!
@@ -94,8 +99,8 @@ use aws_sdk_dynamodb::Client;
 use switchyard_ambient::Ambient;
 use switchyard_database::retry::Budget;
 use switchyard_database::{
-    Batch, Collection, Database, Document, Key, Page, Query, Result, Scan, Schema, Search, UniqueKey,
-    Version, paging,
+    Batch, Collection, Consistency, Database, Document, Key, Page, Query, Result, Scan, Schema, Search,
+    UniqueKey, Version, paging,
 };
 
 pub use tables::{AttributeKind, IndexDefinition, IndexProjection, KeyAttribute, TableDefinition, tables};
@@ -131,8 +136,8 @@ impl Database for DynamoDb {
         read::get(self, key).await
     }
 
-    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Document>>> {
-        read::get_many(self, keys).await
+    async fn get_many(&self, keys: &[Key], consistency: Consistency) -> Result<Vec<Option<Document>>> {
+        read::get_many(self, keys, consistency).await
     }
 
     async fn lookup(&self, unique: &UniqueKey) -> Result<Option<Document>> {

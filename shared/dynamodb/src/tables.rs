@@ -1,7 +1,9 @@
 //! The tables that the declared collections need. This is the only source of table definitions, for `migrate`, for
 //! the deployment template and for the permissions of functions.
 
-use switchyard_database::{Collection, Index, Schema};
+use std::collections::BTreeSet;
+
+use switchyard_database::{Collection, Copies, Index, Schema};
 
 /// The definition of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,12 +54,14 @@ pub enum AttributeKind {
 }
 
 /// Which attributes of an item are copied to an index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IndexProjection {
     /// The whole item (`ALL`).
     All,
     /// The keys of the table and of the index (`KEYS_ONLY`).
     Keys,
+    /// The keys and these attributes (`INCLUDE`).
+    Include(Vec<String>),
 }
 
 /// Returns the tables that `schema` needs, named with the prefix `prefix`: one for each collection, in the order
@@ -72,7 +76,9 @@ pub(crate) mod document {
     pub(crate) const ID: &str = "id";
     pub(crate) const VERSION: &str = "version";
     pub(crate) const BODY: &str = "doc";
-    pub(crate) const EXPIRY_SHARD: &str = "expiry_shard";
+    /// Begins the name of the attribute that holds a field of the document which an index copies. DynamoDB copies
+    /// only whole attributes, so such a field stands beside the others and not among them.
+    pub(crate) const FIELD_PREFIX: &str = "doc.";
 }
 
 /// Attributes of the items in the system table: guards of unique values, search terms, migration records.
@@ -90,11 +96,6 @@ pub(crate) const EXPIRES_AT: &str = "expires_at";
 /// When DynamoDB may remove the item, in seconds since 1970, rounded up.
 pub(crate) const TIME_TO_LIVE: &str = "ttl";
 
-/// The index that finds expired documents for the sweep. Declared indexes have no hyphen in their names.
-pub(crate) const EXPIRY_INDEX: &str = "expires-at";
-/// The number of partitions of the expiry index. More than one avoids a hot partition.
-pub(crate) const EXPIRY_SHARDS: u8 = 4;
-
 /// Returns the name of the table of a collection's documents.
 pub(crate) fn collection_table_name(prefix: &str, collection: &Collection) -> String {
     format!("{prefix}-{}", collection.name)
@@ -106,8 +107,32 @@ pub(crate) fn system_table_name(prefix: &str) -> String {
 }
 
 /// Returns the name of an index in DynamoDB, which requires at least three characters.
+///
+/// The name tells what the index copies, because DynamoDB cannot change that: an index that is to copy something else
+/// is created beside the present one, which stays in use until the migration ends.
 pub(crate) fn index_name(index: &Index) -> String {
-    format!("{:-<3}", index.name)
+    let name = index.name;
+    match index.copies {
+        Copies::Nothing => format!("{name:-<3}"),
+        Copies::Documents => format!("{name}-documents"),
+        Copies::Fields(fields) => format!("{name}-{:016x}", fnv1a(&fields.join("\0"))),
+    }
+}
+
+/// Returns the name of the attribute that holds a field of the document which an index copies.
+pub(crate) fn field_attribute(field: &str) -> String {
+    format!("{}{field}", document::FIELD_PREFIX)
+}
+
+/// Returns the fields that indexes of a collection copy one by one.
+pub(crate) fn copied_fields(collection: &Collection) -> BTreeSet<&'static str> {
+    collection.indexes.iter().flat_map(Index::copied_fields).copied().collect()
+}
+
+/// Returns the FNV-1a hash of a text.
+pub(crate) fn fnv1a(text: &str) -> u64 {
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }
 
 /// Returns the name of the attribute that holds the encoded partition values of an index.
@@ -121,24 +146,22 @@ pub(crate) fn position_attribute(index: &Index) -> String {
 }
 
 fn collection_table(collection: &Collection, prefix: &str) -> TableDefinition {
-    let mut indexes: Vec<_> = collection
+    let indexes = collection
         .indexes
         .iter()
         .map(|index| IndexDefinition {
             name: index_name(index),
             partition: KeyAttribute { name: partition_attribute(index), kind: AttributeKind::Bytes },
             sort: KeyAttribute { name: position_attribute(index), kind: AttributeKind::Bytes },
-            projection: IndexProjection::All,
+            projection: match index.copies {
+                Copies::Nothing => IndexProjection::Keys,
+                Copies::Documents => IndexProjection::All,
+                Copies::Fields(fields) => {
+                    IndexProjection::Include(fields.iter().map(|field| field_attribute(field)).collect())
+                }
+            },
         })
         .collect();
-    if collection.expiring {
-        indexes.push(IndexDefinition {
-            name: EXPIRY_INDEX.to_owned(),
-            partition: KeyAttribute { name: document::EXPIRY_SHARD.to_owned(), kind: AttributeKind::Number },
-            sort: KeyAttribute { name: EXPIRES_AT.to_owned(), kind: AttributeKind::Number },
-            projection: IndexProjection::Keys,
-        });
-    }
     TableDefinition {
         name: collection_table_name(prefix, collection),
         partition: KeyAttribute { name: document::ID.to_owned(), kind: AttributeKind::Text },
@@ -165,10 +188,11 @@ mod tests {
     use super::*;
 
     const SESSIONS: &Collection = &Collection::new("sessions")
-        .fields(&[Field::string("user_id"), Field::time("created_at")])
+        .fields(&[Field::string("user_id"), Field::time("created_at"), Field::string("device")])
         .indexes(&[
-            Index::new("by_user").partition(&["user_id"]).sort(&["created_at"]),
+            Index::new("by_user").partition(&["user_id"]).sort(&["created_at"]).copying_documents(),
             Index::new("at").sort(&["created_at"]),
+            Index::new("by_device").partition(&["device"]).copying_fields(&["user_id"]),
         ])
         .expiring();
 
@@ -179,7 +203,10 @@ mod tests {
         assert_eq!(names, ["shop-sessions", "shop-system"]);
         let table = &tables[0];
         let indexes: Vec<_> = table.indexes.iter().map(|index| index.name.as_str()).collect();
-        assert_eq!(indexes, ["by_user", "at-", "expires-at"]);
+        assert_eq!(indexes, ["by_user-documents", "at-", "by_device-80c229a4571e9bfa"]);
+        let projections: Vec<_> = table.indexes.iter().map(|index| index.projection.clone()).collect();
+        let user_id = IndexProjection::Include(vec!["doc.user_id".to_owned()]);
+        assert_eq!(projections, [IndexProjection::All, IndexProjection::Keys, user_id]);
         assert_eq!(table.indexes[0].partition.name, "by_user_partition");
         assert_eq!(table.indexes[0].sort.name, "by_user_position");
         assert_eq!(table.time_to_live, Some("ttl"));

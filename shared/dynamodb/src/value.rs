@@ -27,7 +27,8 @@ pub(crate) fn map_of(body: &Body) -> AttributeValue {
     AttributeValue::M(fields.collect())
 }
 
-fn attribute_of(value: &Value) -> AttributeValue {
+/// Returns the attribute value that stores a JSON value.
+pub(crate) fn attribute_of(value: &Value) -> AttributeValue {
     match value {
         Value::Null => AttributeValue::Null(true),
         Value::Bool(value) => AttributeValue::Bool(*value),
@@ -49,7 +50,8 @@ pub(crate) fn body_of(fields: HashMap<String, AttributeValue>) -> Option<Body> {
         .collect()
 }
 
-fn value_of(value: AttributeValue) -> Option<Value> {
+/// Returns the JSON value that an attribute holds, or `None` if it is of a type that this crate never writes.
+pub(crate) fn value_of(value: AttributeValue) -> Option<Value> {
     Some(match value {
         AttributeValue::Null(_) => Value::Null,
         AttributeValue::Bool(value) => Value::Bool(value),

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use switchyard_ambient::Timestamp;
-use switchyard_database::{Collection, Db, Entity, Error as DatabaseError, Field, Stored};
+use switchyard_database::{Collection, Consistency, Db, Entity, Error as DatabaseError, Field, Stored};
 
 /// A secret of the settings, shown by the ids of its keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,6 +131,9 @@ pub async fn forget_secret(db: &Db, setting: &str) -> Result<bool, DatabaseError
 }
 
 async fn recorded(db: &Db, held: &[HeldSecret]) -> Result<Vec<Option<SecretCheck>>, DatabaseError> {
-    let checks = db.collection::<SecretCheck>().get_many(held.iter().map(|secret| secret.setting)).await?;
+    let checks = db
+        .collection::<SecretCheck>()
+        .get_many(held.iter().map(|secret| secret.setting), Consistency::Linearizable)
+        .await?;
     Ok(checks.into_iter().map(|check| check.map(Stored::into_value)).collect())
 }

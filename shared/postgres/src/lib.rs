@@ -150,7 +150,8 @@ use async_trait::async_trait;
 use switchyard_ambient::Ambient;
 use switchyard_database::retry::Budget;
 use switchyard_database::{
-    Batch, Database, Document, Key, Page, Query, Result, Scan, Schema, Search, UniqueKey, Version, paging,
+    Batch, Consistency, Database, Document, Key, Page, Query, Result, Scan, Schema, Search, UniqueKey,
+    Version, paging,
 };
 
 use crate::pool::Pool;
@@ -197,7 +198,7 @@ impl Database for Postgres {
         self.read_one(key).await
     }
 
-    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Document>>> {
+    async fn get_many(&self, keys: &[Key], _consistency: Consistency) -> Result<Vec<Option<Document>>> {
         self.read_many(keys).await
     }
 

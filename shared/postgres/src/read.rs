@@ -150,7 +150,7 @@ impl Ranges for Postgres {
             .map(|row| {
                 let key: &[u8] = column(row, 0, &range.collection.name)?;
                 let document = stored_document(range.collection, row, 1)?;
-                Ok(Entry { position: key[prefix.len()..].to_vec(), document })
+                Ok(Entry { position: key[prefix.len()..].to_vec(), document: Some(document) })
             })
             .collect()
     }

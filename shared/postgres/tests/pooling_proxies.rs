@@ -8,8 +8,8 @@ use std::sync::Arc;
 use serde_json::json;
 use switchyard_ambient::Ambient;
 use switchyard_database::{
-    Batch, Collection, Database as _, Expect, Field, Index, Key, Operation, Query, Scan, Schema, Search,
-    Unique, UniqueKey,
+    Batch, Collection, Consistency, Database as _, Expect, Field, Index, Key, Operation, Query, Scan, Schema,
+    Search, Unique, UniqueKey,
 };
 use switchyard_postgres::Postgres;
 
@@ -66,7 +66,7 @@ async fn request(database: Arc<Postgres>, ambient: Ambient, number: usize) {
     let team = format!("team{}", number % 3);
     let page = database.query(&Query::new(PEOPLE, "by_team").partition([team.as_str()])).await.unwrap();
     assert!(!page.documents.is_empty());
-    let many = database.get_many(&[key(number), key(REQUESTS + 1)]).await.unwrap();
+    let many = database.get_many(&[key(number), key(REQUESTS + 1)], Consistency::Linearizable).await.unwrap();
     assert_eq!(many[0].as_ref().unwrap().body["visits"], json!(11));
     assert_eq!(many[1], None);
     database.ping().await.unwrap();

@@ -6,7 +6,8 @@ mod common;
 use serde_json::json;
 use switchyard_ambient::Ambient;
 use switchyard_database::{
-    Batch, Collection, Database as _, Error, Expect, Field, Index, Key, Operation, Schema, Unique,
+    Batch, Collection, Consistency, Database as _, Error, Expect, Field, Index, Key, Operation, Schema,
+    Unique,
 };
 use switchyard_postgres::Postgres;
 
@@ -74,7 +75,7 @@ async fn a_single_write_takes_one_round_trip_and_a_batch_two() {
         assert_eq!(commit(vec![Operation::Delete { previous }]).await, (true, 1), "delete");
         proxy.take_sent();
         let keys: Vec<Key> = (0..100).map(|number| key(&format!("a{number}"))).collect();
-        database.get_many(&keys).await.unwrap();
+        database.get_many(&keys, Consistency::Linearizable).await.unwrap();
         assert_eq!(proxy.take_sent(), 1, "get_many");
     }
     schema.drop().await;

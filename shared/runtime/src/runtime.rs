@@ -14,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::factory::reason;
 use crate::metrics::MetricsError;
 use crate::server::Limits;
-use crate::{ConnectError, Metrics, Platform, Settings, connect, lambda, logs, server};
+use crate::{ConnectError, DatabaseUrl, Metrics, Platform, Settings, connect, lambda, logs, server};
 
 /// How long a function waits at its start for the database. It connects then, so that the first request need not; but
 /// the first request answers for itself if that fails.
@@ -216,10 +216,14 @@ impl Runtime {
             drop(stop);
             told
         });
-        let sweeping = tokio::spawn(sweep(db));
+        // DynamoDB removes what has expired itself, and to look for it there would mean to scan the tables.
+        let sweeping =
+            (!matches!(settings.database_url, DatabaseUrl::DynamoDb(_))).then(|| tokio::spawn(sweep(db)));
         let until_stopped = async move { drop(stopped.await) };
         server::serve(listener, router, settings.base_path, until_stopped, limits).await;
-        sweeping.abort();
+        if let Some(sweeping) = sweeping {
+            sweeping.abort();
+        }
         match signals.await {
             Ok(told) => told.map_err(RuntimeError::Signals),
             Err(fault) => Err(RuntimeError::Signals(io::Error::other(fault))),

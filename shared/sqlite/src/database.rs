@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use switchyard_ambient::Ambient;
 use switchyard_database::{
-    Batch, Database, Document, Key, Page, Query, Result, Scan, Schema, Search, UniqueKey, Version, paging,
+    Batch, Consistency, Database, Document, Key, Page, Query, Result, Scan, Schema, Search, UniqueKey,
+    Version, paging,
 };
 
 use crate::fault::Fault;
@@ -77,7 +78,7 @@ impl Database for Sqlite {
         self.readers.read_here(&self.ambient, read).await
     }
 
-    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Document>>> {
+    async fn get_many(&self, keys: &[Key], _consistency: Consistency) -> Result<Vec<Option<Document>>> {
         paging::check_keys(keys)?;
         let now = self.ambient.now();
         if keys.len() <= FEW_KEYS {

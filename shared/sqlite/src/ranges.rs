@@ -104,7 +104,7 @@ fn read_range(
         let key = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
         let position = key.get(select.prefix..).unwrap_or_default().to_vec();
         let key = Key::new(range.collection, row.get::<_, String>(1)?)?;
-        entries.push(Entry { position, document: rows::document(key, row, 2)? });
+        entries.push(Entry { position, document: Some(rows::document(key, row, 2)?) });
     }
     Ok(entries)
 }
@@ -164,8 +164,14 @@ mod tests {
         let source = Source::Index { index: &BY_RANK, partition: b"g\0".to_vec() };
         for descending in [false, true] {
             for to in [Some(vec![9]), None] {
-                let range =
-                    Range { collection: NOTES, source: source.clone(), from: vec![1], to, descending };
+                let range = Range {
+                    collection: NOTES,
+                    source: source.clone(),
+                    from: vec![1],
+                    to,
+                    descending,
+                    filters: Vec::new(),
+                };
                 assert_eq!(
                     plan_of(&range),
                     ["SEARCH d USING INDEX notes.i_by_rank (i_by_rank>? AND i_by_rank<?)"]
@@ -178,7 +184,14 @@ mod tests {
     fn an_index_without_partition_is_read_to_its_end() {
         const ALL: Index = Index::new("by_rank").sort(&["rank"]);
         let source = Source::Index { index: &ALL, partition: Vec::new() };
-        let range = Range { collection: NOTES, source, from: vec![1], to: None, descending: true };
+        let range = Range {
+            collection: NOTES,
+            source,
+            from: vec![1],
+            to: None,
+            descending: true,
+            filters: Vec::new(),
+        };
         assert_eq!(plan_of(&range), ["SEARCH d USING INDEX notes.i_by_rank (i_by_rank>?)"]);
     }
 
@@ -186,7 +199,7 @@ mod tests {
     fn a_range_of_terms_is_read_in_its_order_and_nothing_is_sorted() {
         let source = Source::Terms { prefix: "a".to_owned() };
         let (from, to) = (b"a".to_vec(), Some(b"b".to_vec()));
-        let range = Range { collection: NOTES, source, from, to, descending: false };
+        let range = Range { collection: NOTES, source, from, to, descending: false, filters: Vec::new() };
         assert_eq!(
             plan_of(&range),
             [

@@ -5,9 +5,12 @@ use async_trait::async_trait;
 use switchyard_ambient::Ambient;
 
 use super::Memory;
-use crate::{Batch, Database, Document, Key, Page, Query, Result, Scan, Schema, Search, UniqueKey, Version};
+use crate::{
+    Batch, Consistency, Database, Document, Key, Page, Query, Result, Scan, Schema, Search, UniqueKey,
+    Version,
+};
 
-/// A store whose queries, searches and scans see a past state, as they may on a real database.
+/// A store whose queries, searches, scans and eventual reads see a past state, as they may on a real database.
 ///
 /// The suite runs on it to prove that its cases wait for listings. A program's tests can run on it to find code
 /// that does not.
@@ -53,8 +56,11 @@ impl Database for Lagging {
         self.present.get(key).await
     }
 
-    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Document>>> {
-        self.present.get_many(keys).await
+    async fn get_many(&self, keys: &[Key], consistency: Consistency) -> Result<Vec<Option<Document>>> {
+        match consistency {
+            Consistency::Linearizable => self.present.get_many(keys, consistency).await,
+            Consistency::Eventual => self.past().get_many(keys, consistency).await,
+        }
     }
 
     async fn lookup(&self, unique: &UniqueKey) -> Result<Option<Document>> {

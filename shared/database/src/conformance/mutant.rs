@@ -11,8 +11,9 @@ use super::Memory;
 use crate::memory::{apply, state_of};
 use crate::paging::{self, Entry, Range, Ranges, Source};
 use crate::{
-    Batch, Cause, Collection, Database, Document, Error, Expect, Key, Operation, Page, Prepared, Query,
-    Rejection, Result, Scan, Schema, Search, State, UniqueKey, Version, evaluate,
+    Batch, Cause, Collection, Consistency, Database, Document, Error, Expect, Filter, IndexEntry, Key,
+    Operation, Page, Prepared, Query, Rejection, Result, Scan, Schema, Search, State, UniqueKey, Version,
+    evaluate,
 };
 
 /// A fault of a backend. Each of them has been shipped in real software.
@@ -62,6 +63,10 @@ pub enum Fault {
     IgnoresUnprocessedKeys,
     /// A query returns documents as they were when their index entries were created.
     KeepsOldContent,
+    /// A query refuses documents by a field that its index does not copy.
+    RefusesWhatIsNotCopied,
+    /// A query returns documents where their index entries were created.
+    ListsWhatHasMoved,
 }
 
 /// The in-memory store with a fault, to prove that the suite catches it.
@@ -156,10 +161,42 @@ impl Mutant {
     fn misread_shards(&self, range: &Range, entries: &mut Vec<Entry>) {
         let Source::Index { index, .. } = &range.source else { return };
         let shards = u64::from(index.shard_count());
-        let shard_of = |entry: &Entry| entry.document.key.id().bytes().map(u64::from).sum::<u64>() % shards;
+        let sum_of = |id: &str| id.bytes().map(u64::from).sum::<u64>();
+        let shard_of =
+            |entry: &Entry| entry.document.as_ref().map_or(0, |document| sum_of(document.key.id()) % shards);
         match self.fault {
             Fault::ForgetsAShard if shards > 1 => entries.retain(|entry| shard_of(entry) > 0),
             Fault::ConcatenatesShards => entries.sort_by_key(shard_of),
+            _ => {}
+        }
+    }
+
+    fn misread_copies(&self, range: &Range, entries: &mut Vec<Entry>) {
+        let Source::Index { index, partition } = &range.source else { return };
+        let copied = index.copied_fields();
+        match self.fault {
+            Fault::RefusesWhatIsNotCopied if !copied.is_empty() => {
+                let is_copied = |filter: &Filter| copied.contains(&filter.field.as_str());
+                if !range.filters.iter().all(is_copied) {
+                    entries.iter_mut().for_each(|entry| entry.document = None);
+                }
+            }
+            Fault::ListsWhatHasMoved => {
+                let documents = self.memory.documents(); // always locked before `remains`
+                self.with_remains(|remains| {
+                    for first in remains.first_states.values() {
+                        let Some(document) = documents.get(&first.key) else { continue };
+                        let place_of = |document| IndexEntry::of(document, index);
+                        if let Some(place) = place_of(first)
+                            && place_of(document).as_ref() != Some(&place)
+                            && place.partition == *partition
+                        {
+                            let document = Some(document.clone());
+                            entries.push(Entry { position: place.position, document });
+                        }
+                    }
+                });
+            }
             _ => {}
         }
     }
@@ -259,8 +296,8 @@ impl Database for Mutant {
         self.reader().get(key).await
     }
 
-    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Document>>> {
-        let mut found = self.reader().get_many(keys).await?;
+    async fn get_many(&self, keys: &[Key], consistency: Consistency) -> Result<Vec<Option<Document>>> {
+        let mut found = self.reader().get_many(keys, consistency).await?;
         if self.has(Fault::IgnoresUnprocessedKeys) {
             found.iter_mut().skip(100).for_each(|document| *document = None);
         }
@@ -337,11 +374,12 @@ impl Ranges for Mutant {
             entries.reverse();
         }
         self.misread_shards(&range, &mut entries);
+        self.misread_copies(&range, &mut entries);
         entries.truncate(at_most);
         if self.has(Fault::KeepsOldContent) {
             self.with_remains(|remains| {
-                for entry in &mut entries {
-                    entry.document.body.clone_from(&remains.first_states[&entry.document.key].body);
+                for document in entries.iter_mut().filter_map(|entry| entry.document.as_mut()) {
+                    document.body.clone_from(&remains.first_states[&document.key].body);
                 }
             });
         }

@@ -12,8 +12,8 @@ use tokio::task::{JoinError, JoinSet};
 use super::words::{body, check, key};
 use super::{Memory, Store, Subject, run};
 use crate::{
-    Batch, Collection, Database, Document, Error, Expect, Field, Filter, Index, Key, Operation, Page, Query,
-    Scan, Schema, Search, Unique, UniqueKey,
+    Batch, Collection, Consistency, Database, Document, Error, Expect, Field, Filter, Index, Key, Operation,
+    Page, Query, Scan, Schema, Search, Unique, UniqueKey,
 };
 
 const THINGS: &Collection = &Collection::new("things")
@@ -327,8 +327,8 @@ async fn commit(store: &Store, model: &Memory, operations: Vec<Operation>) {
 
 async fn compare_reads(store: &Store, model: &Memory, seen: &mut BTreeMap<Key, Vec<Document>>) {
     let keys = IDS.map(|id| key(THINGS, id));
-    let expected = model.get_many(&keys).await;
-    assert_eq!(store.backend().get_many(&keys).await, expected, "get_many");
+    let expected = model.get_many(&keys, Consistency::Linearizable).await;
+    assert_eq!(store.backend().get_many(&keys, Consistency::Linearizable).await, expected, "get_many");
     for document in expected.expect("the model returns the documents").into_iter().flatten() {
         let states = seen.entry(document.key.clone()).or_default();
         if !states.contains(&document) {

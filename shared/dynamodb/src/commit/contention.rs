@@ -5,11 +5,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use switchyard_database::{Batch, Error, Key, Result, State, UniqueKey, Version, evaluate};
+use switchyard_database::{Batch, Consistency, Error, Key, Result, State, UniqueKey, Version, evaluate};
 
 use crate::DynamoDb;
 use crate::commit::cancellation::Verdict;
-use crate::read::{Consistency, get_live, lookup};
+use crate::read::{get_live, lookup};
 
 /// Returns the verdict on a batch if the stored state already decides it. `None` means that the batch can still be
 /// applied.
@@ -32,7 +32,7 @@ pub(crate) async fn decide(db: &DynamoDb, batch: &Batch) -> Result<Option<Verdic
 /// Reads the live documents that the batch names, and the holders of the values that it claims.
 async fn read(db: &DynamoDb, batch: &Batch) -> Result<State> {
     let keys: Vec<Key> = batch.operations().iter().map(|prepared| prepared.key().clone()).collect();
-    let documents = get_live(db, &keys, Consistency::Strong).await?;
+    let documents = get_live(db, &keys, Consistency::Linearizable).await?;
     let mut owners: HashMap<UniqueKey, Key> = HashMap::new();
     for change in batch.guard_changes().iter().filter(|change| change.claimed_by.is_some()) {
         if let Some(holder) = lookup(db, &change.guard).await? {

@@ -12,7 +12,9 @@ use switchyard_database::{Collection, Document, Error, Key, Projection, Result, 
 use crate::DynamoDb;
 use crate::commit::stale_guard::{self, StaleGuard};
 use crate::failure::{Failure, is_throttling};
-use crate::item::{document_key, document_of, guard_item, index_attributes, owner_of, term_item, term_key};
+use crate::item::{
+    body_attributes, document_key, document_of, guard_item, index_attributes, owner_of, term_item, term_key,
+};
 use crate::migrate::layout::{Phase, Task};
 use crate::read::get_item;
 use crate::tables::{document, partition_attribute, position_attribute};
@@ -182,6 +184,7 @@ impl Changes {
         let after = Projection::of(document);
         let mut changes = Self { expires_at: document.expires_at, ..Self::default() };
         changes.index(task, index_attributes(&document.key, &after), stored);
+        changes.body(body_attributes(&document.key, &document.body), stored);
         match task.phase {
             Phase::Add => {
                 let (guards, terms) = guards_and_terms(document, task.current)?;
@@ -210,13 +213,25 @@ impl Changes {
         self.set = differing.filter(|(name, _)| is_due(name)).collect();
     }
 
+    /// Computes which fields get an attribute of their own and which lose it. Every program reads a field from either
+    /// place, so this may change at any time.
+    fn body(&mut self, attributes: Item, stored: &Item) {
+        let is_separate = |name: &&String| name.starts_with(document::FIELD_PREFIX);
+        let separate: BTreeSet<&String> = attributes.keys().filter(is_separate).collect();
+        let stored: BTreeSet<&String> = stored.keys().filter(is_separate).collect();
+        if separate != stored {
+            self.remove.extend(stored.difference(&separate).map(|name| (*name).clone()));
+            self.set.extend(attributes);
+        }
+    }
+
     /// Returns the update of the document's own item. It does not change the version or the content.
     fn update(&self, db: &DynamoDb, document: &Document) -> Option<Write> {
         if self.set.is_empty() && self.remove.is_empty() {
             return None;
         }
-        let set: Vec<_> = self.set.iter().map(|(name, _)| format!("#{name} = :{name}")).collect();
-        let remove: Vec<_> = self.remove.iter().map(|name| format!("#{name}")).collect();
+        let set: Vec<_> = (0..self.set.len()).map(|place| format!("#set{place} = :set{place}")).collect();
+        let remove: Vec<_> = (0..self.remove.len()).map(|place| format!("#remove{place}")).collect();
         let mut expression = String::new();
         for (verb, clauses) in [("SET", set), ("REMOVE", remove)] {
             if !clauses.is_empty() {
@@ -225,8 +240,13 @@ impl Changes {
         }
         let key = &document.key;
         let update = Write::update(db.table(key.collection()), document_key(key), expression);
-        let values = self.set.iter().cloned();
-        let update = values.fold(update, |update, (name, value)| update.value(format!(":{name}"), value));
+        let set = self.set.iter().enumerate();
+        let update = set.fold(update, |update, (place, (name, value))| {
+            update.alias(&format!("#set{place}"), name).value(format!(":set{place}"), value.clone())
+        });
+        let remove = self.remove.iter().enumerate();
+        let update =
+            remove.fold(update, |update, (place, name)| update.alias(&format!("#remove{place}"), name));
         Some(at_version(update, document))
     }
 
@@ -252,7 +272,7 @@ impl Changes {
 }
 
 fn is_index_attribute(name: &str) -> bool {
-    name.ends_with("_partition") || name.ends_with("_position") || name == document::EXPIRY_SHARD
+    (name.ends_with("_partition") || name.ends_with("_position")) && !name.starts_with(document::FIELD_PREFIX)
 }
 
 /// Whether an attribute belongs to an index that `collection` declares.

@@ -4,18 +4,26 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
-use switchyard_database::{Collection, Error, Field, FieldKind, Index, Result, Unique};
+use switchyard_database::{Collection, Copies, Error, Field, FieldKind, Index, Result, Unique};
 
 /// Returns the parts of a declaration that determine the index entries, guards and terms of documents, as text.
 pub(crate) fn declaration(collection: &Collection) -> String {
     let indexes = collection.indexes.iter().map(|index| {
-        json!({"name": index.name, "partition": index.partition, "sort": index.sort, "shards": index.shard_count()})
+        let (name, partition, sort, shards) = (index.name, index.partition, index.sort, index.shard_count());
+        let copies = match index.copies {
+            Copies::Nothing => json!("nothing"),
+            Copies::Documents => json!("documents"),
+            Copies::Fields(fields) => json!(fields),
+        };
+        json!({"name": name, "partition": partition, "sort": sort, "shards": shards, "copies": copies})
     });
     let uniques =
         collection.uniques.iter().map(|unique| json!({"name": unique.name, "fields": unique.fields}));
     let fields = collection.fields.iter().filter(|field| {
-        let in_index =
-            |index: &Index| index.partition.contains(&field.name) || index.sort.contains(&field.name);
+        let in_index = |index: &Index| {
+            let used = [index.partition, index.sort, index.copied_fields()];
+            used.iter().any(|fields| fields.contains(&field.name))
+        };
         collection.indexes.iter().any(in_index)
             || collection.uniques.iter().any(|unique| unique.fields.contains(&field.name))
     });
@@ -64,13 +72,16 @@ fn kind_name(kind: FieldKind) -> &'static str {
 fn parse(value: &Value) -> Option<Collection> {
     let indexes = value.get("indexes")?.as_array()?.iter().map(|index| {
         let shards = u8::try_from(index.get("shards")?.as_u64()?).ok()?;
-        let index_of = Index::new(kept_text(index.get("name")?)?);
-        Some(
-            index_of
-                .partition(kept_texts(index.get("partition")?)?)
-                .sort(kept_texts(index.get("sort")?)?)
-                .shards(shards),
-        )
+        let index_of = Index::new(kept_text(index.get("name")?)?)
+            .partition(kept_texts(index.get("partition")?)?)
+            .sort(kept_texts(index.get("sort")?)?)
+            .shards(shards);
+        let copies = index.get("copies")?;
+        Some(match copies.as_str() {
+            Some("nothing") => index_of,
+            Some("documents") => index_of.copying_documents(),
+            _ => index_of.copying_fields(kept_texts(copies)?),
+        })
     });
     let uniques =
         value.get("uniques")?.as_array()?.iter().map(|unique| {
@@ -106,8 +117,9 @@ mod tests {
     fn a_declaration_survives_a_round_trip() {
         const USERS: &Collection = &Collection::new("users")
             .indexes(&[
-                Index::new("all").sort(&["created_at"]).shards(7),
-                Index::new("by_role").partition(&["role"]).shards(2),
+                Index::new("all").sort(&["created_at"]).shards(7).copying_fields(&["role"]),
+                Index::new("by_role").partition(&["role"]).shards(2).copying_documents(),
+                Index::new("by_creation").sort(&["created_at"]).shards(1),
             ])
             .uniques(&[Unique::new("login", &["tenant", "email"])])
             .search(&["name"])

@@ -194,14 +194,16 @@ fn index_names(description: &TableDescription) -> Vec<String> {
 }
 
 fn global_index(index: &IndexDefinition) -> Result<GlobalSecondaryIndex> {
-    let projection = match index.projection {
-        IndexProjection::All => ProjectionType::All,
-        IndexProjection::Keys => ProjectionType::KeysOnly,
+    let (projection, attributes) = match &index.projection {
+        IndexProjection::All => (ProjectionType::All, None),
+        IndexProjection::Keys => (ProjectionType::KeysOnly, None),
+        IndexProjection::Include(attributes) => (ProjectionType::Include, Some(attributes.clone())),
     };
+    let projection = Projection::builder().projection_type(projection).set_non_key_attributes(attributes);
     GlobalSecondaryIndex::builder()
         .index_name(&index.name)
         .set_key_schema(Some(key_schema(&index.partition, Some(&index.sort))?))
-        .projection(Projection::builder().projection_type(projection).build())
+        .projection(projection.build())
         .build()
         .map_err(incomplete)
 }

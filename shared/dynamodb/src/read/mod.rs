@@ -3,6 +3,7 @@
 
 mod index;
 mod lookup;
+mod ordered;
 mod ranges;
 mod snapshot;
 mod terms;
@@ -11,7 +12,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 use futures::future::try_join_all;
-use switchyard_database::{Document, Error, Key, Result, paging};
+use switchyard_database::{Consistency, Document, Error, Key, Result, paging};
 
 pub(crate) use lookup::lookup;
 pub(crate) use snapshot::snapshot;
@@ -50,17 +51,14 @@ pub(crate) async fn get_item(db: &DynamoDb, table: String, key: Item) -> Result<
 }
 
 /// Implements [`Database::get_many`](switchyard_database::Database::get_many).
-pub(crate) async fn get_many(db: &DynamoDb, keys: &[Key]) -> Result<Vec<Option<Document>>> {
+pub(crate) async fn get_many(
+    db: &DynamoDb,
+    keys: &[Key],
+    consistency: Consistency,
+) -> Result<Vec<Option<Document>>> {
     paging::check_keys(keys)?;
-    let documents = get_live(db, keys, Consistency::Strong).await?;
+    let documents = get_live(db, keys, consistency).await?;
     Ok(keys.iter().map(|key| documents.get(key).cloned()).collect())
-}
-
-/// Whether a read sees every finished commit. A strong read costs twice as much as an eventual one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Consistency {
-    Strong,
-    Eventual,
 }
 
 /// Returns the live documents among `keys`, which may be any number and may repeat.
@@ -124,7 +122,7 @@ fn request_of(
         .into_iter()
         .map(|(table, keys)| {
             let keys = KeysAndAttributes::builder().set_keys(Some(keys));
-            let keys = keys.consistent_read(consistency == Consistency::Strong).build();
+            let keys = keys.consistent_read(consistency == Consistency::Linearizable).build();
             keys.map(|keys| (table, keys)).map_err(|fault| Error::Internal(fault.to_string()))
         })
         .collect()

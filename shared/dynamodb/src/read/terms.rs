@@ -1,45 +1,46 @@
-//! Reads ranges of search terms with a query on the system table, and then the documents of those terms.
+//! Reads ranges of search terms from the system table, and then the documents of those terms.
 
 use switchyard_database::paging::{Entry, Range};
-use switchyard_database::{Error, Key, Result, is_expired};
+use switchyard_database::{Consistency, Error, Key, Result, is_expired};
 
 use crate::DynamoDb;
-use crate::item::{expiry_of, owner_of, term_partition};
-use crate::read::index::{OrderedQuery, position_of};
-use crate::read::{Consistency, get_live};
+use crate::item::{TERM_SHARDS, expiry_of, owner_of, term_partition};
+use crate::read::get_live;
+use crate::read::ordered::{Ordered, Partitions, Place};
 use crate::tables::system;
-use crate::value::bytes;
 
 /// Returns the first `at_most` entries of a range of terms whose documents are live.
 pub(crate) async fn read(db: &DynamoDb, range: &Range, prefix: &str, at_most: usize) -> Result<Vec<Entry>> {
-    let partition = bytes(term_partition(range.collection, prefix));
-    let mut query = OrderedQuery::new(
-        db.system_table(),
-        None,
-        (system::PARTITION.to_owned(), partition),
-        system::POSITION.to_owned(),
-        range,
-    );
+    let partitions = Partitions {
+        table: db.system_table(),
+        index: None,
+        partition: system::PARTITION.to_owned(),
+        position: system::POSITION.to_owned(),
+        keys: (0..TERM_SHARDS).map(|shard| term_partition(range.collection, prefix, shard)).collect(),
+    };
+    let mut ordered = Ordered::new(db, range, partitions);
     let now = db.ambient.now();
     let mut entries = Vec::new();
-    while entries.len() < at_most && !query.is_exhausted() {
-        let mut places = Vec::new();
-        for item in query.next_items(db, at_most - entries.len()).await? {
+    while entries.len() < at_most {
+        let places = ordered.take(at_most - entries.len()).await?;
+        if places.is_empty() {
+            break;
+        }
+        let mut wanted = Vec::with_capacity(places.len());
+        for Place { position, item } in places {
             if is_expired(expiry_of(&item), now) {
                 continue;
             }
             let owner = owner_of(&item)
                 .ok_or_else(|| Error::Corrupt("a search term does not name its document".to_owned()))?;
-            let key = Key::new(range.collection, owner)?;
-            places.push((position_of(&item, system::POSITION)?, key));
+            wanted.push((position, Key::new(range.collection, owner)?));
         }
-        let keys: Vec<_> = places.iter().map(|(_, key)| key.clone()).collect();
+        let keys: Vec<_> = wanted.iter().map(|(_, key)| key.clone()).collect();
         let documents = get_live(db, &keys, Consistency::Eventual).await?;
-        entries.extend(places.into_iter().filter_map(|(position, key)| {
+        entries.extend(wanted.into_iter().filter_map(|(position, key)| {
             let document = documents.get(&key)?.clone();
-            Some(Entry { position, document })
+            Some(Entry { position, document: Some(document) })
         }));
     }
-    entries.truncate(at_most);
     Ok(entries)
 }

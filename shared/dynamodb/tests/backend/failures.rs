@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use switchyard_ambient::Ambient;
 use switchyard_database::{
-    Batch, Cause, Database as _, Db, Error, Expect, Key, Operation, Query, Result, Scan, retry,
+    Batch, Cause, Consistency, Database as _, Db, Error, Expect, Key, Operation, Query, Result, Scan, retry,
 };
 use switchyard_dynamodb::DynamoDb;
 
@@ -91,7 +91,7 @@ on_a_stage! {
         let key = stage.create("a", json!({"count": 1})).await.key;
         let steps = (0..9).flat_map(|_| [throttled(), Step::Rewrite(all, give_all_back)]);
         stage.endpoint.script("BatchGetItem", steps);
-        let outcome = stage.db.get_many(std::slice::from_ref(&key)).await;
+        let outcome = stage.db.get_many(std::slice::from_ref(&key), Consistency::Linearizable).await;
         assert_eq!(outcome, Err(Error::Throttled { after: None }));
         assert_eq!(stage.endpoint.requests("BatchGetItem").len(), 5);
     }
@@ -124,7 +124,7 @@ on_a_stage! {
             answer["UnprocessedKeys"] = rest;
         }
         stage.endpoint.script("BatchGetItem", [Step::Rewrite(keep_the_first, give_back), Step::Rewrite(keep_the_first, give_back)]);
-        let found = stage.db.get_many(&keys).await.unwrap();
+        let found = stage.db.get_many(&keys, Consistency::Linearizable).await.unwrap();
         let ids: Vec<_> = found.iter().map(|document| document.as_ref().unwrap().key.id()).collect();
         assert_eq!(ids, ["a", "b", "c"]);
         assert_eq!(stage.endpoint.requests("BatchGetItem").len(), 3);
@@ -139,7 +139,7 @@ on_a_stage! {
         }
         let key = stage.create("a", json!({"count": 1})).await.key;
         stage.endpoint.script("BatchGetItem", (0..20).map(|_| Step::Rewrite(ask_for_nothing, give_all_back)));
-        let outcome = stage.db.get_many(std::slice::from_ref(&key)).await;
+        let outcome = stage.db.get_many(std::slice::from_ref(&key), Consistency::Linearizable).await;
         assert_eq!(outcome, Err(Error::Throttled { after: None }));
     }
 

@@ -80,8 +80,8 @@ impl Entity for Attempts {
             Field::time("account_created_at"),
         ])
         .indexes(&[
-            Index::new("by_mark").partition(&["mark"]).sort(&["account_created_at"]),
-            Index::new("by_lock").sort(&["account_locked_until"]).shards(1),
+            Index::new("by_mark").partition(&["mark"]).sort(&["account_created_at"]).copying_documents(),
+            Index::new("by_lock").sort(&["account_locked_until"]).shards(1).copying_documents(),
         ])
         .expiring();
 

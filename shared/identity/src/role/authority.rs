@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use switchyard_ambient::Timestamp;
-use switchyard_database::{Db, Error, Transaction};
+use switchyard_database::{Consistency, Db, Error, Transaction};
 use switchyard_kernel::{Authority, Manifests, Permissions, Principal, RoleName};
 
 use super::RoleRecord;
@@ -62,7 +62,8 @@ impl RoleAuthority {
         };
         if !missing.is_empty() {
             let names = missing.iter().map(|role| role.as_str());
-            let records = self.db.collection::<RoleRecord>().get_many(names).await?;
+            let records =
+                self.db.collection::<RoleRecord>().get_many(names, Consistency::Linearizable).await?;
             for (role, record) in missing.into_iter().zip(records) {
                 let of_role = record.map_or(Permissions::NONE, |record| self.permissions_in(&record));
                 self.remember(role, &of_role, now, changes);

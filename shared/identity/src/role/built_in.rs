@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use switchyard_database::Error as DatabaseError;
+use switchyard_database::{Consistency, Error as DatabaseError};
 use switchyard_kernel::{AuditedTransaction, BuiltInRole, Context, Kernel, RoleName, rfc3339};
 
 use super::record::{ADMIN, CUSTOMER, RoleRecord};
@@ -32,7 +32,7 @@ pub(crate) fn is_built_in(kernel: &Kernel, name: &RoleName) -> bool {
 /// were stored. Each permission is given once: if an admin removes it afterwards, it stays removed.
 pub(crate) async fn install_built_in_roles(kernel: &Kernel, context: &Context) -> Result<(), DatabaseError> {
     let names = kernel.built_in_roles().map(|role| role.name);
-    let stored = kernel.db().collection::<RoleRecord>().get_many(names).await?;
+    let stored = kernel.db().collection::<RoleRecord>().get_many(names, Consistency::Linearizable).await?;
     for (role, stored) in kernel.built_in_roles().zip(stored) {
         if stored.is_some_and(|stored| stored.was_offered(role)) {
             continue; // without a transaction, at every start

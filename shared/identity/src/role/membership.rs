@@ -23,7 +23,11 @@ pub(crate) struct Membership {
 impl Entity for Membership {
     const COLLECTION: &'static Collection = &Collection::new("role_memberships")
         .fields(&[Field::string("role").few_values(), Field::string("user_id"), Field::time("created_at")])
-        .indexes(&[Index::new("by_role").partition(&["role"]).sort(&["created_at"]).shards(4)]);
+        .indexes(&[Index::new("by_role")
+            .partition(&["role"])
+            .sort(&["created_at"])
+            .shards(4)
+            .copying_documents()]);
 
     fn id(&self) -> &str {
         &self.id

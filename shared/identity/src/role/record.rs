@@ -30,7 +30,7 @@ pub(crate) struct RoleRecord {
 impl Entity for RoleRecord {
     const COLLECTION: &'static Collection = &Collection::new("roles")
         .fields(&[Field::string("name"), Field::string("description"), Field::integer("members")])
-        .indexes(&[Index::new("by_name").sort(&["name"]).shards(1)])
+        .indexes(&[Index::new("by_name").sort(&["name"]).shards(1).copying_documents()])
         .counters(&["members"]);
 
     fn id(&self) -> &str {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use switchyard_ambient::{Ambient, Timestamp};
-use switchyard_database::{Collection, Db, Entity, Error, Transaction};
+use switchyard_database::{Collection, Consistency, Db, Entity, Error, Transaction};
 
 use super::UserRecord;
 
@@ -115,7 +115,8 @@ impl UserCountsPart {
 
     /// The counts.
     pub(crate) async fn total(db: &Db, now: Timestamp) -> Result<UserCounts, Error> {
-        let shards = db.collection::<Self>().get_many((0..SHARDS).map(id_of)).await?;
+        let shards =
+            db.collection::<Self>().get_many((0..SHARDS).map(id_of), Consistency::Linearizable).await?;
         let mut total = UserCounts::default();
         shards.into_iter().flatten().for_each(|shard| total.merge(&shard.counts, now));
         Ok(total)

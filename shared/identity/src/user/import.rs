@@ -5,7 +5,7 @@ use switchyard_kernel::{Context, RoleName, UserId, rfc3339};
 
 use serde_json::Value;
 use switchyard_ambient::Timestamp;
-use switchyard_database::{Entity as _, limits, terms};
+use switchyard_database::{Consistency, Entity as _, limits, terms};
 
 use super::change::is_email_taken;
 use super::roles::{default_roles, roles_text};
@@ -98,7 +98,7 @@ impl Users<'_> {
                 .identity
                 .db()
                 .collection::<RoleRecord>()
-                .get_many(names.iter().map(RoleName::as_str))
+                .get_many(names.iter().map(RoleName::as_str), Consistency::Linearizable)
                 .await?;
             let fits = |record: &RoleRecord| {
                 context.permissions().covers(&self.identity.authority.permissions_in(record))

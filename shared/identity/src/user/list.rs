@@ -3,7 +3,7 @@ use std::ops::Bound;
 use switchyard_kernel::{Context, Page, PageRequest, RoleName};
 
 use switchyard_ambient::Timestamp;
-use switchyard_database::{Entity as _, Error, Filter, Query, Scalar, Search, Stored};
+use switchyard_database::{Consistency, Entity as _, Error, Filter, Query, Scalar, Search, Stored};
 
 use super::{User, UserRecord, UserStatus, Users};
 use crate::UserError;
@@ -68,7 +68,8 @@ impl Users<'_> {
     ) -> Result<Vec<User>, Error> {
         let found: Vec<_> = found.iter().filter(|user| fits(filter, user)).collect();
         let ids = found.iter().map(|user| user.id.to_string());
-        let attempts = self.identity.db().collection::<Attempts>().get_many(ids).await?;
+        let attempts =
+            self.identity.db().collection::<Attempts>().get_many(ids, Consistency::Eventual).await?;
         let shown = found.into_iter().zip(attempts);
         let shown = shown.map(|(user, attempts)| User::of(user, attempts.as_deref(), context.now));
         Ok(shown.filter(|user| filter.status.is_none_or(|status| user.status == status)).collect())
@@ -95,7 +96,7 @@ impl Users<'_> {
                 .query(&range(query, filter, limit).after(cursor))
                 .await?;
             let ids = page.items.iter().map(|membership| membership.user_id.to_string());
-            let found = users.get_many(ids).await?;
+            let found = users.get_many(ids, Consistency::Eventual).await?;
             return Ok((found.into_iter().flatten().collect(), page.next));
         }
         if filter.status == Some(UserStatus::Locked) && !filter.include_deleted {
@@ -107,7 +108,7 @@ impl Users<'_> {
                 .query(&range(query, filter, limit).after(cursor))
                 .await?;
             let ids = page.items.iter().map(|attempts| attempts.id().to_owned());
-            let found = users.get_many(ids).await?;
+            let found = users.get_many(ids, Consistency::Eventual).await?;
             return Ok((found.into_iter().flatten().collect(), page.next));
         }
         let page = users.query(&range(query(filter), filter, limit).after(cursor)).await?;

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use switchyard_kernel::Context;
 
 use serde::Serialize;
-use switchyard_database::{Entity as _, Query, limits};
+use switchyard_database::{Consistency, Entity as _, Query, limits};
 use utoipa::ToSchema;
 
 use super::{UserCountsPart, UserRecord, Users};
@@ -60,7 +60,8 @@ impl Users<'_> {
                 .after(cursor);
             let page = self.identity.db().collection::<Attempts>().query(&query).await?;
             let ids = page.items.iter().map(|attempts| attempts.id().to_owned());
-            let users = self.identity.db().collection::<UserRecord>().get_many(ids).await?;
+            let users =
+                self.identity.db().collection::<UserRecord>().get_many(ids, Consistency::Eventual).await?;
             let active = users.iter().flatten().filter(|user| user.is_active());
             locked += i64::try_from(active.count()).unwrap_or(0);
             cursor = page.next;

@@ -2,7 +2,7 @@
 
 use crate::world::{World, collection};
 use futures::future::join_all;
-use switchyard_database::Key;
+use switchyard_database::{Consistency, Key};
 use switchyard_identity::{
     NewUser, ProfileFields, RoleList, User, UserError, UserFields, UserFilter, UserStatus,
 };
@@ -214,8 +214,12 @@ async fn customers_are_listed_without_a_document_for_each() {
     let (id, _) = world.customer("ada@example.com").await;
     let keys = [format!("{id}/customer"), format!("{root}/customer"), format!("{root}/admin")];
     let memberships = collection("role_memberships");
-    let stored =
-        world.db.backend().get_many(&keys.map(|key| Key::new(memberships, &key).unwrap())).await.unwrap();
+    let stored = world
+        .db
+        .backend()
+        .get_many(&keys.map(|key| Key::new(memberships, &key).unwrap()), Consistency::Linearizable)
+        .await
+        .unwrap();
     assert_eq!(stored.iter().map(Option::is_some).collect::<Vec<_>>(), [false, false, true]);
     world.listings_catch_up().await;
     let list = async |role: &str| {

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 use switchyard_ambient::{Ambient, Timestamp};
-use switchyard_database::{Collection, Db, Entity, Error, Transaction};
+use switchyard_database::{Collection, Consistency, Db, Entity, Error, Transaction};
 
 use super::record::AuditRecord;
 use super::{AuditEvent, CHAINS};
@@ -53,7 +53,8 @@ impl Chain {
 
 /// The id of a key that the log was written with and that `keys` does not hold.
 pub(crate) async fn unknown_key(db: &Db, keys: &KeyRing) -> Result<Option<String>, Error> {
-    let ends = db.collection::<Chain>().get_many((0..CHAINS).map(Chain::id_of)).await?;
+    let ends =
+        db.collection::<Chain>().get_many((0..CHAINS).map(Chain::id_of), Consistency::Linearizable).await?;
     let mut key_ids = ends.into_iter().flatten().map(|end| end.into_value().key_id);
     Ok(key_ids.find(|id| !keys.holds(id)))
 }

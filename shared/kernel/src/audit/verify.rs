@@ -2,7 +2,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use switchyard_ambient::Timestamp;
-use switchyard_database::{Db, Entity as _, Error, Scan};
+use switchyard_database::{Consistency, Db, Entity as _, Error, Scan};
 use utoipa::ToSchema;
 
 use super::CHAINS;
@@ -159,7 +159,12 @@ impl Walk<'_> {
         let last = end.sequence.min(first.saturating_add(i64::from(count) - 1));
         // Includes the previous entry, which the first is linked to.
         let positions = (first - 1..=last).map(|sequence| AuditRecord::position_of(chain, sequence));
-        let mut records = self.db.collection::<AuditRecord>().get_many(positions).await?.into_iter();
+        let mut records = self
+            .db
+            .collection::<AuditRecord>()
+            .get_many(positions, Consistency::Linearizable)
+            .await?
+            .into_iter();
         // Taken after reading: entries that had expired by then were left out.
         let now = self.db.ambient().now();
         let mut previous = records.next().flatten();
@@ -218,7 +223,11 @@ impl Walk<'_> {
         let page = Scan::new(AuditRecord::COLLECTION).limit(count).after(after);
         let page = self.db.collection::<AuditRecord>().scan(&page).await?;
         // Read after the entries, so that an entry added in between is not beyond its chain's end.
-        let ends = self.db.collection::<Chain>().get_many((0..CHAINS).map(Chain::id_of)).await?;
+        let ends = self
+            .db
+            .collection::<Chain>()
+            .get_many((0..CHAINS).map(Chain::id_of), Consistency::Linearizable)
+            .await?;
         let end_of = |chain: u8| ends.get(usize::from(chain))?.as_ref().map(|end| end.sequence);
         for record in &page.items {
             let AuditRecord { chain, sequence, .. } = **record;

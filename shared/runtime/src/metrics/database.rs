@@ -3,7 +3,8 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use switchyard_database::{
-    Batch, Database, Document, Error, Key, Page, Query, Result, Scan, Schema, Search, UniqueKey, Version,
+    Batch, Consistency, Database, Document, Error, Key, Page, Query, Result, Scan, Schema, Search, UniqueKey,
+    Version,
 };
 
 use super::prometheus::Process;
@@ -52,8 +53,8 @@ impl Database for Timed {
         self.time("get", self.inner.get(key)).await
     }
 
-    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Document>>> {
-        self.time("get_many", self.inner.get_many(keys)).await
+    async fn get_many(&self, keys: &[Key], consistency: Consistency) -> Result<Vec<Option<Document>>> {
+        self.time("get_many", self.inner.get_many(keys, consistency)).await
     }
 
     async fn lookup(&self, unique: &UniqueKey) -> Result<Option<Document>> {

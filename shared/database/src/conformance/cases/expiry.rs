@@ -8,7 +8,10 @@ use crate::conformance::Store;
 use crate::conformance::words::{
     check, create, create_until, delete, ids, increment, key, pages_of, replace, replace_until,
 };
-use crate::{Cause, Collection, Document, Entity, Error, Expect, Field, Index, Query, Scan, Search, Unique};
+use crate::{
+    Cause, Collection, Consistency, Document, Entity, Error, Expect, Field, Index, Query, Scan, Search,
+    Unique,
+};
 
 const SESSIONS: &Collection = &Collection::new("sessions")
     .fields(&[Field::string("user"), Field::string("token"), Field::string("device"), Field::integer("uses")])
@@ -76,7 +79,10 @@ pub async fn a_document_exists_until_the_microsecond_of_its_expiry(store: Store)
 
     store.clock.advance(MICROSECOND);
     assert_eq!(store.get(SESSIONS, "s").await, None);
-    assert_eq!(store.backend().get_many(&[key(SESSIONS, "s")]).await, Ok(vec![None]));
+    assert_eq!(
+        store.backend().get_many(&[key(SESSIONS, "s")], Consistency::Linearizable).await,
+        Ok(vec![None])
+    );
     assert_eq!(store.lookup(SESSIONS, "token", "s").await, None);
     expect_listed(&store, &[]).await;
     store.commit(vec![check(SESSIONS, "s", Expect::Absent)]).await.expect("the document is absent");

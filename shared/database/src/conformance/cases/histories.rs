@@ -6,7 +6,7 @@ use crate::conformance::Store;
 use crate::conformance::history::{Event, State, explain};
 use crate::conformance::walk::Dice;
 use crate::conformance::words::{at_once, body, check, create, increment, key, replace};
-use crate::{Collection, Document, Error, Expect, Field, Key, Operation, Unique, UniqueKey};
+use crate::{Collection, Consistency, Document, Error, Expect, Field, Key, Operation, Unique, UniqueKey};
 
 /// Each document holds a unique value from its first write on, so that a lookup of the value is a read of the
 /// document.
@@ -100,7 +100,9 @@ impl Worker {
         let called_at = Instant::now();
         let backend = self.store.backend();
         let documents = match way {
-            0 => backend.get_many(registers).await.expect("the documents are read"),
+            0 => {
+                backend.get_many(registers, Consistency::Linearizable).await.expect("the documents are read")
+            }
             way => {
                 let mut documents = Vec::new();
                 for register in registers {

@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 
 use crate::conformance::Store;
 use crate::conformance::words::{at_once, create, delete, key, replace};
-use crate::{Cause, Collection, Document, Error, Field, Index, Key, Query, Search, Unique, Version};
+use crate::{
+    Cause, Collection, Consistency, Document, Error, Field, Index, Key, Query, Search, Unique, Version,
+};
 
 const FIELDS: &[Field] = &[
     Field::string("email"),
@@ -64,7 +66,8 @@ async fn expect_by_age(store: &Store, collection: &'static Collection, ids: &[St
 /// The versions of the first `count` people.
 async fn versions(store: &Store, collection: &'static Collection, count: i64) -> Vec<Option<Version>> {
     let keys: Vec<Key> = (0..count).map(|n| key(collection, &name(n))).collect();
-    let documents = store.backend().get_many(&keys).await.expect("the documents are read");
+    let documents =
+        store.backend().get_many(&keys, Consistency::Linearizable).await.expect("the documents are read");
     documents.into_iter().map(|document| document.map(|document| document.version)).collect()
 }
 

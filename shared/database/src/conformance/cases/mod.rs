@@ -7,6 +7,8 @@ mod account;
 pub mod batches;
 /// Many concurrent writers.
 pub mod concurrency;
+/// What an index copies of its documents.
+pub mod copies;
 /// Documents that expire.
 pub mod expiry;
 /// Filters on top of an index.
@@ -174,6 +176,12 @@ cases! { $
         documents_move_between_the_shards_of_two_partitions
         a_range_over_shards_is_paged_within_its_bounds
         an_index_is_complete_after_its_number_of_shards_has_changed
+    }
+    copies {
+        an_index_lists_the_present_content_whatever_it_copies
+        an_index_forgets_what_has_moved_or_expired_whatever_it_copies
+        filters_find_the_same_whatever_an_index_copies
+        what_an_index_copies_can_change
     }
     pages {
         an_empty_result_is_one_empty_page

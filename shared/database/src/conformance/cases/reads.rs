@@ -2,7 +2,7 @@ use serde_json::json;
 
 use crate::conformance::Store;
 use crate::conformance::words::{create, key, replace};
-use crate::{Collection, Document, Error, Field, Key, Unique};
+use crate::{Collection, Consistency, Document, Error, Field, Key, Unique};
 
 const PEOPLE: &Collection = &Collection::new("people")
     .fields(&[Field::string("email"), Field::string("name")])
@@ -11,7 +11,7 @@ const PEOPLE: &Collection = &Collection::new("people")
 const PLACES: &Collection = &Collection::new("places");
 
 async fn get_many(store: &Store, keys: &[Key]) -> Vec<Option<Document>> {
-    store.backend().get_many(keys).await.expect("the documents are read")
+    store.backend().get_many(keys, Consistency::Linearizable).await.expect("the documents are read")
 }
 
 pub async fn a_ping_succeeds(store: Store) {
@@ -115,7 +115,10 @@ pub async fn get_many_reads_a_thousand_keys_and_refuses_one_more(store: Store) {
     assert_eq!(found, expected);
 
     let too_many: Vec<Key> = (0..1001).map(|_| key(PLACES, "0000")).collect();
-    assert!(matches!(store.backend().get_many(&too_many).await, Err(Error::Limit(_))));
+    assert!(matches!(
+        store.backend().get_many(&too_many, Consistency::Linearizable).await,
+        Err(Error::Limit(_))
+    ));
 }
 
 /// A response of DynamoDB has at most sixteen megabytes, and lists the keys that were not processed.
