@@ -8,6 +8,7 @@ pub mod app;
 pub mod emulator;
 pub mod identity;
 pub mod lost_reply;
+pub mod meter;
 pub mod process;
 pub mod servers;
 pub mod store;
