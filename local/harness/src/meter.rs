@@ -1,6 +1,6 @@
 //! Counts what calls of DynamoDB cost: a proxy in front of DynamoDB Local.
 //!
-//! DynamoDB Local tells what a read has consumed. What it tells of transactions is wrong, so the units of writes are
+//! DynamoDB Local reports what a read has consumed. Its figures for transactions are wrong, so the units of writes are
 //! computed here from the items before and after.
 
 use std::collections::HashMap;
