@@ -355,11 +355,9 @@ mod tests {
         let expected = queue.state().expected;
         let waited = retry::within(now + SECOND * 10, queue.turn(Share::Anyone)).await;
         assert!(waited.is_err(), "the turn took longer than expected");
-        assert_eq!(
-            Instant::now(),
-            now + SECOND * 10 - expected,
-            "it does not wait for a turn that is too late"
-        );
+        // It does not wait for a turn that is too late. Timers have a resolution of a millisecond.
+        let latest = SECOND * 10 - expected;
+        assert!((latest..latest + Duration::from_millis(2)).contains(&now.elapsed()), "{:?}", now.elapsed());
         // Nor does it take a turn that it learns of too late.
         let now = Instant::now();
         let mut late = Box::pin(retry::within(now + SECOND * 10, queue.turn(Share::Anyone)));
