@@ -23,7 +23,7 @@ const REFRESH: Name = Name { secure: "__Secure-refresh_token", local: "refresh_t
 const DEVICE: Name = Name { secure: "__Secure-device_token", local: "device_token" };
 
 /// How long a browser keeps the device token. It outlasts its session, and browsers keep no cookie for longer
-/// (RFC 6265bis §5.5). Each answer with tokens begins this time anew.
+/// (RFC 6265bis §5.5). Each answer with tokens starts this time again.
 const DEVICE_LIFETIME: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
 /// The device name that browsers sign in with.

@@ -140,7 +140,7 @@ async fn wrong_passwords_of_others_do_not_shut_out_a_known_device() {
     {
         assert_eq!(in_body(given.clone()).await.status, status, "{given}");
     }
-    // A refresh begins the cookie's time anew, and a log-out leaves it.
+    // A refresh starts the cookie's time again, and a log-out leaves it.
     let (refresh_token, _) = cookie(&registered).unwrap();
     let refreshed = app.post("/auth/refresh").header(header::COOKIE, &sent(&refresh_token)).await;
     assert_eq!(device_cookie(&refreshed), Some((token.clone(), attributes)));

@@ -217,7 +217,7 @@ impl Attempts {
     /// Forgets the guesses that were counted with `guessed`, the right one among them, because the user `account` has signed in
     /// at `now`. As part of a transaction. Returns what is known of the account.
     ///
-    /// Whoever signs in from a known device neither forgets what others have guessed nor unlocks the account for them:
+    /// A user who signs in from a known device neither forgets what others have guessed nor unlocks the account for them:
     /// otherwise each sign-in of the user would give them more guesses.
     pub(crate) async fn signed_in(
         tx: &Transaction,

@@ -14,7 +14,7 @@ const BYTES: usize = ID_BYTES + TAG_BYTES;
 /// The keys of device tokens.
 ///
 /// A device token shows that its user has signed in on a device before: it is the id of the session and an HMAC over the user
-/// and this id. Nothing is stored for it. Whoever has it may guess at the user's password apart from everyone else (OWASP,
+/// and this id. Nothing is stored for it. Someone who has it may guess at the user's password apart from everyone else (OWASP,
 /// "Slow Down Online Guessing Attacks with Device Cookies"). It signs nobody in.
 ///
 /// The HMAC also covers the user's epoch (see [`LiveSessions`](super::LiveSessions)). So a token ends with what ends all other
