@@ -302,7 +302,7 @@ mod tests {
                 .await
                 .into_iter()
                 .filter_map(Result::err)
-                .map(|busy| busy.retry_after.as_millis() as u64 / 1000)
+                .map(|busy| busy.retry_after.as_secs())
                 .collect();
         assert!(refusals.len() >= 8, "{refusals:?}");
     }
