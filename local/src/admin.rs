@@ -18,7 +18,7 @@ pub(crate) enum Admin {
         /// The user's e-mail address.
         email: EmailAddress,
     },
-    /// Unlock a user whom too many wrong passwords have locked.
+    /// Unlock a user whom too many wrong passwords have locked, and the devices that they have signed in on.
     Unlock {
         /// The user's e-mail address.
         email: EmailAddress,

@@ -178,6 +178,26 @@ async fn an_operator_creates_admins_resets_passwords_and_unlocks_on(backend: Bac
     let (code, output, errors) = admin(&["unlock", "root@example.org"]);
     assert_eq!((code, output.as_str()), (Some(0), "root@example.org is not locked.\n"), "{errors}");
     assert_eq!(login(&second).await.0, 200);
+
+    // The device that is known can be locked, too.
+    let credentials = json!({"email": "root@example.org", "password": second});
+    let token = post(&server, "/auth/login", credentials).await.1["device_token"].clone();
+    let login_from = async |device: &Value, password: &str| {
+        let body = json!({"email": "root@example.org", "password": password, "device_token": device});
+        post(&server, "/auth/login", body).await.0
+    };
+    for device in [&token, &Value::Null] {
+        for _ in 0..5 {
+            assert_eq!(login_from(device, "wrong").await, 401);
+        }
+    }
+    assert_eq!(login_from(&token, &second).await, 423);
+    assert_eq!(admin(&["unlock", "root@example.org"]).0, Some(0));
+    for _ in 0..5 {
+        assert_eq!(login_from(&Value::Null, "wrong").await, 401);
+    }
+    assert_eq!((login_from(&Value::Null, &second).await, login_from(&token, &second).await), (423, 200));
+
     for verb in ["reset-password", "unlock"] {
         let (code, _, errors) = admin(&[verb, "nobody@example.org"]);
         let sentence = "switchyard: there is no account with the address nobody@example.org\n";

@@ -9,7 +9,8 @@ use switchyard_identity::{Identity, Password, Secret, User, UserFields, codes as
 use switchyard_kernel::MergePatch;
 use utoipa::ToSchema;
 
-use crate::sign_in::into_secret;
+use crate::cookie::Cookies;
+use crate::sign_in::{into_optional_secret, into_secret};
 
 /// Gets the caller's account.
 #[utoipa::path(get, path = "/me", tag = "auth", security(("bearer" = [])),
@@ -50,6 +51,10 @@ pub(crate) struct PasswordChange {
     current_password: Secret,
     /// The new password. It must be hard to guess.
     new_password: Password,
+    /// The device token of the last sign-in on this device, as for a log-in. Browsers send it as a cookie instead.
+    #[deserr(default, from(Option<String>) = into_optional_secret)]
+    #[schema(value_type = Option<String>, example = "AZCl9G8OfMSKXl2cCx8_VTK2kR0m1xqkq3T8vS2oYb1hYk9wZ2lXo0d4Q3JmN1p6")]
+    device_token: Option<Secret>,
 }
 
 operation_errors!(ChangePasswordErrors: identity_codes::INVALID_CREDENTIALS, identity_codes::ACCOUNT_LOCKED, identity_codes::WEAK_PASSWORD);
@@ -57,16 +62,24 @@ operation_errors!(ChangePasswordErrors: identity_codes::INVALID_CREDENTIALS, ide
 /// Changes the caller's password.
 ///
 /// Ends all other sessions of the caller. A wrong current password counts as a failed sign-in, so the fifth in
-/// a row locks the account. If the change was required (`PASSWORD_CHANGE_REQUIRED`), refresh the session afterwards for an
+/// a row locks the account, or with a device token the device. No device token is valid afterwards: refresh the session for a
+/// new one. If the change was required (`PASSWORD_CHANGE_REQUIRED`), refresh the session afterwards for an
 /// access token that permits everything again. If the new password is easy to guess, `details.new_password` says why.
 #[utoipa::path(post, path = "/password-change", tag = "auth", security(("bearer" = [])),
+    params(
+        ("__Secure-device_token" = Option<String>, Cookie, description = "The device token of a browser."),
+        ("device_token" = Option<String>, Cookie, description = "The same, of an API on `localhost`."),
+    ),
     responses((status = 204, description = "The password is changed."), ChangePasswordErrors))]
 pub(crate) async fn change_password(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
+    cookies: Cookies,
     Json(change): Json<PasswordChange>,
 ) -> ApiResult<NoContent> {
-    let PasswordChange { current_password, new_password } = change;
-    identity.accounts().change_password(&context, &current_password, &new_password).await?;
+    let PasswordChange { current_password, new_password, device_token } = change;
+    let device_token = device_token.or_else(|| cookies.device_token());
+    let accounts = identity.accounts();
+    accounts.change_password(&context, &current_password, &new_password, device_token.as_ref()).await?;
     Ok(NoContent)
 }

@@ -1,45 +1,72 @@
-//! The refresh token as a cookie, for browsers. No script can read it, and no page of a foreign origin can use it.
+//! The refresh token and the device token as cookies, for browsers. No script can read them, and no page of a foreign origin
+//! can use them.
+
+use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponseParts, ResponseParts};
 use switchyard_api::{ApiError, ApiResult, RequestingPage, cookie};
 use switchyard_identity::{Secret, Tokens};
 
-/// The cookie's name. Browsers refuse a cookie of this name that did not come over TLS (RFC 6265bis §4.1.3.1), so nobody on
-/// the way can plant another session.
-pub(crate) const NAME: &str = "__Secure-refresh_token";
-/// The cookie's name on `localhost`, where a server has no TLS: there Chrome refuses the prefix, and Safari all of `Secure`.
-pub(crate) const LOCAL_NAME: &str = "refresh_token";
+/// The names of a cookie.
+struct Name {
+    /// Browsers refuse a cookie of this name that did not come over TLS (RFC 6265bis §4.1.3.1), so nobody on the way can plant
+    /// another session or device.
+    secure: &'static str,
+    /// The name on `localhost`, where a server has no TLS: there Chrome refuses the prefix, and Safari all of `Secure`.
+    local: &'static str,
+}
+
+const REFRESH: Name = Name { secure: "__Secure-refresh_token", local: "refresh_token" };
+const DEVICE: Name = Name { secure: "__Secure-device_token", local: "device_token" };
+
+/// How long a browser keeps the device token. It outlasts its session, and browsers keep no cookie for longer
+/// (RFC 6265bis §5.5). Each answer with tokens starts this time again.
+const DEVICE_LIFETIME: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
 /// The device name that browsers sign in with.
 const BROWSER: &str = "web";
 
-/// What a request says about the cookie: its value, and which page sends it.
+/// What a request says about the cookies: their values, and which page sends them.
 #[derive(Clone, Debug)]
-pub(crate) struct RefreshCookie {
+pub(crate) struct Cookies {
     page: RequestingPage,
-    value: Option<Secret>,
+    refresh_token: Option<Secret>,
+    device_token: Option<Secret>,
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for RefreshCookie {
+impl<S: Send + Sync> FromRequestParts<S> for Cookies {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<Self> {
         let page = RequestingPage::from_request_parts(parts, state).await?;
-        let value = cookie(&parts.headers, name(page)).filter(|value| !value.is_empty());
-        Ok(Self { page, value: value.map(Secret::new) })
+        let [refresh_token, device_token] =
+            [REFRESH, DEVICE].map(|cookie| cookie.value(page, &parts.headers).map(Secret::new));
+        Ok(Self { page, refresh_token, device_token })
     }
 }
 
-fn name(page: RequestingPage) -> &'static str {
-    if page.is_local() { LOCAL_NAME } else { NAME }
+impl Name {
+    fn for_page(&self, page: RequestingPage) -> &'static str {
+        if page.is_local() { self.local } else { self.secure }
+    }
+
+    fn value<'a>(&self, page: RequestingPage, headers: &'a HeaderMap) -> Option<&'a str> {
+        cookie(headers, self.for_page(page)).filter(|value| !value.is_empty())
+    }
+
+    /// The line of `Set-Cookie`.
+    fn line(&self, page: RequestingPage, value: &str, lifetime: Duration) -> String {
+        let (name, max_age) = (self.for_page(page), lifetime.as_secs());
+        format!("{name}={value}; Max-Age={max_age}; {}", attributes(page))
+    }
 }
 
-/// The cookie's attributes. Browsers send it only to the routes under this path.
+/// The attributes of the cookies. Browsers send them only to the routes under this path.
 ///
-/// To a page of the API's own site, the cookie is `SameSite=Strict`. A page of another site would never send that one back.
+/// To a page of the API's own site, a cookie is `SameSite=Strict`. A page of another site would never send that one back.
 /// Its cookie is `SameSite=None`, and `Partitioned`: browsers keep it for this page's site alone, and some accept no other
 /// cookie from there. What protects it from other pages is the check of `Origin`.
 fn attributes(page: RequestingPage) -> &'static str {
@@ -52,48 +79,56 @@ fn attributes(page: RequestingPage) -> &'static str {
     }
 }
 
-impl RefreshCookie {
-    /// The refresh token in the cookie, if the request has one.
+impl Cookies {
+    /// The refresh token in its cookie, if the request has one.
     ///
     /// # Errors
     ///
     /// 403 if the page that sends it may not use cookies.
-    pub(crate) fn token(&self) -> ApiResult<Option<Secret>> {
-        if self.value.is_some() {
+    pub(crate) fn refresh_token(&self) -> ApiResult<Option<Secret>> {
+        if self.refresh_token.is_some() {
             self.page.require_trusted()?;
         }
-        Ok(self.value.clone())
+        Ok(self.refresh_token.clone())
     }
 
-    /// Whether the session belongs to a browser, which keeps the refresh token in the cookie alone.
-    pub(crate) fn is_for(tokens: &Tokens) -> bool {
+    /// The device token in its cookie, if the request has one, and comes from a page that may use cookies. Another page could
+    /// guess with it until the device is locked.
+    pub(crate) fn device_token(&self) -> Option<Secret> {
+        self.device_token.clone().filter(|_| self.page.is_trusted())
+    }
+
+    /// Whether the session belongs to a browser, which keeps its tokens in cookies alone.
+    pub(crate) fn are_for(tokens: &Tokens) -> bool {
         tokens.device_name.as_ref().is_some_and(|device| device.as_str() == BROWSER)
     }
 
-    /// Sets the cookie if the session belongs to a browser.
-    pub(crate) fn set(&self, tokens: &Tokens) -> SetCookie {
-        let lifetime = tokens.refresh_expires_in.as_secs();
-        SetCookie(Self::is_for(tokens).then(|| self.line(tokens.refresh_token.expose(), lifetime)))
+    /// Sets the cookies if the session belongs to a browser.
+    pub(crate) fn set(&self, tokens: &Tokens) -> SetCookies {
+        if !Self::are_for(tokens) {
+            return SetCookies(Vec::new());
+        }
+        SetCookies(vec![
+            REFRESH.line(self.page, tokens.refresh_token.expose(), tokens.refresh_expires_in),
+            DEVICE.line(self.page, tokens.device_token.expose(), DEVICE_LIFETIME),
+        ])
     }
 
-    /// Removes the cookie, unless a page asks for it that may not use cookies.
-    pub(crate) fn removed(&self) -> SetCookie {
-        SetCookie(self.page.is_trusted().then(|| self.line("", 0)))
-    }
-
-    fn line(&self, value: &str, max_age_seconds: u64) -> String {
-        format!("{}={value}; Max-Age={max_age_seconds}; {}", name(self.page), attributes(self.page))
+    /// Removes the refresh token, unless a page asks for it that may not use cookies. The device stays known.
+    pub(crate) fn without_session(&self) -> SetCookies {
+        let removed = self.page.is_trusted().then(|| REFRESH.line(self.page, "", Duration::ZERO));
+        SetCookies(removed.into_iter().collect())
     }
 }
 
-/// What an answer does with the browser's cookie: this line of `Set-Cookie`, or nothing.
-pub(crate) struct SetCookie(Option<String>);
+/// What an answer does with the browser's cookies: lines of `Set-Cookie`.
+pub(crate) struct SetCookies(Vec<String>);
 
-impl IntoResponseParts for SetCookie {
+impl IntoResponseParts for SetCookies {
     type Error = ApiError;
 
     fn into_response_parts(self, mut parts: ResponseParts) -> Result<ResponseParts, ApiError> {
-        if let Some(line) = self.0 {
+        for line in self.0 {
             let mut value = HeaderValue::try_from(line).map_err(ApiError::internal)?;
             value.set_sensitive(true);
             parts.headers_mut().append(header::SET_COOKIE, value);

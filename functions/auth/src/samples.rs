@@ -13,8 +13,12 @@ use switchyard_kernel::Context;
 pub async fn samples(identity: &Identity, owner: &Context) -> Vec<Sample> {
     let accounts = identity.accounts();
     let me = accounts.me(owner).await.expect("the owner is signed in").value;
-    let request =
-        LoginRequest { email: me.email.clone(), password: Secret::new(PASSWORD), device_name: None };
+    let request = LoginRequest {
+        email: me.email.clone(),
+        password: Secret::new(PASSWORD),
+        device_name: None,
+        device_token: None,
+    };
     let sign_in = async || {
         let outcome = accounts.login(owner, &request).await;
         let LoginOutcome::SignedIn(signed_in) = outcome.expect("the owner can sign in");

@@ -9,22 +9,18 @@ use switchyard_api::{
 use switchyard_identity::{Identity, Secret, SessionError, codes as identity_codes};
 use utoipa::ToSchema;
 
-use crate::cookie::RefreshCookie;
-use crate::sign_in::SignInAnswer;
+use crate::cookie::Cookies;
+use crate::sign_in::{SignInAnswer, into_optional_secret};
 
 /// A refresh token. Browsers send it as a cookie instead.
 #[derive(Debug, Default, Deserr, ToSchema)]
 #[deserr(error = Faults, deny_unknown_fields)]
 pub(crate) struct RefreshInput {
     /// The refresh token of the last answer.
-    #[deserr(default, from(Option<String>) = into_secret)]
+    #[deserr(default, from(Option<String>) = into_optional_secret)]
     #[schema(value_type = Option<String>,
         example = "AZCl9G8OfMSKXl2cCx8_VTK2kR0m1xqkq3T8vS2oYb1hYk9wZ2lXo0d4Q3JmN1p6c0hVd2VRZ0tqTnB0Zw")]
     refresh_token: Option<Secret>,
-}
-
-fn into_secret(text: Option<String>) -> Option<Secret> {
-    text.map(Secret::new)
 }
 
 operation_errors!(RefreshErrors: identity_codes::REFRESH_TOKEN_INVALID, identity_codes::REFRESH_TOKEN_REUSED, codes::FORBIDDEN);
@@ -50,19 +46,19 @@ operation_errors!(RefreshErrors: identity_codes::REFRESH_TOKEN_INVALID, identity
 pub(crate) async fn refresh(
     Anyone(context): Anyone,
     State(identity): State<Identity>,
-    cookie: RefreshCookie,
+    cookies: Cookies,
     body: Option<Json<RefreshInput>>,
 ) -> ApiResult<Response> {
     let Json(input) = body.unwrap_or_default();
     let is_in_body = input.refresh_token.is_some();
-    let token = if is_in_body { input.refresh_token } else { cookie.token()? };
+    let token = if is_in_body { input.refresh_token } else { cookies.refresh_token()? };
     let token = token.ok_or(identity_codes::REFRESH_TOKEN_INVALID)?;
     match identity.sessions().refresh(&context, token.expose()).await {
-        Ok(sign_in) => Ok((cookie.set(&sign_in.tokens), Json(SignInAnswer::from(sign_in))).into_response()),
+        Ok(sign_in) => Ok((cookies.set(&sign_in.tokens), Json(SignInAnswer::from(sign_in))).into_response()),
         Err(error @ (SessionError::RefreshTokenInvalid | SessionError::RefreshTokenReused))
             if !is_in_body =>
         {
-            Ok((cookie.removed(), ApiError::from(error)).into_response())
+            Ok((cookies.without_session(), ApiError::from(error)).into_response())
         }
         Err(error) => Err(error.into()),
     }
@@ -90,13 +86,13 @@ operation_errors!(LogoutErrors: codes::FORBIDDEN);
 pub(crate) async fn logout(
     SignedInIfValid(context): SignedInIfValid,
     State(identity): State<Identity>,
-    cookie: RefreshCookie,
+    cookies: Cookies,
     body: Option<Json<RefreshInput>>,
 ) -> ApiResult<impl IntoResponse> {
     let Json(input) = body.unwrap_or_default();
-    let token = if input.refresh_token.is_some() { input.refresh_token } else { cookie.token()? };
+    let token = if input.refresh_token.is_some() { input.refresh_token } else { cookies.refresh_token()? };
     identity.sessions().log_out(&context, token.as_ref().map(Secret::expose)).await?;
-    Ok((cookie.removed(), NoContent))
+    Ok((cookies.without_session(), NoContent))
 }
 
 /// Logs out of all sessions of the caller.
@@ -107,8 +103,8 @@ pub(crate) async fn logout(
 pub(crate) async fn logout_all(
     SignedIn(context): SignedIn,
     State(identity): State<Identity>,
-    cookie: RefreshCookie,
+    cookies: Cookies,
 ) -> ApiResult<impl IntoResponse> {
     identity.sessions().log_out_everywhere(&context).await?;
-    Ok((cookie.removed(), NoContent))
+    Ok((cookies.without_session(), NoContent))
 }

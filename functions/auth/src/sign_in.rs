@@ -11,7 +11,7 @@ use switchyard_identity::{
 };
 use utoipa::ToSchema;
 
-use crate::cookie::RefreshCookie;
+use crate::cookie::Cookies;
 
 /// A new account.
 #[derive(Debug, Deserr, ToSchema)]
@@ -23,7 +23,8 @@ pub(crate) struct RegisterInput {
     password: Password,
     /// Your name.
     name: PersonName,
-    /// A name for this device. With `web`, for browsers, the refresh token is in a cookie and not in the answer.
+    /// A name for this device. With `web`, for browsers, the refresh token and the device token are in cookies and not in the
+    /// answer.
     #[deserr(default)]
     device_name: Option<DeviceName>,
 }
@@ -38,13 +39,23 @@ pub(crate) struct LoginInput {
     #[deserr(from(String) = into_secret)]
     #[schema(value_type = String, format = Password, example = "correct horse battery")]
     password: Secret,
-    /// A name for this device. With `web`, for browsers, the refresh token is in a cookie and not in the answer.
+    /// A name for this device. With `web`, for browsers, the refresh token and the device token are in cookies and not in the
+    /// answer.
     #[deserr(default)]
     device_name: Option<DeviceName>,
+    /// The device token of the last sign-in on this device. One that is not valid is ignored. Browsers send it as a cookie
+    /// instead.
+    #[deserr(default, from(Option<String>) = into_optional_secret)]
+    #[schema(value_type = Option<String>, example = "AZCl9G8OfMSKXl2cCx8_VTK2kR0m1xqkq3T8vS2oYb1hYk9wZ2lXo0d4Q3JmN1p6")]
+    device_token: Option<Secret>,
 }
 
 pub(crate) fn into_secret(text: String) -> Secret {
     Secret::new(text)
+}
+
+pub(crate) fn into_optional_secret(text: Option<String>) -> Option<Secret> {
+    text.map(Secret::new)
 }
 
 /// A user who has signed in, and their tokens.
@@ -68,17 +79,23 @@ pub(crate) struct SignInAnswer {
     #[schema(value_type = String, required = false,
         example = "AZCl9G8OfMSKXl2cCx8_VTK2kR0m1xqkq3T8vS2oYb1hYk9wZ2lXo0d4Q3JmN1p6c0hVd2VRZ0tqTnB0Zw")]
     refresh_token: Option<String>,
+    /// The token to send with the next log-in on this device. With it, wrong passwords that others have tried do not keep the
+    /// owner out. It is good for nothing else. A browser has it in a cookie alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false, example = "AZCl9G8OfMSKXl2cCx8_VTK2kR0m1xqkq3T8vS2oYb1hYk9wZ2lXo0d4Q3JmN1p6")]
+    device_token: Option<String>,
 }
 
 impl From<SignIn> for SignInAnswer {
     fn from(SignIn { user, tokens }: SignIn) -> Self {
+        let in_answer = |token: &Secret| (!Cookies::are_for(&tokens)).then(|| token.expose().to_owned());
         Self {
+            refresh_token: in_answer(&tokens.refresh_token),
+            device_token: in_answer(&tokens.device_token),
             user,
             access_token: tokens.access_token.expose().to_owned(),
             token_type: "Bearer",
             expires_in: tokens.expires_in.as_secs(),
-            refresh_token: (!RefreshCookie::is_for(&tokens))
-                .then(|| tokens.refresh_token.expose().to_owned()),
         }
     }
 }
@@ -97,13 +114,13 @@ operation_errors!(RegisterErrors: identity_codes::EMAIL_TAKEN, identity_codes::W
 pub(crate) async fn register(
     Anyone(context): Anyone,
     State(identity): State<Identity>,
-    cookie: RefreshCookie,
+    cookies: Cookies,
     Json(RegisterInput { email, password, name, device_name }): Json<RegisterInput>,
 ) -> ApiResult<impl IntoResponse> {
     let registration = Registration { email, password, name, device_name };
     let sign_in = identity.accounts().register(&context, &registration).await?;
     let location = format!("/api/v1/users/{}", sign_in.user.id);
-    Ok((cookie.set(&sign_in.tokens), Created::at(location, SignInAnswer::from(sign_in))))
+    Ok((cookies.set(&sign_in.tokens), Created::at(location, SignInAnswer::from(sign_in))))
 }
 
 operation_errors!(LoginErrors: identity_codes::INVALID_CREDENTIALS, identity_codes::ACCOUNT_LOCKED, identity_codes::ACCOUNT_DISABLED);
@@ -112,7 +129,20 @@ operation_errors!(LoginErrors: identity_codes::INVALID_CREDENTIALS, identity_cod
 ///
 /// An unknown address and a wrong password get the same answer. After five failures in a row, the account is
 /// locked for fifteen minutes, and `Retry-After` contains the remaining seconds.
+///
+/// A device on which the user has signed in before sends its device token. Its failures are then counted apart: the lock of the
+/// account does not concern it, nor do its failures lock the account. After five failures in a row, the token is ignored for
+/// fifteen minutes. The token is read from the body, or else from the cookie, if `Origin` is that of the API or is listed in
+/// `CORS_ORIGINS`. It ends with what ends all other sessions of the user, such as a new password; a session that continues gets
+/// a new one when it is refreshed.
+///
+/// If more passwords wait to be checked than can be checked in time, the answer is 503 at once, and `Retry-After` says when to
+/// try again. Devices that are known have places of their own.
 #[utoipa::path(post, path = "/login", tag = "auth",
+    params(
+        ("__Secure-device_token" = Option<String>, Cookie, description = "The device token of a browser."),
+        ("device_token" = Option<String>, Cookie, description = "The same, of an API on `localhost`."),
+    ),
     responses(
         (status = 200, description = "The user, signed in. `Set-Cookie` for browsers.", body = SignInAnswer),
         LoginErrors,
@@ -120,10 +150,11 @@ operation_errors!(LoginErrors: identity_codes::INVALID_CREDENTIALS, identity_cod
 pub(crate) async fn login(
     Anyone(context): Anyone,
     State(identity): State<Identity>,
-    cookie: RefreshCookie,
-    Json(LoginInput { email, password, device_name }): Json<LoginInput>,
+    cookies: Cookies,
+    Json(LoginInput { email, password, device_name, device_token }): Json<LoginInput>,
 ) -> ApiResult<impl IntoResponse> {
-    let request = LoginRequest { email, password, device_name };
+    let device_token = device_token.or_else(|| cookies.device_token());
+    let request = LoginRequest { email, password, device_name, device_token };
     let LoginOutcome::SignedIn(sign_in) = identity.accounts().login(&context, &request).await?;
-    Ok((cookie.set(&sign_in.tokens), Json(SignInAnswer::from(*sign_in))))
+    Ok((cookies.set(&sign_in.tokens), Json(SignInAnswer::from(*sign_in))))
 }

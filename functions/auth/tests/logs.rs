@@ -38,10 +38,16 @@ async fn no_password_and_no_token_is_ever_logged() {
     app.post("/auth/login").json(json!({"email": "ada@example.com", "password": wrong})).await.expect(401);
     let cookie = first.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
     let second = app.post("/auth/refresh").header(header::COOKIE, &cookie).await;
-    let refresh_tokens = [&first, &second].map(|answer| {
-        let line = answer.header("set-cookie").unwrap();
-        line.split(['=', ';']).nth(1).unwrap().to_owned()
-    });
+    let login = json!({"email": "ada@example.com", "password": PASSWORD});
+    let device_cookie = first.headers.get_all("set-cookie").iter().nth(1).unwrap().to_str().unwrap();
+    let device_cookie = device_cookie.split(';').next().unwrap();
+    app.post("/auth/login").header(header::COOKIE, device_cookie).json(login).await.expect(200);
+    let cookies: Vec<String> = [&first, &second]
+        .iter()
+        .flat_map(|answer| answer.headers.get_all("set-cookie"))
+        .map(|line| line.to_str().unwrap().split(['=', ';']).nth(1).unwrap().to_owned())
+        .collect();
+    assert_eq!(cookies.len(), 4);
     let (first, second) = (first.expect(201), second.expect(200));
     let token = second["access_token"].as_str().unwrap();
     let change = json!({"current_password": PASSWORD, "new_password": new});
@@ -53,7 +59,7 @@ async fn no_password_and_no_token_is_ever_logged() {
     let logged = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
     assert!(logged.lines().filter(|line| line.contains("answered")).count() >= 7, "{logged}");
     let access_tokens = [&first, &second].map(|answer| answer["access_token"].as_str().unwrap());
-    let tokens = access_tokens.into_iter().chain(refresh_tokens.iter().map(String::as_str));
+    let tokens = access_tokens.into_iter().chain(cookies.iter().map(String::as_str));
     for secret in tokens.chain([PASSWORD, wrong, weak, new]) {
         assert!(!logged.contains(secret), "{secret} is in the log:\n{logged}");
     }

@@ -1,5 +1,6 @@
 //! Tests the answers of the routes to valid, invalid and repeated requests.
 
+use std::future::IntoFuture as _;
 use std::time::Duration;
 
 use axum::http::{HeaderName, Method, header};
@@ -7,7 +8,8 @@ use serde_json::{Value, json};
 use switchyard_api::ApiSettings;
 use switchyard_harness::app::{Answer, App, PASSWORD};
 use switchyard_harness::store::Backend;
-use switchyard_identity::Identity;
+use switchyard_identity::{Identity, IdentitySettings, testing};
+use switchyard_program::assemble;
 
 async fn start() -> App {
     App::start(Backend::Sqlite, |_, identity| switchyard_fn_auth::router(identity.clone())).await
@@ -17,11 +19,21 @@ fn registration() -> Value {
     json!({"email": "ada@example.com", "password": PASSWORD, "name": "Ada"})
 }
 
+/// The value and the attributes of a cookie that an answer sets.
+fn cookie_named(name: &str, answer: &Answer) -> Option<(String, String)> {
+    let mut lines = answer.headers.get_all("set-cookie").iter().filter_map(|line| line.to_str().ok());
+    let line = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix('='))?;
+    line.split_once("; ").map(|(value, attributes)| (value.to_owned(), attributes.to_owned()))
+}
+
 /// The value and the attributes of the refresh token's cookie.
 fn cookie(answer: &Answer) -> Option<(String, String)> {
-    let (value, attributes) =
-        answer.header("set-cookie")?.strip_prefix("__Secure-refresh_token=")?.split_once("; ")?;
-    Some((value.to_owned(), attributes.to_owned()))
+    cookie_named("__Secure-refresh_token", answer)
+}
+
+/// The value and the attributes of the device token's cookie.
+fn device_cookie(answer: &Answer) -> Option<(String, String)> {
+    cookie_named("__Secure-device_token", answer)
 }
 
 #[tokio::test]
@@ -67,10 +79,11 @@ async fn a_body_that_is_not_json_gets_400_and_one_of_another_type_415() {
 }
 
 #[tokio::test]
-async fn browsers_get_the_refresh_token_in_a_cookie_alone_and_others_in_the_answer_alone() {
+async fn browsers_get_their_tokens_in_cookies_alone_and_others_in_the_answer_alone() {
     let app = start().await;
     let answer = app.post("/auth/register").json(registration()).await;
-    assert_eq!((answer.status, cookie(&answer)), (201, None));
+    assert_eq!((answer.status, answer.header("set-cookie")), (201, None));
+    assert_eq!(answer.json()["device_token"].as_str().map(str::len), Some(64));
     for device in ["web", "Ada's phone", "Web"] {
         let login = json!({"email": "ada@example.com", "password": PASSWORD, "device_name": device});
         let answer = app.post("/auth/login").json(login).await;
@@ -79,7 +92,129 @@ async fn browsers_get_the_refresh_token_in_a_cookie_alone_and_others_in_the_answ
         let attributes = format!("Max-Age=2592000; {STRICT}");
         let expected = if device == "web" { (None, Some((86, attributes))) } else { (Some(86), None) };
         assert_eq!((token, cookie), expected, "{device}");
+        let token = answer.json()["device_token"].as_str().map(str::len);
+        let cookie = device_cookie(&answer).map(|(token, attributes)| (token.len(), attributes));
+        let attributes = format!("Max-Age=34560000; {STRICT}");
+        let expected = if device == "web" { (None, Some((64, attributes))) } else { (Some(64), None) };
+        assert_eq!((token, cookie), expected, "{device}");
     }
+}
+
+#[tokio::test]
+async fn wrong_passwords_of_others_do_not_shut_out_a_known_device() {
+    let cors_origins = "https://app.example.net".parse().unwrap();
+    let settings = ApiSettings { cors_origins, ..ApiSettings::default() };
+    let router = |_: &_, identity: &Identity| switchyard_fn_auth::router(identity.clone());
+    let app = App::start_with(Backend::Sqlite, settings, router).await;
+    let registered = app.post("/auth/register").json(browser()).await;
+    let (token, attributes) = device_cookie(&registered).unwrap();
+    let log_in = |password: &str| {
+        let body = json!({"email": "ada@example.com", "password": password, "device_name": "web"});
+        app.post("/auth/login").header(header::HOST, "api.example.com").json(body)
+    };
+    for _ in 0..5 {
+        assert_eq!(log_in("wrong").await.status, 401);
+    }
+    let with_cookie = |name: &str, origin: &str| {
+        let call = log_in(PASSWORD).header(header::COOKIE, &format!("theme=dark; {name}={token}"));
+        call.header(header::ORIGIN, origin)
+    };
+    let own = "https://api.example.com";
+    for (name, origin, status) in [
+        ("__Secure-device_token", own, 200),
+        ("__Secure-device_token", "https://app.example.net", 200),
+        // A page that may not use cookies could otherwise guess for the device until it is locked.
+        ("__Secure-device_token", "https://evil.example", 423),
+        // A cookie that came without TLS.
+        ("device_token", own, 423),
+        ("__Secure-refresh_token", own, 423),
+    ] {
+        assert_eq!(with_cookie(name, origin).await.status, status, "{name} from {origin}");
+    }
+    let in_body = |token: Value| {
+        let body = json!({"email": "ada@example.com", "password": PASSWORD, "device_token": token});
+        app.post("/auth/login").json(body)
+    };
+    for (given, status) in
+        [(json!(token), 200), (json!("x"), 423), (json!(""), 423), (Value::Null, 423), (json!(7), 400)]
+    {
+        assert_eq!(in_body(given.clone()).await.status, status, "{given}");
+    }
+    // A refresh starts the cookie's time again, and a log-out leaves it.
+    let (refresh_token, _) = cookie(&registered).unwrap();
+    let refreshed = app.post("/auth/refresh").header(header::COOKIE, &sent(&refresh_token)).await;
+    assert_eq!(device_cookie(&refreshed), Some((token.clone(), attributes)));
+    let (refresh_token, _) = cookie(&refreshed).unwrap();
+    let logged_out = app.post("/auth/logout").header(header::COOKIE, &sent(&refresh_token)).await;
+    assert_eq!((logged_out.status, device_cookie(&logged_out)), (204, None));
+    assert_eq!(with_cookie("__Secure-device_token", own).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_known_device_changes_the_password_while_the_account_is_locked() {
+    let app = start().await;
+    let registered = app.post("/auth/register").json(registration()).await.expect(201);
+    for _ in 0..5 {
+        let wrong = json!({"email": "ada@example.com", "password": "wrong"});
+        assert_eq!(app.post("/auth/login").json(wrong).await.status, 401);
+    }
+    let change = |device_token: &Value| {
+        let body = json!({
+            "current_password": PASSWORD, "new_password": "another-passphrase-77", "device_token": device_token
+        });
+        app.post("/auth/password-change").bearer(registered["access_token"].as_str().unwrap()).json(body)
+    };
+    let token = &registered["device_token"];
+    assert_eq!(change(&Value::Null).await.error(), (423, "ACCOUNT_LOCKED".to_owned()));
+    assert_eq!(change(token).await.status, 204);
+    // The new password ends the token, and the session that continues gets another one.
+    let log_in = |token: &Value| {
+        let body =
+            json!({"email": "ada@example.com", "password": "another-passphrase-77", "device_token": token});
+        app.post("/auth/login").json(body)
+    };
+    assert_eq!(log_in(token).await.error(), (423, "ACCOUNT_LOCKED".to_owned()));
+    let refresh = json!({"refresh_token": registered["refresh_token"]});
+    let refreshed = app.post("/auth/refresh").json(refresh).await.expect(200);
+    assert_eq!(log_in(&refreshed["device_token"]).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_log_in_that_finds_the_queue_full_gets_503_at_once_and_may_be_repeated() {
+    // One password at a time, and each takes about a quarter of a second: about twenty wait for five seconds.
+    let app = App::start(Backend::Sqlite, |db, _| {
+        let slow = IdentitySettings { bcrypt_cost: 12, password_hash_threads: 1, ..testing::settings() };
+        switchyard_fn_auth::router(assemble(db.clone(), testing::kernel_settings(), slow))
+    })
+    .await;
+    let registered = app.post("/auth/register").json(registration()).await.expect(201);
+    let mut guesses = tokio::task::JoinSet::new();
+    for n in 0..60 {
+        let body = json!({"email": format!("user{n}@example.com"), "password": "wrong"});
+        guesses.spawn(app.post("/auth/login").json(body).into_future());
+    }
+    let refused = loop {
+        let answer = guesses.join_next().await.unwrap().unwrap();
+        if answer.status != 401 {
+            break answer;
+        }
+    };
+    assert_eq!(refused.error(), (503, "UNAVAILABLE".to_owned()));
+    let message = "The service is busy, and the request took no effect; try again a little later.";
+    assert_eq!(refused.json()["error"]["message"], message);
+    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=10).contains(&wait), "{wait}");
+
+    let log_in = |token: &Value| {
+        let body = json!({"email": "ada@example.com", "password": PASSWORD, "device_token": token});
+        app.post("/auth/login").once("k").json(body)
+    };
+    let begun = std::time::Instant::now();
+    assert_eq!(log_in(&Value::Null).await.error(), (503, "UNAVAILABLE".to_owned()));
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    // Nothing took effect, so the key may be used for another request. A known device has a place of its own.
+    assert_eq!(log_in(&registered["device_token"]).await.status, 200);
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
 }
 
 /// The attributes of the cookie, except how long it is kept.
@@ -210,9 +345,18 @@ async fn on_localhost_the_cookie_needs_no_tls() {
     let local = |path: &str| app.post(path).header(header::HOST, "localhost:3000");
     let answer =
         local("/auth/register").header(header::ORIGIN, "http://localhost:3000").json(browser()).await;
-    let line = answer.header("set-cookie").unwrap();
-    let (token, attributes) = line.strip_prefix("refresh_token=").unwrap().split_once("; ").unwrap();
+    let (token, attributes) = cookie_named("refresh_token", &answer).unwrap();
     assert_eq!(attributes, "Max-Age=2592000; Path=/api/v1/auth; HttpOnly; SameSite=Strict");
+    let (device_token, attributes) = cookie_named("device_token", &answer).unwrap();
+    assert_eq!(attributes, "Max-Age=34560000; Path=/api/v1/auth; HttpOnly; SameSite=Strict");
+    for _ in 0..5 {
+        let wrong = json!({"email": "ada@example.com", "password": "wrong"});
+        assert_eq!(local("/auth/login").json(wrong).await.status, 401);
+    }
+    let login = json!({"email": "ada@example.com", "password": PASSWORD});
+    let known = local("/auth/login").header(header::COOKIE, &format!("device_token={device_token}"));
+    assert_eq!(known.json(login.clone()).await.status, 200);
+    assert_eq!(local("/auth/login").json(login).await.status, 423);
     let pair = format!("refresh_token={token}");
     // Elsewhere, a cookie that came without TLS is not read.
     let elsewhere = app.post("/auth/refresh").header(header::HOST, "api.example.com");

@@ -137,7 +137,8 @@ impl App {
     /// If that fails.
     pub async fn sign_in(&self, email: &str) -> Person {
         let email = email.parse().expect("the address is valid");
-        let request = LoginRequest { email, password: Secret::new(PASSWORD), device_name: None };
+        let request =
+            LoginRequest { email, password: Secret::new(PASSWORD), device_name: None, device_token: None };
         let outcome = self.identity.accounts().login(&self.identity.context("harness"), &request).await;
         let LoginOutcome::SignedIn(sign_in) = outcome.expect("the user can sign in");
         Person::of(&sign_in)

@@ -78,7 +78,12 @@ pub async fn access_token_of_admin(store: &Store) -> anyhow::Result<String> {
     let admin =
         FirstAdmin { email: EMAIL.parse()?, password: PASSWORD.parse()?, password_change_required: false };
     identity.accounts().ensure_first_admin(&context, &admin).await?;
-    let request = LoginRequest { email: EMAIL.parse()?, password: Secret::new(PASSWORD), device_name: None };
+    let request = LoginRequest {
+        email: EMAIL.parse()?,
+        password: Secret::new(PASSWORD),
+        device_name: None,
+        device_token: None,
+    };
     let outcome = identity.accounts().login(&identity.context("harness"), &request).await?;
     let LoginOutcome::SignedIn(signed_in) = outcome;
     Ok(signed_in.tokens.access_token.expose().to_owned())

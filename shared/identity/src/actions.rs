@@ -6,6 +6,8 @@ use switchyard_kernel::{Action, AuditEvent, RoleName, UserId};
 pub const ACCOUNT_REGISTERED: Action = Action::new("account.registered");
 /// Five wrong passwords in a row locked an account, or an address without one.
 pub const ACCOUNT_LOCKED: Action = Action::new("account.locked");
+/// Five wrong passwords in a row ended for a while that a device is known.
+pub const DEVICE_LOCKED: Action = Action::new("account.device_locked");
 /// A user signed in, or tried to.
 pub const SIGNED_IN: Action = Action::new("account.signed_in");
 /// A user signed out.
@@ -51,6 +53,7 @@ pub const ROLE_DELETED: Action = Action::new("role.deleted");
 pub const ALL: &[Action] = &[
     ACCOUNT_REGISTERED,
     ACCOUNT_LOCKED,
+    DEVICE_LOCKED,
     SIGNED_IN,
     SIGNED_OUT,
     SIGNED_OUT_EVERYWHERE,

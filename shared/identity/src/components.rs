@@ -5,6 +5,7 @@ use switchyard_kernel::{Context, Kernel, hex};
 
 use crate::password::{Guessed, PasswordHasher};
 use crate::role::RoleAuthority;
+use crate::session::DeviceKeys;
 use crate::token::TokenIssuer;
 use crate::user_changes::UserChanges;
 use crate::{AccountError, EmailAddress, IdentitySettings, RoleError, SessionError, UserError};
@@ -16,6 +17,7 @@ pub(crate) struct Components {
     pub(crate) authority: RoleAuthority,
     pub(crate) settings: IdentitySettings,
     pub(crate) tokens: TokenIssuer,
+    pub(crate) device_keys: DeviceKeys,
     pub(crate) hasher: PasswordHasher,
 }
 
@@ -32,7 +34,8 @@ impl Components {
             settings.password_hash_threads,
             kernel.ambient().clone(),
         );
-        Arc::new(Self { kernel, authority, settings, tokens, hasher })
+        let device_keys = DeviceKeys::new(&settings.password_pepper);
+        Arc::new(Self { kernel, authority, settings, tokens, device_keys, hasher })
     }
 
     pub(crate) fn db(&self) -> &Db {

@@ -50,7 +50,7 @@
 //! | `roles` | role, with what it permits |
 //! | `role_memberships` | role of a user: an index cannot reach into a user's list of roles |
 //! | `sessions` | session, with hashes of its refresh token |
-//! | `sign_in_attempts` | address at which passwords are being guessed, known or not, under a keyed hash |
+//! | `sign_in_attempts` | account, known device, or address without an account (under a keyed hash) with guesses at a password |
 //! | `user_counts` | part of the statistics, spread over 64; and the number of admins |
 //!
 //! A registration writes one document of each but `profiles`, `roles` and `sign_in_attempts`, and an audit entry. No document

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::http::header;
-use serde_json::json;
+use serde_json::{Value, json};
 use switchyard_harness::app::PASSWORD;
 
 use super::{address_of, person, register, sign_in, sign_in_admin};
@@ -15,6 +15,7 @@ pub(super) async fn replay(api: &Everywhere) {
     registrations(api).await;
     weak_passwords(api).await;
     guesses(api).await;
+    devices(api).await;
     own_account(api).await;
     changes_of_password(api).await;
 }
@@ -109,6 +110,42 @@ async fn guesses(api: &Everywhere) {
     }
     api.ask(200, api.post(&format!("{path}/unlock")).by(&admin)).await;
     api.ask(200, guess(&grace.email, PASSWORD)).await;
+}
+
+async fn devices(api: &Everywhere) {
+    let from = address_of(16);
+    let body = json!({"email": "known@example.com", "password": PASSWORD, "name": "Known"});
+    let known = api.ask(201, api.post("/auth/register").from(from).json(body)).await.json();
+    let guess = |password: &str, device_token: &Value| {
+        let body = json!({"email": "known@example.com", "password": password, "device_token": device_token});
+        api.post("/auth/login").from(from).json(body)
+    };
+    let token = known["device_token"].clone();
+    for _ in 0..5 {
+        api.ask(401, guess("wrong", &Value::Null)).await;
+    }
+    for ignored in [Value::Null, json!(""), json!("x"), json!("A".repeat(64))] {
+        api.ask(423, guess(PASSWORD, &ignored)).await;
+    }
+    api.ask(400, guess(PASSWORD, &json!(7))).await;
+    let next = api.ask(200, guess(PASSWORD, &token)).await.json()["device_token"].clone();
+    for _ in 0..5 {
+        api.ask(401, guess("wrong", &next)).await;
+    }
+    api.ask(423, guess(PASSWORD, &next)).await; // as for anyone
+    let web = json!({"email": "known@example.com", "password": PASSWORD, "device_name": "web"});
+    let log_in = |name: &str, token: &Value| {
+        let cookie = format!("{name}={}", token.as_str().unwrap());
+        api.post("/auth/login").from(from).header(header::COOKIE, &cookie).json(web.clone())
+    };
+    api.ask(200, log_in("__Secure-device_token", &token)).await;
+    api.ask(423, log_in("device_token", &token)).await;
+    api.ask(200, log_in("device_token", &token).header(header::HOST, "localhost:3000")).await;
+    api.ask(423, log_in("__Secure-device_token", &token).header(header::ORIGIN, "https://evil.example"))
+        .await;
+    api.wait(15 * MINUTE);
+    api.ask(401, guess("wrong", &next)).await;
+    api.ask(200, guess(PASSWORD, &Value::Null)).await;
 }
 
 async fn own_account(api: &Everywhere) {

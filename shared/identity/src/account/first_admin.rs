@@ -2,6 +2,7 @@ use crate::actions::{self, user_event};
 use switchyard_kernel::{CommonError, Context, RoleName, UserId};
 
 use super::{Accounts, Credential};
+use crate::password::Share;
 use crate::role::ADMIN;
 use crate::user::{AdminCount, UserRecord, default_roles, is_email_taken};
 use crate::{AccountError, EmailAddress, FirstAdmin, PersonName, Secret};
@@ -82,7 +83,7 @@ impl Accounts<'_> {
         only_first: bool,
     ) -> Result<Option<UserId>, AccountError> {
         let name = PersonName::try_from("Administrator".to_owned()).map_err(internal)?;
-        let hash = self.hash_if_strong(&admin.password, &admin.email, &name).await?;
+        let hash = self.hash_if_strong(Share::Known, &admin.password, &admin.email, &name).await?;
         let id = UserId::from(self.identity.kernel.ambient().uuid_v7());
         let roles = [vec![RoleName::built_in(ADMIN)], default_roles()].concat();
         let user = UserRecord::new(id, admin.email.clone(), name, roles, true, context.now);

@@ -4,13 +4,29 @@ use switchyard_database::Stored;
 use switchyard_kernel::{Action, AuditEvent, Context, Outcome, UserId};
 
 use super::{Accounts, Credential};
-use crate::password::{Attempts, Guessed, Reservation, Turn};
+use crate::password::{Attempts, Guessed, Reservation, Share, Turn};
 use crate::user::UserRecord;
 use crate::user_changes::UserChanges;
 use crate::{AccountError, EmailAddress, PasswordHash, Secret};
 
+/// A guess at a password.
+pub(super) struct Guess<'a> {
+    /// The address of the account.
+    pub(super) email: &'a EmailAddress,
+    /// The password.
+    pub(super) password: &'a Secret,
+    /// The token of the device that the guess comes from.
+    pub(super) device_token: Option<&'a Secret>,
+    /// The share of the turns that the caller has without a known device.
+    pub(super) share: Share,
+    /// What the password is needed for.
+    pub(super) action: Action,
+}
+
 /// A password that was verified.
 pub(super) struct RightGuess {
+    /// What the guess stays counted for until the caller resets it.
+    pub(super) guessed: Guessed,
     pub(super) user: Stored<UserRecord>,
     /// The hash that matched. A caller that acts on the guess must check that this hash is still the stored
     /// one.
@@ -25,33 +41,50 @@ impl Accounts<'_> {
     /// Every guess takes the same steps, whether or not the user exists and has a password: it looks up the user, reads the
     /// earlier guesses and a hash, waits for its turn, is counted, computes a hash, and records a failure.
     ///
+    /// A guess with a valid device token is counted for the device instead of the account, and a lock of the account does not
+    /// concern it. It has its own share of the turns, as has that of a caller who is signed in. After too many wrong guesses
+    /// the device is unknown for a while, and its guesses are like those of anyone. Any other token is ignored.
+    ///
     /// If the guess is right, it stays counted: the caller resets the count in the transaction that uses the
     /// guess. To make that happen soon, the caller also gets the turn, for further hashing.
     pub(super) async fn guess(
         &self,
         context: &Context,
-        email: &EmailAddress,
-        password: &Secret,
-        action: Action,
+        guess: &Guess<'_>,
     ) -> Result<(RightGuess, Turn), AccountError> {
+        let &Guess { email, password, device_token, share, action } = guess;
         let db = self.identity.db();
         let user = db.collection::<UserRecord>().lookup("email", email.key()).await?;
         let user = user.filter(|user| !user.deleted);
-        let guessed = match &user {
+        let account = match &user {
             Some(user) => Guessed::Account { id: user.id, created_at: user.created_at },
             None => self.identity.guessed_address(email),
         };
+        let mut guessed = self.known_device(user.as_deref(), device_token).unwrap_or_else(|| account.clone());
         let (attempts_id, credential_id) = (guessed.id(), user.as_ref().map_or_else(nobody, |user| user.id));
         let (attempts, credentials) = (db.collection::<Attempts>(), db.collection::<Credential>());
-        let (attempts, credential) =
+        let (mut known, credential) =
             tokio::try_join!(attempts.get(&attempts_id), credentials.get(credential_id.as_str()))?;
+        let mut lock = known.as_ref().and_then(|attempts| attempts.locked_for(context.now));
+        if lock.is_some() && guessed.device().is_some() {
+            guessed = account.clone();
+            known = attempts.get(&guessed.id()).await?;
+            lock = known.as_ref().and_then(|attempts| attempts.locked_for(context.now));
+        }
         // A locked account is refused before the queue, so that guesses at it delay no one. Other guesses are
         // counted after the queue, so that requests whose clients gave up waiting lock no one out.
-        if let Some(retry_after) = attempts.as_ref().and_then(|attempts| attempts.locked_for(context.now)) {
+        if let Some(retry_after) = lock {
             return Err(AccountError::AccountLocked { retry_after });
         }
-        let turn = self.identity.hasher.turn().await?;
-        let locks = match Attempts::reserve(db, &guessed, attempts, context.now).await? {
+        let share = if guessed.device().is_some() { Share::Known } else { share };
+        let turn = self.identity.hasher.turn(share).await?;
+        let mut reservation = Attempts::reserve(db, &guessed, known, context.now).await?;
+        if matches!(reservation, Reservation::Locked { .. }) && guessed.device().is_some() {
+            // Other guesses from the device came first.
+            guessed = account;
+            reservation = Attempts::reserve(db, &guessed, None, context.now).await?;
+        }
+        let locks = match reservation {
             Reservation::Granted { locks } => locks,
             Reservation::Locked { retry_after } => return Err(AccountError::AccountLocked { retry_after }),
         };
@@ -59,28 +92,41 @@ impl Accounts<'_> {
         let (verdict, turn) = self.identity.hasher.verify(turn, password.expose(), stored).await?;
         match (user, stored) {
             (Some(user), Some(verified)) if verdict.is_right => {
-                Ok((RightGuess { user, verified: verified.clone(), upgrade: verdict.upgrade }, turn))
+                let (verified, upgrade) = (verified.clone(), verdict.upgrade);
+                Ok((RightGuess { guessed, user, verified, upgrade }, turn))
             }
             _ => {
                 drop(turn);
-                self.record_failure(context, &attempts_id, action, locks).await?;
+                self.record_failure(context, &guessed, action, locks).await?;
                 Err(AccountError::InvalidCredentials)
             }
         }
     }
 
-    /// Records a wrong guess at the password of `subject`, and whether it locked the account.
+    /// What a guess with this device token is counted for, if it is a valid token of the user.
+    fn known_device(&self, user: Option<&UserRecord>, device_token: Option<&Secret>) -> Option<Guessed> {
+        let session = self.identity.device_keys.session_of(device_token?.expose(), user)?;
+        user.map(|user| Guessed::FromDevice { id: user.id, session, unlocks: user.unlocks })
+    }
+
+    /// Records a wrong guess, and whether it locked the account or the device.
     async fn record_failure(
         &self,
         context: &Context,
-        subject: &str,
+        guessed: &Guessed,
         action: Action,
         locks: bool,
     ) -> Result<(), AccountError> {
-        let mut events = vec![AuditEvent::new(action).subject(subject).outcome(Outcome::Failure)];
-        if locks {
-            events.push(AuditEvent::new(actions::ACCOUNT_LOCKED).subject(subject));
-        }
+        let locked =
+            if guessed.device().is_some() { actions::DEVICE_LOCKED } else { actions::ACCOUNT_LOCKED };
+        let failed = AuditEvent::new(action).outcome(Outcome::Failure);
+        let events = std::iter::once(failed).chain(locks.then(|| AuditEvent::new(locked)));
+        let events: Vec<_> = events
+            .map(|event| match guessed.device() {
+                Some(session) => event.subject(guessed.subject()).detail("device", session),
+                None => event.subject(guessed.subject()),
+            })
+            .collect();
         Ok(self.identity.kernel.record(context, &events).await?)
     }
 

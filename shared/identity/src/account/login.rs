@@ -3,8 +3,8 @@ use switchyard_database::Stored;
 use switchyard_kernel::{Context, Outcome};
 
 use super::Accounts;
-use super::guess::RightGuess;
-use crate::password::Attempts;
+use super::guess::{Guess, RightGuess};
+use crate::password::{Attempts, Share};
 use crate::session::{NewSession, end_surplus, sign_in_again, surplus_sessions};
 use crate::user::UserRecord;
 use crate::user_changes::UserChanges;
@@ -19,6 +19,8 @@ pub struct LoginRequest {
     pub password: Secret,
     /// The name that the client gives the device.
     pub device_name: Option<DeviceName>,
+    /// The device token of an earlier sign-in on the device. One that is not valid is ignored.
+    pub device_token: Option<Secret>,
 }
 
 /// The outcome of a sign-in with the right password.
@@ -36,6 +38,10 @@ impl Accounts<'_> {
     /// [`AccountError::InvalidCredentials`] for an unknown address and for a wrong password, after the same
     /// amount of work. [`AccountError::AccountLocked`] for fifteen minutes after five failures in a row, even
     /// for an address without an account. [`AccountError::AccountDisabled`], but only if the password is right.
+    /// [`Busy`](switchyard_kernel::CommonError::Busy) if more passwords wait than can be hashed in time.
+    ///
+    /// With a valid device token, failures count for the device alone, and a lock of the account does not apply. After five
+    /// failures in a row, the device counts as unknown for fifteen minutes.
     pub async fn login(
         &self,
         context: &Context,
@@ -45,7 +51,14 @@ impl Accounts<'_> {
             let sign_in = sign_in_again(self.identity, context, effect).await?;
             return Ok(LoginOutcome::SignedIn(Box::new(sign_in)));
         }
-        let (guess, _) = self.guess(context, &request.email, &request.password, actions::SIGNED_IN).await?;
+        let guess = Guess {
+            email: &request.email,
+            password: &request.password,
+            device_token: request.device_token.as_ref(),
+            share: Share::Anyone,
+            action: actions::SIGNED_IN,
+        };
+        let (guess, _) = self.guess(context, &guess).await?;
         let guess = &guess;
         if guess.user.disabled {
             return self.refuse_disabled(context, guess).await;
@@ -57,7 +70,7 @@ impl Accounts<'_> {
             .transact(context, |tx| async move {
                 let (user, attempts, surplus) = tokio::try_join!(
                     tx.get::<UserRecord>(id.as_str()),
-                    Attempts::signed_in(&tx, id.as_str(), context.now),
+                    Attempts::signed_in(&tx, &guess.guessed, id, context.now),
                     surplus_sessions(self.identity, id),
                 )?;
                 let user = Self::require_still_right(&tx, user, guess).await?;
@@ -101,7 +114,7 @@ impl Accounts<'_> {
     ) -> Result<LoginOutcome, AccountError> {
         self.identity
             .transact(context, |tx| async move {
-                Attempts::forget(&tx, guess.user.id.as_str(), context.now).await?;
+                Attempts::forget(&tx, &guess.guessed.id(), context.now).await?;
                 let event = user_event(actions::SIGNED_IN, guess.user.id).outcome(Outcome::Denied);
                 tx.record(event.detail("reason", "disabled"));
                 Ok::<_, AccountError>(())

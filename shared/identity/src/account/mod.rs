@@ -22,6 +22,12 @@ pub struct Accounts<'a> {
     pub(crate) identity: &'a Components,
 }
 
+impl From<crate::password::Busy> for switchyard_kernel::CommonError {
+    fn from(busy: crate::password::Busy) -> Self {
+        Self::Busy { retry_after: busy.retry_after }
+    }
+}
+
 impl From<crate::password::HasherStopped> for switchyard_kernel::CommonError {
     fn from(stopped: crate::password::HasherStopped) -> Self {
         Self::Internal(stopped.to_string())

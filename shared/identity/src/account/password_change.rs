@@ -1,6 +1,7 @@
+use super::guess::Guess;
 use super::{Accounts, Credential};
 use crate::actions::{self, user_event};
-use crate::password::Attempts;
+use crate::password::{Attempts, Share};
 use crate::user::UserRecord;
 use crate::{AccountError, Password, Secret};
 use switchyard_kernel::{Context, Refused};
@@ -11,13 +12,14 @@ impl Accounts<'_> {
     ///
     /// # Errors
     ///
-    /// The same as [`login`](Self::login) for the current password: someone with a stolen access token gets no
-    /// more guesses at it than a stranger. [`Refused::Unauthenticated`] if the session has ended. [`AccountError::WeakPassword`] if the new password is easy to guess.
+    /// The same as [`login`](Self::login) for the current password, with and without a device token: someone with a stolen
+    /// access token gets no more guesses at it than a stranger. [`Refused::Unauthenticated`] if the session has ended. [`AccountError::WeakPassword`] if the new password is easy to guess.
     pub async fn change_password(
         &self,
         context: &Context,
         current: &Secret,
         new: &Password,
+        device_token: Option<&Secret>,
     ) -> Result<(), AccountError> {
         let principal = context.principal()?;
         if context.earlier_effect().is_some() {
@@ -31,8 +33,16 @@ impl Accounts<'_> {
             let reason = "must not be the current one".to_owned();
             return Err(AccountError::WeakPassword { field: "new_password", reason });
         }
-        self.require_strong("new_password", new, &user.email, &user.name).await?;
-        let (guess, turn) = self.guess(context, &user.email, current, actions::PASSWORD_CHANGED).await?;
+        let turn = self.identity.hasher.turn(Share::Known).await?;
+        drop(self.require_strong(turn, "new_password", new, &user.email, &user.name).await?);
+        let guess = Guess {
+            email: &user.email,
+            password: current,
+            device_token,
+            share: Share::Known,
+            action: actions::PASSWORD_CHANGED,
+        };
+        let (guess, turn) = self.guess(context, &guess).await?;
         if guess.user.id != principal.user_id {
             return Err(AccountError::InvalidCredentials); // another user has taken the address in the meantime
         }
@@ -45,7 +55,7 @@ impl Accounts<'_> {
                 let user = user.ok_or(Refused::Unauthenticated)?;
                 let stored = Self::still_verified(&tx, user.id, &guess.verified).await?;
                 tx.replace(&stored, credential)?;
-                Attempts::forget(&tx, user.id.as_str(), context.now).await?;
+                Attempts::forget(&tx, &guess.guessed.id(), context.now).await?;
                 let sessions = user.sessions_ended_by(context);
                 let changed = UserRecord { sessions, password_change_required: false, ..(*user).clone() };
                 tx.replace_user(&user, &changed).await?;

@@ -4,7 +4,7 @@ use switchyard_kernel::{Context, Refused, UserId};
 
 use super::{Accounts, Credential};
 use crate::actions::{self, user_event};
-use crate::password::Attempts;
+use crate::password::{Attempts, Share};
 use crate::user::UserRecord;
 use crate::value::PreparedPassword;
 use crate::{AccountError, Secret};
@@ -17,7 +17,7 @@ impl Accounts<'_> {
     pub async fn reset_password(&self, context: &Context, id: UserId) -> Result<Secret, AccountError> {
         context.require_system()?;
         let password = self.generate_password();
-        let turn = self.identity.hasher.turn().await?;
+        let turn = self.identity.hasher.turn(Share::Known).await?;
         let hash = self.identity.hasher.hash(turn, &PreparedPassword::of(password.expose())).await?;
         let credential = &Credential::new(id, hash, context.now);
         self.identity

@@ -1,6 +1,6 @@
 use super::{Accounts, Credential};
 use crate::actions::{self, user_event};
-use crate::password::weakness;
+use crate::password::{Share, Turn, weakness};
 use crate::session::{NewSession, sign_in_again};
 use crate::user::{UserRecord, default_roles, is_email_taken};
 use crate::{AccountError, DeviceName, EmailAddress, Password, PasswordHash, PersonName, SignIn};
@@ -37,7 +37,7 @@ impl Accounts<'_> {
         let Registration { email, password, name, device_name } = registration;
         // The unique attribute finds a taken address, and only after the password was hashed. So testing which
         // addresses are taken is expensive, and the time of an answer does not reveal it.
-        let hash = self.hash_if_strong(password, email, name).await?;
+        let hash = self.hash_if_strong(Share::Anyone, password, email, name).await?;
         let id = UserId::from(self.identity.kernel.ambient().uuid_v7());
         let mut user = UserRecord::new(id, email.clone(), name.clone(), default_roles(), true, context.now);
         user.registered_at = Some(rfc3339::to_millisecond(context.now));
@@ -64,28 +64,30 @@ impl Accounts<'_> {
     /// Hashes a new password. Requires that it is not easy to guess.
     pub(super) async fn hash_if_strong(
         &self,
+        share: Share,
         password: &Password,
         email: &EmailAddress,
         name: &PersonName,
     ) -> Result<PasswordHash, AccountError> {
-        self.require_strong("password", password, email, name).await?;
-        let turn = self.identity.hasher.turn().await?;
+        let turn = self.identity.hasher.turn(share).await?;
+        let turn = self.require_strong(turn, "password", password, email, name).await?;
         Ok(self.identity.hasher.hash(turn, password.prepared()).await?)
     }
 
-    /// Requires that a new password, from the field `field`, is not easy to guess.
+    /// Requires that a new password, from the field `field`, is not easy to guess. Returns the turn for further work.
     pub(super) async fn require_strong(
         &self,
+        turn: Turn,
         field: &'static str,
         password: &Password,
         email: &EmailAddress,
         name: &PersonName,
-    ) -> Result<(), AccountError> {
+    ) -> Result<Turn, AccountError> {
         let judged = (password.clone(), email.clone(), name.clone());
-        let found = self.identity.hasher.run(move || weakness(&judged.0, &judged.1, &judged.2)).await?;
+        let (found, turn) = turn.run(move || weakness(&judged.0, &judged.1, &judged.2)).await?;
         match found {
             Some(reason) => Err(AccountError::WeakPassword { field, reason: reason.to_owned() }),
-            None => Ok(()),
+            None => Ok(turn),
         }
     }
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use switchyard_ambient::Timestamp;
 use switchyard_database::{Collection, Db, Entity, Error, Field, Index, Stored, Transaction};
-use switchyard_kernel::{UserId, rfc3339};
+use switchyard_kernel::{SessionId, UserId, rfc3339};
 
 /// The number of wrong guesses in a row that lock an account.
 pub(crate) const FAILURES_ALLOWED: i64 = 5;
@@ -13,15 +13,24 @@ const LOCK: Duration = Duration::from_secs(15 * 60);
 /// guessing between locks.
 const MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Whose password is guessed at.
+/// Whose password is guessed at, and by whom. Each has its own count of guesses and its own lock.
 #[derive(Clone, Debug)]
 pub(crate) enum Guessed {
-    /// An account. Its guesses stay counted if its address changes.
+    /// An account, by anyone. Its guesses stay counted if its address changes.
     Account {
         /// The user.
         id: UserId,
         /// When the account was created.
         created_at: Timestamp,
+    },
+    /// An account, from a device on which its user has signed in before.
+    FromDevice {
+        /// The user.
+        id: UserId,
+        /// The session of the device's token.
+        session: SessionId,
+        /// How often the user had been unlocked: see [`UserRecord::unlocks`](crate::user::UserRecord::unlocks).
+        unlocks: i64,
     },
     /// An address without an account: a keyed hash of it. The table must not reveal the addresses of strangers, nor
     /// passwords that people typed into the wrong field.
@@ -33,15 +42,32 @@ impl Guessed {
     pub(crate) fn id(&self) -> String {
         match self {
             Self::Account { id, .. } => id.to_string(),
+            Self::FromDevice { session, unlocks, .. } => format!("device:{session}:{unlocks}"),
             Self::Address(hash) => format!("address:{hash}"),
         }
     }
 
-    /// When the account was created; `None` if there is none.
+    /// Whom the guesses concern, for the audit log.
+    pub(crate) fn subject(&self) -> String {
+        match self {
+            Self::Account { id, .. } | Self::FromDevice { id, .. } => id.to_string(),
+            Self::Address(_) => self.id(),
+        }
+    }
+
+    /// The session of the device's token, if the guesses come from a known device.
+    pub(crate) fn device(&self) -> Option<SessionId> {
+        match self {
+            Self::FromDevice { session, .. } => Some(*session),
+            Self::Account { .. } | Self::Address(_) => None,
+        }
+    }
+
+    /// When the account was created that a lock is shown at. The locks of devices and of addresses are not shown.
     fn created_at(&self) -> Option<Timestamp> {
         match self {
             Self::Account { created_at, .. } => Some(*created_at),
-            Self::Address(_) => None,
+            Self::FromDevice { .. } | Self::Address(_) => None,
         }
     }
 }
@@ -63,7 +89,7 @@ pub(crate) struct Attempts {
     pub(crate) last_login_at: Option<Timestamp>,
     /// `locked` for an account that was locked since its user last signed in, so that admins find it.
     mark: Option<String>,
-    /// The end of the lock of an account. The locks of addresses are in no index.
+    /// The end of the lock of an account. The locks of devices and of addresses are in no index.
     account_locked_until: Option<Timestamp>,
     /// When the account was created, by which locked users are listed.
     account_created_at: Option<Timestamp>,
@@ -188,13 +214,29 @@ impl Attempts {
         .await
     }
 
-    /// Forgets all guesses at the password of an account and unlocks it, because the user has signed in at `now`. As part of a
-    /// transaction.
-    pub(crate) async fn signed_in(tx: &Transaction, id: &str, now: Timestamp) -> Result<Self, Error> {
-        let last_login_at = Some(rfc3339::to_millisecond(now));
-        let attempts = Self { last_login_at, ..Self::none(id.to_owned(), now) };
-        match tx.get::<Self>(id).await? {
-            Some(stored) => tx.replace(&stored, &attempts)?,
+    /// Forgets the guesses that were counted with `guessed`, the right one among them, because the user `account` has signed in
+    /// at `now`. As part of a transaction. Returns what is known of the account.
+    ///
+    /// A user who signs in from a known device neither forgets what others have guessed nor unlocks the account for them:
+    /// otherwise each sign-in of the user would give them more guesses.
+    pub(crate) async fn signed_in(
+        tx: &Transaction,
+        guessed: &Guessed,
+        account: UserId,
+        now: Timestamp,
+    ) -> Result<Self, Error> {
+        let is_from_device = guessed.device().is_some();
+        if is_from_device {
+            Self::forget(tx, &guessed.id(), now).await?;
+        }
+        let stored = tx.get::<Self>(account.as_str()).await?;
+        let kept = stored.as_deref().filter(|attempts| is_from_device && attempts.still_count(now)).cloned();
+        let attempts = Self {
+            last_login_at: Some(rfc3339::to_millisecond(now)),
+            ..kept.unwrap_or_else(|| Self::none(account.to_string(), now))
+        };
+        match &stored {
+            Some(stored) => tx.replace(stored, &attempts)?,
             None => tx.insert(&attempts)?,
         };
         Ok(attempts)

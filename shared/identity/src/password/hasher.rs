@@ -1,12 +1,13 @@
 use std::hint::black_box;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use switchyard_ambient::Ambient;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::hash::{PasswordHash, Scheme, cost_of};
+use super::queue::{Busy, HasherStopped, Queue, Share, Turn};
 use crate::value::PreparedPassword;
 use switchyard_kernel::KeyRing;
 
@@ -18,32 +19,11 @@ pub(crate) struct PasswordHasher {
     ambient: Ambient,
     /// A hash takes a core a quarter of a second. Computing more at once than there are cores would only slow
     /// all of them down, so the others wait here, at no cost.
-    permits: Arc<Semaphore>,
+    queue: Arc<Queue>,
 }
 
-/// The permission of one caller to use a core. Work that runs under it returns it, so that the caller can do
-/// more work before it is the turn of others.
-#[derive(Debug)]
-pub(crate) struct Turn {
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Turn {
-    /// Runs `work` on a thread that may block.
-    async fn run<T: Send + 'static>(
-        self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<(T, Self), HasherStopped> {
-        // The turn lasts until the work is done, even if the caller is dropped.
-        let task = tokio::task::spawn_blocking(move || (work(), self));
-        task.await.map_err(|_| HasherStopped)
-    }
-}
-
-/// The thread that hashes has ended because the program is stopping.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the password hasher has stopped")]
-pub(crate) struct HasherStopped;
+/// What one of the 2^cost rounds of bcrypt takes on a machine of 2020. It only matters until turns were measured.
+const ROUND: Duration = Duration::from_micros(60);
 
 /// The result of verifying a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +36,8 @@ pub(crate) struct Verdict {
 
 impl PasswordHasher {
     pub(crate) fn new(peppers: KeyRing, cost: u32, at_once: usize, ambient: Ambient) -> Self {
-        Self { peppers, cost, ambient, permits: Arc::new(Semaphore::new(at_once.max(1))) }
+        let queue = Queue::new(at_once, ROUND * (1 << cost.min(20)), ambient.clone());
+        Self { peppers, cost, ambient, queue }
     }
 
     /// Hashes a new password.
@@ -70,9 +51,12 @@ impl PasswordHasher {
     }
 
     /// Waits for a turn.
-    pub(crate) async fn turn(&self) -> Result<Turn, HasherStopped> {
-        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| HasherStopped)?;
-        Ok(Turn { _permit: permit })
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`] if the turn would come too late. A caller that has written nothing before can say that nothing took effect.
+    pub(crate) async fn turn(&self, share: Share) -> Result<Turn, Busy> {
+        self.queue.turn(share).await
     }
 
     /// Verifies a password, as it was typed, against the hash of an account. If there is no hash, because there is no such
@@ -85,14 +69,6 @@ impl PasswordHasher {
     ) -> Result<(Verdict, Turn), HasherStopped> {
         let (this, typed, hash) = (self.clone(), typed.to_owned(), hash.cloned());
         turn.run(move || this.verify_now(&typed, hash.as_ref())).await
-    }
-
-    /// Waits for a turn and runs `work` on a thread that may block.
-    pub(crate) async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, HasherStopped> {
-        self.turn().await?.run(work).await.map(|(outcome, _)| outcome)
     }
 
     fn hash_now(&self, password: &PreparedPassword) -> PasswordHash {
@@ -177,19 +153,22 @@ mod tests {
         password: &str,
         hash: Option<&PasswordHash>,
     ) -> Result<Verdict, HasherStopped> {
-        hasher.verify(hasher.turn().await?, password, hash).await.map(|(verdict, _)| verdict)
+        hasher
+            .verify(hasher.turn(Share::Anyone).await.unwrap(), password, hash)
+            .await
+            .map(|(verdict, _)| verdict)
     }
 
     async fn hash(hasher: &PasswordHasher, password: &str) -> PasswordHash {
-        hasher.hash(hasher.turn().await.unwrap(), &PreparedPassword::of(password)).await.unwrap()
+        hasher.hash(hasher.turn(Share::Anyone).await.unwrap(), &PreparedPassword::of(password)).await.unwrap()
     }
 
     #[tokio::test]
     async fn a_caller_keeps_its_turn_for_further_work() {
         let hasher = &hasher(NEW, 4);
         let stored = hash(hasher, "correct horse").await;
-        let turns = [hasher.turn().await.unwrap(), hasher.turn().await.unwrap()];
-        let mut next = std::pin::pin!(hasher.turn());
+        let turns = [hasher.turn(Share::Anyone).await.unwrap(), hasher.turn(Share::Anyone).await.unwrap()];
+        let mut next = std::pin::pin!(hasher.turn(Share::Anyone));
         let [turn, _other] = turns;
         let (verdict, turn) = hasher.verify(turn, "correct horse", Some(&stored)).await.unwrap();
         assert!(verdict.is_right);

@@ -1,11 +1,13 @@
-//! Estimates the strength of passwords, hashes them, and limits guessing.
+//! Estimates the strength of passwords, hashes them in turn, and limits guessing.
 
 mod attempts;
 mod hash;
 mod hasher;
+mod queue;
 mod strength;
 
 pub(crate) use attempts::{Attempts, Guessed, Reservation};
 pub use hash::{InvalidPasswordHash, PasswordHash};
-pub(crate) use hasher::{HasherStopped, PasswordHasher, Turn};
+pub(crate) use hasher::PasswordHasher;
+pub(crate) use queue::{Busy, HasherStopped, Share, Turn};
 pub(crate) use strength::weakness;

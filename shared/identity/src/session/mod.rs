@@ -1,5 +1,6 @@
 //! Sessions and their refresh tokens.
 
+mod device_token;
 mod end;
 mod limit;
 mod live;
@@ -8,6 +9,7 @@ mod refresh;
 mod refresh_token;
 mod sign_in;
 
+pub(crate) use device_token::DeviceKeys;
 pub(crate) use limit::{end_surplus, surplus_sessions};
 pub(crate) use live::LiveSessions;
 pub(crate) use record::SessionRecord;

@@ -30,6 +30,8 @@ pub struct Tokens {
     pub refresh_token: Secret,
     /// How long the refresh token is valid.
     pub refresh_expires_in: Duration,
+    /// The token that shows at the next sign-in that this device is known.
+    pub device_token: Secret,
     /// The session.
     pub session_id: SessionId,
     /// The name that the client gave the device.
@@ -154,6 +156,7 @@ pub(super) fn issue(
             expires_in,
             refresh_token: token.to_secret(),
             refresh_expires_in,
+            device_token: identity.device_keys.issue(user, session.id),
             session_id: session.id,
             device_name: session.device_name.clone(),
         },

@@ -31,6 +31,9 @@ pub(crate) struct UserRecord {
     /// `true` while the password is one that somebody else has seen, such as the operator who set it.
     pub(crate) password_change_required: bool,
     pub(crate) sessions: LiveSessions,
+    /// How often an operator has unlocked the user. Guesses from known devices are counted apart for each such number, so
+    /// that unlocking the user forgets all of them.
+    pub(crate) unlocks: i64,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
     /// When the user registered, which signed them in. Later sign-ins are in [`Attempts`](crate::password::Attempts).
@@ -89,6 +92,7 @@ impl UserRecord {
             password_set,
             password_change_required: false,
             sessions: LiveSessions::default(),
+            unlocks: 0,
             created_at: now,
             updated_at: now,
             registered_at: None,

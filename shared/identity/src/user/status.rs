@@ -47,7 +47,7 @@ impl Users<'_> {
         self.show(context, &user).await
     }
 
-    /// Unlocks a user whom too many failures have locked. Requires `users:write` and every permission that the
+    /// Unlocks a user whom too many failures have locked, and their known devices. Requires `users:write` and every permission that the
     /// user has. Users cannot lift their own lock: someone with a stolen token could go on guessing the
     /// password forever.
     pub async fn unlock(&self, context: &Context, id: UserId) -> Result<Versioned<User>, UserError> {
@@ -63,7 +63,8 @@ impl Users<'_> {
                 let user = self.load_for_change(&tx, context, id, &Precondition::None).await?;
                 Attempts::forget(&tx, id.as_str(), context.now).await?;
                 tx.record(user_event(actions::USER_UNLOCKED, id));
-                Ok::<_, UserError>(user)
+                let changed = UserRecord { unlocks: user.unlocks + 1, ..(*user).clone() };
+                Ok::<_, UserError>(tx.replace_user(&user, &changed).await?)
             })
             .await?;
         self.show(context, &user).await

@@ -19,7 +19,7 @@ pub enum UserStatus {
     Active,
     /// An admin has disabled the user.
     Disabled,
-    /// The user cannot sign in for a while, after too many failures.
+    /// After too many failures, the user cannot sign in for a while, except on a device where they did so before.
     Locked,
 }
 

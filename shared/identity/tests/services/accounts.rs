@@ -62,7 +62,7 @@ async fn spellings_of_one_password_are_one_password(world: World) {
     let context = world.as_user(&signed_in).await;
     let accounts = world.identity.accounts();
     let new = "acht blaue Ma\u{308}use\u{3000}singen";
-    accounts.change_password(&context, &Secret::new(COMPOSED), &new.parse().unwrap()).await.unwrap();
+    accounts.change_password(&context, &Secret::new(COMPOSED), &new.parse().unwrap(), None).await.unwrap();
     assert!(world.log_in("ada@example.com", "acht blaue Mäuse singen").await.is_ok());
     let stored = world.document("credentials", &signed_in.user.id.to_string()).await.body;
     assert!(stored["password"].as_str().unwrap().starts_with("opaque-hmac-bcrypt:"));
@@ -220,7 +220,7 @@ async fn of_log_ins_and_password_changes_at_once_none_keeps_the_old_password(wor
     // No more of them, since five guesses at once lock the account.
     let log_ins = join_all((0..3).map(|_| world.log_in("ada@example.com", PASSWORD)));
     let (current, parsed) = (Secret::new(PASSWORD), new.parse().unwrap());
-    let change = accounts.change_password(context, &current, &parsed);
+    let change = accounts.change_password(context, &current, &parsed, None);
     let (log_ins, changed) = futures::future::join(log_ins, change).await;
     changed.unwrap();
     for outcome in log_ins {
@@ -435,7 +435,7 @@ async fn changing_the_password_ends_the_other_sessions_and_keeps_this_one() {
     let context = world.as_user(&this).await;
     let new = "copper whistle under nine moons";
     let accounts = world.identity.accounts();
-    accounts.change_password(&context, &Secret::new(PASSWORD), &new.parse().unwrap()).await.unwrap();
+    accounts.change_password(&context, &Secret::new(PASSWORD), &new.parse().unwrap(), None).await.unwrap();
     let refresh = |token: Secret| {
         let world = &world;
         async move { world.identity.sessions().refresh(&world.anyone(), token.expose()).await }
@@ -453,10 +453,10 @@ async fn a_stolen_access_token_gives_no_more_guesses_at_the_password() {
     let new = "copper whistle under nine moons".parse().unwrap();
     let accounts = world.identity.accounts();
     for _ in 0..5 {
-        let refused = accounts.change_password(&context, &Secret::new("wrong"), &new).await;
+        let refused = accounts.change_password(&context, &Secret::new("wrong"), &new, None).await;
         assert_eq!(refused, Err(AccountError::InvalidCredentials));
     }
-    let refused = accounts.change_password(&context, &Secret::new(PASSWORD), &new).await;
+    let refused = accounts.change_password(&context, &Secret::new(PASSWORD), &new, None).await;
     assert_eq!(refused, Err(AccountError::AccountLocked { retry_after: Duration::from_secs(900) }));
     assert_eq!(
         world.audited(id).await.iter().filter(|e| *e == "account.password_changed Failure").count(),
@@ -501,7 +501,8 @@ async fn guesses_stay_counted_when_the_address_changes() {
     let (id, context) = world.customer("ada@example.com").await;
     let new = "copper whistle under nine moons".parse().unwrap();
     let (accounts, users) = (world.identity.accounts(), world.identity.users());
-    let guess = async |password: &str| accounts.change_password(&context, &Secret::new(password), &new).await;
+    let guess =
+        async |password: &str| accounts.change_password(&context, &Secret::new(password), &new, None).await;
     let move_to = async |address: &str| {
         let edit = |fields: &UserFields| Ok(UserFields { email: address.parse().unwrap(), ..fields.clone() });
         users.edit(&context, id, &Precondition::None, edit).await.unwrap();
@@ -581,7 +582,8 @@ async fn a_new_password_that_is_easy_to_guess_changes_nothing() {
     let world = World::new().await;
     let (_, context) = world.customer("ada@example.com").await;
     let weak = "lovelace1".parse().unwrap();
-    let refused = world.identity.accounts().change_password(&context, &Secret::new(PASSWORD), &weak).await;
+    let refused =
+        world.identity.accounts().change_password(&context, &Secret::new(PASSWORD), &weak, None).await;
     assert!(matches!(refused, Err(AccountError::WeakPassword { .. })), "{refused:?}");
     assert!(world.log_in("ada@example.com", PASSWORD).await.is_ok());
 }
@@ -620,10 +622,10 @@ async fn a_password_that_was_given_must_be_changed() {
     let signed_in = world.log_in("root@localhost", given.expose()).await.unwrap();
     let context = world.as_user(&signed_in).await;
     assert!(context.principal().unwrap().password_change_required);
-    let same = accounts.change_password(&context, &given, &given.expose().parse().unwrap()).await;
+    let same = accounts.change_password(&context, &given, &given.expose().parse().unwrap(), None).await;
     let reason = "must not be the current one".to_owned();
     assert_eq!(same, Err(AccountError::WeakPassword { field: "new_password", reason }));
-    accounts.change_password(&context, &given, &ADMIN_PASSWORD.parse().unwrap()).await.unwrap();
+    accounts.change_password(&context, &given, &ADMIN_PASSWORD.parse().unwrap(), None).await.unwrap();
     let token = signed_in.tokens.refresh_token.expose();
     let refreshed = world.identity.sessions().refresh(&world.anyone(), token).await.unwrap();
     assert!(!world.as_user(&refreshed).await.principal().unwrap().password_change_required);

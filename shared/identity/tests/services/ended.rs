@@ -63,7 +63,12 @@ async fn end(world: &World, sessions: &Sessions, end: End) {
         End::Deleted => users.delete(other, *id, &Precondition::None).await.unwrap(),
         End::PasswordChangedElsewhere => {
             let new = NEW.parse().unwrap();
-            world.identity.accounts().change_password(other, &Secret::new(PASSWORD), &new).await.unwrap();
+            world
+                .identity
+                .accounts()
+                .change_password(other, &Secret::new(PASSWORD), &new, None)
+                .await
+                .unwrap();
         }
         End::RefreshTokenReused => {
             let next = ending.refresh(&world.anyone(), refresh_token.expose()).await.unwrap();
@@ -110,7 +115,8 @@ async fn a_session_that_has_ended_writes_nothing(world: World) {
         assert_eq!(edited.err(), Some(gone.into()), "{way:?}");
         assert_eq!(users.delete(this, id, &Precondition::None).await.err(), Some(gone.into()), "{way:?}");
         let password = if way == End::PasswordChangedElsewhere { NEW } else { PASSWORD };
-        let changed = accounts.change_password(this, &Secret::new(password), &NEW.parse().unwrap()).await;
+        let changed =
+            accounts.change_password(this, &Secret::new(password), &NEW.parse().unwrap(), None).await;
         assert_eq!(changed, Err(AccountError::from(refused)), "{way:?}");
         let everywhere = world.identity.sessions().log_out_everywhere(this).await;
         assert_eq!(everywhere, Err(SessionError::from(refused)), "{way:?}");
@@ -132,7 +138,7 @@ async fn a_session_that_changes_the_password_continues_to_write(world: World) {
     let accounts = world.identity.accounts();
     let mut current = PASSWORD;
     for new in [NEW, "eleven grey lanterns drift", NEW] {
-        accounts.change_password(&this, &Secret::new(current), &new.parse().unwrap()).await.unwrap();
+        accounts.change_password(&this, &Secret::new(current), &new.parse().unwrap(), None).await.unwrap();
         rename(&world, &this, "Ada King").await.unwrap();
         assert!(rename(&world, &other, "Late").await.is_err());
         current = new;
@@ -146,7 +152,7 @@ async fn a_session_that_changes_the_password_continues_to_write(world: World) {
     let third = world.log_in("ada@example.com", current).await.unwrap();
     let third = world.as_user(&third).await;
     let new = "seven copper kites in fog".parse().unwrap();
-    accounts.change_password(&third, &Secret::new(current), &new).await.unwrap();
+    accounts.change_password(&third, &Secret::new(current), &new, None).await.unwrap();
     for context in [&refreshed, &this] {
         assert_eq!(rename(&world, context, "Late").await.err(), Some(Refused::Unauthenticated.into()));
     }

@@ -26,6 +26,7 @@ macro_rules! on_every_backend {
 
 mod accounts;
 mod audit;
+mod devices;
 mod ended;
 mod import;
 mod roles;

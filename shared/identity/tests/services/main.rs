@@ -16,6 +16,7 @@ use switchyard_sqlite::Sqlite;
 
 mod accounts;
 mod audit;
+mod devices;
 mod ended;
 mod import;
 mod roles;

@@ -187,5 +187,10 @@ pub(crate) fn registration(email: &str) -> Registration {
 }
 
 pub(crate) fn login(email: &str, password: &str) -> LoginRequest {
-    LoginRequest { email: email.parse().unwrap(), password: Secret::new(password), device_name: None }
+    LoginRequest {
+        email: email.parse().unwrap(),
+        password: Secret::new(password),
+        device_name: None,
+        device_token: None,
+    }
 }

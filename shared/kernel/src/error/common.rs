@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use switchyard_database::Error as DatabaseError;
 
 use super::{DomainError, ErrorReport, codes};
@@ -57,6 +59,12 @@ pub enum CommonError {
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// More work waits than can be done in time, and the operation was not begun.
+    #[error("more work waits than can be done in time")]
+    Busy {
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// A fault of the program or its configuration.
     #[error("internal error: {0}")]
     Internal(String),
@@ -74,6 +82,11 @@ impl DomainError for CommonError {
             Self::Refused(refused) => refused.into_report(),
             Self::Invalid(faults) => faults.into_report(),
             Self::Database(error) => error.into_report(),
+            Self::Busy { retry_after } => ErrorReport::new(codes::UNAVAILABLE)
+                .message("The service is busy, and the request took no effect; try again a little later.")
+                .unapplied()
+                .retry_after(retry_after)
+                .caused_by(self),
             Self::Internal(cause) => ErrorReport::internal(cause),
         }
     }
