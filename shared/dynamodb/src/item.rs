@@ -7,7 +7,8 @@ use switchyard_database::{
 };
 
 use crate::tables::{
-    EXPIRES_AT, EXPIRY_SHARDS, TIME_TO_LIVE, document, partition_attribute, position_attribute, system,
+    EXPIRES_AT, EXPIRY_SHARDS, TALLY_PREFIX, TIME_TO_LIVE, document, partition_attribute, position_attribute,
+    system,
 };
 use crate::value::{Item, body_of, bytes, map_of, number, text};
 
@@ -16,6 +17,12 @@ pub(crate) fn document_item(key: &Key, version: Version, body: &Body, projection
     let mut item = document_key(key);
     item.insert(document::VERSION.to_owned(), text(version.to_string()));
     item.insert(document::BODY.to_owned(), map_of(body));
+    if let Some(field) = key.collection().tally
+        && let Some(AttributeValue::M(fields)) = item.get_mut(document::BODY)
+        && let Some(tally) = fields.remove(field)
+    {
+        item.insert(tally_attribute(field), tally);
+    }
     item.extend(index_attributes(key, projection));
     item
 }
@@ -37,6 +44,11 @@ pub(crate) fn index_attributes(key: &Key, projection: &Projection) -> Item {
         item.insert(document::EXPIRY_SHARD.to_owned(), number(shard));
     }
     item
+}
+
+/// Returns the name of the attribute that holds a tally.
+pub(crate) fn tally_attribute(field: &str) -> String {
+    format!("{TALLY_PREFIX}{field}")
 }
 
 fn add_expiry(item: &mut Item, expires_at: Timestamp) {
@@ -80,7 +92,14 @@ pub(crate) fn document_of(collection: &'static Collection, mut item: Item) -> Re
     let version = version_of(&item).ok_or_else(|| damaged("version"))?;
     let expires_at = expiry_of(&item);
     let body = match item.remove(document::BODY) {
-        Some(AttributeValue::M(fields)) => body_of(fields),
+        Some(AttributeValue::M(mut fields)) => {
+            // Not only the declared one: a program that declares no tally sees the same document.
+            let tallies = item
+                .into_iter()
+                .filter_map(|(name, value)| Some((name.strip_prefix(TALLY_PREFIX)?.to_owned(), value)));
+            fields.extend(tallies);
+            body_of(fields)
+        }
         _ => None,
     };
     Ok(Document::from_stored(key, version, body.ok_or_else(|| damaged("readable content"))?, expires_at))

@@ -75,6 +75,10 @@ pub(crate) mod document {
     pub(crate) const EXPIRY_SHARD: &str = "expiry_shard";
 }
 
+/// What the name of the attribute begins with that holds the tally of a document. `ADD` creates a top-level attribute, but
+/// not one inside of `doc`. Names of indexes have no colon.
+pub(crate) const TALLY_PREFIX: &str = "tally:";
+
 /// Attributes of the items in the system table: guards of unique values, search terms, migration records.
 pub(crate) mod system {
     pub(crate) const PARTITION: &str = "partition";

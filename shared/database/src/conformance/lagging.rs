@@ -5,7 +5,9 @@ use async_trait::async_trait;
 use switchyard_ambient::Ambient;
 
 use super::Memory;
-use crate::{Batch, Database, Document, Key, Page, Query, Result, Scan, Schema, Search, UniqueKey, Version};
+use crate::{
+    Addition, Batch, Database, Document, Key, Page, Query, Result, Scan, Schema, Search, UniqueKey, Version,
+};
 
 /// A store whose queries, searches and scans see a past state, as they may on a real database.
 ///
@@ -75,6 +77,10 @@ impl Database for Lagging {
 
     async fn commit(&self, batch: &Batch) -> Result<Vec<Version>> {
         self.present.commit(batch).await
+    }
+
+    async fn add(&self, addition: &Addition) -> Result<i64> {
+        self.present.add(addition).await
     }
 
     async fn sweep_expired(&self, at_most: u32) -> Result<u64> {
