@@ -101,12 +101,14 @@ async fn a_slow_counter_delays_one_request_and_refuses_none(app: App) {
 
 async fn guesses_are_counted_by_the_instance_while_the_counter_is_slow(app: App) {
     app.delay_calls(COUNTED, Duration::from_secs(4));
+    let start = Instant::now();
     for left in [2, 1, 0] {
         let answer = guess(&app).await;
         assert_eq!((answer.status, limit(&answer, "address:login").0), (401, left));
     }
     let refused = guess(&app).await;
     assert_eq!(refused.error(), (429, "RATE_LIMITED".to_owned()));
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
     let (left, seconds) = limit(&refused, "address:login");
     assert_eq!(left, 0);
     assert_eq!(refused.header("retry-after"), Some(seconds.to_string().as_str()));

@@ -16,7 +16,7 @@ pub struct RateWindow {
 }
 
 /// How far the clock of an instance may be behind the others. A window is kept that long after its end: if it was removed
-/// earlier, such an instance would begin it anew, with a full quota.
+/// earlier, such an instance would begin it again, with a full quota.
 const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
 impl Entity for RateWindow {

@@ -42,7 +42,7 @@ impl Decision {
     const REFUSED: Self = Self { allowed: false, remaining: 0 };
 }
 
-/// What the store is told: how many requests were allowed without it, and how many more are wanted.
+/// What is reported to the store, and what is asked of it: how many requests were allowed without it, and how many more are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Question {
     unreported: u32,

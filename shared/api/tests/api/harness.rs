@@ -51,6 +51,15 @@ impl TestApi {
         Self { router, database, clock, db, probe }
     }
 
+    /// With a database that has no tables, so that every call on it fails.
+    pub(crate) async fn without_tables(change: impl FnOnce(&mut ApiSettings)) -> Self {
+        let mut api = Self::with(|_| {}).await;
+        let ambient = api.db.ambient().clone();
+        api.database = Arc::new(Sqlite::in_memory(ambient.clone()).unwrap());
+        api.db = Db::new(Arc::clone(&api.database), ambient);
+        api.another(change)
+    }
+
     /// Another instance on the same database, as on Lambda.
     pub(crate) fn another(&self, change: impl FnOnce(&mut ApiSettings)) -> Self {
         let mut settings = ApiSettings::default();

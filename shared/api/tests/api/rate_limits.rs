@@ -259,3 +259,18 @@ async fn an_instance_whose_clock_is_slow_counts_in_the_same_window_after_a_sweep
     assert_eq!(remaining(&slow.send(login("203.0.113.9")).await), 0);
     assert_error(&slow.send(login("203.0.113.9")).await, 429, "RATE_LIMITED");
 }
+
+#[tokio::test]
+async fn a_database_that_fails_makes_the_instance_count_alone() {
+    let api = TestApi::without_tables(limits("3/15m", "3/15m")).await;
+    for left in [2, 1, 0] {
+        let answer = api.send(login("203.0.113.9")).await;
+        assert_error(&answer, 401, "INVALID_CREDENTIALS");
+        assert_eq!(remaining(&answer), left);
+        let answer = api.send(get("/whoami").bearer("ada")).await;
+        assert_eq!((answer.status.as_u16(), remaining(&answer)), (200, left));
+    }
+    assert_error(&api.send(login("203.0.113.9")).await, 429, "RATE_LIMITED");
+    assert_error(&api.send(login("203.0.113.9")).await, 429, "RATE_LIMITED");
+    assert_error(&api.send(login("203.0.113.10")).await, 401, "INVALID_CREDENTIALS");
+}

@@ -72,7 +72,7 @@ pub async fn an_addition_keeps_the_other_fields_and_sets_the_expiry(store: Store
     assert_eq!(Value::Object(document.body), expected);
 }
 
-pub async fn an_expired_tally_begins_anew(store: Store) {
+pub async fn an_expired_tally_begins_again(store: Store) {
     store.migrate(&[HITS]).await;
     let expires_at = Some(store.now() + Duration::from_secs(10));
     let first = json!({ "count": 5, "page": "a" });
@@ -92,7 +92,7 @@ pub async fn an_expired_tally_begins_anew(store: Store) {
     assert_eq!(count(&store, "h", 1).await, Ok(1));
 }
 
-pub async fn a_deleted_tally_begins_anew(store: Store) {
+pub async fn a_deleted_tally_begins_again(store: Store) {
     store.migrate(&[HITS]).await;
     assert_eq!(count(&store, "h", 5).await, Ok(5));
     let document = store.get(HITS, "h").await.expect("the document exists");

@@ -321,8 +321,8 @@ cases! { $
         an_addition_creates_its_document_and_adds_to_it
         an_addition_sets_a_new_version
         an_addition_keeps_the_other_fields_and_sets_the_expiry
-        an_expired_tally_begins_anew
-        a_deleted_tally_begins_anew
+        an_expired_tally_begins_again
+        a_deleted_tally_begins_again
         concurrent_additions_each_get_their_own_sum
         concurrent_additions_over_an_expired_document_each_get_their_own_sum
         a_tally_that_would_overflow_is_rejected
