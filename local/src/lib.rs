@@ -39,6 +39,22 @@ pub const FUNCTIONS: &[(Function, CreateRouter)] = &[
     }),
 ];
 
+/// The settings that have no effect in a function on Lambda, each with the reason. The template has a parameter or a variable
+/// for every other one; a test compares.
+pub const NOT_ON_LAMBDA: &[(&str, &str)] = &[
+    ("SECRETS", "only a server makes secrets; those of a function are in Secrets Manager"),
+    ("DATABASE_START_TIMEOUT", "a function answers for itself if the database does not answer yet"),
+    ("HOST", "a function does not listen"),
+    ("PORT", "a function does not listen"),
+    ("CLIENT_TIMEOUT", "API Gateway serves the connections of clients"),
+    ("KEEP_ALIVE_TIMEOUT", "API Gateway serves the connections of clients"),
+    ("MAX_CONNECTIONS", "API Gateway serves the connections of clients"),
+    ("SHUTDOWN_DELAY", "Lambda ends a function between two requests"),
+    ("SHUTDOWN_TIMEOUT", "Lambda ends a function between two requests"),
+    ("ADMIN_EMAIL", "`switchyard migrate` creates the first admin"),
+    ("ADMIN_PASSWORD", "`switchyard migrate` creates the first admin"),
+];
+
 /// Every route of the API.
 pub fn router(db: &Db, metrics: &Metrics, identity: &Identity) -> OpenApiRouter {
     let empty = OpenApiRouter::with_openapi(Document::openapi());

@@ -3,19 +3,22 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, LazyLock};
 
-use axum::http::Method;
+use axum::http::{Method, header};
 use switchyard_ambient::Ambient;
+use switchyard_api::{Api, ApiSettings, NoObserver, serve_api};
 use switchyard_database::Db;
+use switchyard_harness::app::Call;
 use switchyard_harness::process;
 use switchyard_harness::template::Routes;
 use switchyard_identity::{LocalSecrets, testing};
-use switchyard_local::FUNCTIONS;
+use switchyard_kernel::NoAuthenticator;
+use switchyard_local::{FUNCTIONS, NOT_ON_LAMBDA};
 use switchyard_program::assemble;
 use switchyard_runtime::{Function, Metrics};
 use switchyard_sqlite::Sqlite;
@@ -74,6 +77,17 @@ fn assert_is_up_to_date(file: &str, command: &str) {
     );
 }
 
+/// The variables below the line `heading` of the template: their names and their values.
+fn variables_below(template: &str, heading: &str) -> BTreeMap<String, String> {
+    let (_, below) = template.split_once(heading).unwrap();
+    let (before, below) = below.split_once("Variables:\n").unwrap();
+    assert!(!before.contains("CodeUri:"), "{heading} has no variables");
+    let indent = below.len() - below.trim_start().len();
+    let variables = below.lines().take_while(|line| line.len() - line.trim_start().len() == indent);
+    let variables = variables.filter_map(|line| line.trim().split_once(": "));
+    variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
 /// The functions, each with the paths of its own OpenAPI document.
 fn documents() -> Vec<(&'static Function, Vec<(String, PathItem)>)> {
     let ambient = Ambient::system();
@@ -128,6 +142,61 @@ fn only_functions_with_operations_for_users_get_the_secrets() {
             assert_eq!(function.secrets.contains(&secret), is_for_users, "`{}`, {secret}", function.name);
         }
     }
+}
+
+/// With a setting that is neither here nor in [`NOT_ON_LAMBDA`], an operator on AWS would have to live with its default.
+#[test]
+fn every_setting_can_be_set_in_the_template_or_has_no_effect_on_lambda() {
+    let template = read(TEMPLATE);
+    let table = run(&["settings", "--markdown"]);
+    let settings: BTreeSet<&str> =
+        table.lines().filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0)).collect();
+    assert!(settings.len() > 30, "{settings:?}");
+    let of_all = variables_below(&template, "\nGlobals:\n");
+    let (parameters, _) = template.split_once("\nGlobals:\n").unwrap();
+    for (function, _) in FUNCTIONS.iter().filter(|(function, _)| function.knows_users()) {
+        let heading = format!("      CodeUri: functions/{}\n", function.name);
+        let mut variables = variables_below(&template, &heading);
+        variables.extend(of_all.clone());
+        for setting in &settings {
+            let on_lambda = NOT_ON_LAMBDA.iter().all(|(name, _)| name != setting);
+            assert_eq!(variables.contains_key(*setting), on_lambda, "{setting} of `{}`", function.name);
+        }
+        for (name, value) in variables {
+            if let Some(parameter) = value.strip_prefix("!Ref ") {
+                assert!(parameters.contains(&format!("\n  {parameter}:\n")), "{name}: {value}");
+            }
+        }
+    }
+    let unknown: Vec<_> = NOT_ON_LAMBDA.iter().filter(|(name, _)| !settings.contains(name)).collect();
+    assert!(unknown.is_empty(), "these are no settings: {unknown:?}");
+}
+
+/// API Gateway answers preflights itself: a header that it does not list never reaches a function.
+#[tokio::test]
+async fn the_gateway_accepts_the_headers_that_the_functions_accept() {
+    let template = read(TEMPLATE);
+    let (_, listed) = template.split_once("            - - authorization,").unwrap();
+    let (listed, rest) = listed.split_once('\n').unwrap();
+    assert!(
+        rest.trim_start().starts_with("- !If [WithCorsHeaders, !Join [\",\", !Ref CorsHeaders]"),
+        "{rest}"
+    );
+    let listed: BTreeSet<&str> = listed.split(',').chain(["authorization"]).collect();
+    let ambient = Ambient::system();
+    let db = Db::new(Arc::new(Sqlite::in_memory(ambient.clone()).unwrap()), ambient);
+    let identity = assemble(db.clone(), testing::kernel_settings(), testing::settings());
+    let metrics = Metrics::in_process().unwrap();
+    let settings =
+        ApiSettings { cors_origins: "https://app.example.com".parse().unwrap(), ..ApiSettings::default() };
+    let api = Api::new(db.clone(), Arc::new(NoAuthenticator), settings, Arc::new(NoObserver));
+    let router = serve_api(switchyard_local::router(&db, &metrics, &identity), Arc::new(api));
+    let preflight = Call::new(router, Method::OPTIONS, "/api/v1/users")
+        .header(header::ORIGIN, "https://app.example.com")
+        .header(header::ACCESS_CONTROL_REQUEST_METHOD, "GET");
+    let answer = preflight.await;
+    let accepted = answer.header("access-control-allow-headers").unwrap();
+    assert_eq!(accepted.split(',').collect::<BTreeSet<_>>(), listed);
 }
 
 #[test]

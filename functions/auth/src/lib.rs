@@ -9,7 +9,7 @@ pub mod samples;
 mod session;
 mod sign_in;
 
-use switchyard_api::{before_password_change, limited_body, limited_by_address};
+use switchyard_api::{before_password_change, limited_body, limited_by_address, limited_by_failures};
 use switchyard_identity::Identity;
 use switchyard_runtime::Function;
 use utoipa_axum::router::OpenApiRouter;
@@ -40,10 +40,10 @@ pub fn router(identity: Identity) -> OpenApiRouter {
     let auth = OpenApiRouter::new()
         .routes(small(limited_by_address(routes!(sign_in::register))))
         .routes(small(limited_by_address(routes!(sign_in::login))))
-        .routes(small(limited_by_address(routes!(session::refresh))))
+        .routes(small(limited_by_failures(routes!(session::refresh))))
         .routes(before_password_change(routes!(session::logout)))
         .routes(before_password_change(routes!(session::logout_all)))
         .routes(small(routes!(account::get_me, account::update_me)))
-        .routes(before_password_change(small(routes!(account::change_password))));
+        .routes(before_password_change(small(limited_by_address(routes!(account::change_password)))));
     OpenApiRouter::new().nest("/api/v1/auth", auth).routes(routes!(jwks::get_jwks)).with_state(identity)
 }

@@ -24,6 +24,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::lost_reply::LosingReplies;
 use crate::store::{Backend, Store};
+use crate::watched::Watched;
 
 pub use switchyard_identity::testing::PASSWORD;
 
@@ -40,6 +41,7 @@ pub struct App {
     pub clock: ManualClock,
     db: Db,
     replies: Arc<LosingReplies>,
+    calls: Arc<Watched>,
     service: axum::Router,
     _store: Store,
 }
@@ -84,12 +86,13 @@ impl App {
         let store = Store::migrated(backend).await.expect("the store can be created");
         let database = store.open(ambient.clone()).await.expect("the store can be opened");
         let replies = Arc::new(LosingReplies::new(database));
-        let db = Db::new(replies.clone(), ambient.clone());
+        let calls = Arc::new(Watched::new(replies.clone()));
+        let db = Db::new(calls.clone(), ambient.clone());
         let identity = assemble(db.clone(), testing::kernel_settings(), testing::settings());
         identity.install(ambient.now()).await.expect("the built-in roles can be stored");
         let api = Api::new(db.clone(), Arc::new(identity.clone()), settings, Arc::new(NoObserver));
         let service = serve_api(router(&db, &identity), Arc::new(api));
-        Self { identity, clock, db, replies, service, _store: store }
+        Self { identity, clock, db, replies, calls, service, _store: store }
     }
 
     /// The database behind the routes.
@@ -105,6 +108,16 @@ impl App {
     /// Whether that reply has been lost. No reply is lost afterwards.
     pub fn has_lost_reply(&self) -> bool {
         self.replies.stop()
+    }
+
+    /// From now on, the database answers calls that name `collection` after this time.
+    pub fn delay_calls(&self, collection: &str, time: Duration) {
+        self.calls.delay(collection, time);
+    }
+
+    /// The names of the calls of the database that have named `collection` since this was asked for the last time.
+    pub fn take_calls(&self, collection: &str) -> Vec<&'static str> {
+        self.calls.take_calls(collection)
     }
 
     /// Advances the clock.

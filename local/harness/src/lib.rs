@@ -13,6 +13,7 @@ pub mod process;
 pub mod servers;
 pub mod store;
 pub mod template;
+pub mod watched;
 pub mod world;
 
 #[doc(hidden)]

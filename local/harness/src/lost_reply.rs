@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use switchyard_database::{
-    Batch, Consistency, Database, Document, Error, Key, Page, Query, Result, Scan, Schema, Search, UniqueKey,
-    Version,
+    Addition, Batch, Consistency, Database, Document, Error, Key, Page, Query, Result, Scan, Schema, Search,
+    UniqueKey, Version,
 };
 
 /// A database that loses the reply to one commit when it is told to: the commit is applied, and the caller learns that its
@@ -82,6 +82,10 @@ impl Database for LosingReplies {
             return Err(Error::OutcomeUnknown("the test lost the reply".to_owned()));
         }
         Ok(versions)
+    }
+
+    async fn add(&self, addition: &Addition) -> Result<i64> {
+        self.database.add(addition).await
     }
 
     async fn sweep_expired(&self, at_most: u32) -> Result<u64> {

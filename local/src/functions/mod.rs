@@ -3,6 +3,7 @@
 //! All functions are in one file, because the SAM CLI ignores the routes of included and nested templates.
 
 mod permissions;
+mod settings;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -15,34 +16,68 @@ use switchyard_runtime::Function;
 
 use crate::tables::logical_id;
 use permissions::statements;
+use settings::FunctionSettings;
 
-/// The lines between which the functions are written.
-const BEGIN: &str = "  # functions: begin\n";
-const END: &str = "  # functions: end\n";
+/// A part of the template that is written: the lines between which it stands.
+struct Part {
+    begin: &'static str,
+    end: &'static str,
+}
+
+const PARAMETERS: Part = Part { begin: "  # settings: begin\n", end: "  # settings: end\n" };
+const VARIABLES: Part = Part { begin: "        # settings: begin\n", end: "        # settings: end\n" };
+const RESOURCES: Part = Part { begin: "  # functions: begin\n", end: "  # functions: end\n" };
 const NOTE: &str = "  # Written by `cargo run -- functions`. A test keeps it up to date.\n\n";
 
 /// How the resources of a policy begin. The names of tables follow.
 const TABLE: &str = "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${TablePrefix}-";
 
-/// Writes the functions into the template at `path`, and leaves the rest of the file as it is.
+impl Part {
+    /// The template before the part, and behind it.
+    fn around<'a>(&self, template: &'a str) -> anyhow::Result<(&'a str, &'a str)> {
+        // At the beginning of a line: the lines of another part may be the same but for their indentation.
+        let (begin, end) = (format!("\n{}", self.begin), format!("\n{}", self.end));
+        let place = template.find(&begin).map(|place| place + 1);
+        let behind = template.find(&end).map(|place| place + end.len());
+        let place = place.zip(behind).filter(|(place, behind)| place < behind);
+        let (place, behind) =
+            place.with_context(|| format!("the template lacks the lines\n{}{}", self.begin, self.end))?;
+        Ok((&template[..place], &template[behind..]))
+    }
+
+    fn write(&self, template: &str, content: &str) -> anyhow::Result<String> {
+        let (head, tail) = self.around(template)?;
+        Ok(format!("{head}{}{content}{}{tail}", self.begin, self.end))
+    }
+}
+
+/// Writes the functions and their settings into the template at `path`, and leaves the rest of the file as it is.
 pub(crate) fn write(path: &Path, schema: &Schema) -> anyhow::Result<()> {
     let name = path.display();
     let template = fs::read_to_string(path).with_context(|| format!("{name} cannot be read"))?;
-    let parts = template.split_once(BEGIN).and_then(|(head, rest)| Some((head, rest.split_once(END)?.1)));
-    let (head, tail) = parts.with_context(|| format!("{name} lacks the lines\n{BEGIN}{END}"))?;
-    let mut written = format!("{head}{BEGIN}{NOTE}");
+    let settings = FunctionSettings::declared();
+    let by_hand = VARIABLES.write(&PARAMETERS.write(&template, "")?, "")?;
+    let by_hand = by_hand.split_once("\nResources:\n").map(|(before, _)| before);
+    let by_hand = by_hand.with_context(|| format!("{name} has no resources"))?;
+    let mut functions = NOTE.to_owned();
     for (function, _) in FUNCTIONS {
-        write_function(&mut written, function, schema)?;
+        write_function(&mut functions, function, &settings, schema)?;
     }
-    written.push_str(END);
-    written.push_str(tail);
+    let written = PARAMETERS.write(&template, &settings.parameters(by_hand))?;
+    let written = VARIABLES.write(&written, &settings.variables_of_all(by_hand))?;
+    let written = RESOURCES.write(&written, &functions)?;
     fs::write(path, written).with_context(|| format!("{name} cannot be written"))?;
     let names: Vec<_> = FUNCTIONS.iter().map(|(function, _)| function.name).collect();
     println!("Wrote the functions {} to {name}.", names.join(", "));
     Ok(())
 }
 
-fn write_function(text: &mut String, function: &Function, schema: &Schema) -> anyhow::Result<()> {
+fn write_function(
+    text: &mut String,
+    function: &Function,
+    settings: &FunctionSettings,
+    schema: &Schema,
+) -> anyhow::Result<()> {
     let Function { name, description, .. } = function;
     let logical = logical_id(name);
     let _ = write!(
@@ -58,7 +93,7 @@ fn write_function(text: &mut String, function: &Function, schema: &Schema) -> an
       CodeUri: functions/{name}
 "
     );
-    write_environment(text, function);
+    write_environment(text, function, settings);
     let _ = write!(
         text,
         "      LoggingConfig:
@@ -85,11 +120,12 @@ fn write_function(text: &mut String, function: &Function, schema: &Schema) -> an
 }
 
 /// Writes what only functions that know users get. What all functions get is under `Globals`.
-fn write_environment(text: &mut String, function: &Function) {
+fn write_environment(text: &mut String, function: &Function, settings: &FunctionSettings) {
     if !function.knows_users() {
         return;
     }
-    text.push_str("      Environment:\n        Variables:\n          TOKEN_ISSUER: !Ref TokenIssuer\n");
+    text.push_str("      Environment:\n        Variables:\n");
+    text.push_str(&settings.variables_of_users());
     for secret in function.secrets {
         let reference = format!("{{{{resolve:secretsmanager:${{SecretName}}:SecretString:{secret}}}}}");
         let _ = writeln!(text, "          {secret}: !Sub \"{reference}\"");

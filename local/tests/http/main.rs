@@ -8,6 +8,7 @@ mod account;
 mod audit;
 mod audited;
 mod authorization;
+mod limits;
 mod lists;
 mod lost_answers;
 mod operations;

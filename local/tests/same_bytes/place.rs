@@ -54,6 +54,8 @@ fn environment(role: &str, steered_by: &Path) -> Vec<(String, String)> {
         // Of a quota under forty, an instance takes a user's requests out of the store one by one. Of a larger one it
         // takes several at once, and other instances cannot tell how many of those are left.
         ("RATE_LIMIT_USER", "39/1m"),
+        // A machine that is busy must not make an instance count alone: its headers would differ.
+        ("RATE_LIMIT_TIMEOUT_MS", "10000"),
         ("TRUSTED_PROXIES", &proxies),
     ];
     let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use switchyard_database::{
-    Batch, Collection, Consistency, Database, Document, Key, Operation, Page, Query, Result, Scan, Schema,
-    Search, UniqueKey, Version,
+    Addition, Batch, Collection, Consistency, Database, Document, Key, Operation, Page, Query, Result, Scan,
+    Schema, Search, UniqueKey, Version,
 };
 use switchyard_local::FUNCTIONS;
 use switchyard_runtime::{Access, Function};
@@ -96,6 +96,11 @@ impl Database for Recorded {
             self.record(access, prepared.key().collection());
         }
         self.inner.commit(batch).await
+    }
+
+    async fn add(&self, addition: &Addition) -> Result<i64> {
+        self.record(Access::Write, addition.key().collection());
+        self.inner.add(addition).await
     }
 
     async fn sweep_expired(&self, at_most: u32) -> Result<u64> {

@@ -108,6 +108,7 @@ pub use page::{DEFAULT_LIMIT, MAX_LIMIT, NoFilter, PageParams, Paged};
 pub use precondition::Conditional;
 pub use rate_limit::{
     ParseRateLimitError, Quota, RateLimit, RateWindow, limited_by_address, limited_by_address_in_portions,
+    limited_by_failures,
 };
 pub use request::{Refusal, X_REQUEST_ID};
 pub use requesting_page::RequestingPage;

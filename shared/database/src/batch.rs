@@ -162,6 +162,12 @@ impl Batch {
 
     /// Like [`Batch::new`], but with a given version for each operation; `Delete` and `Check` ignore theirs.
     pub(crate) fn with_versions(operations: Vec<(Operation, Version)>) -> Result<Self> {
+        operations.iter().try_for_each(|(operation, _)| check_not_tallied(operation))?;
+        Self::of_any_collection(operations)
+    }
+
+    /// Like [`Batch::with_versions`], also for documents with a tally.
+    pub(crate) fn of_any_collection(operations: Vec<(Operation, Version)>) -> Result<Self> {
         if operations.is_empty() {
             return Err(Error::Invalid("a batch needs at least one operation".to_owned()));
         }
@@ -281,6 +287,22 @@ fn check_declared(operation: &Operation) -> Result<()> {
             Err(Error::Invalid(format!("the collection `{}` declares no counter `{field}`", collection.name)))
         }
         _ => Ok(()),
+    }
+}
+
+/// Documents with a tally are written by additions alone, so that a backend can store the tally apart from the rest.
+fn check_not_tallied(operation: &Operation) -> Result<()> {
+    let collection = operation.key().collection();
+    let writes = matches!(
+        operation,
+        Operation::Create { .. } | Operation::Replace { .. } | Operation::Increment { .. }
+    );
+    match collection.tally.filter(|_| writes) {
+        Some(tally) => Err(Error::Invalid(format!(
+            "the collection `{}` has the tally `{tally}`, so its documents are written by additions alone",
+            collection.name
+        ))),
+        None => Ok(()),
     }
 }
 

@@ -215,6 +215,9 @@ pub struct Collection {
     pub search: &'static [&'static str],
     /// The fields that `Increment` may change. Every document must have them, as integers.
     pub counters: &'static [&'static str],
+    /// The field to which [`add`](crate::Database::add) adds, if the documents are written by additions alone. Every
+    /// document must have it, as an integer.
+    pub tally: Option<&'static str>,
     /// Whether documents may have an expiry time.
     pub expiring: bool,
 }
@@ -222,7 +225,16 @@ pub struct Collection {
 impl Collection {
     /// A collection without any declared field.
     pub const fn new(name: &'static str) -> Self {
-        Self { name, fields: &[], indexes: &[], uniques: &[], search: &[], counters: &[], expiring: false }
+        Self {
+            name,
+            fields: &[],
+            indexes: &[],
+            uniques: &[],
+            search: &[],
+            counters: &[],
+            tally: None,
+            expiring: false,
+        }
     }
 
     /// Declares fields.
@@ -252,6 +264,14 @@ impl Collection {
     /// Declares the integer fields that `Increment` may change.
     pub const fn counters(mut self, fields: &'static [&'static str]) -> Self {
         self.counters = fields;
+        self
+    }
+
+    /// Declares the integer field to which [`add`](crate::Database::add) adds. The documents are then created and changed
+    /// by additions alone, and are found by their ids alone: the collection has no counters, no indexes, no unique
+    /// attributes and no search.
+    pub const fn tally(mut self, field: &'static str) -> Self {
+        self.tally = Some(field);
         self
     }
 

@@ -2,7 +2,7 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 
-use crate::{Batch, Document, Key, Page, Query, Result, Scan, Schema, Search, UniqueKey, Version};
+use crate::{Addition, Batch, Document, Key, Page, Query, Result, Scan, Schema, Search, UniqueKey, Version};
 
 /// Which state a read sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +87,17 @@ pub trait Database: Debug + Send + Sync + 'static {
     ///   was applied completely or not at all. After any other error it was not applied.
     /// - **Cancellation**: the batch was applied completely or not at all.
     async fn commit(&self, batch: &Batch) -> Result<Vec<Version>>;
+
+    /// Adds to the tally of a document, which is created if it is absent, and returns the tally afterwards. Costs one
+    /// request to the database.
+    ///
+    /// - **Behaviour**: a document that exists keeps its other fields, and expires when `addition` says.
+    /// - **Consistency**: linearizable: of concurrent additions each one gets its own sum.
+    /// - **Errors**: [`Rejected`](crate::Error::Rejected) if the tally would leave the range of i64. After
+    ///   [`OutcomeUnknown`](crate::Error::OutcomeUnknown) the addition was applied or not; an addition is never applied
+    ///   twice. After any other error it was not applied.
+    /// - **Cancellation**: the addition was applied or not.
+    async fn add(&self, addition: &Addition) -> Result<i64>;
 
     /// Removes up to `at_most` expired documents with their index entries, guards and terms, and returns the
     /// number of removed documents.

@@ -3,10 +3,10 @@ use std::sync::Arc;
 
 use switchyard_ambient::Ambient;
 
-use crate::entity::{Entity, Stored, key_of};
+use crate::entity::{Entity, Stored, body_of, key_of};
 use crate::{
-    Batch, Consistency, Database, Error, Operation, Page, Query, Result, Scalar, Scan, Search, Transaction,
-    UniqueKey, transaction,
+    Addition, Batch, Consistency, Database, Error, Operation, Page, Query, Result, Scalar, Scan, Search,
+    Transaction, UniqueKey, transaction,
 };
 
 /// A [`Database`] with types and transactions, which programs use. Cheap to clone.
@@ -108,6 +108,18 @@ impl<T: Entity> Documents<'_, T> {
     /// Stores a new document. No document with its id may exist yet.
     pub async fn insert(&self, value: &T) -> Result<Stored<T>> {
         self.db.transact(|tx| async move { tx.insert(value) }).await
+    }
+
+    /// Adds the tally of `value` to that of the document with its id, or stores `value` if there is none. Returns the
+    /// tally afterwards. One request to the database.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Database::add`] and of [`Addition::new`].
+    pub async fn add(&self, value: &T) -> Result<i64> {
+        let (key, body) = (key_of::<T>(value.id())?, body_of(value)?);
+        let addition = Addition::new(key, body, value.expires_at(), &self.db.ambient)?;
+        self.db.backend.add(&addition).await
     }
 
     /// Stores `value` instead of `previous`, which must still be the stored state.

@@ -8,6 +8,7 @@ pub mod paging;
 pub mod retry;
 pub mod terms;
 
+mod addition;
 mod batch;
 mod collection;
 mod contract;
@@ -27,6 +28,7 @@ mod schema;
 mod transaction;
 mod version;
 
+pub use addition::Addition;
 pub use batch::{Batch, Expect, GuardChange, Operation, Prepared, TermChange};
 pub use collection::{Collection, Copies, Field, FieldKind, Index, Unique};
 pub use contract::{Consistency, Database};

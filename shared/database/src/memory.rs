@@ -6,8 +6,9 @@ use switchyard_ambient::{Ambient, Timestamp};
 
 use crate::paging::{self, Entry, Range, Ranges, Source};
 use crate::{
-    Batch, Body, Collection, Consistency, Database, Document, Error, Key, Operation, Page, Prepared,
-    Projection, Query, Result, Scan, Schema, Search, State, UniqueKey, Version, evaluate, term_position,
+    Addition, Batch, Body, Collection, Consistency, Database, Document, Error, Key, Operation, Page,
+    Prepared, Projection, Query, Result, Scan, Schema, Search, State, UniqueKey, Version, evaluate,
+    term_position,
 };
 
 /// The simplest implementation of the contract: an ordered map of documents under one lock, from which everything
@@ -148,6 +149,16 @@ impl Database for Memory {
         evaluate(batch, &state_of(batch, &documents, now)?, now)?;
         batch.operations().iter().for_each(|prepared| apply(prepared, &mut documents));
         Ok(batch.versions())
+    }
+
+    async fn add(&self, addition: &Addition) -> Result<i64> {
+        self.pause().await;
+        let mut documents = self.documents();
+        let now = self.ambient.now();
+        let current = documents.get(addition.key()).filter(|document| !document.is_expired(now)).cloned();
+        let (batch, tally) = addition.applied_to(current)?;
+        batch.operations().iter().for_each(|prepared| apply(prepared, &mut documents));
+        Ok(tally)
     }
 
     async fn sweep_expired(&self, at_most: u32) -> Result<u64> {

@@ -88,6 +88,18 @@ fn check_collection(collection: &'static Collection) -> Result<(), String> {
     }
     check_fields(collection, collection.search.iter(), |kind| kind == FieldKind::String)?;
     check_fields(collection, collection.counters.iter(), |kind| kind == FieldKind::Integer)?;
+    if let Some(tally) = collection.tally {
+        check_fields(collection, [&tally].into_iter(), |kind| kind == FieldKind::Integer)?;
+        let is_plain = collection.counters.is_empty()
+            && collection.indexes.is_empty()
+            && collection.uniques.is_empty()
+            && collection.search.is_empty();
+        if !is_plain {
+            return Err(format!(
+                "a collection with a tally (`{tally}`) has no counters, indexes, unique attributes or search fields"
+            ));
+        }
+    }
     for counter in collection.counters {
         let indexed = collection.indexes.iter().any(|index| {
             [index.partition, index.sort, index.copied_fields()].iter().any(|used| used.contains(counter))
@@ -246,6 +258,10 @@ mod tests {
                     .fields(&[A])
                     .indexes(&[Index::new("i").sort(&["a"]).copying_fields(&["a", "a"])]),
                 "copied field `a` is listed twice",
+            ),
+            (
+                &Collection::new("c").fields(&[Field::integer("n")]).tally("n").counters(&["n"]),
+                "a collection with a tally (`n`) has no counters, indexes, unique attributes or search fields",
             ),
             (
                 &Collection::new("c").fields(&[Field::string("")]),

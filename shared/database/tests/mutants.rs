@@ -87,6 +87,8 @@ faults_are_caught! {
         "an_increment_below_its_floor_is_rejected", "many_takers_never_take_more_than_there_is";
     a_repeated_increment_is_caught: RepeatsLostIncrements by
         "many_writers_add_up_exactly";
+    an_addition_to_an_expired_document_is_caught: AddsToExpired by "an_expired_tally_begins_again";
+    an_addition_without_locks_is_caught: AddsWithoutLocks by "concurrent_additions_each_get_their_own_sum";
     a_batch_applied_by_halves_is_caught: AppliesHalves by
         "a_failure_of_a_middle_operation_leaves_nothing_behind",
         "a_failure_of_the_last_operation_leaves_nothing_behind";

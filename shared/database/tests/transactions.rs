@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use switchyard_ambient::Ambient;
 use switchyard_database::conformance::Memory;
 use switchyard_database::{
-    Batch, Cause, Collection, Consistency, Database, Db, Document, Entity, Error, Field, Key, Page, Query,
-    Rejection, Result, Scan, Schema, Search, Unique, UniqueKey, Version, retry,
+    Addition, Batch, Cause, Collection, Consistency, Database, Db, Document, Entity, Error, Field, Key, Page,
+    Query, Rejection, Result, Scan, Schema, Search, Unique, UniqueKey, Version, retry,
 };
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -112,6 +112,10 @@ impl Database for Scripted {
             Some(error) => Err(error),
             None => self.memory.commit(batch).await,
         }
+    }
+
+    async fn add(&self, addition: &Addition) -> Result<i64> {
+        self.memory.add(addition).await
     }
 
     async fn sweep_expired(&self, at_most: u32) -> Result<u64> {

@@ -7,8 +7,8 @@ use switchyard_database::{
 };
 
 use crate::tables::{
-    EXPIRES_AT, TIME_TO_LIVE, copied_fields, document, field_attribute, fnv1a, partition_attribute,
-    position_attribute, system,
+    EXPIRES_AT, TIME_TO_LIVE, document, field_attribute, fnv1a, partition_attribute, position_attribute,
+    separate_field_names, system,
 };
 use crate::value::{Item, attribute_of, body_of, bytes, map_of, number, text, value_of};
 
@@ -21,11 +21,11 @@ pub(crate) fn document_item(key: &Key, version: Version, body: &Body, projection
     item
 }
 
-/// Returns the attributes for a document's content: one for each field that an index copies, and one for the rest.
+/// Returns the attributes for a document's content: one for each field that has its own, and one for the rest.
 pub(crate) fn body_attributes(key: &Key, body: &Body) -> Item {
     let mut item = Item::new();
     let mut rest = body.clone();
-    for field in copied_fields(key.collection()) {
+    for field in separate_field_names(key.collection()) {
         if let Some(value) = rest.remove(field) {
             item.insert(field_attribute(field), attribute_of(&value));
         }

@@ -20,7 +20,7 @@
 //!
 //! | table | item | attributes |
 //! |---|---|---|
-//! | `<prefix>-<collection>` | a document | `id`, `version`, `doc` (the content as a map), `doc.<field>` for each field that an index copies, `<index>_partition` and `<index>_position` for each index that contains it; `expires_at`, `ttl` if it expires |
+//! | `<prefix>-<collection>` | a document | `id`, `version`, `doc` (the content as a map), `doc.<field>` for each field that an index copies and for the tally, `<index>_partition` and `<index>_position` for each index that contains it; `expires_at`, `ttl` if it expires |
 //! | `<prefix>-system` | the guard of a unique value | `partition` (the guarded value), `owner` (the id of the document that holds the value), `about` (a description for people), `expires_at`, `ttl` |
 //! | | a search term of a document | `partition` (the collection, the term's first character and a shard), `position` (term and id), `owner`, `about`, `expires_at`, `ttl` |
 //! | | a record of `migrate` | the declaration under which a collection's documents are indexed |
@@ -29,6 +29,8 @@
 //! partitions are spread over them by a hash of the id, and the shards are merged when the index is read. [`tables()`] returns all table definitions.
 //!
 //! # What a commit costs
+//!
+//! An addition to a tally is one `UpdateItem`, and a second request only if the document has expired.
 //!
 //! A write of one document whose unique values and search terms do not change is one conditional write. Every
 //! other write is one `TransactWriteItems`, which costs twice as much as the plain writes. A batch that only
@@ -78,6 +80,7 @@
 //! `DeleteItem` and `ConditionCheckItem` on its collections' tables and on the system table, and `Query` on their
 //! indexes. Transactions need no additional permission.
 
+mod add;
 mod client;
 mod commit;
 mod failure;
@@ -99,8 +102,8 @@ use aws_sdk_dynamodb::Client;
 use switchyard_ambient::Ambient;
 use switchyard_database::retry::Budget;
 use switchyard_database::{
-    Batch, Collection, Consistency, Database, Document, Key, Page, Query, Result, Scan, Schema, Search,
-    UniqueKey, Version, paging,
+    Addition, Batch, Collection, Consistency, Database, Document, Key, Page, Query, Result, Scan, Schema,
+    Search, UniqueKey, Version, paging,
 };
 
 pub use tables::{AttributeKind, IndexDefinition, IndexProjection, KeyAttribute, TableDefinition, tables};
@@ -159,6 +162,10 @@ impl Database for DynamoDb {
     async fn commit(&self, batch: &Batch) -> Result<Vec<Version>> {
         commit::commit(self, batch).await?;
         Ok(batch.versions())
+    }
+
+    async fn add(&self, addition: &Addition) -> Result<i64> {
+        add::add(self, addition).await
     }
 
     async fn sweep_expired(&self, at_most: u32) -> Result<u64> {

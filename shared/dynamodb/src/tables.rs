@@ -76,8 +76,8 @@ pub(crate) mod document {
     pub(crate) const ID: &str = "id";
     pub(crate) const VERSION: &str = "version";
     pub(crate) const BODY: &str = "doc";
-    /// Begins the name of the attribute that holds a field of the document which an index copies. DynamoDB copies
-    /// only whole attributes, so such a field stands beside the others and not among them.
+    /// Begins the name of the attribute that holds a single field of the document, which is then not part of `doc`:
+    /// an index copies whole attributes alone, and `ADD` creates no attribute inside of another.
     pub(crate) const FIELD_PREFIX: &str = "doc.";
 }
 
@@ -119,14 +119,15 @@ pub(crate) fn index_name(index: &Index) -> String {
     }
 }
 
-/// Returns the name of the attribute that holds a field of the document which an index copies.
+/// Returns the name of the attribute that holds a field which has an attribute of its own.
 pub(crate) fn field_attribute(field: &str) -> String {
     format!("{}{field}", document::FIELD_PREFIX)
 }
 
-/// Returns the fields that indexes of a collection copy one by one.
-pub(crate) fn copied_fields(collection: &Collection) -> BTreeSet<&'static str> {
-    collection.indexes.iter().flat_map(Index::copied_fields).copied().collect()
+/// Returns the fields that have attributes of their own: those that indexes copy one by one, and the tally.
+pub(crate) fn separate_field_names(collection: &Collection) -> BTreeSet<&'static str> {
+    let copied = collection.indexes.iter().flat_map(Index::copied_fields).copied();
+    copied.chain(collection.tally).collect()
 }
 
 /// Returns the FNV-1a hash of a text.

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, ConditionCheck, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
-    Update,
+    AttributeValue, ConditionCheck, Delete, Put, ReturnValue, ReturnValuesOnConditionCheckFailure,
+    TransactWriteItem, Update,
 };
 use switchyard_database::Error;
 
@@ -116,6 +116,24 @@ impl Write {
             }
         }
         Ok(())
+    }
+
+    /// Sends an update alone. Returns the attributes that it has written, with their new values. Fails like
+    /// [`send`](Self::send).
+    pub(crate) async fn send_update(self, client: &Client) -> Result<Item, Failure> {
+        let Self { table, action: Action::Update { key, expression }, condition, names, values } = self
+        else {
+            let fault = "a write that is no update was sent as one";
+            return Err(Failure::Final(Error::Internal(fault.to_owned())));
+        };
+        let request = client.update_item().table_name(table).set_key(Some(key));
+        let request = request.update_expression(expression).set_condition_expression(condition);
+        let request = request.set_expression_attribute_names(Some(names));
+        let request = request.set_expression_attribute_values(Some(values));
+        let request = request.return_values(ReturnValue::UpdatedNew);
+        let stored = ReturnValuesOnConditionCheckFailure::AllOld;
+        let answer = request.return_values_on_condition_check_failure(stored).send().await?;
+        Ok(answer.attributes.unwrap_or_default())
     }
 
     /// Returns the write as an item of a transaction.

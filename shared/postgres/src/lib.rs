@@ -150,8 +150,8 @@ use async_trait::async_trait;
 use switchyard_ambient::Ambient;
 use switchyard_database::retry::Budget;
 use switchyard_database::{
-    Batch, Consistency, Database, Document, Key, Page, Query, Result, Scan, Schema, Search, UniqueKey,
-    Version, paging,
+    Addition, Batch, Consistency, Database, Document, Key, Page, Query, Result, Scan, Schema, Search,
+    UniqueKey, Version, paging,
 };
 
 use crate::pool::Pool;
@@ -220,6 +220,10 @@ impl Database for Postgres {
 
     async fn commit(&self, batch: &Batch) -> Result<Vec<Version>> {
         self.write(batch).await
+    }
+
+    async fn add(&self, addition: &Addition) -> Result<i64> {
+        self.add_to_tally(addition).await
     }
 
     async fn sweep_expired(&self, at_most: u32) -> Result<u64> {

@@ -10,8 +10,8 @@ use std::time::Duration;
 use serde_json::json;
 use switchyard_ambient::Ambient;
 use switchyard_database::{
-    Batch, Body, Cause, Collection, Database as _, Document, Error, Expect, Field, Key, Operation, Rejection,
-    Schema, Unique, Version,
+    Addition, Batch, Body, Cause, Collection, Database as _, Document, Error, Expect, Field, Key, Operation,
+    Rejection, Schema, Unique, Version,
 };
 use switchyard_postgres::Postgres;
 
@@ -167,6 +167,25 @@ async fn an_increment_that_leaves_no_trace_is_not_retried() {
     let lost = setting.commit(vec![increment("a", 1)]).await.unwrap_err();
     assert!(matches!(lost, Error::OutcomeUnknown(_)), "{lost:?}");
     assert_eq!(setting.get("a").await.as_ref().map(left), Some(1));
+    setting.close().await;
+}
+
+#[tokio::test]
+async fn an_addition_whose_reply_is_lost_is_applied_once_at_most() {
+    const HITS: &Collection = &Collection::new("hits").fields(&[Field::integer("count")]).tally("count");
+    let setting = Setting::new().await;
+    setting.database.migrate(&Schema::new([HITS]).unwrap()).await.unwrap();
+    let add = async || {
+        let body = json!({ "count": 1 }).as_object().unwrap().clone();
+        let key = Key::new(HITS, "hit-a").unwrap();
+        setting.database.add(&Addition::new(key, body, None, &setting.ambient).unwrap()).await
+    };
+    for (cut, sum) in [(Cut::Before, 1), (Cut::Reply, 3)] {
+        setting.proxy.set_trap("hit-a", cut);
+        let lost = add().await.unwrap_err();
+        assert!(matches!(lost, Error::OutcomeUnknown(_)), "{lost:?}");
+        assert_eq!(add().await, Ok(sum));
+    }
     setting.close().await;
 }
 

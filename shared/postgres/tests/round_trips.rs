@@ -3,11 +3,13 @@
 
 mod common;
 
+use std::time::Duration;
+
 use serde_json::json;
 use switchyard_ambient::Ambient;
 use switchyard_database::{
-    Batch, Collection, Consistency, Database as _, Error, Expect, Field, Index, Key, Operation, Schema,
-    Unique,
+    Addition, Batch, Collection, Consistency, Database as _, Error, Expect, Field, Index, Key, Operation,
+    Schema, Unique,
 };
 use switchyard_postgres::Postgres;
 
@@ -77,6 +79,29 @@ async fn a_single_write_takes_one_round_trip_and_a_batch_two() {
         let keys: Vec<Key> = (0..100).map(|number| key(&format!("a{number}"))).collect();
         database.get_many(&keys, Consistency::Linearizable).await.unwrap();
         assert_eq!(proxy.take_sent(), 1, "get_many");
+    }
+    schema.drop().await;
+}
+
+#[tokio::test]
+async fn an_addition_takes_one_round_trip() {
+    const HITS: &Collection =
+        &Collection::new("hits").fields(&[Field::integer("count")]).tally("count").expiring();
+    let schema = TestSchema::create().await;
+    let proxy = Proxy::start().await;
+    let ambient = Ambient::system();
+    let url = schema.at(&proxy.url(), "max_connections=1");
+    let database = Postgres::connect(&url, ambient.clone()).await.unwrap();
+    database.migrate(&Schema::new([HITS]).unwrap()).await.unwrap();
+    database.ping().await.unwrap();
+    let past = Some(ambient.now() - Duration::from_secs(1));
+    // The first one creates the document, the second one adds to it, the fourth one replaces an expired one.
+    for (expires_at, sum) in [(None, 2), (None, 4), (past, 6), (None, 2)] {
+        let body = json!({ "count": 2 }).as_object().unwrap().clone();
+        let addition = Addition::new(Key::new(HITS, "h").unwrap(), body, expires_at, &ambient).unwrap();
+        proxy.take_sent();
+        assert_eq!(database.add(&addition).await, Ok(sum));
+        assert_eq!(proxy.take_sent(), 1);
     }
     schema.drop().await;
 }

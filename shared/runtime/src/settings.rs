@@ -179,12 +179,19 @@ fn read_api(
         .setting(
             "RATE_LIMIT",
             RateLimit::FORM,
-            "requests of a client's address to the auth routes that need no token",
+            "requests of a client's address to each auth route where something can be guessed, counted for each by itself",
         )
         .or(defaults.rate_limit);
     let rate_limit_user = environment
         .setting("RATE_LIMIT_USER", RateLimit::FORM, "requests of a signed-in user")
         .or(defaults.rate_limit_user);
+    let rate_limit_timeout = environment
+        .setting(
+            "RATE_LIMIT_TIMEOUT_MS",
+            "a number of milliseconds from 1 to 10000",
+            "how long a request waits for the database to count it; after that, its instance counts alone",
+        )
+        .or_with(150, number_in(1..=10_000));
     let mut address_limit = |limit: AddressLimit| {
         let default = RateLimit::per_minutes(limit.requests, limit.minutes);
         let name = format!("RATE_LIMIT_{}", limit.name.to_ascii_uppercase());
@@ -209,6 +216,7 @@ fn read_api(
         cors_headers: cors_headers?.unwrap_or_default(),
         rate_limit: rate_limit?,
         rate_limit_user: rate_limit_user?,
+        rate_limit_timeout: Duration::from_millis(rate_limit_timeout?),
         address_limits: address_limits.into_iter().collect::<Option<_>>()?,
         trusted_proxies: trusted_proxies?.unwrap_or_default(),
         request_timeout: request_timeout?.into(),
@@ -231,6 +239,7 @@ mod tests {
         assert!(settings.diagnostics_are_public);
         assert_eq!(settings.api.rate_limit.to_string(), "100/15m");
         assert_eq!(settings.api.rate_limit_user.to_string(), "1000/15m");
+        assert_eq!(settings.api.rate_limit_timeout, Duration::from_millis(150));
         assert_eq!(settings.api.request_timeout, Duration::from_secs(25));
         assert_eq!(settings.base_path, BasePath::default());
         assert_eq!(settings.client_timeout, Duration::from_secs(30));
@@ -265,6 +274,7 @@ mod tests {
             ("CORS_HEADERS", "traceparent; baggage"),
             ("RATE_LIMIT", "many"),
             ("RATE_LIMIT_USER", "0/1m"),
+            ("RATE_LIMIT_TIMEOUT_MS", "150ms"),
             ("TRUSTED_PROXIES", "proxy"),
             ("REQUEST_TIMEOUT", "25"),
             ("BASE_PATH", "shop"),
@@ -287,6 +297,7 @@ mod tests {
              - CORS_HEADERS `traceparent; baggage` is not the name of a header, as in traceparent\n\
              - RATE_LIMIT must be a number of requests and a time, as in 100/15m, or off\n\
              - RATE_LIMIT_USER must be a number of requests and a time, as in 100/15m, or off\n\
+             - RATE_LIMIT_TIMEOUT_MS must be a whole number from 1 to 10000\n\
              - TRUSTED_PROXIES `proxy` is neither an address nor a network as in 10.0.0.0/8\n\
              - REQUEST_TIMEOUT must be a duration such as 90s, 15m, 24h or 30d\n\
              - BASE_PATH must be a path as in /shop, without a slash at its end\n\

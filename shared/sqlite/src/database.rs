@@ -6,15 +6,15 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use switchyard_ambient::Ambient;
 use switchyard_database::{
-    Batch, Consistency, Database, Document, Key, Page, Query, Result, Scan, Schema, Search, UniqueKey,
-    Version, paging,
+    Addition, Batch, Consistency, Database, Document, Key, Page, Query, Result, Scan, Schema, Search,
+    UniqueKey, Version, paging,
 };
 
 use crate::fault::Fault;
 use crate::pool::Pool;
 use crate::ranges::StoredRanges;
 use crate::writer::{Source, Writer};
-use crate::{migrate, open, rows, sweep};
+use crate::{add, migrate, open, rows, sweep};
 
 /// The largest number of keys that `get_many` reads on the calling thread.
 const FEW_KEYS: usize = 8;
@@ -109,6 +109,10 @@ impl Database for Sqlite {
 
     async fn commit(&self, batch: &Batch) -> Result<Vec<Version>> {
         self.writer.commit(batch).await
+    }
+
+    async fn add(&self, addition: &Addition) -> Result<i64> {
+        add::add(&self.writer, &self.ambient, addition).await
     }
 
     async fn sweep_expired(&self, at_most: u32) -> Result<u64> {

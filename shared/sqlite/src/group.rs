@@ -44,7 +44,7 @@ fn transaction<'a>(
     savepoints: Savepoints,
 ) -> Result<Option<Outcomes>, Fault> {
     roll_back(connection); // in case the rollback of a failed transaction had failed too
-    execute(connection, "BEGIN IMMEDIATE")?;
+    begin(connection)?;
     let ended = apply_each(connection, tables, group, ambient, savepoints).and_then(|outcomes| {
         if outcomes.is_some() {
             end(connection)?;
@@ -107,7 +107,13 @@ pub(crate) fn caught<T>(act: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fau
     })
 }
 
-fn end(connection: &Connection) -> Result<(), Fault> {
+/// Begins a transaction that writes.
+pub(crate) fn begin(connection: &Connection) -> Result<(), Fault> {
+    Ok(execute(connection, "BEGIN IMMEDIATE")?)
+}
+
+/// Commits the transaction.
+pub(crate) fn end(connection: &Connection) -> Result<(), Fault> {
     execute(connection, "COMMIT").map_err(|fault| match Fault::from(fault) {
         // The last page of the transaction may have reached the disk, in which case a crash would recover the
         // transaction.

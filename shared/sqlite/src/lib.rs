@@ -39,6 +39,7 @@
 //! Several processes may have one file open: each write transaction reads the state on which it decides under
 //! SQLite's own lock, and a process refuses to write if the tables lack something that it declares.
 
+mod add;
 mod commit;
 mod database;
 mod fault;

@@ -15,15 +15,21 @@ pub(super) async fn replay(api: &Everywhere) {
         let body = json!({"email": format!("guess-{number}@example.com"), "password": "wrong"});
         api.post("/auth/login").from(from).json(body)
     };
-    // Windows of 15 minutes begin at full quarters of an hour.
+    // The windows of an address begin at a time of their own: none may begin in between.
+    api.set_pace(Duration::ZERO);
     for number in 0..30 {
         api.ask(401, guess(number)).await;
     }
     api.ask(429, guess(30)).await;
+    // Each operation is counted by itself.
+    for _ in 0..30 {
+        api.ask(401, api.post("/auth/refresh").from(from)).await;
+    }
     api.ask(429, api.post("/auth/refresh").from(from)).await;
-    api.ask(429, api.post("/auth/register").from(from).once("key").json(json!({}))).await;
+    api.ask(400, api.post("/auth/register").from(from).once("key").json(json!({}))).await;
     api.ask(405, api.get("/auth/register").from(from)).await;
     api.ask(401, api.get("/auth/me").from(from)).await;
+    api.set_pace(PACE);
     api.wait(Duration::from_secs(15 * 60));
     api.ask(401, guess(31)).await;
     users(api).await;

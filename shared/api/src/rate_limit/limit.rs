@@ -1,8 +1,8 @@
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use ring::digest::{SHA256, digest};
 use switchyard_ambient::Timestamp;
 use switchyard_settings::Lifetime;
 
@@ -36,20 +36,30 @@ impl Quota {
         self.requests
     }
 
-    /// The window that contains `now`. Windows follow each other from the epoch, so they are the same for all
-    /// instances.
-    pub(super) fn window(self, now: Timestamp) -> Window {
-        let length = i64::from(self.window_seconds);
-        let starts_at = now.as_seconds().div_euclid(length) * length;
-        Window { starts_at, ends_at: Timestamp::from_seconds(starts_at.saturating_add(length)) }
+    /// The window of `subject` that contains `now`.
+    ///
+    /// Windows follow each other without a gap. They begin at a time that depends on the subject: if all began at once, all
+    /// instances would ask the store about all subjects then. It depends on nothing else, so all instances agree on it.
+    pub(super) fn window(self, subject: &str, now: Timestamp) -> Window {
+        let length = i64::from(self.window_seconds) * 1_000_000;
+        let shift = shift_of(subject, length);
+        let starts_at = now.as_micros().saturating_sub(shift).div_euclid(length) * length + shift;
+        let ends_at = starts_at.saturating_add(length);
+        Window { starts_at: Timestamp::from_micros(starts_at), ends_at: Timestamp::from_micros(ends_at) }
     }
+}
+
+/// A time below `length`, which is evenly distributed over the subjects.
+fn shift_of(subject: &str, length: i64) -> i64 {
+    let hash = digest(&SHA256, subject.as_bytes());
+    let number = hash.as_ref().iter().take(7).fold(0, |number, &byte| (number << 8) | i64::from(byte));
+    number % length
 }
 
 /// A period of time in which requests are counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Window {
-    /// In seconds since the epoch.
-    pub(super) starts_at: i64,
+    pub(super) starts_at: Timestamp,
     pub(super) ends_at: Timestamp,
 }
 
@@ -117,7 +127,7 @@ pub(crate) struct Verdict {
     pub(super) quota: Quota,
     pub(super) allowed: bool,
     pub(super) remaining: u32,
-    pub(super) resets_in: Duration,
+    pub(super) ends_at: Timestamp,
 }
 
 impl Verdict {
@@ -126,14 +136,16 @@ impl Verdict {
     }
 
     /// The 429 for a request beyond the limit.
-    pub(crate) fn refusal(&self) -> ApiError {
-        ApiError::new(codes::RATE_LIMITED).retry_after(self.resets_in)
+    pub(crate) fn refusal(&self, now: Timestamp) -> ApiError {
+        ApiError::new(codes::RATE_LIMITED).retry_after(self.ends_at.since(now))
     }
 
-    /// Adds `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10).
-    pub(crate) fn add_headers(&self, headers: &mut HeaderMap) {
+    /// Adds `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10). `now` is the time
+    /// of the answer, which may come long after the request was counted.
+    pub(crate) fn add_headers(&self, headers: &mut HeaderMap, now: Timestamp) {
         let Self { policy, quota, remaining, .. } = self;
-        let seconds = self.resets_in.as_secs() + u64::from(self.resets_in.subsec_nanos() > 0);
+        let resets_in = self.ends_at.since(now);
+        let seconds = resets_in.as_secs() + u64::from(resets_in.subsec_nanos() > 0);
         let entries = [
             (RATELIMIT_POLICY, format!("\"{policy}\";q={};w={}", quota.requests, quota.window_seconds)),
             (RATELIMIT, format!("\"{policy}\";r={remaining};t={seconds}")),
@@ -151,6 +163,8 @@ pub(crate) const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn seconds(text: &str) -> Option<(u32, u32)> {
@@ -183,11 +197,27 @@ mod tests {
     }
 
     #[test]
-    fn windows_follow_each_other_without_a_gap() {
+    fn windows_of_a_subject_follow_each_other_without_a_gap() {
         let quota = Quota::new(1, 900).unwrap();
-        let window = quota.window(Timestamp::from_micros(1_799_999_999));
-        assert_eq!(window, Window { starts_at: 900, ends_at: Timestamp::from_seconds(1800) });
-        assert_eq!(quota.window(window.ends_at).starts_at, 1800);
+        for now in [-5_000_000_000_000, 0, 1_799_999_999] {
+            let now = Timestamp::from_micros(now);
+            let window = quota.window("ada", now);
+            assert!(window.starts_at <= now && now < window.ends_at);
+            assert_eq!(window.ends_at.since(window.starts_at), Duration::from_secs(900));
+            assert_eq!(quota.window("ada", window.starts_at), window);
+            assert_eq!(quota.window("ada", window.ends_at).starts_at, window.ends_at);
+        }
+    }
+
+    #[test]
+    fn windows_of_many_subjects_turn_evenly_over_their_length() {
+        let quota = Quota::new(1, 10).unwrap();
+        let mut turning = [0; 10];
+        for number in 0..10_000 {
+            let ends_at = quota.window(&format!("user:{number}"), Timestamp::from_seconds(0)).ends_at;
+            turning[usize::try_from(ends_at.as_micros() / 1_000_000 % 10).unwrap()] += 1;
+        }
+        assert!(turning.iter().all(|count| (850..1150).contains(count)), "{turning:?}");
     }
 
     #[test]
@@ -197,11 +227,13 @@ mod tests {
             quota: Quota::new(100, 900).unwrap(),
             allowed: true,
             remaining: 7,
-            resets_in: Duration::from_millis(1_500),
+            ends_at: Timestamp::from_micros(10_500_000),
         };
-        let mut headers = HeaderMap::new();
-        verdict.add_headers(&mut headers);
-        assert_eq!(headers["ratelimit-policy"], "\"user\";q=100;w=900");
-        assert_eq!(headers["ratelimit"], "\"user\";r=7;t=2");
+        for (now, header) in [(9, "\"user\";r=7;t=2"), (11, "\"user\";r=7;t=0")] {
+            let mut headers = HeaderMap::new();
+            verdict.add_headers(&mut headers, Timestamp::from_seconds(now));
+            assert_eq!(headers["ratelimit-policy"], "\"user\";q=100;w=900");
+            assert_eq!(headers["ratelimit"], header);
+        }
     }
 }

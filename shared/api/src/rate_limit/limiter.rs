@@ -1,121 +1,107 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use switchyard_database::{Db, Result};
+use switchyard_ambient::Timestamp;
+use switchyard_database::Db;
 
-use super::counter::take;
+use super::counter::Counter;
 use super::limit::{Quota, RateLimit, Verdict, Window};
+use super::share::{Decision, Mode, Share, Step};
 
-/// The number of subjects to remember. When it is reached, the subjects whose window is over are dropped; if
-/// that is not enough, all are.
+/// The number of subjects to remember. When it is reached, those are forgotten whose window is over; if there are none,
+/// the half with the fewest requests.
 const MAX_SUBJECTS: usize = 10_000;
 
 /// Counts requests in the shared store, so that a limit applies to all instances together.
 ///
-/// Counting each request there would cost each a write. So an instance takes several of a subject's requests
-/// from the store at once: as many as it has used in the window so far, and at most a twentieth of the quota.
-/// The limit is never exceeded. Requests that an instance has taken but not used are unavailable to the others
-/// until the window ends. A small quota, or one that is counted exactly, is taken one request at a time.
+/// Counting each request there would cost each a write. So an instance counts the first few requests of a subject itself,
+/// which most subjects never exceed, and tells the store with the next one. From then on it takes several requests from the
+/// store at once: as many as it has used in the window so far, and at most a twentieth of the quota. Requests that an
+/// instance has taken but not used are unavailable to the others until the window ends. A small quota, or one that is
+/// counted exactly, is taken one request at a time.
+///
+/// If the store does not answer, an instance counts alone, under the same limit.
 #[derive(Debug)]
-pub(crate) struct Limiter {
+pub(super) struct Limiter {
     policy: String,
     limit: RateLimit,
-    exact: bool,
+    mode: Mode,
     shares: Mutex<HashMap<String, Share>>,
-}
-
-/// The part of a subject's quota that this instance holds.
-#[derive(Clone, Copy, Debug)]
-struct Share {
-    window: Window,
-    /// Taken from the store and not used yet.
-    at_hand: u32,
-    /// Used by this instance in this window.
-    used: u32,
-    /// Left in the store as of the last call; `None` before the first.
-    in_store: Option<u32>,
 }
 
 impl Limiter {
     /// A limiter that asks the store about every request.
-    pub(crate) fn exact(policy: &str, limit: RateLimit) -> Self {
-        Self { policy: policy.to_owned(), limit, exact: true, shares: Mutex::default() }
+    pub(super) fn exact(policy: String, limit: RateLimit) -> Self {
+        Self { policy, limit, mode: Mode::Exact, shares: Mutex::default() }
     }
 
     /// A limiter that takes requests out of the store in portions.
-    pub(crate) fn in_portions(policy: &str, limit: RateLimit) -> Self {
-        Self { policy: policy.to_owned(), limit, exact: false, shares: Mutex::default() }
+    pub(super) fn in_portions(policy: String, limit: RateLimit) -> Self {
+        Self { policy, limit, mode: Mode::InPortions, shares: Mutex::default() }
     }
 
     /// Counts one request of `subject`. Returns `None` if there is no limit.
-    pub(crate) async fn count(&self, db: &Db, subject: &str) -> Result<Option<Verdict>> {
-        let RateLimit::Quota(quota) = self.limit else { return Ok(None) };
-        let now = db.ambient().now();
-        let window = quota.window(now);
-        let resets_in = window.ends_at - now;
-        let verdict = |allowed, remaining| {
-            Some(Verdict { policy: self.policy.clone(), quota, allowed, remaining, resets_in })
-        };
-
-        let mut share = match self.use_share(subject, window) {
-            Use::Allowed { remaining } => return Ok(verdict(true, remaining)),
-            Use::Exhausted => return Ok(verdict(false, 0)),
-            Use::Empty(share) => share,
+    pub(super) async fn count(&self, counter: &Counter, db: &Db, subject: &str) -> Option<Verdict> {
+        let RateLimit::Quota(quota) = self.limit else { return None };
+        let window = self.window(quota, subject, db.ambient().now());
+        let (window, step) = self.with_share(subject, window, |share| {
+            let step = match share.begin(self.mode, quota) {
+                Step::Decided(decision) => Err(decision),
+                Step::Ask => match counter.turn() {
+                    Some(turn) => Ok(share.question(self.mode, quota, turn)),
+                    None => Err(share.decide_alone(quota)),
+                },
+            };
+            (share.window, step)
+        });
+        let question = match step {
+            Err(decision) => return Some(self.verdict(quota, window, decision)),
+            Ok(question) => question,
         };
         // The limit is part of the id, so that a changed setting starts with a full quota.
-        let id = format!("{}:{subject}:{}:{}", self.policy, self.limit, window.starts_at);
-        let taken = take(db, &id, quota.requests(), window.ends_at, self.portion(quota, share)).await?;
-        let allowed = taken.granted > 0;
-        share.in_store = Some(taken.remaining);
-        share.at_hand = taken.granted.saturating_sub(1);
-        share.used = share.used.saturating_add(u32::from(allowed));
-        let remaining = share.at_hand.saturating_add(taken.remaining);
-        self.put_share(subject, share);
-        Ok(verdict(allowed, remaining))
+        let id = format!("{}:{subject}:{}:{}", self.policy, self.limit, window.starts_at.as_micros());
+        let counted = counter.add(db, id, question.requests(), window.ends_at).await;
+        Some(self.with_share(subject, window, |share| match counted {
+            Ok(sum) if share.window == window => {
+                self.verdict(quota, window, share.answered(quota, question, sum))
+            }
+            // The window has ended in the meantime, and what was granted has ended with it.
+            Ok(sum) => self.verdict(quota, window, question.decide(quota, sum)),
+            Err(failure) => self.verdict(quota, share.window, share.unanswered(quota, question, failure)),
+        }))
     }
 
-    fn portion(&self, quota: Quota, share: Share) -> u32 {
-        if self.exact { 1 } else { share.used.clamp(1, (quota.requests() / 20).max(1)) }
+    /// What is known of the window of `subject`, without counting. Returns `None` if there is no limit.
+    pub(super) fn known(&self, subject: &str, now: Timestamp) -> Option<Verdict> {
+        let RateLimit::Quota(quota) = self.limit else { return None };
+        let window = self.window(quota, subject, now);
+        let share = self.lock().get(subject).copied().filter(|share| share.window == window);
+        let remaining = share.unwrap_or(Share::new(window)).remaining(quota);
+        Some(self.verdict(quota, window, Decision { allowed: true, remaining }))
     }
 
-    fn use_share(&self, subject: &str, window: Window) -> Use {
+    fn window(&self, quota: Quota, subject: &str, now: Timestamp) -> Window {
+        quota.window(&format!("{}:{subject}", self.policy), now)
+    }
+
+    fn verdict(&self, quota: Quota, window: Window, Decision { allowed, remaining }: Decision) -> Verdict {
+        Verdict { policy: self.policy.clone(), quota, allowed, remaining, ends_at: window.ends_at }
+    }
+
+    /// Changes the share of `subject` in `window`, or in the one after it: a request that has read its time before the
+    /// window turned, or whose clock is a little slow, counts in the present one.
+    fn with_share<T>(&self, subject: &str, window: Window, change: impl FnOnce(&mut Share) -> T) -> T {
         let mut shares = self.lock();
-        match shares.get_mut(subject).filter(|share| share.window == window) {
-            Some(share) if share.at_hand > 0 => {
-                share.at_hand -= 1;
-                share.used = share.used.saturating_add(1);
-                Use::Allowed { remaining: share.at_hand.saturating_add(share.in_store.unwrap_or(0)) }
+        if let Some(share) = shares.get_mut(subject) {
+            if share.window != window && share.window.starts_at != window.ends_at {
+                *share = Share::new(window);
             }
-            // Nothing is returned to a window, so the store need not be read again: a flood of requests stops
-            // here.
-            Some(share) if share.in_store == Some(0) => Use::Exhausted,
-            Some(share) => Use::Empty(*share),
-            None => Use::Empty(Share { window, at_hand: 0, used: 0, in_store: None }),
+            return change(share);
         }
-    }
-
-    fn put_share(&self, subject: &str, mut share: Share) {
-        let mut shares = self.lock();
-        if shares.len() >= MAX_SUBJECTS && !shares.contains_key(subject) {
-            shares.retain(|_, other| {
-                other.window.ends_at > share.window.ends_at || other.window == share.window
-            });
-            if shares.len() >= MAX_SUBJECTS {
-                shares.clear();
-            }
+        if shares.len() >= MAX_SUBJECTS {
+            make_room(&mut shares, window.starts_at);
         }
-        match shares.get(subject) {
-            // This request began in the previous window, so its share does not apply to the current one.
-            Some(other) if other.window.ends_at > share.window.ends_at => return,
-            // Another request of the same subject took a portion in the meantime.
-            Some(other) if other.window == share.window => {
-                share.at_hand = share.at_hand.saturating_add(other.at_hand);
-                share.in_store = share.in_store.into_iter().chain(other.in_store).min();
-                share.used = share.used.max(other.used);
-            }
-            _ => {}
-        }
-        shares.insert(subject.to_owned(), share);
+        change(shares.entry(subject.to_owned()).or_insert(Share::new(window)))
     }
 
     // The map is consistent even if a thread panicked while it held the lock.
@@ -124,32 +110,65 @@ impl Limiter {
     }
 }
 
-enum Use {
-    Allowed { remaining: u32 },
-    Exhausted,
-    Empty(Share),
+/// Forgets the subjects whose window was over at `time`. If that is not half of them, those with the fewest requests go too:
+/// who sends one request from each of many addresses must not make the instance forget who is beyond the limit.
+fn make_room(shares: &mut HashMap<String, Share>, time: Timestamp) {
+    shares.retain(|_, share| share.window.ends_at > time);
+    if shares.len() <= MAX_SUBJECTS / 2 {
+        return;
+    }
+    let mut used: Vec<u32> = shares.values().map(Share::used).collect();
+    let (_, median, _) = used.select_nth_unstable(MAX_SUBJECTS / 2);
+    let median = *median;
+    shares.retain(|_, share| share.used() > median);
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use switchyard_ambient::Timestamp;
-
     use super::*;
 
-    #[test]
-    fn a_request_that_began_in_the_previous_window_does_not_change_this_one() {
+    const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
+
+    fn limiter() -> (Limiter, Quota) {
         let limit: RateLimit = "100/1m".parse().unwrap();
-        let limiter = Limiter::in_portions("user", limit);
         let RateLimit::Quota(quota) = limit else { panic!("expected a quota") };
-        let now = Timestamp::from_seconds(1_700_000_000);
-        let (previous, this) = (quota.window(now), quota.window(now + Duration::from_secs(60)));
-        limiter.put_share("ada", Share { window: this, at_hand: 5, used: 9, in_store: Some(80) });
-        limiter.put_share("ada", Share { window: previous, at_hand: 3, used: 40, in_store: Some(2) });
-        let Use::Allowed { remaining } = limiter.use_share("ada", this) else {
-            panic!("expected a request at hand")
+        (Limiter::exact("user".to_owned(), limit), quota)
+    }
+
+    #[test]
+    fn a_request_that_began_in_the_previous_window_counts_in_this_one() {
+        let (limiter, quota) = limiter();
+        let previous = limiter.window(quota, "ada", NOW);
+        let this = limiter.window(quota, "ada", previous.ends_at);
+        limiter.with_share("ada", this, |share| share.decide_alone(quota));
+        let (window, decision) =
+            limiter.with_share("ada", previous, |share| (share.window, share.decide_alone(quota)));
+        assert_eq!((window, decision.remaining), (this, 98));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_far_does_not_keep_a_window_of_the_future() {
+        let (limiter, quota) = limiter();
+        let future = limiter.window(quota, "ada", NOW + Duration::from_secs(86_400));
+        let now = limiter.window(quota, "ada", NOW);
+        limiter.with_share("ada", future, |share| share.decide_alone(quota));
+        assert_eq!(limiter.with_share("ada", now, |share| share.window), now);
+    }
+
+    #[test]
+    fn many_subjects_do_not_make_the_limiter_forget_who_is_beyond_the_limit() {
+        let (limiter, quota) = limiter();
+        let count = |subject: &str| {
+            let window = limiter.window(quota, subject, NOW);
+            limiter.with_share(subject, window, |share| share.decide_alone(quota)).allowed
         };
-        assert_eq!(remaining, 84);
+        (0..100).for_each(|_| assert!(count("flood")));
+        for number in 0..3 * MAX_SUBJECTS {
+            count(&number.to_string());
+            assert!(limiter.lock().len() <= MAX_SUBJECTS);
+        }
+        assert!(!count("flood"));
     }
 }

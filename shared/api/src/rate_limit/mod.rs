@@ -1,25 +1,30 @@
 //! Rate limits, counted in the shared store.
 //!
 //! - A signed-in user is counted on every operation that is for signed-in users (`RATE_LIMIT_USER`).
-//! - A client address is counted exactly on the operations marked with [`limited_by_address`] (`RATE_LIMIT`), where a
-//!   stranger could guess passwords and codes.
+//! - A client address is counted exactly on the operations marked with [`limited_by_address`], where a stranger could guess
+//!   passwords and codes. Each of them is counted by itself, under the same limit (`RATE_LIMIT`).
+//! - On the operations marked with [`limited_by_failures`] only requests that fail are counted in this way. A secret of 256
+//!   bits is not guessed: a request that has one must not use up the guesses of everybody at that address.
 //! - A client address is counted in portions on the operations marked with [`limited_by_address_in_portions`], which
 //!   strangers may use often. Each such limit has a setting of its own.
 //!
 //! Other operations, such as health checks, are not counted.
 //!
-//! **If the store does not answer**, a user's request continues: what the limit protects needs the same store. A request
-//! that is counted by address is refused with 503. Otherwise someone who slows the store down could guess without a limit.
+//! **If the store does not answer**, or not within [`ApiSettings::rate_limit_timeout`], each instance counts alone, under the
+//! same limits, until the store answers again. So a slow store delays few requests and refuses none, and who guesses while
+//! it is slow has the quota once on each instance.
 
 mod counter;
 mod limit;
 mod limiter;
+mod share;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
 use axum::http::HeaderMap;
 use serde_json::json;
+use switchyard_ambient::Timestamp;
 use switchyard_database::Db;
 use switchyard_kernel::AddressLimit;
 use utoipa::openapi::path::Operation;
@@ -29,15 +34,20 @@ use crate::authentication::Authentication;
 use crate::openapi::operations::{mark, marked};
 use crate::{ApiResult, ApiSettings};
 
+use counter::Counter;
 pub use counter::RateWindow;
 pub use limit::{ParseRateLimitError, Quota, RateLimit};
 pub(crate) use limit::{RATELIMIT, RATELIMIT_POLICY, Verdict};
 use limiter::Limiter;
 
-/// The mark of operations that are counted by address: `address`, or the declaration of a limit in portions.
+/// The mark of operations that are counted by address: `address`, `failures_of_address`, or the declaration of a limit in
+/// portions.
 const MARK: &str = "rate_limited_by";
+const ADDRESS: &str = "address";
+const FAILURES_OF_ADDRESS: &str = "failures_of_address";
 
-/// Counts requests to these routes by the client's address, each of them exactly (`RATE_LIMIT`).
+/// Counts requests to these routes by the client's address, each of them exactly (`RATE_LIMIT`). Each operation has windows
+/// of its own.
 ///
 /// ```
 /// use switchyard_api::limited_by_address;
@@ -49,7 +59,24 @@ const MARK: &str = "rate_limited_by";
 /// let router: OpenApiRouter = OpenApiRouter::new().routes(limited_by_address(routes!(login)));
 /// ```
 pub fn limited_by_address<S>(routes: UtoipaMethodRouter<S>) -> UtoipaMethodRouter<S> {
-    mark(routes, MARK, &json!("address"))
+    mark(routes, MARK, &json!(ADDRESS))
+}
+
+/// Like [`limited_by_address`], but counts only the requests that are answered with an error of the client (4xx). Those
+/// beyond the limit are answered with 429 instead. All requests are handled, so that somebody who fails does not keep others
+/// at the same address from succeeding: only for operations whose secret cannot be guessed and costs little to check.
+///
+/// ```
+/// use switchyard_api::limited_by_failures;
+/// use utoipa_axum::{router::OpenApiRouter, routes};
+///
+/// #[utoipa::path(post, path = "/refresh", responses((status = 204)))]
+/// async fn refresh() {}
+///
+/// let router: OpenApiRouter = OpenApiRouter::new().routes(limited_by_failures(routes!(refresh)));
+/// ```
+pub fn limited_by_failures<S>(routes: UtoipaMethodRouter<S>) -> UtoipaMethodRouter<S> {
+    mark(routes, MARK, &json!(FAILURES_OF_ADDRESS))
 }
 
 /// Counts requests to these routes by the client's address, under `limit`. An instance takes several requests out of the
@@ -88,7 +115,16 @@ pub(crate) struct CountedBy {
 /// How a client address is counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ByAddress {
-    Exactly,
+    /// Exactly.
+    Requests {
+        /// The id of the operation, which is counted by itself.
+        operation: String,
+    },
+    /// Exactly, and only if the request fails.
+    Failures {
+        /// The id of the operation.
+        operation: String,
+    },
     InPortions {
         /// The name of the limit.
         name: String,
@@ -97,16 +133,41 @@ pub(crate) enum ByAddress {
     },
 }
 
+impl ByAddress {
+    /// What distinguishes the limit from others, in the names of windows and for clients. Names of declared limits have no
+    /// colon.
+    fn policy(&self) -> String {
+        match self {
+            Self::Requests { operation } | Self::Failures { operation } => format!("address:{operation}"),
+            Self::InPortions { name, .. } => name.clone(),
+        }
+    }
+
+    fn limiter(&self, settings: &ApiSettings) -> Limiter {
+        match self {
+            Self::Requests { .. } | Self::Failures { .. } => {
+                Limiter::exact(self.policy(), settings.rate_limit)
+            }
+            Self::InPortions { name, default } => {
+                let limit = settings.address_limits.get(name).unwrap_or(default);
+                Limiter::in_portions(self.policy(), *limit)
+            }
+        }
+    }
+}
+
 /// How an operation counts client addresses.
 pub(crate) fn by_address(operation: &Operation) -> Option<ByAddress> {
     let mark = marked(operation, MARK)?;
+    let id = || operation.operation_id.clone().unwrap_or_default();
     let number = |field: &str| mark[field].as_u64().and_then(|number| u32::try_from(number).ok());
     Some(match (mark["name"].as_str(), number("requests"), number("minutes")) {
         (Some(name), Some(requests), Some(minutes)) => ByAddress::InPortions {
             name: name.to_owned(),
             default: RateLimit::per_minutes(requests, minutes),
         },
-        _ => ByAddress::Exactly,
+        _ if mark == FAILURES_OF_ADDRESS => ByAddress::Failures { operation: id() },
+        _ => ByAddress::Requests { operation: id() },
     })
 }
 
@@ -119,70 +180,80 @@ impl CountedBy {
 /// The limiters of a program.
 #[derive(Debug)]
 pub(crate) struct Limiters {
+    counter: Counter,
     user: Limiter,
-    address: Limiter,
-    /// Those of limits in portions, by the name of the limit.
-    in_portions: HashMap<String, Limiter>,
+    /// Those of addresses, by their policy.
+    address: HashMap<String, Limiter>,
 }
 
 impl Limiters {
     /// The limiters for operations that are counted by `counted`.
     pub(crate) fn new<'a>(settings: &ApiSettings, counted: impl Iterator<Item = &'a CountedBy>) -> Self {
-        let declared = counted.filter_map(|by| match &by.address {
-            Some(ByAddress::InPortions { name, default }) => Some((name, default)),
-            _ => None,
-        });
-        let limiter = |(name, default): (&String, &RateLimit)| {
-            let limit = settings.address_limits.get(name).unwrap_or(default);
-            (name.clone(), Limiter::in_portions(name, *limit))
-        };
+        let by_address = counted.filter_map(|by| by.address.as_ref());
         Self {
-            user: Limiter::in_portions("user", settings.rate_limit_user),
-            address: Limiter::exact("address", settings.rate_limit),
-            in_portions: declared.map(limiter).collect(),
-        }
-    }
-
-    fn of_address(&self, by: &ByAddress) -> Option<&Limiter> {
-        match by {
-            ByAddress::Exactly => Some(&self.address),
-            ByAddress::InPortions { name, .. } => self.in_portions.get(name),
+            counter: Counter::new(settings.rate_limit_timeout),
+            user: Limiter::in_portions("user".to_owned(), settings.rate_limit_user),
+            address: by_address.map(|by| (by.policy(), by.limiter(settings))).collect(),
         }
     }
 }
 
-/// Counts a request under every limit that applies to it.
-///
-/// # Errors
-///
-/// 429 if the request exceeds a limit; 503 if it is limited by address and the store does not answer.
+/// What the limits say about a request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Verdicts(Vec<Verdict>);
+
+impl Verdicts {
+    /// Fails with 429 if the request is beyond a limit.
+    pub(crate) fn check(&self, now: Timestamp) -> ApiResult<()> {
+        let refusal = self.0.iter().find(|verdict| !verdict.is_allowed()).map(|verdict| verdict.refusal(now));
+        refusal.map_or(Ok(()), Err)
+    }
+
+    /// Adds the headers that report the limits of a request and what is left of them. `now` is the time of the answer.
+    pub(crate) fn add_headers(&self, headers: &mut HeaderMap, now: Timestamp) {
+        self.0.iter().for_each(|verdict| verdict.add_headers(headers, now));
+    }
+}
+
+/// Counts a request under every limit that applies to it before it is handled.
 pub(crate) async fn count(
     db: &Db,
     limiters: &Limiters,
     caller: &Authentication,
     address: Option<IpAddr>,
     by: &CountedBy,
-) -> (Vec<Verdict>, ApiResult<()>) {
+) -> Verdicts {
     let mut verdicts = Vec::new();
-    if let Some(limiter) = by.address.as_ref().and_then(|by| limiters.of_address(by)) {
-        match limiter.count(db, &network_of(address)).await {
-            Ok(verdict) => verdicts.extend(verdict),
-            Err(fault) => return (verdicts, Err(fault.into())),
-        }
+    if let Some(by) = &by.address
+        && let Some(limiter) = limiters.address.get(&by.policy())
+    {
+        let network = network_of(address);
+        verdicts.extend(match by {
+            ByAddress::Failures { .. } => limiter.known(&network, db.ambient().now()),
+            _ => limiter.count(&limiters.counter, db, &network).await,
+        });
     }
     if let Some(user) = caller.user().filter(|_| by.user) {
-        match limiters.user.count(db, user.user_id.as_str()).await {
-            Ok(verdict) => verdicts.extend(verdict),
-            Err(fault) => tracing::warn!(cause = %fault, "the request was not counted under the rate limit"),
-        }
+        verdicts.extend(limiters.user.count(&limiters.counter, db, user.user_id.as_str()).await);
     }
-    let refusal = verdicts.iter().find(|verdict| !verdict.is_allowed()).map(Verdict::refusal);
-    (verdicts, refusal.map_or(Ok(()), Err))
+    Verdicts(verdicts)
 }
 
-/// Adds the headers that report the limits of a request and what is left of them.
-pub(crate) fn add_headers(verdicts: &[Verdict], headers: &mut HeaderMap) {
-    verdicts.iter().for_each(|verdict| verdict.add_headers(headers));
+/// Counts a request that has failed, if its failure counts.
+pub(crate) async fn count_failure(
+    db: &Db,
+    limiters: &Limiters,
+    address: Option<IpAddr>,
+    by: &CountedBy,
+    verdicts: &mut Verdicts,
+) {
+    let Some(by @ ByAddress::Failures { .. }) = &by.address else { return };
+    let policy = by.policy();
+    let Some(limiter) = limiters.address.get(&policy) else { return };
+    if let Some(verdict) = limiter.count(&limiters.counter, db, &network_of(address)).await {
+        verdicts.0.retain(|known| known.policy != policy);
+        verdicts.0.push(verdict);
+    }
 }
 
 /// An IPv6 client usually has a whole /64 and can use a new address for each request, so its network is

@@ -19,7 +19,7 @@ use crate::error::{panicked, render, timed_out};
 use crate::idempotency::{Scope, is_keyed, run_once};
 use crate::input::{require_no_parameters, require_nothing};
 use crate::openapi::{Declared, DeclaredOperations};
-use crate::rate_limit::{self, Limiters};
+use crate::rate_limit::{self, Limiters, Verdicts};
 use crate::request::{Refusal, extension};
 
 #[derive(Clone)]
@@ -83,10 +83,13 @@ impl Gate {
         let user_id = caller.user().map(|user| user.user_id);
         let route = request.extensions().get::<MatchedPath>().cloned();
         let declared = self.declared(route.as_ref(), request.method());
-        let (verdicts, counted) = match declared.map(|declared| &declared.counted_by) {
+        let counted_by = declared.map(|declared| &declared.counted_by);
+        let mut verdicts = match counted_by {
             Some(by) => rate_limit::count(&api.db, &self.limiters, &caller, context.address, by).await,
-            None => (Vec::new(), Ok(())),
+            None => Verdicts::default(),
         };
+        let counted = verdicts.check(api.ambient().now());
+        let is_admitted = counted.is_ok();
         let caller = match declared {
             Some(declared) if declared.before_password_change => caller,
             _ => caller.after_password_change(),
@@ -125,7 +128,13 @@ impl Gate {
             (Ok(request), ..) => Ok(next.run(request).await),
         };
         let mut response = answer.unwrap_or_else(IntoResponse::into_response);
-        rate_limit::add_headers(&verdicts, response.headers_mut());
+        if let Some(by) = counted_by.filter(|_| is_admitted && response.status().is_client_error()) {
+            rate_limit::count_failure(&api.db, &self.limiters, context.address, by, &mut verdicts).await;
+            if let Err(refusal) = verdicts.check(api.ambient().now()) {
+                response = refusal.into_response();
+            }
+        }
+        verdicts.add_headers(response.headers_mut(), api.ambient().now());
         if let Some(user_id) = user_id {
             response.extensions_mut().insert(SentBy(user_id));
         }

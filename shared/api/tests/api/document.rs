@@ -199,6 +199,9 @@ async fn marks_of_an_operation_are_part_of_the_document() {
         serde_json::json!({ "name": "shop", "requests": 40, "minutes": 15 })
     );
     assert_eq!(codes(cart, "429"), ["RATE_LIMITED"]);
+    for (path, mark) in [("/login", "address"), ("/refresh", "failures_of_address")] {
+        assert_eq!(document["paths"][path]["post"]["x-limits"]["rate_limited_by"], mark);
+    }
     let webhook = &document["paths"]["/webhook"]["post"];
     assert_eq!(webhook["x-limits"]["max_body_bytes"], 2048);
     let too_large = &webhook["responses"]["413"]["description"];

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use serde_json::{Value, json};
 use switchyard_ambient::{Ambient, ManualClock, SeededRandomness, Timestamp, Uuid};
 use switchyard_api::{Api, ApiSettings, COLLECTIONS, NoObserver, PeerAddress, RateLimit, serve_api};
-use switchyard_database::{Db, Entity, Schema};
+use switchyard_database::{Database, Db, Entity, Schema};
 use switchyard_kernel::{AuthenticationError, Authenticator, Permission, Principal, RoleName};
 use switchyard_sqlite::Sqlite;
 use tower::ServiceExt;
@@ -25,6 +25,7 @@ pub(crate) const BOB: Uuid = Uuid::from_u128(0xb0b);
 
 pub(crate) struct TestApi {
     router: Router,
+    database: Arc<dyn Database>,
     pub(crate) clock: ManualClock,
     pub(crate) db: Db,
     /// Counts what the handlers did, and delays them.
@@ -39,14 +40,24 @@ impl TestApi {
     pub(crate) async fn with(change: impl FnOnce(&mut ApiSettings)) -> Self {
         let clock = ManualClock::at(START);
         let ambient = Ambient::new(clock.clone(), SeededRandomness::new(1));
-        let db = Db::new(Arc::new(Sqlite::in_memory(ambient.clone()).unwrap()), ambient);
+        let database: Arc<dyn Database> = Arc::new(Sqlite::in_memory(ambient.clone()).unwrap());
+        let db = Db::new(Arc::clone(&database), ambient);
         let schema = Schema::new([Note::COLLECTION].into_iter().chain(COLLECTIONS)).unwrap();
         db.backend().migrate(&schema).await.unwrap();
         let probe = Arc::new(Probe::default());
         let mut settings = ApiSettings::default();
         change(&mut settings);
         let router = instance(&db, &probe, settings);
-        Self { router, clock, db, probe }
+        Self { router, database, clock, db, probe }
+    }
+
+    /// With a database that has no tables, so that every call on it fails.
+    pub(crate) async fn without_tables(change: impl FnOnce(&mut ApiSettings)) -> Self {
+        let mut api = Self::with(|_| {}).await;
+        let ambient = api.db.ambient().clone();
+        api.database = Arc::new(Sqlite::in_memory(ambient.clone()).unwrap());
+        api.db = Db::new(Arc::clone(&api.database), ambient);
+        api.another(change)
     }
 
     /// Another instance on the same database, as on Lambda.
@@ -54,7 +65,19 @@ impl TestApi {
         let mut settings = ApiSettings::default();
         change(&mut settings);
         let router = instance(&self.db, &self.probe, settings);
-        Self { router, clock: self.clock.clone(), db: self.db.clone(), probe: Arc::clone(&self.probe) }
+        let (clock, db, probe) = (self.clock.clone(), self.db.clone(), Arc::clone(&self.probe));
+        Self { router, database: Arc::clone(&self.database), clock, db, probe }
+    }
+
+    /// Another instance on the same database, whose clock is slow and stands still.
+    pub(crate) fn with_clock_behind(&self, by: Duration, change: impl FnOnce(&mut ApiSettings)) -> Self {
+        let clock = ManualClock::at(self.db.ambient().now() - by);
+        let ambient = Ambient::new(clock.clone(), SeededRandomness::new(2));
+        let db = Db::new(Arc::clone(&self.database), ambient);
+        let mut settings = ApiSettings::default();
+        change(&mut settings);
+        let router = instance(&db, &self.probe, settings);
+        Self { router, database: Arc::clone(&self.database), clock, db, probe: Arc::clone(&self.probe) }
     }
 
     pub(crate) async fn send(&self, ask: Ask) -> Answer {

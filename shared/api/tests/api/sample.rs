@@ -14,7 +14,8 @@ use switchyard_ambient::{Ambient, Timestamp};
 use switchyard_api::{
     Accepted, ApiError, ApiResult, Conditional, Created, Faults, IdempotencyKey, Json, MaybeSignedIn,
     NoContent, OrNotFound, Page, PageParams, Paged, Patch, Path, RawBody, SignedIn, Tagged, codes, cookie,
-    limited_body, limited_by_address, limited_by_address_in_portions, operation_errors, secret_header,
+    limited_body, limited_by_address, limited_by_address_in_portions, limited_by_failures, operation_errors,
+    secret_header,
 };
 use switchyard_database::retry::Backoff;
 use switchyard_database::{Collection, Db, Entity, Error as DatabaseError, Field, Index, Query, Stored};
@@ -276,10 +277,13 @@ async fn login(
 /// Renews the access token with a cookie.
 #[utoipa::path(post, path = "/refresh", tag = "auth",
     params(("refresh" = Option<String>, Cookie, description = "The token.")),
-    responses((status = 200, body = Value)))]
-async fn refresh(State(sample): State<Sample>, headers: HeaderMap) -> Json<Value> {
+    responses((status = 200, body = Value), LoginErrors))]
+async fn refresh(State(sample): State<Sample>, headers: HeaderMap) -> ApiResult<Json<Value>> {
     let number = sample.probe.payments.fetch_add(1, Ordering::SeqCst) + 1;
-    Json(json!({ "access_token": format!("token {number} for {:?}", cookie(&headers, "refresh")) }))
+    match cookie(&headers, "refresh") {
+        Some("guess") => Err(INVALID_CREDENTIALS.into()),
+        token => Ok(Json(json!({ "access_token": format!("token {number} for {token:?}") }))),
+    }
 }
 
 #[derive(Debug, Deserr, ToSchema)]
@@ -427,7 +431,7 @@ pub(crate) fn router(db: Db, probe: Arc<Probe>) -> OpenApiRouter {
         .routes(routes!(get_note, replace_note, update_note, delete_note))
         .routes(routes!(list_notes, create_note))
         .routes(limited_by_address(routes!(login)))
-        .routes(routes!(refresh))
+        .routes(limited_by_failures(routes!(refresh)))
         .routes(routes!(pay))
         .routes(routes!(whoami))
         .routes(routes!(get_user))

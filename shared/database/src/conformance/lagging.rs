@@ -6,8 +6,8 @@ use switchyard_ambient::Ambient;
 
 use super::Memory;
 use crate::{
-    Batch, Consistency, Database, Document, Key, Page, Query, Result, Scan, Schema, Search, UniqueKey,
-    Version,
+    Addition, Batch, Consistency, Database, Document, Key, Page, Query, Result, Scan, Schema, Search,
+    UniqueKey, Version,
 };
 
 /// A store whose queries, searches, scans and eventual reads see a past state, as they may on a real database.
@@ -81,6 +81,10 @@ impl Database for Lagging {
 
     async fn commit(&self, batch: &Batch) -> Result<Vec<Version>> {
         self.present.commit(batch).await
+    }
+
+    async fn add(&self, addition: &Addition) -> Result<i64> {
+        self.present.add(addition).await
     }
 
     async fn sweep_expired(&self, at_most: u32) -> Result<u64> {

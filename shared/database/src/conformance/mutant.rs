@@ -11,9 +11,9 @@ use super::Memory;
 use crate::memory::{apply, state_of};
 use crate::paging::{self, Entry, Range, Ranges, Source};
 use crate::{
-    Batch, Cause, Collection, Consistency, Database, Document, Error, Expect, Filter, IndexEntry, Key,
-    Operation, Page, Prepared, Query, Rejection, Result, Scan, Schema, Search, State, UniqueKey, Version,
-    evaluate,
+    Addition, Batch, Cause, Collection, Consistency, Database, Document, Error, Expect, Filter, IndexEntry,
+    Key, Operation, Page, Prepared, Query, Rejection, Result, Scan, Schema, Search, State, UniqueKey,
+    Version, evaluate,
 };
 
 /// A fault of a backend. Each of them has been shipped in real software.
@@ -33,6 +33,10 @@ pub enum Fault {
     IgnoresFloors,
     /// An increment is sent again if its response was lost.
     RepeatsLostIncrements,
+    /// An addition counts on in a document that has expired.
+    AddsToExpired,
+    /// An addition reads the tally, and writes it without a condition.
+    AddsWithoutLocks,
     /// A batch that fails applies the operations before the failing one.
     AppliesHalves,
     /// A batch is applied one operation at a time, and reads see it partly applied.
@@ -150,7 +154,7 @@ impl Mutant {
 
     /// The store that reads use. If the fault is `ForgetsExpiry`, it has a clock on which nothing has expired.
     fn reader(&self) -> Memory {
-        if self.has(Fault::ForgetsExpiry) {
+        if self.has(Fault::ForgetsExpiry) || self.has(Fault::AddsToExpired) {
             let stopped = ManualClock::at(Timestamp::from_micros(i64::MIN));
             self.memory.with_ambient(Ambient::new(stopped, SystemRandomness))
         } else {
@@ -343,6 +347,20 @@ impl Database for Mutant {
             batch.operations().iter().for_each(|prepared| apply(prepared, &mut self.memory.documents()));
         }
         outcome.map(|()| batch.versions())
+    }
+
+    async fn add(&self, addition: &Addition) -> Result<i64> {
+        if self.has(Fault::AddsToExpired) {
+            return self.reader().add(addition).await;
+        }
+        if self.has(Fault::AddsWithoutLocks) {
+            let before = self.memory.get(addition.key()).await?;
+            self.let_another_decide().await;
+            let (batch, tally) = addition.applied_to(before)?;
+            batch.operations().iter().for_each(|prepared| apply(prepared, &mut self.memory.documents()));
+            return Ok(tally);
+        }
+        self.memory.add(addition).await
     }
 
     async fn sweep_expired(&self, at_most: u32) -> Result<u64> {

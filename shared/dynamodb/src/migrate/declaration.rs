@@ -34,6 +34,7 @@ pub(crate) fn declaration(collection: &Collection) -> String {
         "indexes": indexes.collect::<Vec<_>>(),
         "uniques": uniques.collect::<Vec<_>>(),
         "search": collection.search,
+        "tally": collection.tally,
         "expiring": collection.expiring,
     })
     .to_string()
@@ -96,6 +97,8 @@ fn parse(value: &Value) -> Option<Collection> {
         .indexes(Vec::leak(indexes.collect::<Option<_>>()?))
         .uniques(Vec::leak(uniques.collect::<Option<_>>()?))
         .search(kept_texts(value.get("search")?)?);
+    let tally = value.get("tally")?;
+    collection.tally = if tally.is_null() { None } else { Some(kept_text(tally)?) };
     collection.expiring = value.get("expiring")?.as_bool()?;
     Some(collection)
 }

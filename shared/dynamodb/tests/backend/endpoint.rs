@@ -65,6 +65,12 @@ impl Endpoint {
         scripted.entry(operation).or_default().extend(steps);
     }
 
+    /// Returns the operations of all requests so far.
+    pub(crate) fn operations(&self) -> Vec<String> {
+        let requests = self.shared.requests.lock().expect("no thread panics while it holds the lock");
+        requests.iter().map(|(name, _)| name.clone()).collect()
+    }
+
     /// Returns the requests for `operation` so far.
     pub(crate) fn requests(&self, operation: &str) -> Vec<Value> {
         let requests = self.shared.requests.lock().expect("no thread panics while it holds the lock");

@@ -12,7 +12,9 @@ use switchyard_dynamodb::DynamoDb;
 
 use crate::common::{config, endpoint};
 use crate::endpoint::Step;
-use crate::stage::{PEOPLE, Person, Stage, THINGS, commit, create, increment, on_a_stage, replace};
+use crate::stage::{
+    HITS, PEOPLE, Person, Stage, THINGS, addition, commit, create, increment, on_a_stage, replace,
+};
 
 pub(crate) fn refusal(code: &str) -> Value {
     json!({"__type": format!("com.amazonaws.dynamodb.v20120810#{code}"), "message": "scripted"})
@@ -308,6 +310,25 @@ on_a_stage! {
         }
         assert_eq!(stage.count("a").await, 2);
         assert_eq!(stage.endpoint.requests("UpdateItem").len(), 4);
+    }
+
+    async fn an_addition_whose_reply_is_lost_is_neither_repeated_nor_looked_for(stage) {
+        stage.migrate(&[HITS]).await.unwrap();
+        // Only the first one is applied.
+        for (step, sum) in [(Step::LoseReply, 2), (broken(), 3), (Step::Hang, 4)] {
+            stage.endpoint.script("UpdateItem", [step]);
+            let outcome = stage.db.add(&addition("h", 1, 60, &stage.ambient())).await;
+            assert!(matches!(outcome, Err(Error::OutcomeUnknown(_))), "{outcome:?}");
+            assert_eq!(stage.direct.add(&addition("h", 1, 60, &stage.ambient())).await, Ok(sum));
+        }
+        assert_eq!(stage.endpoint.operations(), ["UpdateItem"; 3]);
+    }
+
+    async fn an_addition_that_was_not_accepted_is_repeated(stage) {
+        stage.migrate(&[HITS]).await.unwrap();
+        stage.endpoint.script("UpdateItem", [throttled(), throttled()]);
+        assert_eq!(stage.db.add(&addition("h", 1, 60, &stage.ambient())).await, Ok(1));
+        assert_eq!(stage.endpoint.operations(), ["UpdateItem"; 3]);
     }
 
     async fn a_transaction_whose_reply_is_lost_is_sent_again_under_its_token_and_applied_once(stage) {

@@ -7,11 +7,11 @@ use std::time::Duration;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use switchyard_ambient::{Ambient, ManualClock, SystemRandomness, Timestamp};
 use switchyard_database::{
-    Batch, Body, Collection, Database as _, Document, Entity, Field, Index, Key, Operation, Result, Schema,
-    Unique,
+    Addition, Batch, Body, Collection, Database as _, Document, Entity, Field, Index, Key, Operation, Result,
+    Schema, Unique,
 };
 use switchyard_dynamodb::DynamoDb;
 
@@ -24,6 +24,16 @@ pub(crate) const THINGS: &Collection = &Collection::new("things")
     .counters(&["count"]);
 pub(crate) const PEOPLE: &Collection =
     &Collection::new("people").fields(&[Field::string("email")]).uniques(&[Unique::new("email", &["email"])]);
+
+pub(crate) const HITS: &Collection =
+    &Collection::new("hits").fields(&[Field::integer("count")]).tally("count").expiring();
+
+/// The addition of a number to a tally of `HITS`, which expires in as many seconds.
+pub(crate) fn addition(id: &str, count: i64, seconds: u64, ambient: &Ambient) -> Addition {
+    let content = body(json!({"count": count, "page": "a"}));
+    let expires_at = ambient.now() + Duration::from_secs(seconds);
+    Addition::new(Key::new(HITS, id).unwrap(), content, Some(expires_at), ambient).unwrap()
+}
 
 /// A document of `PEOPLE`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -75,6 +85,11 @@ impl Stage {
         let db = connect_within(&tables, &endpoint, Duration::from_millis(300), ambient.clone()).await;
         let patient = connect_within(&tables, &endpoint, Duration::from_secs(60), ambient).await;
         Self { tables, endpoint, clock, db, patient, direct }
+    }
+
+    /// The clock and randomness of every handle.
+    pub(crate) fn ambient(&self) -> Ambient {
+        Ambient::new(self.clock.clone(), SystemRandomness)
     }
 
     /// Creates a stage with tables for `THINGS` and `PEOPLE`.

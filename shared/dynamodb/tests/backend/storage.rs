@@ -10,7 +10,7 @@ use switchyard_database::{
 };
 
 use crate::stage::{
-    Item, PEOPLE, START, Stage, THINGS, body, commit, create, increment, on_a_stage, replace,
+    HITS, Item, PEOPLE, START, Stage, THINGS, addition, body, commit, create, increment, on_a_stage, replace,
 };
 
 const SESSIONS: &Collection = &Collection::new("sessions")
@@ -59,6 +59,31 @@ on_a_stage! {
             ("by_rank_position", bytes(b"\x80\0\0\0\0\0\0\x07t-1\0")),
         ]);
         assert_eq!(stage.items("things").await, [expected]);
+    }
+
+    async fn an_addition_is_one_request_and_its_tally_an_attribute_of_its_own(stage) {
+        stage.migrate(&[HITS]).await.unwrap();
+        let first = addition("h", 5, 60, &stage.ambient());
+        assert_eq!(stage.db.add(&first).await, Ok(5));
+        assert_eq!(stage.db.add(&addition("h", 2, 60, &stage.ambient())).await, Ok(7));
+        let last = addition("h", -1, 60, &stage.ambient());
+        assert_eq!(stage.db.add(&last).await, Ok(6));
+        assert_eq!(stage.endpoint.operations(), ["UpdateItem"; 3]);
+        let mut stored = stage.items("hits").await.remove(0);
+        stored.remove("expiry_shard").unwrap();
+        let expected = item([
+            ("id", text("h")),
+            ("version", text(&last.version().to_string())),
+            ("doc", AttributeValue::M(item([("page", text("a"))]))),
+            ("tally:count", number("6")),
+            ("expires_at", number("4102444860000000")),
+            ("ttl", number("4102444860")),
+        ]);
+        assert_eq!(stored, expected);
+        // Only over an expired document it is two.
+        stage.clock.advance(Duration::from_secs(60));
+        assert_eq!(stage.db.add(&addition("h", 3, 60, &stage.ambient())).await, Ok(3));
+        assert_eq!(stage.endpoint.operations()[3..], ["UpdateItem", "PutItem"]);
     }
 
     async fn a_partition_of_an_index_is_spread_over_its_shards(stage) {

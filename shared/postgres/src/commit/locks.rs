@@ -22,7 +22,8 @@ pub(crate) fn of_batch(batch: &Batch) -> BTreeMap<i64, bool> {
     locks
 }
 
-fn of_key(key: &Key) -> i64 {
+/// Returns the number of the lock of a document.
+pub(crate) fn of_key(key: &Key) -> i64 {
     fnv1a([&b"key"[..], key.collection().name.as_bytes(), key.id().as_bytes()]).cast_signed()
 }
 

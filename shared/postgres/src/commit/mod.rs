@@ -14,6 +14,7 @@
 //!
 //! SERIALIZABLE was tried and rejected: it protects only against other transactions that use it.
 
+mod addition;
 mod apply;
 mod gather;
 mod locked;

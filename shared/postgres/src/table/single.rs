@@ -18,6 +18,9 @@ pub(crate) struct Single {
     pub(crate) delete: Sql,
     /// `id, version, field, by, at least, now`.
     pub(crate) increment: Sql,
+    /// `locks, id, version, doc, expires_at, field, by, now`, if the collection has a tally. Returns the tally, or no row
+    /// if it would overflow.
+    pub(crate) add: Option<Sql>,
 }
 
 const LOCKED: &str = "locked as materialized (select count(pg_advisory_xact_lock(k)) from unnest";
@@ -30,6 +33,7 @@ impl Single {
             replace_claiming: writer.replace(true),
             delete: writer.delete(),
             increment: writer.increment(),
+            add: writer.collection.tally.is_some().then(|| writer.add()),
         }
     }
 }
@@ -122,6 +126,33 @@ impl Writer {
             ));
         }
         format!("with {} select from written", with.join(", "))
+    }
+
+    /// A collection with a tally has no derived columns and no terms.
+    fn add(&self) -> Sql {
+        let Self { table, layout, .. } = self;
+        let expired = format!("{table}.expires_at <= $8");
+        let fits = format!("({table}.doc -> $6)::numeric + $7 between {} and {}", i64::MIN, i64::MAX);
+        let sum = format!("jsonb_set({table}.doc, array[$6], to_jsonb(({table}.doc -> $6)::bigint + $7))");
+        Sql::new(
+            format!(
+                "with {LOCKED}($1) k) insert into {table} (id, version, doc, expires_at, layout) \
+                 select $2, $3, $4, $5, {layout} from locked on conflict (id) do update set \
+                 version = excluded.version, expires_at = excluded.expires_at, layout = excluded.layout, \
+                 doc = case when {expired} then excluded.doc else {sum} end where {expired} or {fits} \
+                 returning (doc -> $6)::bigint"
+            ),
+            &[
+                Type::INT8_ARRAY,
+                Type::TEXT,
+                Type::BYTEA,
+                Type::JSONB,
+                Type::INT8,
+                Type::TEXT,
+                Type::INT8,
+                Type::INT8,
+            ],
+        )
     }
 
     fn increment(&self) -> Sql {

@@ -3,8 +3,8 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use switchyard_database::{
-    Batch, Consistency, Database, Document, Error, Key, Page, Query, Result, Scan, Schema, Search, UniqueKey,
-    Version,
+    Addition, Batch, Consistency, Database, Document, Error, Key, Page, Query, Result, Scan, Schema, Search,
+    UniqueKey, Version,
 };
 
 use super::prometheus::Process;
@@ -75,6 +75,10 @@ impl Database for Timed {
 
     async fn commit(&self, batch: &Batch) -> Result<Vec<Version>> {
         self.time("commit", self.inner.commit(batch)).await
+    }
+
+    async fn add(&self, addition: &Addition) -> Result<i64> {
+        self.time("add", self.inner.add(addition)).await
     }
 
     async fn sweep_expired(&self, at_most: u32) -> Result<u64> {

@@ -3,6 +3,8 @@
 
 mod account;
 
+/// Additions to a tally.
+pub mod additions;
 /// What a batch may contain, and which of its failures is reported.
 pub mod batches;
 /// Many concurrent writers.
@@ -322,6 +324,19 @@ cases! { $
         increments_of_a_batch_are_applied_atomically
         many_writers_add_up_exactly
         many_takers_never_take_more_than_there_is
+    }
+    additions {
+        an_addition_creates_its_document_and_adds_to_it
+        an_addition_sets_a_new_version
+        an_addition_keeps_the_other_fields_and_sets_the_expiry
+        an_expired_tally_begins_again
+        a_deleted_tally_begins_again
+        concurrent_additions_each_get_their_own_sum
+        concurrent_additions_over_an_expired_document_each_get_their_own_sum
+        a_tally_that_would_overflow_is_rejected
+        a_tally_may_have_any_name
+        documents_with_a_tally_are_written_by_additions_alone
+        an_addition_needs_a_declared_integer
     }
     concurrency {
         one_of_many_creators_of_an_id_wins
