@@ -1,15 +1,19 @@
 //! Sends each operation of the API to a server on DynamoDB, and counts what it costs there.
 
-use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use reqwest::Method;
 use serde_json::{Value, json};
-use switchyard_harness::app::PASSWORD;
+use switchyard_ambient::{Ambient, ManualClock, SeededRandomness, SystemRandomness};
+use switchyard_harness::app::{PASSWORD, START};
 use switchyard_harness::identity::{ADMIN_ENVIRONMENT, EMAIL, identity_environment, sign_in_admin};
 use switchyard_harness::meter::{Cost, Meter};
-use switchyard_harness::process::Process;
+use switchyard_harness::process::free_port;
 use switchyard_harness::store::{Backend, Store};
+use switchyard_program::Program;
+use switchyard_runtime::Environment;
 
 /// As long as those of browsers.
 const USER_AGENT: &str = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) \
@@ -24,10 +28,10 @@ pub(crate) struct Row {
     pub(crate) cost: Cost,
 }
 
-/// A server behind a meter.
+/// A server in this process, with a meter between it and the database.
 struct Site {
     meter: Meter,
-    server: Process,
+    base_url: String,
     client: reqwest::Client,
     rows: Vec<Row>,
 }
@@ -92,15 +96,41 @@ impl Answer {
 }
 
 impl Site {
-    async fn start(rate_limits: &[(&str, &str)]) -> anyhow::Result<(Self, Store)> {
-        let (meter, store) = (Meter::start().await?, Store::migrated(Backend::DynamoDb).await?);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_switchyard"));
-        command.envs(identity_environment()).envs(ADMIN_ENVIRONMENT).envs(rate_limits.iter().copied());
-        command.env("DATABASE_URL", &store.database_url).env("LOG", "warn");
-        command.env("AWS_ENDPOINT_URL_DYNAMODB", &meter.endpoint).stdout(Stdio::null());
-        let server = Process::serve(command).await?;
+    /// Starts a server whose clock stands still and whose randomness is that of a seed, so that ids and sizes are the
+    /// same in each run.
+    async fn start() -> anyhow::Result<Self> {
+        let (meter, store) = (Meter::start().await?, Store::fresh(Backend::DynamoDb).await?);
+        let prefix = store.database_url.strip_prefix("dynamodb://").context("the store is on DynamoDB")?;
+        let ambient = Ambient::new(ManualClock::at(START), SeededRandomness::new(1));
+        // DynamoDB would take the transactions of two runs for one if they had the same tokens.
+        let database = meter.connect(prefix, ambient.with_randomness(SystemRandomness))?;
+        let port = free_port()?.to_string();
+        let settings = identity_environment().into_iter().chain(
+            [
+                ("DATABASE_URL", store.database_url.as_str()),
+                ("PORT", &port),
+                ("LOG", "warn"),
+                ("RATE_LIMIT", "off"),
+                ("RATE_LIMIT_USER", "off"),
+            ]
+            .into_iter()
+            .chain(ADMIN_ENVIRONMENT)
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
+        );
+        let program = Program::start_with(Environment::of(settings), ambient, |_| Arc::new(database)).await?;
+        let program = program.with_first_admin().await?;
+        let router =
+            switchyard_local::router(program.runtime.db(), program.runtime.metrics(), &program.identity);
+        // On a thread of its own, since its future cannot be sent to another.
+        std::thread::spawn(|| {
+            switchyard_runtime::block_on(async { anyhow::Ok(program.serve(router).await?) })
+        });
         let client = reqwest::Client::builder().user_agent(USER_AGENT).build()?;
-        Ok((Self { meter, server, client, rows: Vec::new() }, store))
+        let site = Self { meter, base_url: format!("http://127.0.0.1:{port}"), client, rows: Vec::new() };
+        while site.send(get("/healthz")).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(site)
     }
 
     /// Sends a request, and notes what it costs.
@@ -112,7 +142,7 @@ impl Site {
     }
 
     async fn send(&self, ask: Ask<'_>) -> anyhow::Result<Answer> {
-        let url = format!("{}{}", self.server.base_url, ask.path);
+        let url = format!("{}{}", self.base_url, ask.path);
         let is_patch = ask.method == Method::PATCH;
         let mut request = self.client.request(ask.method, url);
         if let Some(token) = ask.token {
@@ -133,10 +163,10 @@ impl Site {
     }
 }
 
-/// Measures every operation. The rate limits are off, but for their own row.
+/// Measures every operation, with the rate limits off.
 pub(crate) async fn measure() -> anyhow::Result<Vec<Row>> {
-    let (mut site, _store) = Site::start(&[("RATE_LIMIT", "off"), ("RATE_LIMIT_USER", "off")]).await?;
-    let admin = sign_in_admin(&site.server.base_url).await?;
+    let mut site = Site::start().await?;
+    let admin = sign_in_admin(&site.base_url).await?;
     accounts(&mut site).await?;
     administration(&mut site, &admin).await?;
     roles(&mut site, &admin).await?;

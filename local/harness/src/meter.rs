@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -15,6 +17,8 @@ use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
+use switchyard_ambient::Ambient;
+use switchyard_dynamodb::DynamoDb;
 
 use crate::required;
 
@@ -38,8 +42,7 @@ pub struct Cost {
 /// A proxy that counts the calls that pass through it.
 #[derive(Clone, Debug)]
 pub struct Meter {
-    /// Its address, for `AWS_ENDPOINT_URL_DYNAMODB`.
-    pub endpoint: String,
+    endpoint: String,
     total: Arc<Mutex<Cost>>,
 }
 
@@ -58,6 +61,18 @@ impl Meter {
         let router = Router::new().fallback(forward).with_state(proxy);
         tokio::spawn(async move { axum::serve(listener, router).await });
         Ok(Self { endpoint, total })
+    }
+
+    /// Connects to the tables with this prefix, through the meter.
+    pub fn connect(&self, prefix: &str, ambient: Ambient) -> anyhow::Result<DynamoDb> {
+        let credentials = Credentials::new("local", "local", None, None, "tests");
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("eu-west-1"))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .endpoint_url(&self.endpoint)
+            .build();
+        Ok(DynamoDb::with_config(prefix, &config, ambient)?)
     }
 
     /// Returns what has been counted since the last call of this method.
