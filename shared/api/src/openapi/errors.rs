@@ -11,7 +11,7 @@ use utoipa::openapi::{Ref, RefOr, Response, ResponseBuilder, Schema};
 
 use switchyard_kernel::{ErrorCode, Manifest};
 
-use super::JSON;
+use super::{EXAMPLE_REFERENCE, JSON};
 use crate::ApiError;
 use crate::error::{codes, envelope, status_of};
 
@@ -71,7 +71,7 @@ pub(super) fn add(responses: &mut BTreeMap<String, RefOr<Response>>, code: Error
     if content.examples.contains_key(code.name()) {
         return;
     }
-    let example = Ref::new(format!("#/components/examples/{}", example_name(code)));
+    let example = Ref::new(format!("{EXAMPLE_REFERENCE}{}", example_name(code)));
     content.examples.insert(code.name().to_owned(), RefOr::Ref(example));
     if !response.description.is_empty() {
         response.description.push_str("\n\n");

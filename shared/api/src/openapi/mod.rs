@@ -15,7 +15,7 @@ use utoipa::openapi::header::Header;
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
 use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{OpenApi, Ref, RefOr, Required, Response, ResponseBuilder, Schema};
+use utoipa::openapi::{OpenApi, Ref, RefOr, Required, Response, ResponseBuilder, Schema, Server};
 
 use crate::authentication::{Authentication, is_before_password_change};
 use crate::idempotency::IDEMPOTENCY_KEY;
@@ -31,6 +31,7 @@ type Schemas = BTreeMap<String, RefOr<Schema>>;
 
 /// The prefix of a reference to a schema of the components.
 const SCHEMA_REFERENCE: &str = "#/components/schemas/";
+const EXAMPLE_REFERENCE: &str = "#/components/examples/";
 const JSON: &str = "application/json";
 
 /// The name of the security scheme. An operation for signed-in users declares `security(("bearer" = []))`, with
@@ -47,6 +48,7 @@ pub const BEARER: &str = "bearer";
 /// - POST: `Idempotency-Key` with its 409 and 422.
 /// - GET whose 200 has an `ETag`: `If-None-Match` and 304. PUT, PATCH and DELETE with an `ETag` or a 412: `If-Match` and
 ///   `If-None-Match`.
+/// - Without security requirements: an empty list of them.
 /// - Everywhere: 500, 503, `X-Request-Id`, and an example for each error code and each schema.
 pub fn complete(mut document: OpenApi, manifests: &[&Manifest]) -> OpenApi {
     let mut components = document.components.take().unwrap_or_default();
@@ -66,6 +68,8 @@ pub fn complete(mut document: OpenApi, manifests: &[&Manifest]) -> OpenApi {
     }
     examples::complete(&mut components.schemas);
     document.components = Some(components);
+    // What a missing list means too, but some generators need it.
+    document.servers.get_or_insert_with(|| vec![Server::new("/")]);
     references::prune(&mut document);
     document
 }
@@ -145,6 +149,8 @@ fn counted_by(operation: &Operation) -> CountedBy {
 }
 
 fn complete_operation(method: &str, operation: &mut Operation) {
+    // The empty list says that nobody has forgotten it.
+    operation.security.get_or_insert_default();
     let permissions = permissions(operation);
     let signed_in = permissions.is_some();
     let limited = counted_by(operation).is_limited();

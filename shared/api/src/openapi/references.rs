@@ -7,7 +7,7 @@ use serde_json::Value;
 use utoipa::openapi::schema::ArrayItems;
 use utoipa::openapi::{OpenApi, Ref, RefOr, Schema};
 
-use super::{SCHEMA_REFERENCE, Schemas};
+use super::{EXAMPLE_REFERENCE, SCHEMA_REFERENCE, Schemas};
 
 /// Replaces copies of components inside other components by references. A generic type such as a page contains
 /// a copy of its items' schema.
@@ -32,15 +32,16 @@ pub(super) fn refer(schemas: &mut Schemas) {
     }
 }
 
-/// Removes the schemas that nothing refers to.
+/// Removes the schemas and the examples that nothing refers to.
 pub(super) fn prune(document: &mut OpenApi) {
     loop {
         let mut used = BTreeSet::new();
         collect(&serde_json::to_value(&*document).unwrap_or_default(), &mut used);
         let Some(components) = &mut document.components else { return };
-        let before = components.schemas.len();
-        components.schemas.retain(|name, _| used.contains(name));
-        if components.schemas.len() == before {
+        let before = components.schemas.len() + components.examples.len();
+        components.schemas.retain(|name, _| used.contains(&format!("{SCHEMA_REFERENCE}{name}")));
+        components.examples.retain(|name, _| used.contains(&format!("{EXAMPLE_REFERENCE}{name}")));
+        if components.schemas.len() + components.examples.len() == before {
             return;
         }
     }
@@ -49,10 +50,7 @@ pub(super) fn prune(document: &mut OpenApi) {
 fn collect(value: &Value, used: &mut BTreeSet<String>) {
     match value {
         Value::Object(members) => {
-            let reference = members.get("$ref").and_then(Value::as_str);
-            used.extend(
-                reference.and_then(|reference| reference.strip_prefix(SCHEMA_REFERENCE)).map(str::to_owned),
-            );
+            used.extend(members.get("$ref").and_then(Value::as_str).map(str::to_owned));
             members.values().for_each(|member| collect(member, used));
         }
         Value::Array(items) => items.iter().for_each(|item| collect(item, used)),

@@ -45,7 +45,8 @@ impl Tags {
 }
 
 /// Reads the tags of a list (RFC 9110 §5.6.1); `None` if something in it is not a tag. A tag may contain a comma, so the
-/// list is read tag by tag instead of split.
+/// list is read tag by tag instead of split. The types of the crate `headers` only answer whether one tag is listed, by the
+/// strong comparison, and do not give the tags to a domain.
 fn read_list(list: &str) -> Option<Vec<EntityTag>> {
     let mut tags = Vec::new();
     let mut rest = list;
