@@ -1,4 +1,7 @@
 //! CSV: comma-separated values (RFC 4180) with a header line that names the columns.
+//!
+//! This uses `csv_core`, the parser of the crate `csv`. The reader of `csv` itself has no limit for the length of a record,
+//! so a file with an open quote would be read into memory as a whole.
 
 use std::io::{self, BufRead};
 

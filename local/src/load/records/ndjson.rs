@@ -44,6 +44,10 @@ impl<R: BufRead> Iterator for NdjsonLines<R> {
 
 fn parse(line: &[u8]) -> Result<Record, String> {
     let text = std::str::from_utf8(line).map_err(|_| "is not UTF-8".to_owned())?;
+    // serde would take the items of an array for the fields in their order.
+    if !text.trim_ascii_start().starts_with('{') {
+        return Err("is not an account: a JSON object is expected".to_owned());
+    }
     serde_json::from_str(text).map_err(|fault| {
         // Removes the position, which is always in line 1.
         let message = fault.to_string();
@@ -71,6 +75,14 @@ mod tests {
         assert!(lines[2].record.as_ref().unwrap_err().contains("unknown field `age`"));
         assert_eq!(lines[3], Line { number: 5, record: Ok(account("d@e.f", "D")) });
         assert_eq!(lines.len(), 4);
+    }
+
+    #[test]
+    fn a_line_that_is_no_object_is_reported() {
+        for line in [r#"["a@b.c","A"]"#, "null", "1", r#""a@b.c""#] {
+            let record = Err("is not an account: a JSON object is expected".into());
+            assert_eq!(lines(Format::Ndjson, line.as_bytes()), [Line { number: 1, record }], "{line}");
+        }
     }
 
     #[test]

@@ -49,6 +49,9 @@ pub enum ImportFault {
     /// There is no such role, or it has a permission that the actor lacks.
     #[error("there is no role `{0}` that you may give")]
     Role(RoleName),
+    /// The account is said to have been created later than now.
+    #[error("created_at is in the future")]
+    CreatedInTheFuture,
     /// The commit of this account and others failed. Import it again to find out whether it was stored.
     #[error(transparent)]
     User(#[from] UserError),
@@ -150,6 +153,9 @@ impl Users<'_> {
         }
         if let Some(role) = roles.iter().find(|role| !grantable.contains(*role)) {
             return Err(ImportFault::Role(role.clone()));
+        }
+        if user.created_at.is_some_and(|created_at| created_at > context.now) {
+            return Err(ImportFault::CreatedInTheFuture);
         }
         let id = UserId::from(self.identity.kernel.ambient().uuid_v7());
         let mut record = UserRecord::new(

@@ -1,5 +1,7 @@
 //! Importing many accounts.
 
+use std::time::Duration;
+
 use futures::future::join_all;
 use switchyard_identity::{
     ImportFault, Imported, NewImportedUser, PasswordHash, RoleFields, RoleList, UserFilter,
@@ -83,12 +85,21 @@ async fn faulty_accounts_are_reported_and_the_others_imported() {
     let world = World::new().await;
     let support = RoleFields { description: "Helps.".parse().unwrap(), permissions: vec![] };
     world.identity.roles().create(&world.system(), &"support".parse().unwrap(), &support).await.unwrap();
-    let users =
-        [account(0), with_roles(1, &["admin"]), with_roles(2, &["nonesuch"]), with_roles(3, &["support"])];
+    let now = world.system().now;
+    let created = |number, at| NewImportedUser { created_at: Some(at), ..account(number) };
+    let users = [
+        account(0),
+        with_roles(1, &["admin"]),
+        with_roles(2, &["nonesuch"]),
+        with_roles(3, &["support"]),
+        created(4, now + Duration::from_micros(1)),
+        created(5, now),
+    ];
     let results = import(&world, &users).await;
     assert_eq!(results[1], Err(ImportFault::Admin));
     assert_eq!(results[2], Err(ImportFault::Role("nonesuch".parse().unwrap())));
-    assert_eq!(created(&results), 2);
+    assert_eq!(results[4], Err(ImportFault::CreatedInTheFuture));
+    assert_eq!(self::created(&results), 3);
     let deleted = world
         .identity
         .roles()
