@@ -193,6 +193,21 @@ async fn a_transaction_does_not_run_again_after_its_deadline() {
 }
 
 #[tokio::test]
+async fn an_assumed_document_is_not_read() {
+    let (database, db) = Scripted::new([]);
+    let known = &db.collection::<Account>().insert(&account("a", 1)).await.unwrap();
+    *database.unreadable.lock().unwrap() = Some("a".to_owned());
+    let outcome: Result<()> = db
+        .transact(|tx| async move {
+            tx.assume(known);
+            let read = tx.get::<Account>("a").await?.unwrap();
+            tx.replace(&read, &account("a", 2)).map(drop)
+        })
+        .await;
+    assert_eq!(outcome, Ok(()));
+}
+
+#[tokio::test]
 async fn a_document_that_was_read_elsewhere_is_only_replaced_in_its_version() {
     let (database, db) = Scripted::new([]);
     let accounts = db.collection::<Account>();

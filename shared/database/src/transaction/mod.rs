@@ -20,6 +20,8 @@ pub(crate) use run::run;
 pub struct Transaction {
     db: Db,
     state: Arc<Mutex<State>>,
+    /// Whether the closure runs for the first time.
+    is_first_run: bool,
 }
 
 impl Transaction {
@@ -36,6 +38,16 @@ impl Transaction {
             }
         };
         document.map(Stored::new).transpose()
+    }
+
+    /// Takes `stored`, which the caller has read before the transaction, as read by it: the database is not asked again.
+    /// The commit checks that the document is unchanged. If it is not, the closure runs again, and then this does nothing,
+    /// so that the document is read.
+    pub fn assume<T: Entity>(&self, stored: &Stored<T>) {
+        if self.is_first_run {
+            let document = stored.document();
+            self.state().reads.entry(document.key.clone()).or_insert_with(|| Some(document.clone()));
+        }
     }
 
     /// Returns the document that holds `value` as its unique `attribute`, including this transaction's own writes.

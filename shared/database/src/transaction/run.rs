@@ -19,7 +19,7 @@ where
 {
     let mut attempt = 1;
     loop {
-        let transaction = Transaction { db: db.clone(), state: Arc::default() };
+        let transaction = Transaction { db: db.clone(), state: Arc::default(), is_first_run: attempt == 1 };
         let result = closure(transaction.clone()).await;
         let state = std::mem::take(&mut *transaction.state());
         let committed = match &result {

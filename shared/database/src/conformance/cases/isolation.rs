@@ -1,3 +1,4 @@
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::json;
@@ -232,6 +233,29 @@ pub async fn a_transaction_runs_again_if_a_document_that_it_read_was_changed(sto
     assert_eq!((seen, runs.load(Ordering::SeqCst)), (Ok(5), 2));
     let written = accounts.get("written").await.expect("the account is read").expect("the document exists");
     assert_eq!(written.balance, 5);
+}
+
+pub async fn a_transaction_that_assumes_an_old_state_runs_again_and_reads(store: Store) {
+    store.migrate(&[ACCOUNTS]).await;
+    let accounts = store.db.collection::<Account>();
+    let old = &accounts.insert(&Account::new("a", 1)).await.expect("the account is opened");
+    let present = accounts.replace(old, &Account::new("a", 5)).await.expect("the account is changed");
+    for (assumed, expected) in [(old, vec![1, 5]), (&present, vec![5])] {
+        let seen = &Mutex::new(Vec::new());
+        let outcome = store
+            .db
+            .transact(|tx| async move {
+                tx.assume(assumed);
+                let account = tx.get::<Account>("a").await?.expect("the account exists");
+                seen.lock().expect("no thread panics").push(account.balance);
+                let id = format!("beside {}", assumed.balance);
+                tx.insert(&Account::new(&id, account.balance))?;
+                Ok::<_, Error>(())
+            })
+            .await;
+        assert_eq!(outcome, Ok(()));
+        assert_eq!(*seen.lock().expect("no thread panics"), expected);
+    }
 }
 
 pub async fn a_transaction_runs_again_if_a_document_that_it_found_absent_appears(store: Store) {

@@ -127,6 +127,7 @@ cases! { $
         a_check_of_absence_holds_against_a_plain_create
         transfers_never_change_the_sum_of_all_accounts
         a_transaction_runs_again_if_a_document_that_it_read_was_changed
+        a_transaction_that_assumes_an_old_state_runs_again_and_reads
         a_transaction_runs_again_if_a_document_that_it_found_absent_appears
     }
     refusals {
