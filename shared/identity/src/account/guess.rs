@@ -27,6 +27,8 @@ pub(super) struct Guess<'a> {
 pub(super) struct RightGuess {
     /// What the guess stays counted for until the caller resets it.
     pub(super) guessed: Guessed,
+    /// The count with this guess.
+    pub(super) attempts: Stored<Attempts>,
     pub(super) user: Stored<UserRecord>,
     /// The hash that matched. A caller that acts on the guess must check that this hash is still the stored
     /// one.
@@ -84,8 +86,8 @@ impl Accounts<'_> {
             guessed = account;
             reservation = Attempts::reserve(db, &guessed, None, context.now).await?;
         }
-        let locks = match reservation {
-            Reservation::Granted { locks } => locks,
+        let attempts = match reservation {
+            Reservation::Granted(attempts) => attempts,
             Reservation::Locked { retry_after } => return Err(AccountError::AccountLocked { retry_after }),
         };
         let stored = credential.as_ref().map(|credential| &credential.password);
@@ -93,11 +95,11 @@ impl Accounts<'_> {
         match (user, stored) {
             (Some(user), Some(verified)) if verdict.is_right => {
                 let (verified, upgrade) = (verified.clone(), verdict.upgrade);
-                Ok((RightGuess { guessed, user, verified, upgrade }, turn))
+                Ok((RightGuess { guessed, attempts, user, verified, upgrade }, turn))
             }
             _ => {
                 drop(turn);
-                self.record_failure(context, &guessed, action, locks).await?;
+                self.record_failure(context, &guessed, action, attempts.is_locked()).await?;
                 Err(AccountError::InvalidCredentials)
             }
         }

@@ -5,7 +5,7 @@ use switchyard_kernel::{Context, Outcome};
 use super::Accounts;
 use super::guess::{Guess, RightGuess};
 use crate::password::{Attempts, Share};
-use crate::session::{NewSession, end_surplus, sign_in_again, surplus_sessions};
+use crate::session::{NewSession, end_surplus, sign_in_again};
 use crate::user::UserRecord;
 use crate::user_changes::UserChanges;
 use crate::{AccountError, DeviceName, EmailAddress, Secret, SignIn};
@@ -68,14 +68,17 @@ impl Accounts<'_> {
         let (user, attempts) = self
             .identity
             .transact(context, |tx| async move {
-                let (user, attempts, surplus) = tokio::try_join!(
+                tx.assume(&guess.user);
+                tx.assume(&guess.attempts);
+                let (user, attempts) = tokio::try_join!(
                     tx.get::<UserRecord>(id.as_str()),
                     Attempts::signed_in(&tx, &guess.guessed, id, context.now),
-                    surplus_sessions(self.identity, id),
                 )?;
                 let user = Self::require_still_right(&tx, user, guess).await?;
                 tx.insert(&session.record(self.identity, context, &user))?;
-                end_surplus(self.identity, &tx, &surplus, context).await?;
+                if attempts.counts_sessions() {
+                    end_surplus(self.identity, &tx, id, context).await?;
+                }
                 let event = user_event(actions::SIGNED_IN, id);
                 tx.record(event.resource(format_args!("sessions/{}", session.id())));
                 Ok::<_, AccountError>((user, attempts))

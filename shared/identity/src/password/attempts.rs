@@ -13,6 +13,9 @@ const LOCK: Duration = Duration::from_secs(15 * 60);
 /// guessing between locks.
 const MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How many sign-ins of a user pass between two counts of the user's sessions.
+pub(crate) const SESSIONS_COUNTED_EVERY: u32 = 10;
+
 /// Whose password is guessed at, and by whom. Each has its own count of guesses and its own lock.
 #[derive(Clone, Debug)]
 pub(crate) enum Guessed {
@@ -93,6 +96,8 @@ pub(crate) struct Attempts {
     account_locked_until: Option<Timestamp>,
     /// When the account was created, by which locked users are listed.
     account_created_at: Option<Timestamp>,
+    /// The number of sign-ins since the sessions of the user were last counted.
+    sign_ins: u32,
 }
 
 impl Entity for Attempts {
@@ -121,13 +126,10 @@ impl Entity for Attempts {
 }
 
 /// The outcome of reserving an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Reservation {
     /// The guess is counted and may be verified.
-    Granted {
-        /// Whether the account is locked if this guess is wrong.
-        locks: bool,
-    },
+    Granted(Stored<Attempts>),
     /// The account is locked.
     Locked {
         /// How long it stays locked.
@@ -149,6 +151,7 @@ impl Attempts {
             mark: None,
             account_locked_until: None,
             account_created_at: None,
+            sign_ins: 0,
         }
     }
 
@@ -172,6 +175,7 @@ impl Attempts {
             guesses,
             locked_until,
             last_login_at: previous.and_then(|attempts| attempts.last_login_at),
+            sign_ins: previous.map_or(0, |attempts| attempts.sign_ins),
             mark: locked_account.map(|_| Self::LOCKED.to_owned()),
             account_locked_until: locked_account.and(locked_until),
             account_created_at: locked_account,
@@ -194,7 +198,7 @@ impl Attempts {
             None => attempts.insert(&next).await,
         };
         match written {
-            Ok(_) => return Ok(Reservation::Granted { locks: next.locked_until.is_some() }),
+            Ok(counted) => return Ok(Reservation::Granted(counted)),
             Err(Error::Rejected(_)) => {} // another guess came first
             Err(error) => return Err(error),
         }
@@ -205,13 +209,22 @@ impl Attempts {
                 return Ok(Reservation::Locked { retry_after });
             }
             let next = Self::with_guess(stored.as_deref(), guessed, now);
-            match &stored {
+            Ok(Reservation::Granted(match &stored {
                 Some(stored) => tx.replace(stored, &next)?,
                 None => tx.insert(&next)?,
-            };
-            Ok(Reservation::Granted { locks: next.locked_until.is_some() })
+            }))
         })
         .await
+    }
+
+    /// Whether the guesses so far lock the account, unless the last one is right.
+    pub(crate) fn is_locked(&self) -> bool {
+        self.locked_until.is_some()
+    }
+
+    /// Whether the sessions of the user are to be counted at this sign-in.
+    pub(crate) fn counts_sessions(&self) -> bool {
+        self.sign_ins == 0
     }
 
     /// Forgets the guesses that were counted with `guessed`, the right one among them, because the user `account` has signed in
@@ -231,8 +244,10 @@ impl Attempts {
         }
         let stored = tx.get::<Self>(account.as_str()).await?;
         let kept = stored.as_deref().filter(|attempts| is_from_device && attempts.still_count(now)).cloned();
+        let sign_ins = stored.as_ref().map_or(0, |attempts| attempts.sign_ins) + 1;
         let attempts = Self {
             last_login_at: Some(rfc3339::to_millisecond(now)),
+            sign_ins: sign_ins % SESSIONS_COUNTED_EVERY,
             ..kept.unwrap_or_else(|| Self::none(account.to_string(), now))
         };
         match &stored {

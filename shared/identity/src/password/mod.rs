@@ -6,7 +6,7 @@ mod hasher;
 mod queue;
 mod strength;
 
-pub(crate) use attempts::{Attempts, Guessed, Reservation};
+pub(crate) use attempts::{Attempts, Guessed, Reservation, SESSIONS_COUNTED_EVERY};
 pub use hash::{InvalidPasswordHash, PasswordHash};
 pub(crate) use hasher::PasswordHasher;
 pub(crate) use queue::{Busy, HasherStopped, Share, Turn};

@@ -10,7 +10,7 @@ mod refresh_token;
 mod sign_in;
 
 pub(crate) use device_token::DeviceKeys;
-pub(crate) use limit::{end_surplus, surplus_sessions};
+pub(crate) use limit::end_surplus;
 pub(crate) use live::LiveSessions;
 pub(crate) use record::SessionRecord;
 pub(crate) use sign_in::{NewSession, sign_in_again};

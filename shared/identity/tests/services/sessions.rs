@@ -6,14 +6,16 @@ use crate::world::{PASSWORD, World, collection};
 use futures::future::join_all;
 use switchyard_database::{Key, Operation};
 use switchyard_identity::{IdentitySettings, RoleList, Secret, SessionError, SignIn, testing};
-use switchyard_kernel::{AuditFilter, AuthenticationError, Authenticator as _, Precondition, Refused};
+use switchyard_kernel::{
+    AuditFilter, AuthenticationError, Authenticator as _, CommonError, Precondition, Refused,
+};
 
 on_every_backend! {
     of_32_clients_with_one_refresh_token_all_get_the_same_successor,
     without_a_grace_exactly_one_of_32_clients_with_one_refresh_token_wins,
     a_refresh_token_used_twice_ends_its_family,
     a_log_out_and_a_refresh_at_once_leave_no_session,
-    a_sign_in_that_finds_more_than_a_hundred_sessions_ends_the_oldest,
+    each_tenth_sign_in_ends_the_oldest_of_more_than_a_hundred_sessions,
 }
 
 async fn refresh(world: &World, token: &Secret) -> Result<SignIn, SessionError> {
@@ -36,16 +38,23 @@ async fn of_32_clients_with_one_refresh_token_all_get_the_same_successor(world: 
 async fn without_a_grace_exactly_one_of_32_clients_with_one_refresh_token_wins(world: World) {
     let strict = &world.again_with(IdentitySettings { refresh_grace: Duration::ZERO, ..testing::settings() });
     let context = &world.anyone();
-    let refresh =
-        |_: &World, token: Secret| async move { strict.sessions().refresh(context, token.expose()).await };
+    let refresh = |_: &World, token: Secret| async move {
+        loop {
+            match strict.sessions().refresh(context, token.expose()).await {
+                // On a busy machine, a client may lose against others until the database gives up.
+                Err(SessionError::Common(CommonError::Database(error))) if error.is_retryable() => {}
+                outcome => return outcome,
+            }
+        }
+    };
     let signed_in = world.register("ada@example.com").await;
     let token = &signed_in.tokens.refresh_token;
     let results = join_all((0..32).map(|_| refresh(&world, token.clone()))).await;
-    let reused = results.iter().filter(|result| **result == Err(SessionError::RefreshTokenReused)).count();
-    let winners: Vec<_> = results.into_iter().filter_map(Result::ok).collect();
-    assert_eq!((winners.len(), reused), (1, 31));
+    let (winners, losers): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
+    assert_eq!((winners.len(), losers), (1, vec![Err(SessionError::RefreshTokenReused); 31]));
+    let winner = winners[0].as_ref().unwrap();
     // Several clients had the token, so the winner's new token is not valid either.
-    let refused = refresh(&world, winners[0].tokens.refresh_token.clone()).await;
+    let refused = refresh(&world, winner.tokens.refresh_token.clone()).await;
     assert_eq!(refused, Err(SessionError::RefreshTokenInvalid));
     let reuses = world.audited(signed_in.user.id).await;
     assert_eq!(reuses.iter().filter(|entry| *entry == "session.refresh_token_reused Denied").count(), 1);
@@ -93,13 +102,12 @@ async fn a_log_out_and_a_refresh_at_once_leave_no_session(world: World) {
     }
 }
 
-async fn a_sign_in_that_finds_more_than_a_hundred_sessions_ends_the_oldest(world: World) {
-    let mut signed_in = vec![world.register("ada@example.com").await];
-    let first = world.document("sessions", signed_in[0].tokens.session_id.as_str()).await;
-    world.clock.advance(Duration::from_millis(1));
-    signed_in.push(world.log_in("ada@example.com", PASSWORD).await.unwrap());
+async fn each_tenth_sign_in_ends_the_oldest_of_more_than_a_hundred_sessions(world: World) {
+    let registered = world.register("ada@example.com").await;
+    let id = registered.user.id;
+    let first = world.document("sessions", registered.tokens.session_id.as_str()).await;
     // More sessions, each a copy of the first that began later.
-    for n in 2..100 {
+    for n in 1..100 {
         let (id, mut body) = (format!("00000000-0000-7000-8000-{n:012}"), first.body.clone());
         body.insert("id".to_owned(), id.clone().into());
         body.insert("created_at".to_owned(), (world.now() + Duration::from_secs(n)).as_micros().into());
@@ -107,25 +115,27 @@ async fn a_sign_in_that_finds_more_than_a_hundred_sessions_ends_the_oldest(world
         world.tamper(Operation::Create { key, body, expires_at: first.expires_at }).await;
     }
     world.clock.advance(Duration::from_secs(100));
-    world.listings_catch_up().await;
-    signed_in.push(world.log_in("ada@example.com", PASSWORD).await.unwrap()); // finds a hundred
-    let oldest = world.as_user(&signed_in[0]).await;
-    let id = signed_in[0].user.id;
+    let oldest = world.as_user(&registered).await;
+    let mut latest = Vec::new();
+    for _ in 1..10 {
+        latest.push(world.log_in("ada@example.com", PASSWORD).await.unwrap());
+    }
     world.listings_catch_up().await;
     assert!(!world.audited(id).await.contains(&"session.ended Success".to_owned()));
-    world.log_in("ada@example.com", PASSWORD).await.unwrap();
+    world.log_in("ada@example.com", PASSWORD).await.unwrap(); // finds 109
 
-    assert_eq!(
-        refresh(&world, &signed_in[0].tokens.refresh_token).await,
-        Err(SessionError::RefreshTokenInvalid)
-    );
-    assert!(refresh(&world, &signed_in[1].tokens.refresh_token).await.is_ok());
+    let refused = refresh(&world, &registered.tokens.refresh_token).await;
+    assert_eq!(refused, Err(SessionError::RefreshTokenInvalid));
+    assert!(refresh(&world, &latest[0].tokens.refresh_token).await.is_ok());
     let everywhere = world.identity.sessions().log_out_everywhere(&oldest).await;
     assert_eq!(everywhere, Err(Refused::Unauthenticated.into()));
     let filter = AuditFilter { action: Some("session.ended".to_owned()), ..AuditFilter::default() };
     let entries = world.entries(&filter).await;
-    let resources: Vec<_> = entries.into_iter().filter_map(|entry| entry.resource).collect();
-    assert_eq!(resources, [format!("sessions/{}", signed_in[0].tokens.session_id)]);
+    let mut resources: Vec<_> = entries.into_iter().filter_map(|entry| entry.resource).collect();
+    resources.sort();
+    let mut expected: Vec<_> = (1..9).map(|n| format!("sessions/00000000-0000-7000-8000-{n:012}")).collect();
+    expected.push(format!("sessions/{}", registered.tokens.session_id));
+    assert_eq!(resources, expected);
 }
 
 #[tokio::test]
