@@ -87,7 +87,7 @@ impl Accounts<'_> {
             reservation = Attempts::reserve(db, &guessed, None, context.now).await?;
         }
         let attempts = match reservation {
-            Reservation::Granted(attempts) => attempts,
+            Reservation::Granted(attempts) => *attempts,
             Reservation::Locked { retry_after } => return Err(AccountError::AccountLocked { retry_after }),
         };
         let stored = credential.as_ref().map(|credential| &credential.password);

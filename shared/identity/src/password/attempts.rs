@@ -129,7 +129,7 @@ impl Entity for Attempts {
 #[derive(Clone, Debug)]
 pub(crate) enum Reservation {
     /// The guess is counted and may be verified.
-    Granted(Stored<Attempts>),
+    Granted(Box<Stored<Attempts>>),
     /// The account is locked.
     Locked {
         /// How long it stays locked.
@@ -198,7 +198,7 @@ impl Attempts {
             None => attempts.insert(&next).await,
         };
         match written {
-            Ok(counted) => return Ok(Reservation::Granted(counted)),
+            Ok(counted) => return Ok(Reservation::Granted(Box::new(counted))),
             Err(Error::Rejected(_)) => {} // another guess came first
             Err(error) => return Err(error),
         }
@@ -209,10 +209,11 @@ impl Attempts {
                 return Ok(Reservation::Locked { retry_after });
             }
             let next = Self::with_guess(stored.as_deref(), guessed, now);
-            Ok(Reservation::Granted(match &stored {
+            let counted = match &stored {
                 Some(stored) => tx.replace(stored, &next)?,
                 None => tx.insert(&next)?,
-            }))
+            };
+            Ok(Reservation::Granted(Box::new(counted)))
         })
         .await
     }

@@ -265,7 +265,7 @@ async fn a_full_queue_has_places_for_known_devices(world: World) {
 
     let begun = Instant::now();
     let deadline = begun + Duration::from_secs(20);
-    retry::within(deadline, log_in_on(&slow, &world, PASSWORD, &token)).await.unwrap();
+    Box::pin(retry::within(deadline, log_in_on(&slow, &world, PASSWORD, &token))).await.unwrap();
     // It waited for the turn that was running, perhaps for one more, and for its own.
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
 
@@ -291,7 +291,7 @@ async fn a_deadline_that_cannot_be_met_costs_no_guess() {
     let world = World::new().await;
     world.register(ADA).await;
     for _ in 0..6 {
-        let late = retry::within(Instant::now(), world.log_in(ADA, "wrong")).await;
+        let late = Box::pin(retry::within(Instant::now(), world.log_in(ADA, "wrong"))).await;
         assert!(matches!(late, Err(AccountError::Common(CommonError::Busy { .. }))), "{late:?}");
     }
     assert!(world.log_in(ADA, PASSWORD).await.is_ok());
