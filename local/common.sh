@@ -40,12 +40,16 @@ python_tools() {
   python3 -m venv "$tools/python" || fail 'python3 could not create a virtual environment: install python3-venv.'
 }
 
-# pip ARGUMENT...: runs pip quietly, with the versions of local/python-tools.txt. Does not use the `pip` program: it contains
-# the absolute path of its environment, and in a copied folder would install into the original one.
-pip() {
+# pip_install PACKAGE: installs a package of local/python-tools.txt and everything that it needs, in the versions and with the
+# hashes of its file in local/python-tools. Does not use the `pip` program: it contains the absolute path of its environment,
+# and in a copied folder would install into the original one.
+pip_install() {
+  local lock=$root/local/python-tools/$1.txt
+  [ -e "$lock" ] || fail "local/python-tools has no file for $1: run local/lock-python-tools."
   python_tools
-  PIP_DISABLE_PIP_VERSION_CHECK=1 "$tools/python/bin/python3" -m pip --quiet "$@" --constraint "$root/local/python-tools.txt" >&2 ||
-    fail "pip could not $*: check the network and try again."
+  PIP_DISABLE_PIP_VERSION_CHECK=1 "$tools/python/bin/python3" -m pip --quiet install --no-deps --require-hashes \
+    --requirement "$lock" >&2 ||
+    fail "pip could not install $1: check the network and try again."
 }
 
 # python_tool_version NAME: prints the version pinned in local/python-tools.txt.
@@ -105,6 +109,6 @@ python_program() {
   local package=${2:-$1}
   # Looking for the folder is faster than running pip.
   [ -d "$(echo "$tools"/python/lib/python*/site-packages)/${package//-/_}-$(python_tool_version "$package").dist-info" ] ||
-    pip install "$package"
+    pip_install "$package"
   echo "$tools/python/bin/$1"
 }
