@@ -38,6 +38,23 @@ async fn actions_are_recorded_and_the_log_verifies(app: App) {
         actions(&list(&format!("subject={}&to=2033-05-18T03:33:20Z", ada.id)).await),
         ["account.registered"]
     );
+    for (query, field) in [
+        ("action=nope", "action"),
+        ("actor=nobody", "actor"),
+        ("actor=", "actor"),
+        ("subject=ada", "subject"),
+        ("subject=role:", "subject"),
+        ("from=2033-05-18T03:33:21Z&to=2033-05-18T03:33:20Z", "to"),
+    ] {
+        let refused = app.get(&format!("/audit-logs?{query}")).by(&admin).await;
+        assert_eq!(refused.status, 400, "{query}");
+        assert!(refused.details()[field].is_string(), "{refused:?}");
+    }
+    let upper = ada.id.to_string().to_uppercase();
+    assert_eq!(actions(&list(&format!("subject={upper}&actor=anonymous")).await), ["account.registered"]);
+    let registered = list("actor=anonymous&action=account.registered").await;
+    assert_eq!(actions(&registered), ["account.registered"]);
+    assert_eq!(actions(&list("subject=role:nothing").await), [""; 0]);
     let page = list("limit=2").await;
     let next = page["pagination"]["next_cursor"].as_str().unwrap();
     assert_eq!(actions(&page), ["user.disabled", "user.changed"]);

@@ -28,8 +28,8 @@ pub mod value;
 
 pub use access::{AuthenticationError, Authenticator, Authority, NoAuthenticator, Permission, Permissions};
 pub use audit::{
-    AUDIT_READ, Action, AuditBreak, AuditEntry, AuditEvent, AuditFilter, AuditLog, AuditVerification,
-    BreakReason, CHAINS, Outcome, actions,
+    AUDIT_READ, Action, AnchorError, AuditAnchor, AuditBreak, AuditEntry, AuditEvent, AuditFilter, AuditLog,
+    AuditVerification, BreakReason, CHAINS, Outcome, actions,
 };
 pub use change::{EntityTag, Fault, FaultKind, Faults, FieldPath, MergePatch, Precondition, Step, Versioned};
 pub use context::{Actor, Context, Principal, STEP_UP_WINDOW};
