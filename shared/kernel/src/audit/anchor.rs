@@ -76,17 +76,17 @@ impl AuditAnchor {
         serde_json::to_string(self).unwrap_or_default() // integers and text only
     }
 
-    /// Checks that every chain goes on from where `earlier` saw its end.
+    /// Checks that every chain continues from where `earlier` saw its end.
     ///
     /// # Errors
     ///
     /// [`AnchorError::SetBack`] otherwise.
     pub fn follows(&self, earlier: &Self) -> Result<(), AnchorError> {
-        let goes_on = earlier.ends.iter().all(|before| {
+        let continues = earlier.ends.iter().all(|before| {
             self.ends
                 .iter()
                 .any(|now| now.chain == before.chain && (now == before || now.sequence > before.sequence))
         });
-        if goes_on { Ok(()) } else { Err(AnchorError::SetBack) }
+        if continues { Ok(()) } else { Err(AnchorError::SetBack) }
     }
 }

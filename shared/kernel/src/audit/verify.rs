@@ -69,7 +69,7 @@ impl BreakReason {
             Self::Detached => "does not follow the entry before it",
             Self::BeyondEnd => "lies beyond the end of its chain",
             Self::EndAltered => "is not the end that was written",
-            Self::SetBack => "was there before and is not any more: the chain was set back",
+            Self::SetBack => "was there before and is no longer: the chain was set back",
         }
     }
 }
@@ -260,7 +260,7 @@ impl Walk<'_> {
 
     /// Returns the first of these ends that its chain contradicts: it ends before, or has another entry there.
     ///
-    /// An entry that is gone from a chain that goes on is none of these: whether it has expired is checked along its chain.
+    /// An entry that is gone from a chain that continues is none of these: whether it has expired is checked along its chain.
     async fn find_set_back(&self, seen: &[ChainEnd]) -> Result<Option<AuditBreak>, Error> {
         let positions = seen.iter().map(|end| AuditRecord::position_of(end.chain, end.sequence));
         // Entries never change, so one that is read is the right one. They cost half as much in this way.
