@@ -5,8 +5,8 @@ use switchyard_ambient::Ambient;
 use switchyard_database::{Collection, Db, Error as DatabaseError, Transaction};
 use switchyard_settings::Environment;
 
-use crate::access::denial;
 use crate::audit::{Appender, SeenEnds, unknown_key};
+use crate::refusals::LocalCounts;
 use crate::{
     Action, AuditEvent, AuditLog, Authority, BuiltInRole, CommonError, Context, HeldSecret, KeyRing,
     Manifests, Permission, Refused, UserId,
@@ -47,6 +47,7 @@ struct Inner {
     manifests: Manifests,
     authority: Arc<dyn Authority>,
     seen_ends: SeenEnds,
+    local_counts: LocalCounts,
 }
 
 impl Kernel {
@@ -57,7 +58,14 @@ impl Kernel {
         manifests: Manifests,
         authority: Arc<dyn Authority>,
     ) -> Self {
-        Self(Arc::new(Inner { db, settings, manifests, authority, seen_ends: SeenEnds::default() }))
+        Self(Arc::new(Inner {
+            db,
+            settings,
+            manifests,
+            authority,
+            seen_ends: SeenEnds::default(),
+            local_counts: LocalCounts::default(),
+        }))
     }
 
     /// The database.
@@ -113,7 +121,11 @@ impl Kernel {
         &self.0.settings.audit_keys
     }
 
-    fn appender(&self) -> Appender<'_> {
+    pub(crate) fn local_counts(&self) -> &LocalCounts {
+        &self.0.local_counts
+    }
+
+    pub(crate) fn appender(&self) -> Appender<'_> {
         Appender { keys: self.audit_keys(), ambient: self.ambient(), seen: &self.0.seen_ends }
     }
 
@@ -181,9 +193,9 @@ impl Kernel {
                 Ok(value)
             }
             Err(Failure::Refused(error)) => {
-                let denials: Vec<_> = denied.list().iter().map(|resource| denial(resource)).collect();
-                if !denials.is_empty() {
-                    self.record(context, &denials).await?;
+                let resources = std::mem::take(&mut *denied.list());
+                for resource in resources {
+                    self.record_denial(context, &resource).await?;
                 }
                 Err(error)
             }
