@@ -53,8 +53,8 @@ impl LocalCounts {
         if let Some(attempts) = state.subjects.get_mut(subject) {
             if now < attempts.since + WINDOW {
                 attempts.unreported += 1;
-                // The second and third attempt, then whenever their number has doubled.
-                if attempts.unreported < attempts.reported.max(1) {
+                // Each of the first few, then whenever their number has grown by an eighth.
+                if attempts.unreported < (attempts.reported / 8).max(1) {
                     return Step::Nothing;
                 }
                 let unreported = std::mem::take(&mut attempts.unreported);
@@ -93,15 +93,12 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
 
     #[test]
-    fn the_first_attempt_and_each_doubling_are_reported() {
+    fn the_first_few_attempts_are_reported_and_then_each_growth_by_an_eighth() {
         let counts = LocalCounts::default();
-        let steps: Vec<_> = (0..10).map(|_| counts.step("a", NOW)).collect();
-        let nothing = Step::Nothing;
-        let (open, count) = (Step::Open { earlier: 0 }, Step::Count);
-        assert_eq!(
-            steps,
-            [open, count(1), count(1), nothing, count(2), nothing, nothing, nothing, count(4), nothing]
-        );
+        assert_eq!(counts.step("a", NOW), Step::Open { earlier: 0 });
+        assert!((0..16).all(|_| counts.step("a", NOW) == Step::Count(1)));
+        let steps: Vec<_> = (0..3).map(|_| counts.step("a", NOW)).collect();
+        assert_eq!(steps, [Step::Nothing, Step::Count(2), Step::Nothing]);
         assert_eq!(counts.step("a", NOW + WINDOW), Step::Open { earlier: 1 });
         assert_eq!(counts.step("a", NOW + WINDOW), Step::Count(1));
     }

@@ -10,7 +10,7 @@
 //! - **Denied access of users** ([`Kernel::check`]) is answered only after it is written or counted, exactly.
 //! - **Other signs of an attack** ([`Kernel::note`]), such as bad tokens, come from anyone and in any number. Recording them
 //!   must not fail an answer nor hold it up: what cannot be written within [`PATIENCE`] is only logged. Each process counts for
-//!   itself, and reports to the database when its count has doubled. It remembers up to 1,000 subjects in a window, and so
+//!   itself, and reports to the database when its count has grown by an eighth. It remembers up to 1,000 subjects in a window, and so
 //!   writes no more entries than that, from however many addresses the attempts come.
 
 mod local;
