@@ -51,6 +51,8 @@ pub const NOT_ON_LAMBDA: &[(&str, &str)] = &[
     ("MAX_CONNECTIONS", "API Gateway serves the connections of clients"),
     ("SHUTDOWN_DELAY", "Lambda ends a function between two requests"),
     ("SHUTDOWN_TIMEOUT", "Lambda ends a function between two requests"),
+    ("AUDIT_ANCHOR_FILE", "a function has no file that remains"),
+    ("AUDIT_ANCHOR_EVERY", "a function writes no anchors by itself"),
     ("ADMIN_EMAIL", "`switchyard migrate` creates the first admin"),
     ("ADMIN_PASSWORD", "`switchyard migrate` creates the first admin"),
 ];

@@ -1,6 +1,7 @@
 //! The server with the whole API in one process, and commands for its database.
 
 mod admin;
+mod audit;
 mod environment_file;
 mod first_admin;
 mod functions;
@@ -55,6 +56,9 @@ enum Command {
     /// Create admins, reset passwords, unlock accounts.
     #[command(subcommand)]
     Admin(admin::Admin),
+    /// Verify the audit log, and write anchors that show later whether it was set back.
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Manage what the database knows about the secrets.
     #[command(subcommand)]
     Secrets(Secrets),
@@ -116,6 +120,7 @@ fn main() -> ExitCode {
         Command::Migrate => switchyard_runtime::block_on(serve::migrate()),
         Command::Load { file, format } => return exit_code(load::load(&file, format)),
         Command::Admin(command) => switchyard_runtime::block_on(command.run()),
+        Command::Audit(command) => switchyard_runtime::block_on(command.run()),
         Command::Secrets(Secrets::Forget { name }) => switchyard_runtime::block_on(serve::forget(&name)),
         Command::Sample { count } => sample::write(count, io::stdout().lock()),
         Command::Tables => serve::schema().map(|schema| print!("{}", tables::template(&schema))),

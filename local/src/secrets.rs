@@ -10,6 +10,8 @@ use switchyard_identity::{InstallError, LocalSecrets};
 use switchyard_program::Program;
 use switchyard_runtime::{DatabaseUrl, Environment, Setting};
 
+use crate::audit::AnchorSettings;
+
 /// Where the secrets come from that the environment does not set: the value of `SECRETS`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SecretSource {
@@ -128,6 +130,8 @@ fn environment_with_secrets(ambient: &Ambient) -> anyhow::Result<(Environment, L
     let missing: Vec<_> =
         LocalSecrets::SETTINGS.into_iter().filter(|name| is_missing(&environment, name)).collect();
     let source = declared(&mut environment).or(default);
+    // Their faults are told with all others, although they are used later.
+    let _ = AnchorSettings::read(&mut environment);
     let folder = match source {
         Some(SecretSource::Environment) if !missing.is_empty() => {
             environment.fault(

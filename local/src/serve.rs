@@ -8,6 +8,7 @@ use switchyard_kernel::forget_secret;
 use switchyard_program::Program;
 use switchyard_runtime::{Environment, LogFormat, Runtime, Settings};
 
+use crate::audit::{self, AnchorSettings};
 use crate::{first_admin, secrets};
 
 /// The folder for the database unless `DATABASE_URL` names another.
@@ -50,7 +51,10 @@ pub(crate) async fn serve() -> anyhow::Result<()> {
         show_admin();
         is_greeted = true;
     };
+    let anchors = environment().read(AnchorSettings::read)?;
+    let anchoring = tokio::spawn(audit::write_regularly(identity.clone(), anchors));
     let served = runtime.serve_greeting(router, Arc::new(identity), greet).await;
+    anchoring.abort();
     if !is_greeted {
         show_admin(); // the server could not listen, but the admin was created and will not be created again
     }

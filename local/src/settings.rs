@@ -5,12 +5,14 @@ use std::fmt::Write as _;
 use switchyard_program::read_settings;
 use switchyard_runtime::{ListedSetting, Listing, SettingDefault};
 
+use crate::audit::AnchorSettings;
 use crate::secrets;
 
 /// Every setting, with its value in this environment.
 pub(crate) fn listing() -> Listing {
     crate::serve::environment().into_listing(|environment| {
         secrets::read_source(environment);
+        let _ = AnchorSettings::read(environment);
         read_settings(environment)
     })
 }

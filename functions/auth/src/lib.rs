@@ -28,6 +28,7 @@ pub const FUNCTION: Function = Function::new("auth", "Register, log in, refresh,
         "user_counts",
         "audit_entries",
         "audit_chains",
+        "audit_refusals",
     ])
     .secrets(&["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "AUDIT_KEY"]);
 

@@ -3,7 +3,7 @@
 use deserr::{Deserr, ValuePointerRef};
 use switchyard_ambient::{ParseTimestampError, Timestamp};
 use switchyard_api::{Faults, search_words};
-use switchyard_identity::{RoleName, UserFilter, UserStatus};
+use switchyard_identity::{RoleName, UserFilter, UserId, UserStatus};
 use switchyard_kernel::{AuditFilter, FieldPath, PageRequest};
 use utoipa::{IntoParams, ToSchema};
 
@@ -78,16 +78,19 @@ impl From<UserQuery> for UserFilter {
 #[into_params(parameter_in = Query)]
 pub(crate) struct AuditQuery {
     /// Only actions of this actor: a user's id, `system` or `anonymous`.
-    #[deserr(default, try_from(Option<String>) = name -> &'static str)]
-    #[param(nullable = false, min_length = 1, max_length = 100)]
+    #[deserr(default, try_from(Option<String>) = actor_name -> &'static str)]
+    #[param(nullable = false, pattern = "^(system|anonymous|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$")]
     actor: Option<String>,
     /// Only entries about this subject: a user's id, or `role:` and a role's name.
-    #[deserr(default, try_from(Option<String>) = name -> &'static str)]
-    #[param(nullable = false, min_length = 1, max_length = 100)]
+    #[deserr(default, try_from(Option<String>) = subject_name -> &'static str)]
+    #[param(
+        nullable = false,
+        pattern = "^(role:[a-z][a-z0-9-]{0,39}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$"
+    )]
     subject: Option<String>,
-    /// Only entries with this action.
-    #[deserr(default, try_from(Option<String>) = name -> &'static str)]
-    #[param(nullable = false, min_length = 1, max_length = 100, example = "user.disabled")]
+    /// Only entries with this action. An action that does not exist is an error.
+    #[deserr(default)]
+    #[param(nullable = false, pattern = "^[a-z_]+[.][a-z_]+$", example = "user.disabled")]
     action: Option<String>,
     /// Only entries at this time or later (RFC 3339).
     #[deserr(default, try_from(Option<String>) = time -> ParseTimestampError)]
@@ -155,9 +158,25 @@ fn in_order(from: (&str, Option<Timestamp>), to: (&str, Option<Timestamp>)) -> R
     }
 }
 
-fn name(text: Option<String>) -> Result<Option<String>, &'static str> {
-    let fits = text.as_ref().is_none_or(|text| (1..=100).contains(&text.chars().count()));
-    if fits { Ok(text) } else { Err("must have 1 to 100 characters") }
+/// An actor as entries name it. Nothing else has entries, so it is a mistake, and no empty list.
+fn actor_name(text: Option<String>) -> Result<Option<String>, &'static str> {
+    let Some(text) = text else { return Ok(None) };
+    match text.parse::<UserId>() {
+        Ok(id) => Ok(Some(id.to_string())),
+        Err(_) if ["system", "anonymous"].contains(&text.as_str()) => Ok(Some(text)),
+        Err(_) => Err("must be a user's id, `system` or `anonymous`"),
+    }
+}
+
+/// A subject as entries name it.
+fn subject_name(text: Option<String>) -> Result<Option<String>, &'static str> {
+    let Some(text) = text else { return Ok(None) };
+    let is_role = text.strip_prefix("role:").is_some_and(|name| name.parse::<RoleName>().is_ok());
+    match text.parse::<UserId>() {
+        Ok(id) => Ok(Some(id.to_string())),
+        Err(_) if is_role => Ok(Some(text)),
+        Err(_) => Err("must be a user's id, or `role:` and the name of a role"),
+    }
 }
 
 fn time(text: Option<String>) -> Result<Option<Timestamp>, ParseTimestampError> {

@@ -36,6 +36,7 @@ pub const FUNCTION: Function = Function::new("users", "Users, roles and the audi
         "user_counts",
         "audit_entries",
         "audit_chains",
+        "audit_refusals",
     ])
     .scans(&["audit_entries"]) // to verify the log
     .secrets(&["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "AUDIT_KEY"]);

@@ -220,6 +220,7 @@ async fn accounts(site: &mut Site) -> anyhow::Result<()> {
     site.row("list_audit_log_of_user", get(&format!("{own}/audit-log")).by(&token)).await?;
     let other = "/api/v1/users/0190a1b2-0000-7000-8000-000000000001";
     site.row("get_user, refused", get(other).by(&token).answered(404)).await?;
+    site.row("get_user, refused again", get(other).by(&token).answered(404)).await?;
     let change = json!({"current_password": PASSWORD, "new_password": "seven violet kettles 9"});
     let change = post("/api/v1/auth/password-change").by(&token).with(change).answered(204);
     site.row("change_password", change).await?;

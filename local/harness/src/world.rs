@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use switchyard_ambient::{Ambient, ManualClock, SystemRandomness};
-use switchyard_database::Db;
+use switchyard_database::{Db, Scan};
 use switchyard_identity::{Identity, Registration, RoleDescription, RoleFields, RoleList, testing};
 use switchyard_kernel::{
     Actor, AuditFilter, Authenticator as _, Context, PageRequest, Permission, Precondition, Principal, UserId,
@@ -90,11 +90,21 @@ impl World {
         entries.into_iter().filter(|entry| entry.starts_with(prefix)).collect()
     }
 
-    /// The number of refused attempts of a user in the audit log.
+    /// The number of refused attempts of a user: of the first one of a kind in the audit log, and of those counted after it.
     pub async fn denials_of(&self, actor: UserId) -> usize {
         let action = Some("access.denied".to_owned());
         let filter = AuditFilter { actor: Some(actor.to_string()), action, ..AuditFilter::default() };
-        self.audit_entries(&filter).await.len()
+        let log = self.identity.kernel().audit_log();
+        let entries = log.list(&self.system(), &filter, &PageRequest::first(1000)).await.unwrap().data;
+        let suppressed = entries.iter().filter_map(|entry| entry.details.get("suppressed"));
+        let suppressed: usize = suppressed.map(|count| count.parse::<usize>().unwrap()).sum();
+        let mut collections = self.identity.kernel().collections();
+        let windows = collections.find(|collection| collection.name == "audit_refusals").unwrap();
+        let windows =
+            self.identity.kernel().db().backend().scan(&Scan::new(windows)).await.unwrap().documents;
+        let of_actor = windows.iter().filter(|window| window.key.id().ends_with(&format!(":{actor}")));
+        let counted: u64 = of_actor.map(|window| window.body["count"].as_u64().unwrap()).sum();
+        entries.len() + suppressed + usize::try_from(counted).unwrap()
     }
 
     async fn audit_entries(&self, filter: &AuditFilter) -> Vec<String> {

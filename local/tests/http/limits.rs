@@ -40,7 +40,20 @@ use on_every_backend;
 const DEFAULT: Duration = Duration::from_millis(150);
 const LONG: Duration = Duration::from_secs(20);
 
+async fn requests_beyond_a_limit_are_recorded_once(app: App) {
+    let login = json!({"email": "nobody@example.org", "password": "wrong"});
+    for status in [401, 401, 401, 429, 429, 429] {
+        assert_eq!(app.post("/auth/login").json(login.clone()).from(HERE).await.status, status);
+    }
+    let mut entries = crate::audited::entries(&app, None).await;
+    entries.retain(|entry| entry.action == "access.rate_limited");
+    let [entry] = &entries[..] else { panic!("expected one entry: {entries:?}") };
+    assert_eq!((entry.actor.as_str(), entry.address.as_deref()), ("anonymous", Some("203.0.113.1")));
+    assert_eq!(entry.details["policy"], "address:login");
+}
+
 on_every_backend! {
+    requests_beyond_a_limit_are_recorded_once: "3/15m", "off", LONG;
     a_slow_counter_delays_one_request_and_refuses_none: "100/15m", "39/15m", DEFAULT;
     guesses_are_counted_by_the_instance_while_the_counter_is_slow: "3/15m", "off", DEFAULT;
     the_first_few_requests_of_a_user_cost_no_call_and_the_others_a_part_of_one: "off", "1000/15m", LONG;

@@ -87,6 +87,7 @@ def operation_id(case):
 # Reasons why valid data may be refused: the stored state, or a rule that JSON Schema cannot express.
 STATES = {"PRECONDITION_FAILED", "IDEMPOTENCY_KEY_REUSED", "ACCOUNT_LOCKED"}
 RULES = {
+    "action",  # must be an action that is recorded
     "If-Match",  # must be entity tags; some headers are generated without regard to their pattern
     "If-None-Match",  # the same
     "address.city",  # must have a visible character

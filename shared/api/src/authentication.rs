@@ -6,8 +6,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use serde_json::json;
-use switchyard_ambient::Timestamp;
-use switchyard_kernel::{Actor, Authenticator, Context, Principal};
+use switchyard_kernel::{Actor, Attack, AuthenticationError, Authenticator, Context, Principal};
 use utoipa::openapi::path::Operation;
 use utoipa_axum::router::UtoipaMethodRouter;
 
@@ -114,16 +113,25 @@ pub(crate) enum Authentication {
 }
 
 impl Authentication {
-    pub(crate) async fn of(headers: &HeaderMap, authenticator: &dyn Authenticator, now: Timestamp) -> Self {
+    pub(crate) async fn of(
+        headers: &HeaderMap,
+        authenticator: &dyn Authenticator,
+        context: &Context,
+    ) -> Self {
         let Some(authorization) = headers.get(header::AUTHORIZATION) else { return Self::Anonymous };
         let authorization = String::from_utf8_lossy(authorization.as_bytes());
         // Credentials of another scheme are none of this API's.
         let Some(token) = bearer(&authorization) else {
             return Self::Refused(codes::UNAUTHENTICATED.into());
         };
-        match authenticator.authenticate(token, now).await {
+        match authenticator.authenticate(token, context.now).await {
             Ok(user) => Self::User(Arc::new(user)),
-            Err(error) => Self::Refused(error.into()),
+            Err(error) => {
+                if error == AuthenticationError::Invalid {
+                    authenticator.note(context, &Attack::TokenRefused).await;
+                }
+                Self::Refused(error.into())
+            }
         }
     }
 

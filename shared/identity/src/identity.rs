@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use switchyard_ambient::Timestamp;
 use switchyard_database::{Collection, Entity as _, Error as DatabaseError};
 use switchyard_kernel::{
-    Actor, AuthenticationError, Authenticator, Context, HeldSecret, Kernel, Manifest, OtherSecret, Principal,
-    other_secret, record_secrets,
+    Actor, Attack, AuthenticationError, Authenticator, Context, HeldSecret, Kernel, Manifest, OtherSecret,
+    Principal, other_secret, record_secrets,
 };
 
 use crate::account::Credential;
@@ -137,5 +137,9 @@ impl Authenticator for Identity {
             auth_time: claims.auth_time,
             password_change_required: claims.password_change_required,
         })
+    }
+
+    async fn note(&self, context: &Context, attack: &Attack) {
+        self.kernel().note(context, &attack.event()).await;
     }
 }

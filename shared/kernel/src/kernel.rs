@@ -5,11 +5,11 @@ use switchyard_ambient::Ambient;
 use switchyard_database::{Collection, Db, Error as DatabaseError, Transaction};
 use switchyard_settings::Environment;
 
-use crate::access::denial;
-use crate::audit::{append, unknown_key};
+use crate::audit::{Appender, SeenEnds, unknown_key};
+use crate::refusals::LocalCounts;
 use crate::{
-    AuditEvent, AuditLog, Authority, BuiltInRole, CommonError, Context, HeldSecret, KeyRing, Manifests,
-    Permission, Refused, UserId,
+    Action, AuditEvent, AuditLog, Authority, BuiltInRole, CommonError, Context, HeldSecret, KeyRing,
+    Manifests, Permission, Refused, UserId,
 };
 
 /// The settings of the kernel.
@@ -46,6 +46,8 @@ struct Inner {
     settings: KernelSettings,
     manifests: Manifests,
     authority: Arc<dyn Authority>,
+    seen_ends: SeenEnds,
+    local_counts: LocalCounts,
 }
 
 impl Kernel {
@@ -56,7 +58,14 @@ impl Kernel {
         manifests: Manifests,
         authority: Arc<dyn Authority>,
     ) -> Self {
-        Self(Arc::new(Inner { db, settings, manifests, authority }))
+        Self(Arc::new(Inner {
+            db,
+            settings,
+            manifests,
+            authority,
+            seen_ends: SeenEnds::default(),
+            local_counts: LocalCounts::default(),
+        }))
     }
 
     /// The database.
@@ -89,6 +98,11 @@ impl Kernel {
         self.0.manifests.iter().flat_map(|manifest| manifest.roles)
     }
 
+    /// Every action of the audit log that is declared.
+    pub fn actions(&self) -> impl Iterator<Item = Action> {
+        self.0.manifests.iter().flat_map(|manifest| manifest.actions).copied()
+    }
+
     /// The audit log.
     pub fn audit_log(&self) -> AuditLog<'_> {
         AuditLog::new(self)
@@ -105,6 +119,14 @@ impl Kernel {
 
     pub(crate) fn audit_keys(&self) -> &KeyRing {
         &self.0.settings.audit_keys
+    }
+
+    pub(crate) fn local_counts(&self) -> &LocalCounts {
+        &self.0.local_counts
+    }
+
+    pub(crate) fn appender(&self) -> Appender<'_> {
+        Appender { keys: self.audit_keys(), ambient: self.ambient(), seen: &self.0.seen_ends }
     }
 
     /// The id of a key that the audit log was written with and that the settings lack. A program with the wrong keys can
@@ -154,8 +176,8 @@ impl Kernel {
                 if let Some(key) = key {
                     key.record(&tx, &events)?;
                 }
-                append(&tx, self.audit_keys(), self.ambient(), context, &events).await?;
-                Ok(value)
+                let appended = self.appender().append(&tx, context, &events).await?;
+                Ok((value, appended))
             })
             .await;
         if let Some(key) = key {
@@ -166,11 +188,14 @@ impl Kernel {
             }
         }
         match result {
-            Ok(value) => Ok(value),
+            Ok((value, appended)) => {
+                self.appender().committed(appended);
+                Ok(value)
+            }
             Err(Failure::Refused(error)) => {
-                let denials: Vec<_> = denied.list().iter().map(|resource| denial(resource)).collect();
-                if !denials.is_empty() {
-                    self.record(context, &denials).await?;
+                let resources = std::mem::take(&mut *denied.list());
+                for resource in resources {
+                    self.record_denial(context, &resource).await?;
                 }
                 Err(error)
             }
@@ -180,11 +205,10 @@ impl Kernel {
 
     /// Records events that change no other document.
     pub async fn record(&self, context: &Context, events: &[AuditEvent]) -> Result<(), DatabaseError> {
-        self.db()
-            .transact(
-                |tx| async move { append(&tx, self.audit_keys(), self.ambient(), context, events).await },
-            )
-            .await
+        let appender = self.appender();
+        let appended = self.db().transact(|tx| async move { appender.append(&tx, context, events).await });
+        appender.committed(appended.await?);
+        Ok(())
     }
 }
 

@@ -23,13 +23,16 @@ mod key_ring;
 mod manifest;
 mod once;
 mod page;
+mod refusals;
 mod secrets;
 pub mod value;
 
-pub use access::{AuthenticationError, Authenticator, Authority, NoAuthenticator, Permission, Permissions};
+pub use access::{
+    Attack, AuthenticationError, Authenticator, Authority, NoAuthenticator, Permission, Permissions,
+};
 pub use audit::{
-    AUDIT_READ, Action, AuditBreak, AuditEntry, AuditEvent, AuditFilter, AuditLog, AuditVerification,
-    BreakReason, CHAINS, Outcome, actions,
+    AUDIT_READ, Action, AnchorError, AuditAnchor, AuditBreak, AuditEntry, AuditEvent, AuditFilter, AuditLog,
+    AuditVerification, BreakReason, CHAINS, Outcome, actions,
 };
 pub use change::{EntityTag, Fault, FaultKind, Faults, FieldPath, MergePatch, Precondition, Step, Versioned};
 pub use context::{Actor, Context, Principal, STEP_UP_WINDOW};
@@ -39,6 +42,7 @@ pub use key_ring::{KeyRing, KeyRingError, hex};
 pub use manifest::{AddressLimit, BuiltInRole, Manifest, Manifests};
 pub use once::{Effect, EffectRecord, RequestKey};
 pub use page::{Page, PageRequest, Pagination};
+pub use refusals::{WINDOW as REFUSAL_WINDOW, network_of};
 pub use secrets::{HeldSecret, OtherSecret, SECRET_CHECKS, forget_secret, other_secret, record_secrets};
 pub use value::{
     CountryCode, InvalidLine, InvalidRoleName, ParseIdError, RoleName, SessionId, UserId, rfc3339,
@@ -49,6 +53,11 @@ pub use {deserr, serde, utoipa};
 
 /// What the kernel itself declares. `audit:read` is listed by the domain that lists permissions first.
 pub const MANIFEST: Manifest =
-    Manifest::new("kernel").collections(COLLECTIONS).codes(codes::ALL).actions(&[actions::ACCESS_DENIED]);
+    Manifest::new("kernel").collections(COLLECTIONS).codes(codes::ALL).actions(actions::ALL);
 
-const COLLECTIONS: &[&switchyard_database::Collection] = &[audit::ENTRIES, audit::CHAIN_ENDS, SECRET_CHECKS];
+const COLLECTIONS: &[&switchyard_database::Collection] = &[
+    audit::ENTRIES,
+    audit::CHAIN_ENDS,
+    <refusals::RefusalWindow as switchyard_database::Entity>::COLLECTION,
+    SECRET_CHECKS,
+];

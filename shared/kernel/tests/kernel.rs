@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use switchyard_ambient::{Ambient, Timestamp, Uuid};
 use switchyard_database::{Collection, Db, Entity, Error, Field, Schema, Stored, Transaction};
 use switchyard_kernel::{
-    Action, Actor, AuditEvent, AuditFilter, Authority, CommonError, Context, Effect, EffectRecord, Kernel,
-    KernelSettings, KeyRing, Manifest, Outcome, PageRequest, Permission, Permissions, Principal, Refused,
-    RequestKey, UserId,
+    Action, Actor, Attack, AuditEvent, AuditFilter, Authority, CommonError, Context, Effect, EffectRecord,
+    Kernel, KernelSettings, KeyRing, Manifest, Outcome, PageRequest, Permission, Permissions, Principal,
+    Refused, RequestKey, UserId,
 };
 use switchyard_sqlite::Sqlite;
 
@@ -189,7 +189,7 @@ async fn a_transaction_records_the_refusals_that_the_kernel_records() {
         assert_eq!(check(Err(refused)).await, Err(refused.into()));
     }
     let denied = entry("access.denied", Some("notes/n"));
-    assert_eq!(audited(&kernel).await, [denied.clone(), denied]);
+    assert_eq!(audited(&kernel).await, [denied], "the second is counted");
 }
 
 /// The first run sees two notes of different revisions, which they never had at one moment.
@@ -260,7 +260,23 @@ async fn a_refused_attempt_is_recorded_and_an_anonymous_one_is_not() {
     assert_eq!(require_owner(other).await, Err(Refused::NotFound.into()));
     assert_eq!(require_owner(Uuid::from_u128(1).into()).await, Ok(()));
     let denied = |resource| entry("access.denied", Some(resource));
-    assert_eq!(audited(&kernel).await, [denied("notes/1"), denied("notes/2")]);
+    assert_eq!(audited(&kernel).await, [denied("notes/1")], "the second is counted");
+    assert!(kernel.require(&ada, NOTES_WRITE, "drawers/1").await.is_err());
+    assert_eq!(audited(&kernel).await, [denied("drawers/1"), denied("notes/1")]);
+}
+
+/// The first is part of what is promised to users, the other must not hold up an answer.
+#[tokio::test]
+async fn a_denial_that_cannot_be_recorded_is_an_error_and_a_sign_of_an_attack_is_not() {
+    let ambient = Ambient::system();
+    let db = Db::new(Arc::new(Sqlite::in_memory(ambient.clone()).unwrap()), ambient); // without any table
+    let settings =
+        KernelSettings { audit_keys: KeyRing::parse("audit key for tests and in no way secret").unwrap() };
+    let users = Arc::new(Users { demoted: Permissions::EVERY });
+    let kernel = Kernel::new(db, settings, &[&MANIFEST, &switchyard_kernel::MANIFEST], users);
+    let denied = kernel.require(&user(&kernel, &[]), NOTES_WRITE, "notes/1").await;
+    assert!(matches!(denied, Err(CommonError::Database(_))), "{denied:?}");
+    kernel.note(&kernel.context("request-1"), &Attack::TokenRefused.event()).await;
 }
 
 #[tokio::test]

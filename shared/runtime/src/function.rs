@@ -12,7 +12,7 @@ use switchyard_kernel::SECRET_CHECKS;
 /// pub const FUNCTION: Function = Function::new("notes", "Notes, and who may read them")
 ///     .routes(&["/api/v1/notes", "/api/v1/notes/{proxy+}"])
 ///     .reads(&["users", "roles"])
-///     .writes(&["notes", "audit_entries", "audit_chains"])
+///     .writes(&["notes", "audit_entries", "audit_chains", "audit_refusals"])
 ///     .secrets(&["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "AUDIT_KEY"]);
 ///
 /// assert!(FUNCTION.allows(Access::Read, "notes"));

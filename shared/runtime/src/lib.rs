@@ -50,4 +50,6 @@ pub use platform::Platform;
 pub use runtime::{Runtime, RuntimeError};
 pub use server::Stopping;
 pub use settings::Settings;
-pub use switchyard_settings::{Environment, ListedSetting, Listing, Setting, SettingDefault, SettingsError};
+pub use switchyard_settings::{
+    Environment, Lifetime, ListedSetting, Listing, Setting, SettingDefault, SettingsError,
+};

@@ -131,6 +131,10 @@ pub(crate) struct Verdict {
 }
 
 impl Verdict {
+    pub(crate) fn policy(&self) -> &str {
+        &self.policy
+    }
+
     pub(crate) fn is_allowed(&self) -> bool {
         self.allowed
     }

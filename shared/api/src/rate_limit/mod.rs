@@ -26,7 +26,7 @@ use axum::http::HeaderMap;
 use serde_json::json;
 use switchyard_ambient::Timestamp;
 use switchyard_database::Db;
-use switchyard_kernel::AddressLimit;
+use switchyard_kernel::{AddressLimit, network_of};
 use utoipa::openapi::path::Operation;
 use utoipa_axum::router::UtoipaMethodRouter;
 
@@ -84,7 +84,7 @@ pub fn limited_by_failures<S>(routes: UtoipaMethodRouter<S>) -> UtoipaMethodRout
 ///
 /// ```
 /// use switchyard_api::limited_by_address_in_portions;
-/// use switchyard_kernel::AddressLimit;
+/// use switchyard_kernel::{AddressLimit, network_of};
 /// use utoipa_axum::{router::OpenApiRouter, routes};
 ///
 /// const SHOP: AddressLimit = AddressLimit { name: "shop", requests: 600, minutes: 15 };
@@ -209,6 +209,11 @@ impl Verdicts {
         refusal.map_or(Ok(()), Err)
     }
 
+    /// The name of the limit that the request is beyond.
+    pub(crate) fn exceeded(&self) -> Option<&str> {
+        self.0.iter().find(|verdict| !verdict.is_allowed()).map(Verdict::policy)
+    }
+
     /// Adds the headers that report the limits of a request and what is left of them. `now` is the time of the answer.
     pub(crate) fn add_headers(&self, headers: &mut HeaderMap, now: Timestamp) {
         self.0.iter().for_each(|verdict| verdict.add_headers(headers, now));
@@ -253,30 +258,5 @@ pub(crate) async fn count_failure(
     if let Some(verdict) = limiter.count(&limiters.counter, db, &network_of(address)).await {
         verdicts.0.retain(|known| known.policy != policy);
         verdicts.0.push(verdict);
-    }
-}
-
-/// An IPv6 client usually has a whole /64 and can use a new address for each request, so its network is
-/// counted.
-fn network_of(address: Option<IpAddr>) -> String {
-    match address {
-        None => "unknown".to_owned(),
-        Some(IpAddr::V4(address)) => address.to_string(),
-        Some(IpAddr::V6(address)) => {
-            let [a, b, c, d, ..] = address.segments();
-            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ipv6_addresses_are_counted_by_their_network() {
-        assert_eq!(network_of("203.0.113.9".parse().ok()), "203.0.113.9");
-        assert_eq!(network_of("2001:db8:1:2:3:4:5:6".parse().ok()), "2001:db8:1:2::/64");
-        assert_eq!(network_of(None), "unknown");
     }
 }

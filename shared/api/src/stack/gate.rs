@@ -9,7 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use switchyard_database::retry;
-use switchyard_kernel::{Context, UserId};
+use switchyard_kernel::{Actor, Attack, Context, UserId};
 use tokio::time::{Instant, timeout_at};
 
 use super::Api;
@@ -79,7 +79,7 @@ async fn refuse_surplus(declared: &Declared, request: Request) -> ApiResult<Requ
 impl Gate {
     async fn pass(&self, context: &Context, deadline: Instant, mut request: Request, next: Next) -> Response {
         let api = &*self.api;
-        let caller = Authentication::of(request.headers(), &*api.authenticator, context.now).await;
+        let caller = Authentication::of(request.headers(), &*api.authenticator, context).await;
         let user_id = caller.user().map(|user| user.user_id);
         let route = request.extensions().get::<MatchedPath>().cloned();
         let declared = self.declared(route.as_ref(), request.method());
@@ -90,6 +90,8 @@ impl Gate {
         };
         let counted = verdicts.check(api.ambient().now());
         let is_admitted = counted.is_ok();
+        let sender = caller.user().map_or(Actor::Anonymous, |user| Actor::User(user.clone()));
+        self.note_exceeded(&verdicts, context, &sender).await;
         let caller = match declared {
             Some(declared) if declared.before_password_change => caller,
             _ => caller.after_password_change(),
@@ -131,6 +133,7 @@ impl Gate {
         if let Some(by) = counted_by.filter(|_| is_admitted && response.status().is_client_error()) {
             rate_limit::count_failure(&api.db, &self.limiters, context.address, by, &mut verdicts).await;
             if let Err(refusal) = verdicts.check(api.ambient().now()) {
+                self.note_exceeded(&verdicts, context, &sender).await;
                 response = refusal.into_response();
             }
         }
@@ -139,6 +142,14 @@ impl Gate {
             response.extensions_mut().insert(SentBy(user_id));
         }
         response
+    }
+
+    /// Takes note of a request beyond a rate limit.
+    async fn note_exceeded(&self, verdicts: &Verdicts, context: &Context, sender: &Actor) {
+        if let Some(policy) = verdicts.exceeded() {
+            let attack = Attack::RateLimited { policy: policy.to_owned() };
+            self.api.authenticator.note(&context.clone().by(sender.clone()), &attack).await;
+        }
     }
 
     /// What the operation declares; `None` if there is no such operation.

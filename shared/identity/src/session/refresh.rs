@@ -1,6 +1,6 @@
 use switchyard_database::Stored;
 use switchyard_kernel::value::user_agent_text;
-use switchyard_kernel::{Context, Outcome, RequestKey};
+use switchyard_kernel::{AuditEvent, Context, Outcome, REFUSAL_WINDOW, RequestKey};
 
 use super::end::end_writes;
 use super::refresh_token::{RefreshToken, is_same_hash};
@@ -15,7 +15,10 @@ use crate::{SessionError, SignIn};
 /// The outcome of a refresh. Both are committed.
 enum Refreshed {
     Continued(Box<(UserRecord, Option<Attempts>, SessionRecord, RefreshToken)>),
-    Reused,
+    /// `event` is that of a reuse which ended nothing, because an earlier one did.
+    Reused {
+        event: Option<AuditEvent>,
+    },
 }
 
 impl Sessions<'_> {
@@ -46,7 +49,12 @@ impl Sessions<'_> {
                 let (user, attempts, session, next) = *continued;
                 Ok(issue(self.identity, context, &user, attempts.as_ref(), &session, &next)?)
             }
-            Refreshed::Reused => Err(SessionError::RefreshTokenReused),
+            Refreshed::Reused { event } => {
+                if let Some(event) = event {
+                    self.identity.kernel.note(context, &event).await;
+                }
+                Err(SessionError::RefreshTokenReused)
+            }
         }
     }
 
@@ -70,8 +78,17 @@ impl Sessions<'_> {
                 .flatten()
         };
         let Some(next) = next else {
+            let event = user_event(actions::REFRESH_TOKEN_REUSED, session.user_id)
+                .resource(format_args!("sessions/{}", session.id))
+                .outcome(Outcome::Denied);
+            if let Some(first) = session.reused_at {
+                // Ended and recorded at the first reuse. One that comes later shows that somebody still has the token.
+                let is_later = context.now.since(first) >= REFUSAL_WINDOW;
+                return Ok(Refreshed::Reused { event: is_later.then_some(event) });
+            }
             self.end_family(tx, &session, context).await?;
-            return Ok(Refreshed::Reused);
+            tx.record(event);
+            return Ok(Refreshed::Reused { event: None });
         };
         let ends_at = session.created_at + settings.session_max_ttl;
         // The user is read outside of the transaction, so that the commit is a single conditional write of the
@@ -115,14 +132,9 @@ impl Sessions<'_> {
         session: &Stored<SessionRecord>,
         context: &Context,
     ) -> Result<(), SessionError> {
-        if session.reused_at.is_some() {
-            return Ok(()); // ended and recorded at the first reuse
-        }
         let ended = SessionRecord { reused_at: Some(context.now), ..(**session).clone() };
         tx.replace(session, &ended)?;
         end_writes(self.identity, tx, session, context.now).await?;
-        let event = user_event(actions::REFRESH_TOKEN_REUSED, session.user_id);
-        tx.record(event.resource(format_args!("sessions/{}", session.id)).outcome(Outcome::Denied));
         Ok(())
     }
 }

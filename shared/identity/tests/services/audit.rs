@@ -4,10 +4,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::future::join_all;
 use switchyard_database::{Document, Error, Key, Operation, Scan};
-use switchyard_identity::{InstallError, UserFields, testing};
+use switchyard_identity::{Identity, InstallError, UserFields, testing};
 use switchyard_kernel::{
-    Action, AuditBreak, AuditEvent, AuditFilter, AuditVerification, BreakReason, CommonError, Context,
-    KernelSettings, KeyRing, Outcome, PageRequest, Precondition, Refused,
+    Action, AnchorError, AuditBreak, AuditEvent, AuditFilter, AuditVerification, BreakReason, CommonError,
+    Context, KernelSettings, KeyRing, Outcome, PageRequest, Precondition, Refused,
 };
 use switchyard_program::assemble;
 
@@ -15,6 +15,9 @@ use crate::world::{World, collection};
 
 on_every_backend! {
     chains_stay_whole_under_many_writers,
+    a_log_of_several_processes_stays_whole_while_they_write,
+    a_chain_that_is_set_back_with_its_entries_contradicts_another_chain,
+    a_log_that_is_set_back_as_a_whole_contradicts_its_anchor,
     a_changed_or_removed_entry_is_reported,
 }
 
@@ -65,14 +68,117 @@ async fn write(world: &World, count: usize) {
     }
 }
 
+/// The ends of all chains that have one.
+async fn ends(world: &World) -> Vec<Document> {
+    world.db.backend().scan(&Scan::new(collection("audit_chains"))).await.unwrap().documents
+}
+
+/// Sets a chain back to an earlier end of it, with the entries that it had then.
+async fn set_back(world: &World, earlier: &Document) {
+    let chain = u8::from_str_radix(earlier.key.id(), 16).unwrap();
+    let last = earlier.body["sequence"].as_i64().unwrap();
+    let previous = world.document("audit_chains", earlier.key.id()).await;
+    world.tamper(Operation::Replace { previous, body: earlier.body.clone(), expires_at: None }).await;
+    for entry in stored(world).await {
+        if place(&entry).0 == chain && place(&entry).1 > last {
+            world.tamper(Operation::Delete { previous: entry }).await;
+        }
+    }
+}
+
+/// An end that an entry of another chain names, and how the chain ended before.
+async fn named_end(world: &World, before: &[Document]) -> ((u8, i64), Document) {
+    let number = |value: &serde_json::Value| value.as_i64().unwrap();
+    stored(world)
+        .await
+        .iter()
+        .filter_map(|entry| entry.body.get("seen"))
+        .find_map(|seen| {
+            let (chain, sequence) = (u8::try_from(number(&seen["c"])).unwrap(), number(&seen["n"]));
+            let earlier = before.iter().find(|end| end.key.id() == format!("{chain:02x}"))?;
+            let is_later = sequence > number(&earlier.body["sequence"]);
+            is_later.then(|| ((chain, sequence), earlier.clone()))
+        })
+        .unwrap()
+}
+
 fn place(document: &Document) -> (u8, i64) {
-    let number = |field: &str| document.body[field].as_i64().unwrap();
-    (u8::try_from(number("chain")).unwrap(), number("sequence"))
+    let (chain, sequence) = document.key.id().split_once('-').unwrap();
+    (u8::from_str_radix(chain, 16).unwrap(), sequence.parse().unwrap())
 }
 
 async fn chains_stay_whole_under_many_writers(world: World) {
     write(&world, 200).await;
     assert_eq!(verify(&world).await, whole(200));
+}
+
+/// Two processes, of which one has a new key, and a third that verifies while they write.
+async fn a_log_of_several_processes_stays_whole_while_they_write(world: World) {
+    let system = &world.system();
+    let keys = format!("another audit key that is no secret,{}", testing::AUDIT_KEY);
+    let settings = |keys: &str| KernelSettings { audit_keys: KeyRing::parse(keys).unwrap() };
+    let process = |keys: &str| assemble(world.db.clone(), settings(keys), testing::settings());
+    let [one, other, verifier] = [testing::AUDIT_KEY, &keys, &keys].map(process);
+    let write = async |identity: &Identity| {
+        for n in 0..60 {
+            let event = AuditEvent::new(Action::new("test.done")).subject("s").detail("n", n);
+            identity.kernel().record(system, &[event]).await.unwrap();
+        }
+    };
+    let whole = &PageRequest::first(u32::MAX);
+    let verify = async || {
+        for _ in 0..5 {
+            let log = verifier.kernel().audit_log();
+            let anchor = log.anchor(system).await.unwrap();
+            assert!(log.verify(system, whole).await.unwrap().valid);
+            assert_eq!(log.verify_anchor(system, &anchor).await, Ok(None));
+        }
+    };
+    tokio::join!(write(&one), write(&one), write(&other), write(&other), verify());
+    let verified = verifier.kernel().audit_log().verify(system, whole).await.unwrap();
+    assert_eq!((verified.valid, verified.entries), (true, 240));
+}
+
+async fn a_chain_that_is_set_back_with_its_entries_contradicts_another_chain(world: World) {
+    write(&world, 40).await;
+    let before = ends(&world).await;
+    write(&world, 200).await;
+    let ((chain, sequence), earlier) = named_end(&world, &before).await;
+    set_back(&world, &earlier).await;
+    world.listings_catch_up().await;
+    let found = verify(&world).await.first_break.unwrap();
+    assert_eq!((found.chain, found.entry_id, found.reason), (chain, None, BreakReason::SetBack));
+    assert!(found.sequence > earlier.body["sequence"].as_i64().unwrap(), "{} {sequence}", found.sequence);
+}
+
+async fn a_log_that_is_set_back_as_a_whole_contradicts_its_anchor(world: World) {
+    let log = world.identity.kernel().audit_log();
+    write(&world, 40).await;
+    let (before, early) = (ends(&world).await, log.anchor(&world.system()).await.unwrap());
+    write(&world, 40).await;
+    let anchor = log.anchor(&world.system()).await.unwrap();
+    assert_eq!(anchor.follows(&early), Ok(()));
+    assert_eq!(early.follows(&anchor), Err(AnchorError::SetBack));
+    write(&world, 40).await;
+    assert_eq!(log.verify_anchor(&world.system(), &anchor).await, Ok(None));
+
+    for end in ends(&world).await {
+        match before.iter().find(|earlier| earlier.key == end.key) {
+            Some(earlier) => set_back(&world, earlier).await,
+            None => {
+                let chain = u8::from_str_radix(end.key.id(), 16).unwrap();
+                for entry in stored(&world).await.into_iter().filter(|entry| place(entry).0 == chain) {
+                    world.tamper(Operation::Delete { previous: entry }).await;
+                }
+                world.tamper(Operation::Delete { previous: end }).await;
+            }
+        }
+    }
+    world.listings_catch_up().await;
+    assert_eq!(verify(&world).await, whole(40), "nothing in the database shows it");
+    assert_eq!(log.verify_anchor(&world.system(), &early).await, Ok(None));
+    let found = log.verify_anchor(&world.system(), &anchor).await.unwrap().unwrap();
+    assert_eq!((found.entry_id, found.reason), (None, BreakReason::SetBack));
 }
 
 async fn a_changed_or_removed_entry_is_reported(world: World) {
@@ -83,7 +189,7 @@ async fn a_changed_or_removed_entry_is_reported(world: World) {
         entries.windows(3).find(|three| three.iter().all(|e| place(e).0 == place(&three[0]).0)).unwrap()[1]
             .clone();
     let (chain, sequence) = place(&middle);
-    let entry_id = Some(middle.body["entry_id"].as_str().unwrap().to_owned());
+    let entry_id = Some(middle.body["entry"].as_str().unwrap().to_owned());
     let broken = |entry_id: &Option<String>, reason| {
         Some(AuditBreak { chain, sequence, entry_id: entry_id.clone(), reason })
     };
@@ -112,10 +218,11 @@ async fn a_changed_or_removed_entry_is_reported(world: World) {
 async fn a_chain_end_that_is_set_back_or_removed_is_reported() {
     let world = World::new().await;
     write(&world, 40).await;
-    let before = world.db.backend().scan(&Scan::new(collection("audit_chains"))).await.unwrap().documents;
+    let before = ends(&world).await;
     write(&world, 400).await;
-    let end = before[0].clone();
-    let chain: u8 = end.key.id().parse().unwrap();
+    let after = ends(&world).await;
+    let end = before.into_iter().find(|end| !after.contains(end)).unwrap();
+    let chain = u8::from_str_radix(end.key.id(), 16).unwrap();
     let earlier = end.body["sequence"].as_i64().unwrap();
     let current = world.document("audit_chains", end.key.id()).await;
     assert_ne!(current.body, end.body);
@@ -146,6 +253,52 @@ async fn a_chain_end_that_is_set_back_or_removed_is_reported() {
 }
 
 #[tokio::test]
+async fn a_chain_that_was_set_back_and_has_grown_again_is_reported() {
+    let world = World::new().await;
+    write(&world, 40).await;
+    let before = ends(&world).await;
+    write(&world, 200).await;
+    let ((chain, sequence), earlier) = named_end(&world, &before).await;
+    set_back(&world, &earlier).await;
+    let id = format!("{chain:02x}");
+    while world.document("audit_chains", &id).await.body["sequence"].as_i64().unwrap() <= sequence {
+        write(&world, 40).await;
+    }
+    let found = verify(&world).await.first_break.unwrap();
+    assert_eq!((found.chain, found.reason), (chain, BreakReason::SetBack));
+    assert!(found.entry_id.is_some());
+}
+
+#[tokio::test]
+async fn an_anchor_is_one_line_that_only_the_key_can_write() {
+    let world = World::new().await;
+    write(&world, 40).await;
+    let log = world.identity.kernel().audit_log();
+    let anchor = log.anchor(&world.system()).await.unwrap();
+    let line = anchor.to_line();
+    assert!(!line.contains('\n'));
+    assert_eq!(log.read_anchor(&line), Ok(anchor.clone()));
+    assert_eq!(anchor.at(), world.now());
+    let altered = line.replacen(r#""n":1"#, r#""n":2"#, 1);
+    assert_ne!(altered, line);
+    assert_eq!(log.read_anchor(&altered), Err(AnchorError::Altered));
+    assert_eq!(log.read_anchor(&line[..line.len() - 1]), Err(AnchorError::Malformed));
+    let settings =
+        KernelSettings { audit_keys: KeyRing::parse("another audit key that is no secret").unwrap() };
+    let other = assemble(world.db.clone(), settings, testing::settings());
+    assert_eq!(other.kernel().audit_log().read_anchor(&line), Err(AnchorError::UnknownKey));
+}
+
+#[tokio::test]
+async fn an_action_that_nothing_records_is_no_filter() {
+    let world = World::new().await;
+    let (log, page) = (world.identity.kernel().audit_log(), PageRequest::first(10));
+    let filter = AuditFilter { action: Some("user.dissabled".to_owned()), ..AuditFilter::default() };
+    let refused = log.list(&world.system(), &filter, &page).await;
+    assert!(matches!(refused, Err(CommonError::Invalid(_))), "{refused:?}");
+}
+
+#[tokio::test]
 async fn a_removed_last_entry_of_a_chain_is_reported_too() {
     let world = World::new().await;
     write(&world, 200).await;
@@ -161,7 +314,7 @@ async fn a_removed_last_entry_of_a_chain_is_reported_too() {
 #[tokio::test]
 async fn a_gap_is_reported_at_its_first_entry_wherever_a_part_ends() {
     let world = World::new().await;
-    write(&world, 400).await;
+    write(&world, 800).await;
     let entries = stored(&world).await;
     let mut runs = entries.windows(5).filter(|five| place(&five[0]).0 == place(&five[4]).0);
     let five = runs.next().unwrap().to_vec();
@@ -180,11 +333,10 @@ async fn a_copy_of_an_entry_under_another_id_is_reported() {
     let world = World::new().await;
     write(&world, 40).await;
     let entry = stored(&world).await.swap_remove(0);
-    let (chain, sequence) = place(&entry);
-    let entry_id = Some(entry.body["entry_id"].as_str().unwrap().to_owned());
+    let entry_id = Some(entry.body["entry"].as_str().unwrap().to_owned());
     let key = Key::new(collection("audit_entries"), "elsewhere").unwrap();
     world.tamper(Operation::Create { key, body: entry.body, expires_at: entry.expires_at }).await;
-    let found = AuditBreak { chain, sequence, entry_id, reason: BreakReason::Altered };
+    let found = AuditBreak { chain: 0, sequence: 0, entry_id, reason: BreakReason::Altered };
     world.listings_catch_up().await;
     assert_eq!(verify(&world).await.first_break, Some(found));
 }
@@ -222,7 +374,7 @@ async fn a_cursor_that_verification_did_not_return_is_refused() {
         .unwrap();
     let of_list = list.pagination.next_cursor.unwrap();
     let made_up = [
-        r#"{"Entry":{"chain":64,"sequence":1,"gap":null}}"#,
+        r#"{"Entry":{"chain":256,"sequence":1,"gap":null}}"#,
         r#"{"Entry":{"chain":0,"sequence":0,"gap":null}}"#,
         r#"{"Entry":{"chain":0,"sequence":1,"gap":null,"more":1}}"#,
         r#"{"Stray":{"after":"none"}}"#,
@@ -280,6 +432,28 @@ async fn an_entry_records_who_did_what_to_whom_from_where() {
     assert_eq!(entry.user_agent.as_deref(), Some("curl/8"));
     assert_eq!(entry.request_id, "r-17");
     assert_eq!(entry.time, world.now());
+}
+
+/// DynamoDB counts writes in kilobytes. Besides the body it stores 300 bytes: the id, the version, the keys of three indexes.
+#[tokio::test]
+async fn an_entry_with_the_user_agent_of_a_browser_stays_below_a_kilobyte() {
+    let world = World::new().await;
+    let (id, admin) = world.admin().await;
+    let context = Context {
+        user_agent: Some("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) ".repeat(10)),
+        address: Some("2001:db8:1111:2222:3333:4444:5555:6666".parse().unwrap()),
+        request_id: id.to_string(),
+        ..admin
+    };
+    let event = || AuditEvent::new(Action::new("account.password_changed")).subject(id);
+    for _ in 0..3 {
+        let event = event().resource(format_args!("sessions/{id}"));
+        world.identity.kernel().record(&context, &[event]).await.unwrap();
+    }
+    let entries = stored(&world).await;
+    let largest =
+        entries.iter().map(|entry| serde_json::to_string(&entry.body).unwrap().len()).max().unwrap();
+    assert!((600..700).contains(&largest), "{largest}");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use switchyard_ambient::{Ambient, ManualClock, SystemRandomness, Timestamp};
-use switchyard_database::{Collection, Db, Document, Key, Operation, Schema};
+use switchyard_database::{Collection, Db, Document, Key, Operation, Scan, Schema};
 use switchyard_harness::store::{Backend, Store};
 use switchyard_identity::{
     FirstAdmin, Identity, IdentitySettings, LoginOutcome, LoginRequest, Registration, Secret, SignIn, testing,
@@ -140,11 +140,18 @@ impl World {
             .data
     }
 
-    /// The number of a user's refused attempts.
+    /// The number of a user's refused attempts: those with entries, and those that were counted.
     pub(crate) async fn denials_of(&self, actor: UserId) -> usize {
         let action = Some("access.denied".to_owned());
         let filter = AuditFilter { actor: Some(actor.to_string()), action, ..AuditFilter::default() };
-        self.entries(&filter).await.len()
+        let entries = self.entries(&filter).await;
+        let suppressed = entries.iter().filter_map(|entry| entry.details.get("suppressed"));
+        let suppressed: usize = suppressed.map(|count| count.parse::<usize>().unwrap()).sum();
+        let windows =
+            self.db.backend().scan(&Scan::new(collection("audit_refusals"))).await.unwrap().documents;
+        let of_actor = windows.iter().filter(|window| window.key.id().ends_with(&format!(":{actor}")));
+        let counted: u64 = of_actor.map(|window| window.body["count"].as_u64().unwrap()).sum();
+        entries.len() + suppressed + usize::try_from(counted).unwrap()
     }
 
     /// Whether the audit log is unchanged.

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use switchyard_ambient::Timestamp;
 use switchyard_database::Error as DatabaseError;
 
-use crate::{DomainError, ErrorReport, Principal, codes};
+use crate::{AuditEvent, Context, DomainError, ErrorReport, Outcome, Principal, actions, codes};
 
 /// Resolves access tokens to the users they were issued to.
 #[async_trait]
@@ -20,6 +20,34 @@ pub trait Authenticator: Debug + Send + Sync + 'static {
         access_token: &str,
         now: Timestamp,
     ) -> Result<Principal, AuthenticationError>;
+
+    /// Takes note of a sign of an attack: see [`Kernel::note`](crate::Kernel::note). Never fails, and takes a short time at
+    /// most. By default it does nothing.
+    async fn note(&self, _context: &Context, _attack: &Attack) {}
+}
+
+/// A sign of an attack that is noticed before a request is handled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attack {
+    /// The access token was not issued here, or was changed.
+    TokenRefused,
+    /// There are more requests than this rate limit allows.
+    RateLimited {
+        /// The name of the limit.
+        policy: String,
+    },
+}
+
+impl Attack {
+    /// Its event in the audit log.
+    pub fn event(&self) -> AuditEvent {
+        match self {
+            Self::TokenRefused => AuditEvent::new(actions::TOKEN_REFUSED).outcome(Outcome::Denied),
+            Self::RateLimited { policy } => {
+                AuditEvent::new(actions::RATE_LIMITED).outcome(Outcome::Denied).detail("policy", policy)
+            }
+        }
+    }
 }
 
 /// Accepts no token. For programs whose routes are all public, which then need no keys.

@@ -2,7 +2,8 @@ use crate::{
     Actor, AuditEvent, CommonError, Context, Kernel, Outcome, Permission, Principal, Refused, UserId, actions,
 };
 
-/// Checks of what the actor may do. Each records a refused attempt in the audit log.
+/// Checks of what the actor may do. Each records a refused attempt in the audit log; of many that follow each other, the first,
+/// and then their number.
 impl Kernel {
     /// Requires `permission`. `resource` names what is accessed, as in `users/0190a1b2-…`.
     ///
@@ -64,7 +65,7 @@ impl Kernel {
         Ok(context.clone().by(Actor::User(Principal { permissions, ..principal.clone() })))
     }
 
-    /// Passes on `verdict`, and records a refusal.
+    /// Passes on `verdict`, and records a refusal, or counts it if it follows another one.
     ///
     /// # Errors
     ///
@@ -76,7 +77,7 @@ impl Kernel {
         resource: &str,
     ) -> Result<(), CommonError> {
         if verdict.is_err_and(Refused::is_denial) {
-            self.record(context, &[denial(resource)]).await?;
+            self.record_denial(context, resource).await?;
         }
         Ok(verdict?)
     }

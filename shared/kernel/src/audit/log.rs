@@ -3,9 +3,10 @@ use std::time::Duration;
 use switchyard_ambient::Timestamp;
 use switchyard_database::{Entity, Filter, Query};
 
-use super::record::AuditRecord;
-use super::{AUDIT_READ, AuditEntry, AuditVerification, verify};
-use crate::{CommonError, Context, Kernel, Page, PageRequest, UserId, rfc3339};
+use super::chain::all_ends;
+use super::record::{AuditRecord, OtherActor};
+use super::{AUDIT_READ, AnchorError, AuditAnchor, AuditBreak, AuditEntry, AuditVerification, verify};
+use crate::{CommonError, Context, Faults, FieldPath, Kernel, Page, PageRequest, UserId, rfc3339};
 
 /// Which entries to list: those that match every field that is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +35,11 @@ impl<'a> AuditLog<'a> {
     }
 
     /// The entries that match a filter, the latest first. Requires `audit:read`.
+    ///
+    /// # Errors
+    ///
+    /// [`CommonError::Invalid`] if the filter names an action that no manifest declares: there are no entries of it, and a
+    /// misspelt name must not look like good news.
     pub async fn list(
         &self,
         context: &Context,
@@ -41,6 +47,10 @@ impl<'a> AuditLog<'a> {
         page: &PageRequest,
     ) -> Result<Page<AuditEntry>, CommonError> {
         self.kernel.require(context, AUDIT_READ, "audit-logs").await?;
+        let is_declared = |name: &String| self.kernel.actions().any(|action| action.as_str() == name);
+        if filter.action.as_ref().is_some_and(|name| !is_declared(name)) {
+            return Err(Faults::at(FieldPath::key("action"), "is not an action of the audit log").into());
+        }
         self.page(filter, page).await
     }
 
@@ -81,6 +91,29 @@ impl<'a> AuditLog<'a> {
         Ok(verify::verify(self.kernel.db(), self.kernel.audit_keys(), part).await?)
     }
 
+    /// The ends of all chains as they are now, to be kept elsewhere. Requires `audit:read`.
+    pub async fn anchor(&self, context: &Context) -> Result<AuditAnchor, CommonError> {
+        self.kernel.require(context, AUDIT_READ, "audit-logs/anchor").await?;
+        let ends = all_ends(self.kernel.db()).await?;
+        Ok(AuditAnchor::new(self.kernel.ambient().now(), &ends, self.kernel.audit_keys())?)
+    }
+
+    /// Reads an anchor from its line, and checks that it was written with a key of this log.
+    pub fn read_anchor(&self, line: &str) -> Result<AuditAnchor, AnchorError> {
+        AuditAnchor::parse(line, self.kernel.audit_keys())
+    }
+
+    /// Holds the chains against an anchor. Returns the first place where they contradict it. Requires `audit:read`. That the
+    /// entries before are complete is shown by [`verify`](Self::verify).
+    pub async fn verify_anchor(
+        &self,
+        context: &Context,
+        anchor: &AuditAnchor,
+    ) -> Result<Option<AuditBreak>, CommonError> {
+        self.kernel.require(context, AUDIT_READ, "audit-logs/verify").await?;
+        Ok(verify::find_set_back(self.kernel.db(), self.kernel.audit_keys(), anchor.ends()).await?)
+    }
+
     async fn page(
         &self,
         filter: &AuditFilter,
@@ -93,22 +126,25 @@ impl<'a> AuditLog<'a> {
 
 /// Uses the index that leaves the least to filter out.
 fn query_of(filter: &AuditFilter, page: &PageRequest) -> Query {
-    let fields = [("subject", &filter.subject), ("actor", &filter.actor), ("action", &filter.action)];
-    let mut given =
-        fields.into_iter().filter_map(|(field, value)| value.as_ref().map(|value| (field, value)));
-    let mut query = match given.next() {
-        Some((field, value)) => {
-            let index = match field {
-                "subject" => "by_subject",
-                "actor" => "by_actor",
-                _ => "by_action",
-            };
-            Query::new(AuditRecord::COLLECTION, index).partition([value.as_str()])
+    let collection = AuditRecord::COLLECTION;
+    let other_actor = filter.actor.as_deref().and_then(OtherActor::named);
+    let user_id = filter.actor.as_deref().filter(|_| other_actor.is_none());
+    let (mut query, user_id) = match (&filter.subject, user_id) {
+        (Some(subject), user_id) => {
+            (Query::new(collection, "by_subject").partition([subject.as_str()]), user_id)
         }
-        None => Query::new(AuditRecord::COLLECTION, "by_time"),
+        (None, Some(id)) => (Query::new(collection, "by_actor").partition([id]), None),
+        (None, None) => (Query::new(collection, "by_time"), None),
     };
-    for (field, value) in given {
-        query = query.filter(Filter::equals(field, value.as_str()));
+    let filters = [
+        ("actor", user_id),
+        ("kind", other_actor.map(OtherActor::as_str)),
+        ("action", filter.action.as_deref()),
+    ];
+    for (field, value) in filters {
+        if let Some(value) = value {
+            query = query.filter(Filter::equals(field, value));
+        }
     }
     if let Some(from) = filter.from {
         query = query.at_least([from]);

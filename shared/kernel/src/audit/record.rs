@@ -1,29 +1,38 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use switchyard_ambient::Timestamp;
 use switchyard_database::{Collection, Entity, Field, Index};
-use utoipa::ToSchema;
 
 use super::Outcome;
-use crate::key_ring::hex;
-use crate::{KeyRing, rfc3339};
+use super::seen::ChainEnd;
+use crate::KeyRing;
 
 /// How long entries are kept: six years, at most two of them leap years.
 pub(super) const RETENTION: Duration = Duration::from_secs((6 * 365 + 2) * 24 * 60 * 60);
 
 /// A stored entry.
+///
+/// Every audited change pays for the size of an entry, and for each index that it is in. So nothing is stored twice, and the
+/// fields have short names: with the `User-Agent` of a browser an entry stays below the kilobyte that DynamoDB counts writes in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct AuditRecord {
-    /// The chain and the number within it, as in `17-000000000042`. The next entry of a chain is therefore read by key, which
-    /// sees every commit, and two writers cannot both write it.
+    /// The document's id, which is not stored a second time. It is empty in an entry that was read.
+    #[serde(skip)]
     pub(super) position: String,
+    #[serde(rename = "entry")]
     pub(super) entry_id: String,
-    pub(super) chain: u8,
-    pub(super) sequence: i64,
     pub(super) at: Timestamp,
-    pub(super) actor: String,
+    /// The user. Absent if there is none: the entries of strangers and of the program would all be at one place of `by_actor`.
+    #[serde(rename = "actor", skip_serializing_if = "Option::is_none")]
+    pub(super) user_id: Option<String>,
+    /// Who the actor is, if it is not a user.
+    #[serde(rename = "kind", skip_serializing_if = "Option::is_none")]
+    pub(super) other_actor: Option<OtherActor>,
+    #[serde(rename = "roles", default, skip_serializing_if = "Vec::is_empty")]
     pub(super) actor_roles: Vec<String>,
     pub(super) action: String,
     pub(super) outcome: Outcome,
@@ -31,35 +40,65 @@ pub(super) struct AuditRecord {
     pub(super) subject: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) resource: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "ip", skip_serializing_if = "Option::is_none")]
     pub(super) address: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "agent", skip_serializing_if = "Option::is_none")]
     pub(super) user_agent: Option<String>,
+    #[serde(rename = "request")]
     pub(super) request_id: String,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) details: BTreeMap<String, String>,
     /// When the previous entry was written. Once that entry is gone, this shows whether it could have expired.
+    #[serde(rename = "prev_at", skip_serializing_if = "Option::is_none")]
     pub(super) previous_at: Option<Timestamp>,
+    #[serde(rename = "prev")]
     pub(super) previous_mac: String,
+    /// The end of another chain, as the process had last seen it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) seen: Option<ChainEnd>,
+    #[serde(rename = "key")]
     pub(super) key_id: String,
     pub(super) mac: String,
+}
+
+/// An actor that is not a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum OtherActor {
+    Anonymous,
+    System,
+}
+
+impl OtherActor {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Anonymous => "anonymous",
+            Self::System => "system",
+        }
+    }
+
+    /// The actor of this name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        [Self::Anonymous, Self::System].into_iter().find(|actor| actor.as_str() == name)
+    }
 }
 
 impl Entity for AuditRecord {
     const COLLECTION: &'static Collection = &Collection::new("audit_entries")
         .fields(&[
-            Field::string("entry_id"),
+            Field::string("entry"),
             Field::time("at"),
             Field::string("actor"),
+            Field::string("kind").few_values(),
             Field::string("action"),
             Field::string("outcome"),
             Field::string("subject"),
             Field::string("resource"),
         ])
         .indexes(&[
-            Index::new("by_time").sort(&["at"]).shards(8),
+            Index::new("by_time").sort(&["at"]).shards(16).copying_fields(&["action", "outcome", "kind"]),
             Index::new("by_subject").partition(&["subject"]).sort(&["at"]),
             Index::new("by_actor").partition(&["actor"]).sort(&["at"]),
-            Index::new("by_action").partition(&["action"]).sort(&["at"]),
         ])
         .expiring();
 
@@ -73,78 +112,69 @@ impl Entity for AuditRecord {
 }
 
 impl AuditRecord {
-    /// The key under which the entry of this number is stored.
+    /// The key under which the entry of this number is stored: the chain in hexadecimal and the number, as in
+    /// `7f-000000000042`. The next entry of a chain is therefore read by key, which sees every commit, and two writers cannot
+    /// both write it.
     pub(super) fn position_of(chain: u8, sequence: i64) -> String {
-        format!("{chain:02}-{sequence:012}")
+        format!("{chain:02x}-{sequence:012}")
     }
 
-    /// The code over the entry without the code itself; `None` if `keys` does not hold the entry's key.
+    /// The chain and the number of the entry that is stored under this key; `None` if no entry is.
+    pub(super) fn place_of(position: &str) -> Option<(u8, i64)> {
+        let (chain, sequence) = position.split_once('-')?;
+        let place = (u8::from_str_radix(chain, 16).ok()?, sequence.parse().ok()?);
+        (place.1 >= 1 && Self::position_of(place.0, place.1) == position).then_some(place)
+    }
+
+    /// The code over an entry at this position, without the code itself; `None` if `keys` does not hold the entry's key.
     ///
-    /// The message is the JSON of the struct, with the fields in the order of declaration. Absent fields are left out, so a
-    /// field that is added later does not change existing codes.
-    pub(super) fn mac_with(&self, keys: &KeyRing) -> Option<String> {
+    /// The message is the position and the JSON of the struct, with the fields in the order of declaration. Absent fields are
+    /// left out, so a field that is added later does not change existing codes.
+    pub(super) fn mac_with(&self, position: &str, keys: &KeyRing) -> Option<String> {
         let unsigned = Self { mac: String::new(), ..self.clone() };
-        let message = serde_json::to_vec(&unsigned).ok()?;
-        keys.code(&self.key_id, &message).map(|code| hex(code.as_ref()))
+        code_over("entry", position, &unsigned, &self.key_id, keys)
+    }
+
+    /// The actor: a user's id, `system` or `anonymous`.
+    pub(super) fn actor(&self) -> &str {
+        let other = self.other_actor.unwrap_or(OtherActor::Anonymous).as_str();
+        self.user_id.as_deref().unwrap_or(other)
     }
 }
 
-/// An entry of the audit log.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-pub struct AuditEntry {
-    /// The entry's id.
-    #[schema(format = "uuid", example = "0190a1b2-0000-7000-8000-000000000001")]
-    pub id: String,
-    /// When it happened.
-    #[serde(serialize_with = "rfc3339::serialize")]
-    #[schema(value_type = String, format = DateTime)]
-    pub time: Timestamp,
-    /// The actor: a user's id, `system` or `anonymous`.
-    #[schema(example = "0190a1b2-0000-7000-8000-000000000001")]
-    pub actor: String,
-    /// The actor's roles at that time.
-    #[schema(example = json!(["admin"]))]
-    pub roles: Vec<String>,
-    /// The action.
-    #[schema(example = "user.disabled")]
-    pub action: String,
-    /// The outcome.
-    pub outcome: Outcome,
-    /// Whom it concerns: a user's id, or `role:` and a role's name.
-    #[schema(required, example = "0190a1b2-0000-7000-8000-000000000002")]
-    pub subject: Option<String>,
-    /// The resource.
-    #[schema(required, example = "users/0190a1b2-0000-7000-8000-000000000002")]
-    pub resource: Option<String>,
-    /// The client's address. It is hidden from users when somebody else acted on their account.
-    #[schema(required, example = "203.0.113.7")]
-    pub address: Option<String>,
-    /// The client's `User-Agent`, hidden in the same cases as `address`.
-    #[schema(required, example = "curl/8.10.1")]
-    pub user_agent: Option<String>,
-    /// The request's id.
-    #[schema(example = "0190a5f4-6f0e-7cc4-8a5e-5d9c0b1f3f55")]
-    pub request_id: String,
-    /// Further details.
-    pub details: BTreeMap<String, String>,
+/// The code under the key `key_id` over what is stored: its kind, where it is stored, and its JSON. The kind keeps one from
+/// being passed off as another. Returns `None` if `keys` does not hold the key.
+pub(super) fn code_over(
+    kind: &str,
+    id: &str,
+    unsigned: &impl Serialize,
+    key_id: &str,
+    keys: &KeyRing,
+) -> Option<String> {
+    let mut message = format!("{kind}\n{id}\n").into_bytes();
+    serde_json::to_writer(&mut message, unsigned).ok()?;
+    keys.code(key_id, &message).map(|code| URL_SAFE_NO_PAD.encode(code.as_ref()))
 }
 
-impl From<&AuditRecord> for AuditEntry {
-    fn from(record: &AuditRecord) -> Self {
-        let record = record.clone();
-        Self {
-            id: record.entry_id,
-            time: record.at,
-            actor: record.actor,
-            roles: record.actor_roles,
-            action: record.action,
-            outcome: record.outcome,
-            subject: record.subject,
-            resource: record.resource,
-            address: record.address,
-            user_agent: record.user_agent,
-            request_id: record.request_id,
-            details: record.details,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_names_one_place() {
+        for place in [(0, 1), (127, 42), (255, 999_999_999_999), (10, 1_000_000_000_000)] {
+            assert_eq!(AuditRecord::place_of(&AuditRecord::position_of(place.0, place.1)), Some(place));
+        }
+        for other in [
+            "",
+            "elsewhere",
+            "7F-000000000001",
+            "7f-1",
+            "7f-000000000000",
+            "7f--00000000001",
+            "100-000000000001",
+        ] {
+            assert_eq!(AuditRecord::place_of(other), None, "{other}");
         }
     }
 }

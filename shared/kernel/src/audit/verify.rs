@@ -6,8 +6,9 @@ use switchyard_database::{Consistency, Db, Entity as _, Error, Scan};
 use utoipa::ToSchema;
 
 use super::CHAINS;
-use super::chain::Chain;
+use super::chain::{Chain, all_ends};
 use super::record::{AuditRecord, RETENTION};
+use super::seen::ChainEnd;
 use crate::{KeyRing, PageRequest};
 
 /// The result of verifying a part of the audit log.
@@ -18,7 +19,7 @@ pub struct AuditVerification {
     pub valid: bool,
     /// The number of entries that were verified, up to the break if there is one.
     pub entries: u64,
-    /// The first break: in the chain of the lowest number, the lowest entry.
+    /// The first break that was found: the verification goes from chain to chain, and along each from its first entry.
     #[schema(required)]
     pub first_break: Option<AuditBreak>,
     /// What to send as `cursor` to continue; `null` after the last part and after a break.
@@ -31,7 +32,7 @@ pub struct AuditVerification {
 pub struct AuditBreak {
     /// The number of the chain.
     pub chain: u8,
-    /// The number of the entry within the chain, from 1.
+    /// The number of the entry within the chain, from 1; 0 if the entry is at no place of a chain.
     pub sequence: i64,
     /// The entry's id, if the entry still exists.
     #[schema(required, format = "uuid", example = "0190a1b2-0000-7000-8000-000000000001")]
@@ -54,6 +55,23 @@ pub enum BreakReason {
     BeyondEnd,
     /// The end of the chain is not what was written: entries may have been cut off.
     EndAltered,
+    /// An entry of another chain, or an anchor, names this entry, and the chain ends before it or has another one here: the
+    /// chain was set back.
+    SetBack,
+}
+
+impl BreakReason {
+    /// What is wrong, as the end of a sentence about an entry.
+    pub const fn described(self) -> &'static str {
+        match self {
+            Self::Altered => "is not what was written",
+            Self::Missing => "is missing",
+            Self::Detached => "does not follow the entry before it",
+            Self::BeyondEnd => "lies beyond the end of its chain",
+            Self::EndAltered => "is not the end that was written",
+            Self::SetBack => "was there before and is no longer: the chain was set back",
+        }
+    }
 }
 
 /// Entries read at once.
@@ -77,7 +95,7 @@ impl Place {
     }
 
     fn behind(chain: u8) -> Self {
-        if chain + 1 < CHAINS { Self::start_of(chain + 1) } else { Self::Stray { after: None } }
+        chain.checked_add(1).map_or(Self::Stray { after: None }, Self::start_of)
     }
 
     fn to_cursor(&self) -> Result<String, Error> {
@@ -88,7 +106,9 @@ impl Place {
     fn of_cursor(cursor: &str) -> Result<Self, Error> {
         let text = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| Error::BadCursor)?;
         match serde_json::from_slice(&text).map_err(|_| Error::BadCursor)? {
-            Self::Entry { chain, sequence, .. } if chain >= CHAINS || sequence < 1 => Err(Error::BadCursor),
+            Self::Entry { chain, sequence, .. } if u16::from(chain) >= CHAINS || sequence < 1 => {
+                Err(Error::BadCursor)
+            }
             place => Ok(place),
         }
     }
@@ -106,7 +126,7 @@ enum Step {
 /// the previous one ended.
 pub(super) async fn verify(db: &Db, keys: &KeyRing, part: &PageRequest) -> Result<AuditVerification, Error> {
     let mut place = part.cursor.as_deref().map_or(Ok(Place::START), Place::of_cursor)?;
-    let mut walk = Walk { db, keys, entries: 0 };
+    let mut walk = Walk { db, keys, ends: Vec::new(), entries: 0 };
     let mut left = part.limit.max(1);
     let (first_break, next_cursor) = loop {
         match walk.step(place, left.min(STEP)).await? {
@@ -122,9 +142,20 @@ pub(super) async fn verify(db: &Db, keys: &KeyRing, part: &PageRequest) -> Resul
     Ok(AuditVerification { valid: first_break.is_none(), entries: walk.entries, first_break, next_cursor })
 }
 
+/// Holds ends of chains that were seen at some time against the present log. Returns the first that the log contradicts.
+pub(super) async fn find_set_back(
+    db: &Db,
+    keys: &KeyRing,
+    seen: &[ChainEnd],
+) -> Result<Option<AuditBreak>, Error> {
+    Walk { db, keys, ends: all_ends(db).await?, entries: 0 }.find_set_back(seen).await
+}
+
 struct Walk<'a> {
     db: &'a Db,
     keys: &'a KeyRing,
+    /// The ends of all chains, once they have been read. Entries that were appended since then are left out.
+    ends: Vec<Option<Chain>>,
     entries: u64,
 }
 
@@ -147,10 +178,13 @@ impl Walk<'_> {
     ) -> Result<Step, Error> {
         let broken =
             |sequence, entry_id, reason| Ok(Step::Broken(AuditBreak { chain, sequence, entry_id, reason }));
-        let Some(end) = self.db.collection::<Chain>().get(&Chain::id_of(chain)).await? else {
+        if self.ends.is_empty() {
+            self.ends = all_ends(self.db).await?;
+        }
+        let Some(end) = self.ends.get(usize::from(chain)).cloned().flatten() else {
             return Ok(Step::To(Place::behind(chain), 0)); // never written to; if it has entries, they are found as strays
         };
-        if !end.is_authentic(self.keys) {
+        if !end.is_authentic(chain, self.keys) {
             return broken(end.sequence, None, BreakReason::EndAltered);
         }
         if first > end.sequence {
@@ -168,6 +202,7 @@ impl Walk<'_> {
         // Taken after reading: entries that had expired by then were left out.
         let now = self.db.ambient().now();
         let mut previous = records.next().flatten();
+        let mut seen = Vec::new();
         for (sequence, record) in (first..).zip(records) {
             let Some(record) = record else {
                 // The first entry after the gap shows whether the missing ones could have expired.
@@ -183,7 +218,11 @@ impl Walk<'_> {
                 };
             }
             gap = None;
+            seen.extend(record.seen.clone());
             previous = Some(record);
+        }
+        if let Some(found) = self.find_set_back(&seen).await? {
+            return Ok(Step::Broken(found));
         }
         if last < end.sequence {
             return Ok(Step::To(Place::Entry { chain, sequence: last + 1, gap }, count));
@@ -201,21 +240,56 @@ impl Walk<'_> {
 
     fn fault(
         &self,
-        place: (u8, i64),
+        (chain, sequence): (u8, i64),
         record: &AuditRecord,
         previous: Option<&AuditRecord>,
         now: Timestamp,
     ) -> Option<BreakReason> {
-        let stands_here = (record.chain, record.sequence) == place;
-        if !stands_here || record.mac_with(self.keys).is_none_or(|mac| mac != record.mac) {
+        // The code covers the position, so an entry that was moved here is altered too.
+        let position = AuditRecord::position_of(chain, sequence);
+        if record.mac_with(&position, self.keys).is_none_or(|mac| mac != record.mac) {
             return Some(BreakReason::Altered);
         }
         match (previous, record.previous_at) {
             (Some(previous), _) if previous.mac != record.previous_mac => Some(BreakReason::Detached),
             (None, Some(at)) if !has_expired(at, now) => Some(BreakReason::Missing),
-            (None, None) if record.sequence > 1 => Some(BreakReason::Detached),
+            (None, None) if sequence > 1 => Some(BreakReason::Detached),
             _ => None,
         }
+    }
+
+    /// Returns the first of these ends that its chain contradicts: it ends before, or has another entry there.
+    ///
+    /// An entry that is gone from a chain that continues is none of these: whether it has expired is checked along its chain.
+    async fn find_set_back(&self, seen: &[ChainEnd]) -> Result<Option<AuditBreak>, Error> {
+        let positions = seen.iter().map(|end| AuditRecord::position_of(end.chain, end.sequence));
+        // Entries never change, so one that is read is the right one. They cost half as much in this way.
+        let entries = self.db.collection::<AuditRecord>().get_many(positions, Consistency::Eventual).await?;
+        for (ChainEnd { chain, sequence, mac }, entry) in seen.iter().zip(entries) {
+            let (chain, sequence) = (*chain, *sequence);
+            let is_there = match &entry {
+                Some(entry) => entry.mac == *mac,
+                None => self.reaches(chain, sequence).await?,
+            };
+            if !is_there {
+                let entry_id = entry.map(|entry| entry.entry_id.clone());
+                let reason = BreakReason::SetBack;
+                return Ok(Some(AuditBreak { chain, sequence, entry_id, reason }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a chain has, or once had, an entry of this number.
+    async fn reaches(&self, chain: u8, sequence: i64) -> Result<bool, Error> {
+        let known = self.ends.get(usize::from(chain)).and_then(Option::as_ref);
+        if known.is_some_and(|end| end.sequence >= sequence) {
+            return Ok(true);
+        }
+        // The ends were not read at one moment: this one may have been read before it was written, and the entry that names it
+        // afterwards.
+        let end = self.db.collection::<Chain>().get(&Chain::id_of(chain)).await?;
+        Ok(end.is_some_and(|end| end.sequence >= sequence))
     }
 
     /// Looks for an entry that no chain reaches: the end was set back or removed, or the entry was moved.
@@ -223,21 +297,16 @@ impl Walk<'_> {
         let page = Scan::new(AuditRecord::COLLECTION).limit(count).after(after);
         let page = self.db.collection::<AuditRecord>().scan(&page).await?;
         // Read after the entries, so that an entry added in between is not beyond its chain's end.
-        let ends = self
-            .db
-            .collection::<Chain>()
-            .get_many((0..CHAINS).map(Chain::id_of), Consistency::Linearizable)
-            .await?;
+        let ends = all_ends(self.db).await?;
         let end_of = |chain: u8| ends.get(usize::from(chain))?.as_ref().map(|end| end.sequence);
         for record in &page.items {
-            let AuditRecord { chain, sequence, .. } = **record;
-            let position = AuditRecord::position_of(chain, sequence);
-            let reason = if sequence < 1 || record.document().key.id() != position {
-                BreakReason::Altered // no chain reaches it, so it was not verified above
-            } else if sequence > end_of(chain).unwrap_or(0) {
-                BreakReason::BeyondEnd
-            } else {
-                continue;
+            let (chain, sequence, reason) = match AuditRecord::place_of(record.document().key.id()) {
+                // No chain reaches it, so it was not verified above.
+                None => (0, 0, BreakReason::Altered),
+                Some((chain, sequence)) if sequence > end_of(chain).unwrap_or(0) => {
+                    (chain, sequence, BreakReason::BeyondEnd)
+                }
+                Some(_) => continue,
             };
             let entry_id = Some(record.entry_id.clone());
             return Ok(Step::Broken(AuditBreak { chain, sequence, entry_id, reason }));

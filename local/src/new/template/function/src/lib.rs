@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 pub const FUNCTION: Function = Function::new("books", "Books")
     .routes(&["/api/v1/books", "/api/v1/books/{proxy+}"])
     .reads(&["users", "roles"])
-    .writes(&["books", "book_counts", "audit_entries", "audit_chains"])
+    .writes(&["books", "book_counts", "audit_entries", "audit_chains", "audit_refusals"])
     .secrets(&["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "AUDIT_KEY"]);
 
 /// The routes.
