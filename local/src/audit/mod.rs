@@ -21,13 +21,13 @@ const PART: u32 = 10_000;
 pub(crate) enum Audit {
     /// Write an anchor: the ends of all chains, signed, as a line of JSON.
     Anchor {
-        /// The file to append it to. The default is AUDIT_ANCHOR_FILE; if that is not set, it goes to standard output.
+        /// The file to append it to. The default is `AUDIT_ANCHOR_FILE`; if that is not set, it goes to standard output.
         #[arg(long)]
         file: Option<PathBuf>,
     },
     /// Verify the whole log, and hold it against the last anchor.
     Verify {
-        /// The file with the anchors. The default is AUDIT_ANCHOR_FILE.
+        /// The file with the anchors. The default is `AUDIT_ANCHOR_FILE`.
         #[arg(long)]
         anchor: Option<PathBuf>,
     },

@@ -74,8 +74,7 @@ impl Kernel {
         };
         let recorded = timeout_at(deadline, retry::within(deadline, recording)).await;
         let cause = match recorded {
-            Ok(Ok(())) => return,
-            Ok(Err(DatabaseError::Rejected(_))) => return, // the window has expired
+            Ok(Ok(()) | Err(DatabaseError::Rejected(_))) => return, // rejected: the window has expired
             Ok(Err(fault)) => fault.to_string(),
             Err(_elapsed) => "the database takes too long".to_owned(),
         };
