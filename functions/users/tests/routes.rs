@@ -40,7 +40,7 @@ async fn all_faults_of_a_query_string_are_reported_at_once() {
     assert_eq!(
         answer.details(),
         json!({
-            "actor": "must have 1 to 100 characters", "from": time, "subject": "must be given once", "to": time,
+            "actor": "must be a user's id, `system` or `anonymous`", "from": time, "subject": "must be given once", "to": time,
         })
     );
 }
