@@ -306,7 +306,7 @@ impl Ranges for Store {
                 }
             };
             let positions = positions.into_iter().filter(is_inside);
-            entries.extend(positions.map(|position| Entry { position, document: note.clone() }));
+            entries.extend(positions.map(|position| Entry { position, document: Some(note.clone()) }));
         }
         entries.sort_by(|a, b| a.position.cmp(&b.position));
         if range.descending {
@@ -334,7 +334,7 @@ struct Forger(Document, Vec<u8>);
 #[async_trait]
 impl Ranges for Forger {
     async fn read_range(&self, _range: &Range, at_most: usize) -> Result<Vec<Entry>> {
-        let entry = Entry { position: self.1.clone(), document: self.0.clone() };
+        let entry = Entry { position: self.1.clone(), document: Some(self.0.clone()) };
         Ok(vec![entry; at_most])
     }
 
