@@ -96,6 +96,7 @@ RULES = {
     "address.line2",  # must have a visible character
     "address.postal_code",  # must have a visible character
     "address.region",  # must have a visible character
+    "created_to",  # must not be before `created_from`
     "cursor",  # must have been issued by a list
     "date_of_birth",  # must be in the past, and not too far
     "description",  # must have a visible character, unless it is empty
@@ -108,6 +109,7 @@ RULES = {
     "q",  # must have at most sixteen words
     "roles",  # must exist
     "timezone",  # must be in the time zone database
+    "to",  # must not be before `from`
 }
 
 
