@@ -25,9 +25,11 @@ macro_rules! on_every_backend {
 }
 
 mod accounts;
+mod admins;
 mod audit;
 mod devices;
 mod ended;
+mod guesses;
 mod import;
 mod roles;
 mod sessions;

@@ -15,9 +15,11 @@ use switchyard_database::Database;
 use switchyard_sqlite::Sqlite;
 
 mod accounts;
+mod admins;
 mod audit;
 mod devices;
 mod ended;
+mod guesses;
 mod import;
 mod roles;
 mod sessions;
