@@ -9,7 +9,7 @@ use switchyard_identity::{Identity, Password, Secret, User, UserFields, codes as
 use switchyard_kernel::MergePatch;
 use utoipa::ToSchema;
 
-use crate::cookie::Cookies;
+use crate::cookie::{Cookies, DeviceCookie};
 use crate::sign_in::{into_optional_secret, into_secret};
 
 /// Gets the caller's account.
@@ -66,10 +66,7 @@ operation_errors!(ChangePasswordErrors: identity_codes::INVALID_CREDENTIALS, ide
 /// new one. If the change was required (`PASSWORD_CHANGE_REQUIRED`), refresh the session afterwards for an
 /// access token that permits everything again. If the new password is easy to guess, `details.new_password` says why.
 #[utoipa::path(post, path = "/password-change", tag = "auth", security(("bearer" = [])),
-    params(
-        ("__Secure-device_token" = Option<String>, Cookie, description = "The device token of a browser."),
-        ("device_token" = Option<String>, Cookie, description = "The same, of an API on `localhost`."),
-    ),
+    params(DeviceCookie),
     responses((status = 204, description = "The password is changed."), ChangePasswordErrors))]
 pub(crate) async fn change_password(
     SignedIn(context): SignedIn,
@@ -78,7 +75,7 @@ pub(crate) async fn change_password(
     Json(change): Json<PasswordChange>,
 ) -> ApiResult<NoContent> {
     let PasswordChange { current_password, new_password, device_token } = change;
-    let device_token = device_token.or_else(|| cookies.device_token());
+    let device_token = cookies.device_token_or(device_token);
     let accounts = identity.accounts();
     accounts.change_password(&context, &current_password, &new_password, device_token.as_ref()).await?;
     Ok(NoContent)

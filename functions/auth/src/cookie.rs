@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponseParts, ResponseParts};
 use switchyard_api::{ApiError, ApiResult, RequestingPage, cookie};
 use switchyard_identity::{Secret, Tokens};
+use utoipa::IntoParams;
 
 /// The names of a cookie.
 struct Name {
@@ -21,6 +22,32 @@ struct Name {
 
 const REFRESH: Name = Name { secure: "__Secure-refresh_token", local: "refresh_token" };
 const DEVICE: Name = Name { secure: "__Secure-device_token", local: "device_token" };
+
+/// The cookie of the refresh token, for the OpenAPI document.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Cookie)]
+#[expect(dead_code, reason = "only describes what `Cookies` reads")]
+pub(crate) struct RefreshCookie {
+    /// The refresh token of a browser.
+    #[param(rename = "__Secure-refresh_token")]
+    secure: Option<String>,
+    /// The same, of an API on `localhost`.
+    #[param(rename = "refresh_token")]
+    local: Option<String>,
+}
+
+/// The cookie of the device token, for the OpenAPI document.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Cookie)]
+#[expect(dead_code, reason = "only describes what `Cookies` reads")]
+pub(crate) struct DeviceCookie {
+    /// The device token of a browser.
+    #[param(rename = "__Secure-device_token")]
+    secure: Option<String>,
+    /// The same, of an API on `localhost`.
+    #[param(rename = "device_token")]
+    local: Option<String>,
+}
 
 /// How long a browser keeps the device token. It outlasts its session, and browsers keep no cookie for longer
 /// (RFC 6265bis §5.5). Each answer with tokens starts this time again.
@@ -80,22 +107,22 @@ fn attributes(page: RequestingPage) -> &'static str {
 }
 
 impl Cookies {
-    /// The refresh token in its cookie, if the request has one.
+    /// The refresh token of the body, or else that of the cookie.
     ///
     /// # Errors
     ///
-    /// 403 if the page that sends it may not use cookies.
-    pub(crate) fn refresh_token(&self) -> ApiResult<Option<Secret>> {
-        if self.refresh_token.is_some() {
+    /// 403 if it is in the cookie, and the page that sends it may not use cookies.
+    pub(crate) fn refresh_token_or(&self, in_body: Option<Secret>) -> ApiResult<Option<Secret>> {
+        if in_body.is_none() && self.refresh_token.is_some() {
             self.page.require_trusted()?;
         }
-        Ok(self.refresh_token.clone())
+        Ok(in_body.or_else(|| self.refresh_token.clone()))
     }
 
-    /// The device token in its cookie, if the request has one, and comes from a page that may use cookies. Another page could
-    /// guess with it until the device is locked.
-    pub(crate) fn device_token(&self) -> Option<Secret> {
-        self.device_token.clone().filter(|_| self.page.is_trusted())
+    /// The device token of the body, or else that of the cookie if the request comes from a page that may use cookies. Another
+    /// page could guess with it until the device is locked.
+    pub(crate) fn device_token_or(&self, in_body: Option<Secret>) -> Option<Secret> {
+        in_body.or_else(|| self.device_token.clone().filter(|_| self.page.is_trusted()))
     }
 
     /// Whether the session belongs to a browser, which keeps its tokens in cookies alone.

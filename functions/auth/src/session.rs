@@ -9,7 +9,7 @@ use switchyard_api::{
 use switchyard_identity::{Identity, Secret, SessionError, codes as identity_codes};
 use utoipa::ToSchema;
 
-use crate::cookie::Cookies;
+use crate::cookie::{Cookies, RefreshCookie};
 use crate::sign_in::{SignInAnswer, into_optional_secret};
 
 /// A refresh token. Browsers send it as a cookie instead.
@@ -35,10 +35,7 @@ operation_errors!(RefreshErrors: identity_codes::REFRESH_TOKEN_INVALID, identity
 /// in `CORS_ORIGINS`. If the token is refused, the cookie is removed.
 #[utoipa::path(post, path = "/refresh", tag = "auth",
     request_body = Option<RefreshInput>,
-    params(
-        ("__Secure-refresh_token" = Option<String>, Cookie, description = "The refresh token of a browser."),
-        ("refresh_token" = Option<String>, Cookie, description = "The same, of an API on `localhost`."),
-    ),
+    params(RefreshCookie),
     responses(
         (status = 200, description = "New tokens. `Set-Cookie` for browsers.", body = SignInAnswer),
         RefreshErrors,
@@ -49,10 +46,9 @@ pub(crate) async fn refresh(
     cookies: Cookies,
     body: Option<Json<RefreshInput>>,
 ) -> ApiResult<Response> {
-    let Json(input) = body.unwrap_or_default();
-    let is_in_body = input.refresh_token.is_some();
-    let token = if is_in_body { input.refresh_token } else { cookies.refresh_token()? };
-    let token = token.ok_or(identity_codes::REFRESH_TOKEN_INVALID)?;
+    let in_body = body.and_then(|Json(input)| input.refresh_token);
+    let is_in_body = in_body.is_some();
+    let token = cookies.refresh_token_or(in_body)?.ok_or(identity_codes::REFRESH_TOKEN_INVALID)?;
     match identity.sessions().refresh(&context, token.expose()).await {
         Ok(sign_in) => Ok((cookies.set(&sign_in.tokens), Json(SignInAnswer::from(sign_in))).into_response()),
         Err(error @ (SessionError::RefreshTokenInvalid | SessionError::RefreshTokenReused))
@@ -75,10 +71,7 @@ operation_errors!(LogoutErrors: codes::FORBIDDEN);
 /// With the cookie, `Origin` must be that of the API or be listed in `CORS_ORIGINS`.
 #[utoipa::path(post, path = "/logout", tag = "auth",
     request_body = Option<RefreshInput>,
-    params(
-        ("__Secure-refresh_token" = Option<String>, Cookie, description = "The refresh token of a browser."),
-        ("refresh_token" = Option<String>, Cookie, description = "The same, of an API on `localhost`."),
-    ),
+    params(RefreshCookie),
     responses(
         (status = 204, description = "The session has ended. The browser's cookie is removed."),
         LogoutErrors,
@@ -89,8 +82,7 @@ pub(crate) async fn logout(
     cookies: Cookies,
     body: Option<Json<RefreshInput>>,
 ) -> ApiResult<impl IntoResponse> {
-    let Json(input) = body.unwrap_or_default();
-    let token = if input.refresh_token.is_some() { input.refresh_token } else { cookies.refresh_token()? };
+    let token = cookies.refresh_token_or(body.and_then(|Json(input)| input.refresh_token))?;
     identity.sessions().log_out(&context, token.as_ref().map(Secret::expose)).await?;
     Ok((cookies.without_session(), NoContent))
 }

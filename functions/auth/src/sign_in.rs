@@ -11,7 +11,7 @@ use switchyard_identity::{
 };
 use utoipa::ToSchema;
 
-use crate::cookie::Cookies;
+use crate::cookie::{Cookies, DeviceCookie};
 
 /// A new account.
 #[derive(Debug, Deserr, ToSchema)]
@@ -139,10 +139,7 @@ operation_errors!(LoginErrors: identity_codes::INVALID_CREDENTIALS, identity_cod
 /// If more passwords wait to be checked than can be checked in time, the answer is 503 at once, and `Retry-After` says when to
 /// try again. Devices that are known have places of their own.
 #[utoipa::path(post, path = "/login", tag = "auth",
-    params(
-        ("__Secure-device_token" = Option<String>, Cookie, description = "The device token of a browser."),
-        ("device_token" = Option<String>, Cookie, description = "The same, of an API on `localhost`."),
-    ),
+    params(DeviceCookie),
     responses(
         (status = 200, description = "The user, signed in. `Set-Cookie` for browsers.", body = SignInAnswer),
         LoginErrors,
@@ -153,7 +150,7 @@ pub(crate) async fn login(
     cookies: Cookies,
     Json(LoginInput { email, password, device_name, device_token }): Json<LoginInput>,
 ) -> ApiResult<impl IntoResponse> {
-    let device_token = device_token.or_else(|| cookies.device_token());
+    let device_token = cookies.device_token_or(device_token);
     let request = LoginRequest { email, password, device_name, device_token };
     let LoginOutcome::SignedIn(sign_in) = identity.accounts().login(&context, &request).await?;
     Ok((cookies.set(&sign_in.tokens), Json(SignInAnswer::from(*sign_in))))
