@@ -2,12 +2,12 @@
 
 use switchyard_database::limits::MAX_PARTITION_KEY_BYTES;
 use switchyard_database::paging::{Entry, Range};
-use switchyard_database::{Consistency, Copies, Document, Error, Index, IndexEntry, Key, Result};
+use switchyard_database::{Copies, Error, Index, IndexEntry, Key, Result};
 
 use crate::DynamoDb;
 use crate::item::{document_of, id_of, is_sharded, separate_fields};
-use crate::read::get_live;
 use crate::read::ordered::{Ordered, Partitions, Place};
+use crate::read::with_documents;
 use crate::tables::{index_name, partition_attribute, position_attribute};
 
 /// Returns the first `at_most` live entries of a range of an index.
@@ -83,16 +83,12 @@ async fn fetched(
         let is_refused = separate_fields(item).is_some_and(|copied| range.refuses(&copied));
         wanted.push((position, (!is_refused).then_some(key)));
     }
-    let keys: Vec<Key> = wanted.iter().filter_map(|(_, key)| key.clone()).collect();
-    let mut documents = get_live(db, &keys, Consistency::Eventual).await?;
-    let stands_at = |position: &[u8], document: &Document| {
-        IndexEntry::of(document, index)
-            .is_some_and(|entry| entry.partition == partition && entry.position == position)
-    };
-    let entries = wanted.into_iter().filter_map(|(position, key)| {
-        let Some(key) = key else { return Some(Entry { position, document: None }) };
-        let document = documents.remove(&key).filter(|document| stands_at(&position, document))?;
-        Some(Entry { position, document: Some(document) })
+    let mut entries = with_documents(db, wanted).await?;
+    entries.retain(|Entry { position, document }| {
+        let place = document.as_ref().map(|document| IndexEntry::of(document, index));
+        place.is_none_or(|place| {
+            place.is_some_and(|place| place.partition == partition && place.position == *position)
+        })
     });
-    Ok(entries.collect())
+    Ok(entries)
 }

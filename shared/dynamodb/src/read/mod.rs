@@ -12,6 +12,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 use futures::future::try_join_all;
+use switchyard_database::paging::Entry;
 use switchyard_database::{Consistency, Document, Error, Key, Result, paging};
 
 pub(crate) use lookup::lookup;
@@ -77,6 +78,22 @@ pub(crate) async fn get_live(
         .filter(|document| !document.is_expired(now))
         .map(|document| (document.key.clone(), document))
         .collect())
+}
+
+/// Reads the documents of entries at these positions, which may lag behind. Leaves out those whose documents are not live.
+/// An entry without a key gets no document.
+async fn with_documents(db: &DynamoDb, places: Vec<(Vec<u8>, Option<Key>)>) -> Result<Vec<Entry>> {
+    let keys: Vec<Key> = places.iter().filter_map(|(_, key)| key.clone()).collect();
+    let documents = get_live(db, &keys, Consistency::Eventual).await?;
+    let entries = places.into_iter().filter_map(|(position, key)| {
+        let document = match key {
+            // A document may have several entries.
+            Some(key) => Some(documents.get(&key)?.clone()),
+            None => None,
+        };
+        Some(Entry { position, document })
+    });
+    Ok(entries.collect())
 }
 
 async fn get_chunk(db: &DynamoDb, keys: &[&Key], consistency: Consistency) -> Result<Vec<Document>> {

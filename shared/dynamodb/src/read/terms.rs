@@ -1,12 +1,12 @@
 //! Reads ranges of search terms from the system table, and then the documents of those terms.
 
 use switchyard_database::paging::{Entry, Range};
-use switchyard_database::{Consistency, Error, Key, Result, is_expired};
+use switchyard_database::{Error, Key, Result, is_expired};
 
 use crate::DynamoDb;
 use crate::item::{TERM_SHARDS, expiry_of, owner_of, term_partition};
-use crate::read::get_live;
 use crate::read::ordered::{Ordered, Partitions, Place};
+use crate::read::with_documents;
 use crate::tables::system;
 
 /// Returns the first `at_most` entries of a range of terms whose documents are live.
@@ -33,14 +33,9 @@ pub(crate) async fn read(db: &DynamoDb, range: &Range, prefix: &str, at_most: us
             }
             let owner = owner_of(&item)
                 .ok_or_else(|| Error::Corrupt("a search term does not name its document".to_owned()))?;
-            wanted.push((position, Key::new(range.collection, owner)?));
+            wanted.push((position, Some(Key::new(range.collection, owner)?)));
         }
-        let keys: Vec<_> = wanted.iter().map(|(_, key)| key.clone()).collect();
-        let documents = get_live(db, &keys, Consistency::Eventual).await?;
-        entries.extend(wanted.into_iter().filter_map(|(position, key)| {
-            let document = documents.get(&key)?.clone();
-            Some(Entry { position, document: Some(document) })
-        }));
+        entries.extend(with_documents(db, wanted).await?);
     }
     Ok(entries)
 }
