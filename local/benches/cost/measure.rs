@@ -34,6 +34,8 @@ struct Site {
     base_url: String,
     client: reqwest::Client,
     rows: Vec<Row>,
+    /// Its tables are dropped with it.
+    _store: Store,
 }
 
 /// A request, and what it must be answered.
@@ -126,7 +128,13 @@ impl Site {
             switchyard_runtime::block_on(async { anyhow::Ok(program.serve(router).await?) })
         });
         let client = reqwest::Client::builder().user_agent(USER_AGENT).build()?;
-        let site = Self { meter, base_url: format!("http://127.0.0.1:{port}"), client, rows: Vec::new() };
+        let site = Self {
+            meter,
+            base_url: format!("http://127.0.0.1:{port}"),
+            client,
+            rows: Vec::new(),
+            _store: store,
+        };
         while site.send(get("/healthz")).await.is_err() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

@@ -103,6 +103,39 @@ impl Store {
     }
 }
 
+/// DynamoDB Local keeps a thread for each table whose items can expire, and has ten threads in all. With the tables of many
+/// finished tests, none would be left to build an index.
+impl Drop for Store {
+    fn drop(&mut self) {
+        let Some(prefix) = self.database_url.strip_prefix("dynamodb://").map(str::to_owned) else { return };
+        // On a thread of its own, because the caller may already be in a runtime.
+        let dropped = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(drop_tables(&prefix))
+        });
+        if let Ok(Err(fault)) = dropped.join() {
+            eprintln!("the tables of {} are left behind: {fault:#}", self.database_url);
+        }
+    }
+}
+
+async fn drop_tables(prefix: &str) -> anyhow::Result<()> {
+    let database = DynamoDb::connect(prefix, Ambient::system()).await?;
+    let client = database.client();
+    let beginning = format!("{prefix}-");
+    let mut after = Some(beginning.clone());
+    while let Some(start) = after {
+        let page = client.list_tables().exclusive_start_table_name(start).send().await?;
+        let names = page.table_names();
+        for name in names.iter().take_while(|name| name.starts_with(&beginning)) {
+            client.delete_table().table_name(name).send().await?;
+        }
+        let is_beyond = names.last().is_none_or(|name| !name.starts_with(&beginning));
+        after = page.last_evaluated_table_name.filter(|_| !is_beyond);
+    }
+    Ok(())
+}
+
 async fn postgres_execute(url: &str, statements: &str) -> anyhow::Result<()> {
     let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;
     let connection = tokio::spawn(connection);
