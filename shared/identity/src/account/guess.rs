@@ -30,11 +30,30 @@ pub(super) struct RightGuess {
     /// The count with this guess.
     pub(super) attempts: Stored<Attempts>,
     pub(super) user: Stored<UserRecord>,
-    /// The hash that matched. A caller that acts on the guess must check that this hash is still the stored
+    /// The credential whose hash matched. A caller that acts on the guess must check that this hash is still the stored
     /// one.
-    pub(super) verified: PasswordHash,
+    credential: Stored<Credential>,
     /// The hash to store instead, if the stored one is of an older scheme.
     pub(super) upgrade: Option<PasswordHash>,
+}
+
+impl RightGuess {
+    /// Lets a transaction that uses the guess begin with what was read for it.
+    pub(super) fn assume_in(&self, tx: &UserChanges) {
+        tx.assume(&self.user);
+        tx.assume(&self.attempts);
+    }
+
+    /// Reads the credential as part of a transaction. Fails with [`AccountError::InvalidCredentials`] if its
+    /// hash is no longer the one that was verified: the password was changed since, so the guess is no longer
+    /// right.
+    pub(super) async fn still_verified(&self, tx: &UserChanges) -> Result<Stored<Credential>, AccountError> {
+        tx.assume(&self.credential);
+        let credential = tx.get::<Credential>(self.user.id.as_str()).await?;
+        credential
+            .filter(|credential| credential.password == self.credential.password)
+            .ok_or(AccountError::InvalidCredentials)
+    }
 }
 
 impl Accounts<'_> {
@@ -92,10 +111,10 @@ impl Accounts<'_> {
         };
         let stored = credential.as_ref().map(|credential| &credential.password);
         let (verdict, turn) = self.identity.hasher.verify(turn, password.expose(), stored).await?;
-        match (user, stored) {
-            (Some(user), Some(verified)) if verdict.is_right => {
-                let (verified, upgrade) = (verified.clone(), verdict.upgrade);
-                Ok((RightGuess { guessed, attempts, user, verified, upgrade }, turn))
+        match (user, credential) {
+            (Some(user), Some(credential)) if verdict.is_right => {
+                let upgrade = verdict.upgrade;
+                Ok((RightGuess { guessed, attempts, user, credential, upgrade }, turn))
             }
             _ => {
                 drop(turn);
@@ -130,20 +149,6 @@ impl Accounts<'_> {
             })
             .collect();
         Ok(self.identity.kernel.record(context, &events).await?)
-    }
-
-    /// Reads the credential as part of a transaction. Fails with [`AccountError::InvalidCredentials`] if its
-    /// hash is no longer the one that was verified: the password was changed since, so the guess is no longer
-    /// right.
-    pub(super) async fn still_verified(
-        tx: &UserChanges,
-        id: UserId,
-        verified: &PasswordHash,
-    ) -> Result<Stored<Credential>, AccountError> {
-        let credential = tx.get::<Credential>(id.as_str()).await?;
-        credential
-            .filter(|credential| credential.password == *verified)
-            .ok_or(AccountError::InvalidCredentials)
     }
 }
 

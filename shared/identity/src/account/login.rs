@@ -68,8 +68,7 @@ impl Accounts<'_> {
         let (user, attempts) = self
             .identity
             .transact(context, |tx| async move {
-                tx.assume(&guess.user);
-                tx.assume(&guess.attempts);
+                guess.assume_in(&tx);
                 let (user, attempts) = tokio::try_join!(
                     tx.get::<UserRecord>(id.as_str()),
                     Attempts::signed_in(&tx, &guess.guessed, id, context.now),
@@ -102,7 +101,7 @@ impl Accounts<'_> {
         // credential need not be read again.
         let is_unchanged = user.sessions.epoch() == guess.user.sessions.epoch();
         if guess.upgrade.is_some() || !is_unchanged {
-            let credential = Self::still_verified(tx, user.id, &guess.verified).await?;
+            let credential = guess.still_verified(tx).await?;
             if let Some(upgrade) = &guess.upgrade {
                 tx.replace(&credential, &credential.rehashed(upgrade.clone()))?;
             }

@@ -50,10 +50,11 @@ impl Accounts<'_> {
         let (guess, credential) = (&guess, &Credential::new(principal.user_id, hash, context.now));
         self.identity
             .transact(context, |tx| async move {
+                guess.assume_in(&tx);
                 let user = tx.get::<UserRecord>(principal.user_id.as_str()).await?;
                 let user = user.filter(|user| user.has_live_session(principal));
                 let user = user.ok_or(Refused::Unauthenticated)?;
-                let stored = Self::still_verified(&tx, user.id, &guess.verified).await?;
+                let stored = guess.still_verified(&tx).await?;
                 tx.replace(&stored, credential)?;
                 Attempts::forget(&tx, &guess.guessed.id(), context.now).await?;
                 let sessions = user.sessions_ended_by(context);
