@@ -1,10 +1,11 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::header;
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
-use switchyard_api::{ApiError, ApiResult, OrNotFound as _};
+use serde_json::json;
+use switchyard_api::{ApiError, ApiResult, Json, OrNotFound as _};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::Config;
 
@@ -29,15 +30,16 @@ pub(crate) async fn get_openapi() -> impl IntoResponse {
     (headers, OPENAPI_JSON)
 }
 
-/// The page that shows the document. It is for people, so the document itself does not list it.
+/// The start page, and the page that shows the document. They are for people, so the document itself does not list them.
 #[expect(
     clippy::disallowed_types,
     reason = "the parameter is the name of a file, and the page is no operation of the API"
 )]
 pub(crate) fn pages<S: Clone + Send + Sync + 'static>() -> OpenApiRouter<S> {
     let pages = Router::new()
-        // The page refers to its files by relative addresses.
-        .route("/docs", get(|| async { Redirect::permanent("/docs/") }))
+        .route("/", get(get_start))
+        // All addresses are relative: a proxy or a custom domain may serve the API below a path.
+        .route("/docs", get(|| async { Redirect::permanent("docs/") }))
         .route("/docs/", get(|| async { answer_file("index.html") }))
         .route(
             "/docs/{*file}",
@@ -46,9 +48,21 @@ pub(crate) fn pages<S: Clone + Send + Sync + 'static>() -> OpenApiRouter<S> {
     OpenApiRouter::from(pages)
 }
 
+/// Sends a browser to the page, and tells everyone else where to find the document.
+async fn get_start(headers: HeaderMap) -> Response {
+    let accepts = headers.get(header::ACCEPT).and_then(|accepts| accepts.to_str().ok()).unwrap_or_default();
+    let mut answer = if accepts.contains("text/html") {
+        Redirect::temporary("docs/").into_response()
+    } else {
+        Json(json!({ "name": "Switchyard", "docs": "docs/", "openapi": "openapi.json" })).into_response()
+    };
+    answer.headers_mut().append(header::VARY, HeaderValue::from_static("accept"));
+    answer
+}
+
 fn answer_file(path: &str) -> ApiResult<Response> {
-    let config = Config::from("/openapi.json").try_it_out_enabled(true).persist_authorization(false);
-    let file = utoipa_swagger_ui::serve(path, Arc::new(config))
+    // The page's own initializer says how to start, so the configuration has no effect.
+    let file = utoipa_swagger_ui::serve(path, Arc::new(Config::from("")))
         .map_err(|fault| ApiError::internal(fault.to_string()))?
         .or_not_found()?;
     let headers = [

@@ -27,11 +27,15 @@ async fn the_state_is_served_as_a_function_on(backend: Backend) {
     }
     let answer = function.invoke("GET", "/openapi.json", &[("accept-encoding", "gzip")], "").await.unwrap();
     assert_eq!((answer.status, answer.header("content-encoding")), (200, Some("gzip")));
+    let answer = function.invoke("GET", "/", &[("accept", "text/html,*/*")], "").await.unwrap();
+    assert_eq!((answer.status, answer.header("location")), (307, Some("docs/")));
+    let answer = function.invoke("GET", "/", &[("accept", "*/*")], "").await.unwrap();
+    assert_eq!((answer.status, &answer.json()["openapi"]), (200, &json!("openapi.json")));
     let answer = function.invoke("GET", "/docs/", &[], "").await.unwrap();
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/html")));
     let page = String::from_utf8(answer.body.to_vec()).unwrap();
     let files: Vec<_> = page.split('"').filter_map(|part| part.strip_prefix("./")).collect();
-    assert_eq!(files.len(), 6, "{page}");
+    assert_eq!(files.len(), 5, "{page}");
     for file in files {
         let answer = function.invoke("GET", &format!("/docs/{file}"), &[], "").await.unwrap();
         assert!(answer.status == 200 && !answer.body.is_empty(), "{file}: {}", answer.status);

@@ -15,6 +15,8 @@ pub(super) async fn replay(api: &Everywhere) {
         api.ask(200, api.call(Method::GET, path).header(header::ACCEPT_ENCODING, "gzip, br")).await;
         api.ask(405, api.call(Method::DELETE, path)).await;
     }
+    api.ask(200, api.call(Method::GET, "/")).await;
+    api.ask(307, api.call(Method::GET, "/").header(header::ACCEPT, "text/html")).await;
     api.ask(308, api.call(Method::GET, "/docs")).await;
     unknown_addresses(api).await;
     request_ids(api).await;
@@ -24,7 +26,6 @@ pub(super) async fn replay(api: &Everywhere) {
 async fn unknown_addresses(api: &Everywhere) {
     let admin = sign_in_admin(api, address_of(1)).await;
     let paths = [
-        "/",
         "//",
         "/api",
         "/api/v1",
