@@ -6,8 +6,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::json;
-use switchyard_harness::emulator::Emulator;
+use serde_json::{Value, json};
+use switchyard_harness::emulator::{Emulator, XRAY_TRACE_ID};
 use switchyard_harness::process::Process;
 use switchyard_harness::store::{Backend, Store};
 
@@ -25,6 +25,13 @@ async fn the_state_is_served_as_a_function_on(backend: Backend) {
             function.output()
         );
     }
+    // The lines of requests name the trace, and the first one is marked as a cold start.
+    let output = function.output();
+    let lines = output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let access: Vec<Value> = lines.filter(|line| line["target"] == "access").collect();
+    let told = |name: &str| access.iter().map(|line| line[name].clone()).collect::<Vec<_>>();
+    assert_eq!(told("xray_trace_id"), [XRAY_TRACE_ID, XRAY_TRACE_ID]);
+    assert_eq!(told("cold_start"), [json!(true), Value::Null]);
     let answer = function.invoke("GET", "/openapi.json", &[("accept-encoding", "gzip")], "").await.unwrap();
     assert_eq!((answer.status, answer.header("content-encoding")), (200, Some("gzip")));
     let answer = function.invoke("GET", "/", &[("accept", "text/html,*/*")], "").await.unwrap();

@@ -18,6 +18,11 @@ use crate::required;
 /// The source address of requests, as the gateway reports it.
 pub const SOURCE_IP: &str = "203.0.113.7";
 
+/// The trace in X-Ray of every request.
+pub const XRAY_TRACE_ID: &str = "1-5759e988-bd862e3fe1be46a994272793";
+/// The header in which the gateway passes the trace on.
+const XRAY_HEADER: &str = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
+
 /// The emulator, running one function.
 #[derive(Debug)]
 pub struct Emulator {
@@ -114,6 +119,7 @@ pub fn event(request: &Request<Bytes>) -> Value {
         headers.insert(name.to_string(), json!(texts(request.headers(), name).join(",")));
     }
     headers.entry("host").or_insert_with(|| json!("api.example.com"));
+    headers.insert("x-amzn-trace-id".to_owned(), json!(XRAY_HEADER));
     let cookies = texts(request.headers(), &header::COOKIE).join("; ");
     let cookies: Vec<_> = cookies.split("; ").filter(|cookie| !cookie.is_empty()).collect();
     let (body, is_encoded) = match std::str::from_utf8(request.body()) {

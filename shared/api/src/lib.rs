@@ -92,6 +92,7 @@ mod settings;
 mod stack;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod trace;
 
 pub use address::{ParseProxiesError, PeerAddress, TrustedProxies};
 pub use answer::{Accepted, Created, NoContent, Tagged};
@@ -115,6 +116,7 @@ pub use requesting_page::RequestingPage;
 pub use settings::ApiSettings;
 pub use stack::{Api, serve_api};
 pub use switchyard_kernel::{Faults, Page};
+pub use trace::Invocation;
 
 use switchyard_database::{Collection, Entity};
 use switchyard_kernel::EffectRecord;

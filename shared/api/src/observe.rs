@@ -25,6 +25,8 @@ pub struct Outcome<'a> {
     pub status: Option<StatusCode>,
     /// How long the request took.
     pub latency: Duration,
+    /// Whether it was the first request of a function's instance.
+    pub is_cold_start: bool,
 }
 
 /// An observer that ignores everything.

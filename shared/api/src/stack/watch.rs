@@ -14,6 +14,7 @@ use super::headers::add_standing_headers;
 use crate::error::render;
 use crate::observe::{Observer, Outcome, label};
 use crate::request::context_of;
+use crate::trace::Trace;
 
 /// The outermost layer: creates the request's context, and logs and reports the outcome.
 pub(super) async fn watch(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
@@ -24,6 +25,8 @@ pub(super) async fn watch(State(api): State<Arc<Api>>, mut request: Request, nex
         request_id = &*watched.id,
         method = watched.method,
         route = watched.route(),
+        trace_id = watched.trace.trace_id,
+        xray_trace_id = watched.trace.xray_trace_id,
     );
     request.extensions_mut().insert(Arc::new(context));
     request.extensions_mut().insert(api);
@@ -42,6 +45,7 @@ struct Watched {
     method: &'static str,
     route: Option<MatchedPath>,
     uri: Uri,
+    trace: Trace,
     user_id: Option<UserId>,
     started: Instant,
     reported: bool,
@@ -56,6 +60,7 @@ impl Watched {
             method: label(request.method()),
             route: request.extensions().get::<MatchedPath>().cloned(),
             uri: request.uri().clone(),
+            trace: Trace::of(request.headers(), request.extensions()),
             user_id: None,
             started: Instant::now(),
             reported: false,
@@ -78,6 +83,7 @@ impl Watched {
     fn report(&mut self, status: Option<StatusCode>) {
         self.reported = true;
         let latency = self.started.elapsed();
+        let Trace { trace_id, xray_trace_id, is_cold_start } = &self.trace;
         tracing::info!(
             target: "access",
             parent: None,
@@ -88,9 +94,14 @@ impl Watched {
             status = status.map(|status| status.as_u16()),
             latency_ms = (latency.as_secs_f64() * 1e6).round() / 1e3, // to the microsecond
             user_id = self.user_id.map(tracing::field::display),
+            trace_id,
+            xray_trace_id,
+            cold_start = is_cold_start.then_some(true),
             "{}", if status.is_some() { "answered" } else { "the client disconnected" },
         );
-        self.observer.finished(&Outcome { method: self.method, route: self.route(), status, latency });
+        let is_cold_start = *is_cold_start;
+        let (method, route) = (self.method, self.route());
+        self.observer.finished(&Outcome { method, route, status, latency, is_cold_start });
     }
 }
 

@@ -2,6 +2,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
+use switchyard_api::Invocation;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::harness::{ADA, TestApi, get, post};
@@ -64,6 +65,24 @@ async fn a_request_leaves_one_line_with_its_outcome() {
     assert_eq!(line["route"], "/notes");
     assert_eq!(line["user_id"], ADA.to_string());
     assert_eq!(line["message"], "answered");
+}
+
+#[tokio::test]
+async fn every_line_of_a_request_names_its_traces() {
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    const XRAY: &str = "1-5759e988-bd862e3fe1be46a994272793";
+    let api = TestApi::new().await;
+    let (lines, _guard) = Lines::capture();
+    let invocation = Invocation { xray_trace: Some(format!("Root={XRAY}")), is_cold_start: true };
+    let traceparent = format!("00-{TRACE}-00f067aa0ba902b7-01");
+    api.send(get("/fail/cause").header("traceparent", &traceparent).extension(invocation)).await;
+    api.send(get("/fail/cause").header("traceparent", "00-4bf9-00f0-01")).await;
+    let (access, causes) = (lines.of("access"), lines.of("switchyard_api::error::render"));
+    let ids = |line: &Value| (line["trace_id"].clone(), line["xray_trace_id"].clone());
+    assert_eq!((ids(&access[0]), &access[0]["cold_start"]), ((json!(TRACE), json!(XRAY)), &json!(true)));
+    assert_eq!(ids(&causes[0]["span"]), (json!(TRACE), json!(XRAY)));
+    assert_eq!((ids(&access[1]), &access[1]["cold_start"]), ((Value::Null, Value::Null), &Value::Null));
+    assert_eq!(ids(&causes[1]["span"]), (Value::Null, Value::Null));
 }
 
 #[tokio::test]

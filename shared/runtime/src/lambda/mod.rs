@@ -2,11 +2,15 @@
 
 mod event;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use axum::Router;
 use lambda_http::aws_lambda_events::apigw::{
     ApiGatewayV2httpRequest, ApiGatewayV2httpRequestContext, ApiGatewayV2httpResponse,
 };
 use lambda_runtime::LambdaEvent;
+use switchyard_api::Invocation;
 use switchyard_settings::Environment;
 use tower::service_fn;
 
@@ -22,9 +26,14 @@ pub(crate) fn is_here(environment: &Environment) -> bool {
 /// Every request is answered: an `Err` would count as a failure of the function, and the gateway would send its
 /// own error. An event of another kind fails in the Lambda runtime, which logs it.
 pub(crate) async fn serve(router: Router, base_path: BasePath) -> Result<(), lambda_runtime::Error> {
+    let is_warm = Arc::new(AtomicBool::new(false));
     let service = service_fn(move |event: LambdaEvent<ApiGatewayV2httpRequest>| {
         let (router, base_path) = (router.clone(), base_path.clone());
-        async move { Ok::<_, lambda_runtime::Error>(answer(router, &base_path, event.payload).await) }
+        let invocation = Invocation {
+            xray_trace: event.context.xray_trace_id,
+            is_cold_start: !is_warm.swap(true, Ordering::Relaxed),
+        };
+        async move { Ok::<_, lambda_runtime::Error>(answer(router, &base_path, event.payload, invocation).await) }
     });
     lambda_runtime::run_concurrent(service).await
 }
@@ -33,10 +42,14 @@ async fn answer(
     router: Router,
     base_path: &BasePath,
     event: ApiGatewayV2httpRequest,
+    invocation: Invocation,
 ) -> ApiGatewayV2httpResponse {
     let base_path = base_path_of(&event.request_context, base_path);
     match event::to_request(event) {
-        Ok(request) => event::from_response(base_path.call(router, request).await).await,
+        Ok(mut request) => {
+            request.extensions_mut().insert(invocation);
+            event::from_response(base_path.call(router, request).await).await
+        }
         Err(fault) => {
             tracing::error!(cause = %fault, "the event is not an HTTP request");
             event::refusal()
@@ -104,7 +117,7 @@ mod tests {
         });
         event.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
         let base_path = "/shop".parse().unwrap();
-        answer(router(), &base_path, serde_json::from_value(event).unwrap()).await
+        answer(router(), &base_path, serde_json::from_value(event).unwrap(), Invocation::default()).await
     }
 
     fn text(response: &ApiGatewayV2httpResponse) -> &str {

@@ -45,6 +45,7 @@ fn line(function: &str, outcome: &Outcome<'_>, now: Timestamp) -> Value {
                     { "Name": "ClientErrors", "Unit": "Count" },
                     { "Name": "ServerErrors", "Unit": "Count" },
                     { "Name": "Latency", "Unit": "Milliseconds" },
+                    { "Name": "ColdStarts", "Unit": "Count" },
                 ],
             }],
         },
@@ -55,6 +56,7 @@ fn line(function: &str, outcome: &Outcome<'_>, now: Timestamp) -> Value {
         "ClientErrors": u8::from((400..500).contains(&status)),
         "ServerErrors": u8::from(status >= 500),
         "Latency": outcome.latency.as_secs_f64() * 1e3,
+        "ColdStarts": u8::from(outcome.is_cold_start),
     })
 }
 
@@ -73,6 +75,7 @@ mod tests {
             route: "/api/v1/users/{id}",
             status: Some(StatusCode::SERVICE_UNAVAILABLE),
             latency: Duration::from_micros(12_500),
+            is_cold_start: true,
         };
         let line = line("users", &outcome, Timestamp::from_micros(1_700_000_000_000_000));
         assert_eq!(line["_aws"]["Timestamp"], 1_700_000_000_000_i64);
@@ -88,5 +91,6 @@ mod tests {
         assert_eq!(line["Route"], "GET /api/v1/users/{id}");
         assert_eq!(line["Latency"], 12.5);
         assert_eq!((&line["ClientErrors"], &line["ServerErrors"]), (&json!(0), &json!(1)));
+        assert_eq!(line["ColdStarts"], 1);
     }
 }

@@ -97,8 +97,13 @@ mod tests {
     fn requests_are_counted_by_route_method_and_status() {
         let metrics = Metrics::in_process().unwrap();
         let observer = metrics.observer();
-        let outcome =
-            |status| Outcome { method: "GET", route: "/healthz", status, latency: Duration::from_millis(2) };
+        let outcome = |status| Outcome {
+            method: "GET",
+            route: "/healthz",
+            status,
+            latency: Duration::from_millis(2),
+            is_cold_start: false,
+        };
         for status in [Some(StatusCode::OK), Some(StatusCode::OK), None] {
             observer.started();
             observer.finished(&outcome(status));
