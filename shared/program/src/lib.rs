@@ -17,5 +17,7 @@
 //! ```
 
 mod program;
+mod task;
 
 pub use program::{Program, StartError, assemble, collections, read_settings};
+pub use task::Task;
