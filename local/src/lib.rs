@@ -67,7 +67,7 @@ pub const NOT_ON_LAMBDA: &[(&str, &str)] = &[
     ("SHUTDOWN_DELAY", "Lambda ends a function between two requests"),
     ("SHUTDOWN_TIMEOUT", "Lambda ends a function between two requests"),
     ("AUDIT_ANCHOR_FILE", "a function has no file that remains"),
-    ("AUDIT_ANCHOR_EVERY", "a function writes no anchors by itself"),
+    ("AUDIT_ANCHOR_EVERY", "the template has a schedule for the function `audit`"),
     ("ADMIN_EMAIL", "`switchyard migrate` creates the first admin"),
     ("ADMIN_PASSWORD", "`switchyard migrate` creates the first admin"),
 ];

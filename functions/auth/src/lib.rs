@@ -22,7 +22,6 @@ pub const FUNCTION: Function = Function::new("auth", "Register, log in, refresh,
     .uses(&[
         ("users", &[Read, Insert, Replace]),
         ("credentials", &[Read, Insert, Replace]),
-        ("roles", &[Read]),
         ("sessions", &[Read, List("by_user"), Insert, Replace, Delete]),
         ("sign_in_attempts", &[Read, Insert, Replace, Delete]),
         ("user_counts", &[Read, Insert, Replace]),

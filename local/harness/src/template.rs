@@ -133,6 +133,11 @@ pub fn alarms_of(template: &str) -> Vec<Alarm> {
     alarms
 }
 
+/// The logical id of what has this name: `OrderItems` for `order-items`.
+pub fn logical_id(name: &str) -> String {
+    name.split('-').map(|word| word[..1].to_uppercase() + &word[1..]).collect()
+}
+
 /// Checks that the metrics of the program on which there are alarms for a function are among those that it has printed, in
 /// CloudWatch's embedded metric format: with the namespace, the name and exactly the dimensions of the alarm. An alarm on any
 /// other metric never goes off.
@@ -143,8 +148,7 @@ pub fn alarms_of(template: &str) -> Vec<Alarm> {
 pub fn assert_alarms_can_go_off(function: &str, printed: &str) -> anyhow::Result<()> {
     let template =
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../template.yaml"))?;
-    let logical = function[..1].to_uppercase() + &function[1..];
-    let of_function = [("Function".to_owned(), format!("!Ref {logical}Function"))];
+    let of_function = [("Function".to_owned(), format!("!Ref {}Function", logical_id(function)))];
     let of_function = BTreeMap::from(of_function);
     let alarms = alarms_of(&template).into_iter();
     let alarms: Vec<_> =

@@ -125,10 +125,11 @@ fn write_function(
 "
     );
     write_policy(text, function, schema)?;
-    let (on_deletion, on_replacement, days) = match function.keeps_log {
+    let (on_deletion, on_replacement, days) = if function.keeps_log {
         // What a first deployment leaves behind that is rolled back would be in the way of the next one.
-        true => ("RetainExceptOnCreate", "Retain", "AnchorRetentionDays"),
-        false => ("Delete", "Delete", "LogRetentionDays"),
+        ("RetainExceptOnCreate", "Retain", "AnchorRetentionDays")
+    } else {
+        ("Delete", "Delete", "LogRetentionDays")
     };
     events::write(text, function);
     let _ = write!(

@@ -6,8 +6,7 @@ use switchyard_runtime::{Access, Function};
 
 /// The actions that leave a collection that is append-only as it is, or add to it. Every other one is denied, also those that
 /// DynamoDB does not have yet.
-const APPENDING: &[&str] =
-    &["GetItem", "BatchGetItem", "ConditionCheckItem", "Query", "Scan", "DescribeTable", "PutItem"];
+const APPENDING: &[&str] = &["GetItem", "BatchGetItem", "ConditionCheckItem", "Query", "Scan", "PutItem"];
 
 /// Permits actions on tables and their indexes, or denies all other ones.
 #[derive(Debug, PartialEq, Eq)]

@@ -52,10 +52,13 @@ impl Access {
     }
 }
 
-/// What every function does that knows users, whatever it serves: it compares its secrets with those of the database,
-/// records events and refusals in the audit log, and follows the conventions of the API (idempotency keys, rate limits).
+/// What every function does that knows users, whatever it serves: it compares its secrets with those of the database, asks
+/// what its users may do, records events and refusals in the audit log, and follows the conventions of the API (idempotency
+/// keys, rate limits).
 pub(crate) const OF_USERS: &[Use] = &[
     (SECRET_CHECKS.name, &[Access::Read]),
+    ("users", &[Access::Read]),
+    ("roles", &[Access::Read]),
     ("audit_entries", &[Access::Insert]),
     ("audit_chains", &[Access::Read, Access::Insert, Access::Replace]),
     ("audit_refusals", &[Access::Read, Access::Insert, Access::Replace, Access::Increment]),

@@ -15,11 +15,7 @@ use crate::access::{Access, OF_USERS, Use};
 ///
 /// pub const FUNCTION: Function = Function::new("notes", "Notes, and who may read them")
 ///     .routes(&["/api/v1/notes", "/api/v1/notes/{proxy+}"])
-///     .uses(&[
-///         ("users", &[Read]),
-///         ("roles", &[Read]),
-///         ("notes", &[Read, List("by_owner"), Insert, Replace, Delete]),
-///     ])
+///     .uses(&[("notes", &[Read, List("by_owner"), Insert, Replace, Delete])])
 ///     .secrets(&["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "AUDIT_KEY"]);
 ///
 /// assert!(FUNCTION.allows(Insert, "notes"));
@@ -53,7 +49,7 @@ pub struct Function {
 pub struct Schedule {
     /// The name: of the event, in its field `run`, and of the parameter of the template that changes the schedule.
     pub name: &'static str,
-    /// The schedule unless that parameter says otherwise, as EventBridge writes it: `rate(1 hour)`.
+    /// The schedule unless that parameter says otherwise, in the words of `EventBridge`: `rate(1 hour)`.
     pub rate: &'static str,
 }
 
@@ -90,7 +86,7 @@ impl Function {
 
     /// Declares how it uses collections.
     ///
-    /// What follows from knowing users need not be declared: the audit log and the API's conventions.
+    /// What follows from knowing users need not be declared: their permissions, the audit log and the API's conventions.
     #[must_use]
     pub const fn uses(mut self, uses: &'static [Use]) -> Self {
         self.uses = uses;

@@ -16,9 +16,7 @@ use utoipa_axum::routes;
 pub const FUNCTION: Function = Function::new("books", "Books")
     .routes(&["/api/v1/books", "/api/v1/books/{proxy+}"])
     .uses(&[
-        ("users", &[Read]),
-        ("roles", &[Read]),
-        ("books", &[Read, List("by_owner"), Search, Insert, Replace, Delete]),
+        ("books", &[Read, List("by_owner"), List("by_creation"), Search, Insert, Replace, Delete]),
         ("book_counts", &[Read, Insert, Replace]),
     ])
     .secrets(&["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "AUDIT_KEY"]);
