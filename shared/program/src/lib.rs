@@ -15,6 +15,8 @@
 //!     })
 //! }
 //! ```
+//!
+//! Programs without users, which schedules run, are a [`Task`].
 
 mod program;
 mod task;
