@@ -1,8 +1,10 @@
 //! The whole API in one process. The server of `cargo run` serves it, the tests call it, and the OpenAPI
 //! document describes it.
 
+use futures::future::LocalBoxFuture;
 use switchyard_database::Db;
 use switchyard_identity::Identity;
+use switchyard_program::Task;
 use switchyard_runtime::{Function, Metrics};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -29,7 +31,7 @@ struct Document;
 /// Creates the router of a function. One without users needs no identity.
 pub type CreateRouter = fn(&Db, &Metrics, &Identity) -> OpenApiRouter;
 
-/// The functions, each with its router. A new function adds one line. The API, the deployment template and the tests follow
+/// The functions that answer requests, each with its router. A new function adds one line. The API, the deployment template and the tests follow
 /// from this list.
 pub const FUNCTIONS: &[(Function, CreateRouter)] = &[
     (switchyard_fn_auth::FUNCTION, |_, _, identity| switchyard_fn_auth::router(identity.clone())),
@@ -38,6 +40,19 @@ pub const FUNCTIONS: &[(Function, CreateRouter)] = &[
         switchyard_fn_system::router(db.clone(), metrics.clone())
     }),
 ];
+
+/// Runs a function until Lambda ends its process.
+pub type ServeSchedules = fn(Task) -> LocalBoxFuture<'static, anyhow::Result<()>>;
+
+/// The functions that are run by schedules, and not by requests.
+pub const SCHEDULED: &[(Function, ServeSchedules)] =
+    &[(switchyard_fn_audit::FUNCTION, |task| Box::pin(switchyard_fn_audit::serve(task)))];
+
+/// Every function: those that answer requests, then those that are run by schedules.
+pub fn functions() -> impl Iterator<Item = &'static Function> {
+    let served = FUNCTIONS.iter().map(|(function, _)| function);
+    served.chain(SCHEDULED.iter().map(|(function, _)| function))
+}
 
 /// The settings that have no effect in a function on Lambda, each with the reason. The template has a parameter or a variable
 /// for every other one; a test compares.
@@ -52,7 +67,7 @@ pub const NOT_ON_LAMBDA: &[(&str, &str)] = &[
     ("SHUTDOWN_DELAY", "Lambda ends a function between two requests"),
     ("SHUTDOWN_TIMEOUT", "Lambda ends a function between two requests"),
     ("AUDIT_ANCHOR_FILE", "a function has no file that remains"),
-    ("AUDIT_ANCHOR_EVERY", "a function writes no anchors by itself"),
+    ("AUDIT_ANCHOR_EVERY", "the template has a schedule for the function `audit`"),
     ("ADMIN_EMAIL", "`switchyard migrate` creates the first admin"),
     ("ADMIN_PASSWORD", "`switchyard migrate` creates the first admin"),
 ];

@@ -1,6 +1,7 @@
 //! The server with the whole API in one process, and commands for its database.
 
 mod admin;
+mod alarm;
 mod audit;
 mod environment_file;
 mod first_admin;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use crate::alarm::Alarm;
 use switchyard_database::Schema;
 use switchyard_dynamodb::{AttributeKind, IndexProjection, KeyAttribute, TableDefinition, tables};
 
@@ -16,6 +17,17 @@ Parameters:
   TablePrefix:
     Type: String
     Description: The prefix of the tables' names.
+  AlarmTopicArn:
+    Type: String
+    Description: The SNS topic that the alarms are sent to.
+  CreateTables:
+    Type: String
+    Default: \"true\"
+    AllowedValues: [\"true\", \"false\"]
+    Description: Whether the tables belong to this stack. Otherwise they exist already.
+
+Conditions:
+  WithTables: !Equals [!Ref CreateTables, \"true\"]
 
 Resources:
 ";
@@ -36,6 +48,7 @@ fn write_table(text: &mut String, table: &TableDefinition) {
         text,
         "  {logical}Table:
     Type: AWS::DynamoDB::Table
+    Condition: WithTables
     DeletionPolicy: Retain
     UpdateReplacePolicy: Retain
     Properties:
@@ -76,27 +89,36 @@ fn write_table(text: &mut String, table: &TableDefinition) {
             let _ = writeln!(text, "              - {attribute}");
         }
     }
-    let _ = write!(
-        text,
-        "  {logical}ThrottledAlarm:
-    Type: AWS::CloudWatch::Alarm
-    Properties:
-      AlarmDescription: !Sub \"Requests to {} are being throttled.\"
-      Namespace: AWS/DynamoDB
-      MetricName: ThrottledRequests
-      Dimensions:
-        - Name: TableName
-          Value: !Ref {logical}Table
-      Statistic: Sum
-      Period: 60
-      EvaluationPeriods: 5
-      DatapointsToAlarm: 3
-      Threshold: 1
-      ComparisonOperator: GreaterThanOrEqualToThreshold
-      TreatMissingData: notBreaching
-",
-        table.name
-    );
+    write_alarms(text, table, &logical);
+}
+
+/// Writes the alarms of a table and of its indexes, for reads and for writes that are throttled. The metrics of a table do not
+/// count what its indexes throttle.
+fn write_alarms(text: &mut String, table: &TableDefinition, logical: &str) {
+    let of_table = ("TableName", format!("!Sub {:?}", table.name));
+    let alarm = |of: &str, name: &str, metric: &'static str, dimensions: Vec<(&'static str, String)>| {
+        let kind = if metric == "ReadThrottleEvents" { "Read" } else { "Write" };
+        Alarm {
+            logical: format!("{logical}{of}{kind}ThrottleAlarm"),
+            description: format!("{kind}s of {name} are throttled."),
+            namespace: "AWS/DynamoDB",
+            metric,
+            dimensions,
+            statistic: "Sum",
+            threshold: "1",
+            minutes: 3,
+            topic: "!Ref AlarmTopicArn",
+            condition: None,
+        }
+    };
+    for metric in ["ReadThrottleEvents", "WriteThrottleEvents"] {
+        alarm("", &table.name, metric, vec![of_table.clone()]).write(text);
+        for index in &table.indexes {
+            let of_index = ("GlobalSecondaryIndexName", index.name.clone());
+            let name = format!("the index {} of {}", index.name, table.name);
+            alarm(&logical_id(&index.name), &name, metric, vec![of_table.clone(), of_index]).write(text);
+        }
+    }
 }
 
 /// Every attribute that is part of a key, once.

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
-use switchyard_local::FUNCTIONS;
+use switchyard_local::functions;
 
 const PREFIX: &str = "switchyard-";
 
@@ -127,8 +127,12 @@ fn every_function_is_served_and_every_domain_is_listed() {
         let packages = packages.iter().filter(|package| package.kind.as_deref() == Some(kind));
         packages.map(|package| package.name.trim_start_matches("fn-").to_owned()).collect()
     };
-    let served = FUNCTIONS.iter().map(|(function, _)| function.name.to_owned());
-    assert_eq!(served.collect::<BTreeSet<_>>(), of_kind("function"), "`FUNCTIONS` of local/src/lib.rs");
+    let served = functions().map(|function| function.name.to_owned());
+    assert_eq!(
+        served.collect::<BTreeSet<_>>(),
+        of_kind("function"),
+        "`FUNCTIONS` and `SCHEDULED` of local/src/lib.rs"
+    );
     let listed = switchyard_domains::ALL.iter().map(|manifest| manifest.name.to_owned());
     let listed: BTreeSet<_> = listed.filter(|name| name != "kernel").collect();
     let expected: BTreeSet<_> = of_kind("domain").union(&of_kind("service")).cloned().collect();

@@ -15,10 +15,10 @@ use switchyard_api::{Api, ApiSettings, NoObserver, serve_api};
 use switchyard_database::Db;
 use switchyard_harness::app::Call;
 use switchyard_harness::process;
-use switchyard_harness::template::Routes;
+use switchyard_harness::template::{Routes, alarms_of, logical_id};
 use switchyard_identity::{LocalSecrets, testing};
 use switchyard_kernel::NoAuthenticator;
-use switchyard_local::{FUNCTIONS, NOT_ON_LAMBDA};
+use switchyard_local::{FUNCTIONS, NOT_ON_LAMBDA, functions};
 use switchyard_program::assemble;
 use switchyard_runtime::{Function, Metrics};
 use switchyard_sqlite::Sqlite;
@@ -215,8 +215,103 @@ fn every_table_is_open_to_some_function_and_no_function_names_another() {
     let named: BTreeSet<String> = read(TEMPLATE)
         .lines()
         .filter_map(|line| Some(line.split_once("table/${TablePrefix}-")?.1.trim_end_matches('"').to_owned()))
-        .map(|name| name.trim_end_matches("/index/*").to_owned())
+        .filter_map(|name| Some(name.split('/').next()?.to_owned()))
         .collect();
     assert!(tables.len() > 10, "{tables:?}");
     assert_eq!(named, tables);
+}
+
+/// The metrics of AWS that there are alarms on, each with the dimensions that it has. An alarm with others never goes off.
+///
+/// - <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html>; those of the account have no dimension
+/// - <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html>
+/// - <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/metrics-dimensions.html>: the events of a table are not
+///   those of its indexes, and `ThrottledRequests` has no values without an `Operation`
+const METRICS_OF_AWS: &[(&str, &str, &[&str])] = &[
+    ("AWS/Lambda", "Errors", &["FunctionName"]),
+    ("AWS/Lambda", "Throttles", &["FunctionName"]),
+    ("AWS/Lambda", "ClaimedAccountConcurrency", &[]),
+    ("AWS/ApiGateway", "5xx", &["ApiId"]),
+    ("AWS/DynamoDB", "ReadThrottleEvents", &["TableName"]),
+    ("AWS/DynamoDB", "ReadThrottleEvents", &["GlobalSecondaryIndexName", "TableName"]),
+    ("AWS/DynamoDB", "WriteThrottleEvents", &["TableName"]),
+    ("AWS/DynamoDB", "WriteThrottleEvents", &["GlobalSecondaryIndexName", "TableName"]),
+];
+
+/// The metrics of the program are compared with what it prints, in the tests of the functions under the emulator.
+#[test]
+fn every_alarm_watches_a_metric_with_the_dimensions_that_it_has_and_is_sent_to_a_topic() {
+    let alarms: Vec<_> = [TEMPLATE, TABLES].into_iter().flat_map(|file| alarms_of(&read(file))).collect();
+    let functions: BTreeSet<_> =
+        functions().map(|function| format!("!Ref {}Function", logical_id(function.name))).collect();
+    for alarm in &alarms {
+        let dimensions: Vec<_> = alarm.dimensions.keys().map(String::as_str).collect();
+        match alarm.namespace.as_str() {
+            "Switchyard" => assert!(
+                alarm.dimensions.get("Function").is_some_and(|function| functions.contains(function))
+                    && dimensions.len() == 1,
+                "{alarm:?}"
+            ),
+            namespace => assert!(
+                METRICS_OF_AWS.contains(&(namespace, alarm.metric.as_str(), &dimensions)),
+                "{alarm:?}"
+            ),
+        }
+        assert!(alarm.actions.contains("!Ref AlarmTopicArn"), "{alarm:?}");
+    }
+    for (namespace, metric, dimensions) in METRICS_OF_AWS {
+        let is_watched = alarms.iter().any(|alarm| {
+            (alarm.namespace.as_str(), alarm.metric.as_str()) == (*namespace, *metric)
+                && alarm.dimensions.keys().map(String::as_str).eq(dimensions.iter().copied())
+        });
+        assert!(is_watched, "nothing watches {metric} of {namespace}");
+    }
+}
+
+/// A throttle for a route that does not exist makes the deployment fail.
+#[test]
+fn every_throttle_is_that_of_a_route() {
+    let template = read(TEMPLATE);
+    let (_, settings) = template.split_once("      RouteSettings:\n").unwrap();
+    let settings = settings.lines().take_while(|line| line.starts_with("        "));
+    let throttled: Vec<_> = settings
+        .filter_map(|line| line.strip_prefix("        \"")?.strip_suffix("\":"))
+        .map(|key| key.split_once(' ').unwrap())
+        .collect();
+    let routes = Routes::read().unwrap();
+    assert!(throttled.contains(&("ANY", "/api/v1/auth/{proxy+}")), "{throttled:?}");
+    for (method, path) in throttled {
+        let route = routes.iter().find(|(pattern, _)| *pattern == path);
+        assert_eq!(route.map(|(_, route)| route.method.as_str()), Some(method), "{path}");
+    }
+}
+
+/// IAM limits the inline policies of a role to 10,240 characters together, without white space, and SAM writes one.
+#[test]
+fn the_policy_of_each_function_fits_in_its_role() {
+    let template = read(TEMPLATE);
+    for function in functions() {
+        let (_, policy) = template.split_once(&format!("CodeUri: functions/{}\n", function.name)).unwrap();
+        let (_, policy) = policy.split_once("      Policies:\n").unwrap();
+        let (policy, _) = policy.split_once("      Events:\n").unwrap();
+        // In JSON an element of a list has two quotes and a comma for the hyphen and the tag.
+        let policy = policy
+            .replace("${AWS::Partition}", "aws-us-gov")
+            .replace("${AWS::Region}", "ap-southeast-99")
+            .replace("${AWS::AccountId}", "123456789012")
+            .replace("${TablePrefix}", &"p".repeat(41))
+            .replace("${AWS::StackName}", &"s".repeat(128))
+            .replace("- !Sub ", "");
+        let size = policy.chars().filter(|c| !c.is_whitespace()).count();
+        assert!(size < 9_000, "the policy of `{}` has {size} characters", function.name);
+    }
+}
+
+/// Tables are created by the deployment and by `switchyard migrate`, with the rights of the person or the job that runs them.
+#[test]
+fn no_function_may_create_or_change_tables() {
+    for line in read(TEMPLATE).lines().filter_map(|line| line.trim().strip_prefix("- dynamodb:")) {
+        let is_of_items = ["Item", "Query", "Scan"].iter().any(|kind| line.ends_with(kind));
+        assert!(is_of_items, "{line}");
+    }
 }

@@ -10,6 +10,7 @@ use switchyard_harness::emulator::Emulator;
 use switchyard_harness::identity::identity_environment;
 use switchyard_harness::process::Process;
 use switchyard_harness::store::{Backend, Store};
+use switchyard_harness::template::assert_alarms_can_go_off;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_switchyard-fn-auth");
 
@@ -46,6 +47,7 @@ async fn accounts_are_served_as_a_function_on(backend: Backend) {
         (answer.status, &error["code"], &error["request_id"]),
         (404, &json!("NOT_FOUND"), &json!("abc-1"))
     );
+    assert_alarms_can_go_off("auth", &function.output()).unwrap();
 }
 
 #[tokio::test]

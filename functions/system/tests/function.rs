@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use switchyard_harness::emulator::{Emulator, XRAY_TRACE_ID};
 use switchyard_harness::process::Process;
 use switchyard_harness::store::{Backend, Store};
+use switchyard_harness::template::assert_alarms_can_go_off;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_switchyard-fn-system");
 
@@ -52,6 +53,7 @@ async fn the_state_is_served_as_a_function_on(backend: Backend) {
         let answer = function.invoke("GET", path, &[], "").await.unwrap();
         assert_eq!((answer.status, &answer.json()["error"]["code"]), (404, &json!("NOT_FOUND")));
     }
+    assert_alarms_can_go_off("system", &function.output()).unwrap();
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ mod user_roles;
 mod users;
 
 use switchyard_identity::Identity;
+use switchyard_runtime::Access::{Delete, Increment, Insert, List, Read, Replace, Scan, Search};
 use switchyard_runtime::Function;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -27,18 +28,15 @@ pub const FUNCTION: Function = Function::new("users", "Users, roles and the audi
         "/api/v1/audit-logs",
         "/api/v1/audit-logs/{proxy+}",
     ])
-    .writes(&[
-        "users",
-        "profiles",
-        "roles",
-        "role_memberships",
-        "sign_in_attempts",
-        "user_counts",
-        "audit_entries",
-        "audit_chains",
-        "audit_refusals",
+    .uses(&[
+        ("users", &[Read, List("by_creation"), List("by_mark"), Search, Insert, Replace]),
+        ("profiles", &[Read, Insert, Replace]),
+        ("roles", &[Read, List("by_name"), Insert, Replace, Delete, Increment]),
+        ("role_memberships", &[Read, List("by_role"), Insert, Delete]),
+        ("sign_in_attempts", &[Read, List("by_mark"), List("by_lock"), Replace, Delete]),
+        ("user_counts", &[Read, Insert, Replace]),
+        ("audit_entries", &[Read, List("by_time"), List("by_subject"), List("by_actor"), Scan]),
     ])
-    .scans(&["audit_entries"]) // to verify the log
     .secrets(&["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "AUDIT_KEY"]);
 
 /// The routes.

@@ -10,6 +10,7 @@ use switchyard_harness::emulator::Emulator;
 use switchyard_harness::identity::{access_token_of_admin, identity_environment};
 use switchyard_harness::process::Process;
 use switchyard_harness::store::{Backend, Store};
+use switchyard_harness::template::assert_alarms_can_go_off;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_switchyard-fn-users");
 
@@ -33,6 +34,7 @@ async fn users_are_served_as_a_function_on(backend: Backend) {
     assert_eq!((answer.status, &answer.json()["error"]["code"]), (412, &json!("PRECONDITION_FAILED")));
     let answer = function.invoke("GET", "/api/v1/users", &[], "").await.unwrap();
     assert_eq!((answer.status, &answer.json()["error"]["code"]), (401, &json!("UNAUTHENTICATED")));
+    assert_alarms_can_go_off("users", &function.output()).unwrap();
 }
 
 #[tokio::test]

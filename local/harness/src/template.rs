@@ -1,10 +1,11 @@
-//! The routes of `template.yaml`: which function API Gateway sends a request to.
+//! The routes of `template.yaml`: which function API Gateway sends a request to. Also its alarms.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::Context as _;
 use axum::http::Method;
+use serde_json::Value;
 
 /// The routes of the template.
 #[derive(Clone, Debug)]
@@ -87,4 +88,88 @@ impl Routes {
             _ => &self.everything_else,
         }
     }
+}
+
+/// An alarm of a template.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Alarm {
+    /// The logical id.
+    pub name: String,
+    /// The namespace of the metric.
+    pub namespace: String,
+    /// The name of the metric.
+    pub metric: String,
+    /// The dimensions, each with its value as it is written.
+    pub dimensions: BTreeMap<String, String>,
+    /// The statistic.
+    pub statistic: String,
+    /// Where it is told that it goes off.
+    pub actions: String,
+}
+
+/// Reads the alarms of a template, as text.
+pub fn alarms_of(template: &str) -> Vec<Alarm> {
+    let mut alarms: Vec<Alarm> = Vec::new();
+    let (mut name, mut is_alarm, mut dimension) = ("", false, "");
+    for line in template.lines() {
+        if let Some(resource) = line.strip_prefix("  ").filter(|line| !line.starts_with([' ', '#'])) {
+            (name, is_alarm) = (resource.trim_end_matches(':'), false);
+        } else if line == "    Type: AWS::CloudWatch::Alarm" {
+            is_alarm = true;
+            alarms.push(Alarm { name: name.to_owned(), ..Alarm::default() });
+        }
+        let Some(alarm) = alarms.last_mut().filter(|_| is_alarm) else { continue };
+        let Some((key, value)) = line.trim().split_once(": ") else { continue };
+        match key {
+            "Namespace" => value.clone_into(&mut alarm.namespace),
+            "MetricName" => value.clone_into(&mut alarm.metric),
+            "Statistic" | "ExtendedStatistic" => value.clone_into(&mut alarm.statistic),
+            "AlarmActions" => value.clone_into(&mut alarm.actions),
+            "- Name" => dimension = value,
+            "Value" => drop(alarm.dimensions.insert(dimension.to_owned(), value.to_owned())),
+            _ => {}
+        }
+    }
+    alarms
+}
+
+/// The logical id of what has this name: `OrderItems` for `order-items`.
+pub fn logical_id(name: &str) -> String {
+    name.split('-').map(|word| word[..1].to_uppercase() + &word[1..]).collect()
+}
+
+/// Checks that the metrics of the program on which there are alarms for a function are among those that it has printed, in
+/// CloudWatch's embedded metric format: with the namespace, the name and exactly the dimensions of the alarm. An alarm on any
+/// other metric never goes off.
+///
+/// # Errors
+///
+/// If there is no such alarm, or if one has no such metric.
+pub fn assert_alarms_can_go_off(function: &str, printed: &str) -> anyhow::Result<()> {
+    let template =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../template.yaml"))?;
+    let of_function = [("Function".to_owned(), format!("!Ref {}Function", logical_id(function)))];
+    let of_function = BTreeMap::from(of_function);
+    let alarms = alarms_of(&template).into_iter();
+    let alarms: Vec<_> =
+        alarms.filter(|alarm| alarm.namespace == "Switchyard" && alarm.dimensions == of_function).collect();
+    anyhow::ensure!(!alarms.is_empty(), "there is no alarm for {function}");
+    let lines: Vec<Value> = printed.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    for alarm in alarms {
+        let dimensions: Vec<_> = alarm.dimensions.keys().map(|name| Value::from(name.as_str())).collect();
+        let has_metric = |line: &Value| {
+            let mut directives = line["_aws"]["CloudWatchMetrics"].as_array().into_iter().flatten();
+            let is_declared = directives.any(|directive| {
+                let mut sets = directive["Dimensions"].as_array().into_iter().flatten();
+                let mut metrics = directive["Metrics"].as_array().into_iter().flatten();
+                directive["Namespace"] == alarm.namespace.as_str()
+                    && sets.any(|set| set.as_array() == Some(&dimensions))
+                    && metrics.any(|metric| metric["Name"] == alarm.metric.as_str())
+            });
+            let has_dimensions = alarm.dimensions.keys().all(|name| line[name].is_string());
+            is_declared && has_dimensions && line[&alarm.metric].is_number()
+        };
+        anyhow::ensure!(lines.iter().any(has_metric), "{function} has no metric for {alarm:?}:\n{printed}");
+    }
+    Ok(())
 }

@@ -8,14 +8,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
 use switchyard_identity::Identity;
-use switchyard_kernel::{Actor, AuditBreak, Context, PageRequest};
+use switchyard_kernel::{Actor, AuditBreak, Context};
 use switchyard_program::Program;
 
 use anchors::Anchors;
 pub(crate) use anchors::{AnchorSettings, write_regularly};
-
-/// The number of entries that are verified before the next are read.
-const PART: u32 = 10_000;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Audit {
@@ -57,19 +54,11 @@ async fn verify(identity: &Identity, context: &Context, file: Option<PathBuf>) -
     let log = identity.kernel().audit_log();
     // Read first: what is wrong with them is told even if the log is broken.
     let anchors = file.as_deref().map(|file| read_anchors(identity, file)).transpose()?;
-    let (mut entries, mut part) = (0, PageRequest::first(PART));
-    loop {
-        let verified = log.verify(context, &part).await?;
-        entries += verified.entries;
-        if let Some(found) = verified.first_break {
-            bail!("the audit log is broken: {}", described(&found));
-        }
-        match verified.next_cursor {
-            Some(next) => part = PageRequest::after(PART, next),
-            None => break,
-        }
+    let verified = log.verify_whole(context).await?;
+    if let Some(found) = verified.first_break {
+        bail!("the audit log is broken: {}", described(&found));
     }
-    println!("The entries of the audit log are intact: {entries}.");
+    println!("The entries of the audit log are intact: {}.", verified.entries);
     let Some(anchors) = anchors else {
         println!("No anchor was given, so this does not show whether the whole log was set back.");
         return Ok(());

@@ -2,6 +2,9 @@
 //!
 //! All functions are in one file, because the SAM CLI ignores the routes of included and nested templates.
 
+mod alarms;
+mod concurrency;
+mod events;
 mod permissions;
 mod settings;
 
@@ -11,11 +14,11 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use switchyard_database::Schema;
-use switchyard_local::FUNCTIONS;
+use switchyard_local::functions;
 use switchyard_runtime::Function;
 
 use crate::tables::logical_id;
-use permissions::statements;
+use permissions::{Statement, statements};
 use settings::FunctionSettings;
 
 /// A part of the template that is written: the lines between which it stands.
@@ -25,12 +28,20 @@ struct Part {
 }
 
 const PARAMETERS: Part = Part { begin: "  # settings: begin\n", end: "  # settings: end\n" };
+const FUNCTION_PARAMETERS: Part =
+    Part { begin: "  # parameters of functions: begin\n", end: "  # parameters of functions: end\n" };
+const CONDITIONS: Part =
+    Part { begin: "  # conditions of functions: begin\n", end: "  # conditions of functions: end\n" };
 const VARIABLES: Part = Part { begin: "        # settings: begin\n", end: "        # settings: end\n" };
 const RESOURCES: Part = Part { begin: "  # functions: begin\n", end: "  # functions: end\n" };
 const NOTE: &str = "  # Written by `cargo run -- functions`. A test keeps it up to date.\n\n";
 
 /// How the resources of a policy begin. The names of tables follow.
 const TABLE: &str = "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${TablePrefix}-";
+
+/// How the resource of a function's log begins. The name of the function follows.
+const LOG: &str =
+    "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:/aws/lambda/${AWS::StackName}-";
 
 impl Part {
     /// The template before the part, and behind it.
@@ -59,15 +70,20 @@ pub(crate) fn write(path: &Path, schema: &Schema) -> anyhow::Result<()> {
     let by_hand = VARIABLES.write(&PARAMETERS.write(&template, "")?, "")?;
     let by_hand = by_hand.split_once("\nResources:\n").map(|(before, _)| before);
     let by_hand = by_hand.with_context(|| format!("{name} has no resources"))?;
-    let mut functions = NOTE.to_owned();
-    for (function, _) in FUNCTIONS {
-        write_function(&mut functions, function, &settings, schema)?;
+    let mut resources = NOTE.to_owned();
+    for function in functions() {
+        write_function(&mut resources, function, &settings, schema)?;
     }
+    let of_functions =
+        functions().map(|function| concurrency::parameter(function) + &events::parameters(function));
     let written = PARAMETERS.write(&template, &settings.parameters(by_hand))?;
     let written = VARIABLES.write(&written, &settings.variables_of_all(by_hand))?;
-    let written = RESOURCES.write(&written, &functions)?;
+    let written = FUNCTION_PARAMETERS.write(&written, &of_functions.collect::<String>())?;
+    let conditions: String = functions().map(concurrency::condition).collect();
+    let written = CONDITIONS.write(&written, &conditions)?;
+    let written = RESOURCES.write(&written, &resources)?;
     fs::write(path, written).with_context(|| format!("{name} cannot be written"))?;
-    let names: Vec<_> = FUNCTIONS.iter().map(|(function, _)| function.name).collect();
+    let names: Vec<_> = functions().map(|function| function.name).collect();
     println!("Wrote the functions {} to {name}.", names.join(", "));
     Ok(())
 }
@@ -93,6 +109,13 @@ fn write_function(
       CodeUri: functions/{name}
 "
     );
+    if let Some(memory) = function.memory {
+        let _ = writeln!(text, "      MemorySize: {memory}");
+    }
+    if let Some(timeout) = function.timeout {
+        let _ = writeln!(text, "      Timeout: {}", timeout.as_secs());
+    }
+    text.push_str(&concurrency::property(function));
     write_environment(text, function, settings);
     let _ = write!(
         text,
@@ -102,30 +125,39 @@ fn write_function(
 "
     );
     write_policy(text, function, schema)?;
-    write_events(text, function);
+    let (on_deletion, on_replacement, days) = if function.keeps_log {
+        // What a first deployment leaves behind that is rolled back would be in the way of the next one.
+        ("RetainExceptOnCreate", "Retain", "AnchorRetentionDays")
+    } else {
+        ("Delete", "Delete", "LogRetentionDays")
+    };
+    events::write(text, function);
     let _ = write!(
         text,
         "
   {logical}Logs:
     Type: AWS::Logs::LogGroup
-    DeletionPolicy: Delete
-    UpdateReplacePolicy: Delete
+    DeletionPolicy: {on_deletion}
+    UpdateReplacePolicy: {on_replacement}
     Properties:
       LogGroupName: !Sub \"/aws/lambda/${{AWS::StackName}}-{name}\"
-      RetentionInDays: !Ref LogRetentionDays
+      RetentionInDays: !Ref {days}
 
 "
     );
+    alarms::write(text, function, &logical);
     Ok(())
 }
 
-/// Writes what only functions that know users get. What all functions get is under `Globals`.
+/// Writes what only functions with secrets get. What all functions get is under `Globals`.
 fn write_environment(text: &mut String, function: &Function, settings: &FunctionSettings) {
-    if !function.knows_users() {
+    if function.secrets.is_empty() {
         return;
     }
     text.push_str("      Environment:\n        Variables:\n");
-    text.push_str(&settings.variables_of_users());
+    if function.knows_users() {
+        text.push_str(&settings.variables_of_users());
+    }
     for secret in function.secrets {
         let reference = format!("{{{{resolve:secretsmanager:${{SecretName}}:SecretString:{secret}}}}}");
         let _ = writeln!(text, "          {secret}: !Sub \"{reference}\"");
@@ -135,70 +167,36 @@ fn write_environment(text: &mut String, function: &Function, settings: &Function
 fn write_policy(text: &mut String, function: &Function, schema: &Schema) -> anyhow::Result<()> {
     text.push_str("      Policies:\n        - Version: \"2012-10-17\"\n          Statement:\n");
     for statement in statements(function, schema)? {
-        text.push_str("            - Effect: Allow\n              Action:\n");
-        for action in statement.actions {
+        let (effect, of_actions, on) = match statement {
+            Statement::Allow(on) => ("Allow", "Action", on),
+            Statement::DenyOther(on) => ("Deny", "NotAction", on),
+        };
+        let _ = write!(text, "            - Effect: {effect}\n              {of_actions}:\n");
+        for action in on.actions {
             let _ = writeln!(text, "                - dynamodb:{action}");
         }
         text.push_str("              Resource:\n");
-        for resource in statement.resources {
+        for resource in on.resources {
             let _ = writeln!(text, "                - !Sub \"{TABLE}{resource}\"");
         }
     }
-    Ok(())
-}
-
-fn write_events(text: &mut String, function: &Function) {
-    text.push_str("      Events:\n");
-    let names = event_names(function.routes);
-    let routes = names.iter().zip(function.routes).map(|(name, path)| (name.as_str(), Some(path)));
-    let everything_else = function.routes.is_empty().then_some(("EverythingElse", None));
-    for (name, path) in routes.chain(everything_else) {
+    for kept in functions().filter(|kept| kept.keeps_log) {
+        // The policy that SAM attaches to every function permits it to write to every log.
+        let rule = if kept.name == function.name {
+            "              NotAction: [logs:CreateLogStream, logs:PutLogEvents]"
+        } else {
+            "              Action: logs:*"
+        };
         let _ = write!(
             text,
-            "        {name}:
-          Type: HttpApi
-          Properties:
-            ApiId: !Ref Api
-"
+            "            - Effect: Deny
+{rule}
+              Resource:
+                - !Sub \"{LOG}{}\"
+                - !Sub \"{LOG}{}:*\"
+",
+            kept.name, kept.name
         );
-        if let Some(path) = path {
-            let _ = write!(text, "            Method: ANY\n            Path: {path}\n");
-        }
     }
-}
-
-/// Returns a name for the event of each path. The names are parts of logical ids: one that changes replaces a resource of
-/// each deployed stack.
-///
-/// `/api/v1/audit-logs` is `AuditLogs`, and `/api/v1/audit-logs/{proxy+}` is `AuditLog`.
-fn event_names(paths: &[&str]) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for path in paths {
-        let (above, is_proxy) = path.strip_suffix("/{proxy+}").map_or((*path, false), |above| (above, true));
-        let last = above.rsplit('/').next().unwrap_or_default();
-        let stem = last.split('.').next().unwrap_or_default();
-        let stem = if is_proxy { stem.strip_suffix('s').unwrap_or(stem) } else { stem };
-        let mut name = logical_id(stem);
-        while names.contains(&name) {
-            name.push_str("Proxy");
-        }
-        names.push(name);
-    }
-    names
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_events_of_a_function_have_distinct_names() {
-        let paths = [
-            "/api/v1/cart",
-            "/api/v1/cart/{proxy+}",
-            "/.well-known/jwks.json",
-            "/api/v1/audit-logs/{proxy+}",
-        ];
-        assert_eq!(event_names(&paths), ["Cart", "CartProxy", "Jwks", "AuditLog"]);
-    }
+    Ok(())
 }

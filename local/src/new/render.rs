@@ -111,7 +111,7 @@ impl<'a> Occurrence<'a> {
     /// The place of a string that is the name alone. Collections are named like variables, everything else like
     /// paths.
     fn place_of_literal(&self) -> Place {
-        let names_collections = ["Collection::new(", ".reads(", ".writes("];
+        let names_collections = ["Collection::new(", "\", &["];
         if self.text().starts_with('B') {
             Place::Prose
         } else if names_collections.iter().any(|call| self.line.contains(call)) {
@@ -187,8 +187,8 @@ mod tests {
     fn collections_and_actions_are_written_like_identifiers() {
         assert_rendered(r#"&Collection::new("books")"#, r#"&Collection::new("invoice_items")"#);
         assert_rendered(
-            r#".writes(&["books", "book_counts"])"#,
-            r#".writes(&["invoice_items", "invoice_item_counts"])"#,
+            r#"("books", &[Read]), ("book_counts", &[Insert]),"#,
+            r#"("invoice_items", &[Read]), ("invoice_item_counts", &[Insert]),"#,
         );
         assert_rendered(r#"Action::new("book.created")"#, r#"Action::new("invoice_item.created")"#);
         assert_rendered(r#"["book.created Success"]"#, r#"["invoice_item.created Success"]"#);

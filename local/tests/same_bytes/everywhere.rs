@@ -121,8 +121,15 @@ impl Everywhere {
         self.places.steering.set_pace(pace);
     }
 
+    /// Runs what schedules run, on what the trace has left.
+    pub(crate) async fn run_schedules(&self) {
+        for place in &self.places.places {
+            place.run_schedules().await.unwrap();
+        }
+    }
+
     /// Prints what was compared. Fails if answers differed, if no request asked for an operation, or if a function used a
-    /// collection that it does not declare.
+    /// collection in a way that it does not declare, or did not use one that it declares.
     pub(crate) fn conclude(&self) {
         let Account { asked, differences, surprises } =
             &*self.places.account.lock().unwrap_or_else(PoisonError::into_inner);
@@ -143,6 +150,8 @@ impl Everywhere {
             .collect();
         let left_out: Vec<_> = left_out.iter().map(Operation::name).collect();
         assert_eq!(left_out, MEASUREMENTS, "the trace leaves operations out");
+        let refused: BTreeSet<_> = self.places.places.iter().flat_map(Place::refused).collect();
+        assert!(refused.is_empty(), "the template does not permit what functions do: {refused:#?}");
         recording::check(self.places.folder.path());
     }
 }

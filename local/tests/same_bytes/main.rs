@@ -5,7 +5,8 @@
 //! headers and body of all answers are compared before the next request is made. What transport alone decides is left
 //! out of the comparison: see [`place::OF_THE_TRANSPORT`].
 //!
-//! The functions also record which collections they use, and must stay within what they declare: see [`recording`].
+//! The functions also record how they use collections, which must be what they declare: see [`recording`]. On DynamoDB
+//! they may do no more than the template permits: see [`policy`].
 //!
 //! The programs that answer are this executable, started again with the variable [`program::ROLE`]: they run what the real
 //! ones do, except for the clock and the randomness ([`steering`]) and the recording, which no setting of the real ones
@@ -15,6 +16,7 @@
 
 mod everywhere;
 mod place;
+mod policy;
 mod program;
 mod recording;
 mod steering;
@@ -32,6 +34,7 @@ fn the_same_requests_are_answered_with_the_same_bytes_everywhere() {
     runtime.block_on(async {
         let everywhere = Everywhere::start().await.unwrap();
         trace::replay(&everywhere).await;
+        everywhere.run_schedules().await;
         everywhere.conclude();
     });
 }

@@ -11,15 +11,18 @@ use axum::http::{HeaderName, HeaderValue, Request, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use percent_encoding::percent_decode_str;
-use reqwest::redirect::Policy;
-use serde_json::Value;
+use reqwest::redirect;
+use serde_json::{Value, json};
 use switchyard_harness::app::Answer;
 use switchyard_harness::emulator::{Emulator, SOURCE_IP};
 use switchyard_harness::identity::identity_environment;
 use switchyard_harness::process::Process;
 use switchyard_harness::store::{Backend, Store};
 use switchyard_harness::template::Routes;
+use switchyard_local::SCHEDULED;
+use switchyard_runtime::{Function, Schedule};
 
+use crate::policy::{Guard, Policy};
 use crate::program::{RECORDED_IN, ROLE, SERVER, STEERED_BY};
 
 /// The headers that say how an answer was transported, the only ones that are not compared. HTTP/1.1 needs them (RFC 9110
@@ -73,8 +76,17 @@ pub(crate) struct Place {
 
 #[derive(Debug)]
 enum Programs {
-    Server { process: Process, client: reqwest::Client },
-    Functions { routes: Routes, functions: BTreeMap<String, Emulator> },
+    Server {
+        process: Process,
+        client: reqwest::Client,
+    },
+    Functions {
+        routes: Routes,
+        functions: BTreeMap<String, Emulator>,
+        scheduled: Vec<(Function, Emulator)>,
+        /// Those on DynamoDB, each with the name of its function.
+        guards: Vec<(String, Guard)>,
+    },
 }
 
 impl Place {
@@ -83,7 +95,7 @@ impl Place {
         let store = Store::fresh(backend).await?;
         let process = start_server(&store, steered_by).await?;
         // As a client without habits: no other address is asked, nothing is decoded.
-        let client = reqwest::Client::builder().no_proxy().redirect(Policy::none()).build()?;
+        let client = reqwest::Client::builder().no_proxy().redirect(redirect::Policy::none()).build()?;
         let programs = Programs::Server { process, client };
         Ok(Self { name: format!("the server on {backend:?}"), programs, _store: store })
     }
@@ -101,12 +113,23 @@ impl Place {
         let routes = Routes::read()?;
         let mut functions = BTreeMap::new();
         let recorded_in = [(RECORDED_IN.to_owned(), recorded_in.to_str().unwrap().to_owned())];
+        let mut guards = Vec::new();
+        let mut start = async |name: &str| {
+            let mut of_store = store.environment();
+            if let Some(guard) = guard(name, &mut of_store).await? {
+                guards.push((name.to_owned(), guard));
+            }
+            let environment = [of_store, environment(name, steered_by), recorded_in.to_vec()].concat();
+            Emulator::start(&executable()?, &environment).await
+        };
         for name in routes.functions() {
-            let environment =
-                [store.environment(), environment(name, steered_by), recorded_in.to_vec()].concat();
-            functions.insert(name.to_owned(), Emulator::start(&executable()?, &environment).await?);
+            functions.insert(name.to_owned(), start(name).await?);
         }
-        let programs = Programs::Functions { routes, functions };
+        let mut scheduled = Vec::new();
+        for (function, _) in SCHEDULED {
+            scheduled.push((*function, start(function.name).await?));
+        }
+        let programs = Programs::Functions { routes, functions, scheduled, guards };
         Ok(Self { name: format!("the functions on {backend:?}"), programs, _store: store })
     }
 
@@ -114,12 +137,35 @@ impl Place {
     pub(crate) async fn answer(&self, request: &Request<Bytes>) -> anyhow::Result<Answer> {
         match &self.programs {
             Programs::Server { process, client } => ask_server(process, client, request).await,
-            Programs::Functions { routes, functions } => {
+            Programs::Functions { routes, functions, .. } => {
                 // The gateway decodes a path before it selects the route.
                 let path = percent_decode_str(request.uri().path()).decode_utf8_lossy();
                 functions[routes.function_of(request.method(), &path)].send(request).await
             }
         }
+    }
+
+    /// Runs each function that schedules run, once for each of its schedules.
+    pub(crate) async fn run_schedules(&self) -> anyhow::Result<()> {
+        let Programs::Functions { scheduled, .. } = &self.programs else { return Ok(()) };
+        for (function, emulator) in scheduled {
+            for Schedule { name, .. } in function.schedules {
+                let answer = emulator.invoke_event(&json!({"run": name})).await?;
+                let printed = emulator.output();
+                anyhow::ensure!(answer.is_null(), "{}: {name}: {answer}, and printed:\n{printed}", self.name);
+            }
+        }
+        Ok(())
+    }
+
+    /// What functions tried to do on DynamoDB and the template does not permit them.
+    pub(crate) fn refused(&self) -> Vec<String> {
+        let Programs::Functions { guards, .. } = &self.programs else { return Vec::new() };
+        let of_function = |(name, guard): &(String, Guard)| {
+            let refused = guard.refused().into_iter();
+            refused.map(|refused| format!("the function `{name}`: {refused}")).collect::<Vec<_>>()
+        };
+        guards.iter().flat_map(of_function).collect()
     }
 
     /// What the programs have printed since this was last asked.
@@ -131,6 +177,17 @@ impl Place {
             }
         }
     }
+}
+
+/// Starts a guard in front of DynamoDB for a function, and leads the function to it.
+async fn guard(function: &str, environment: &mut [(String, String)]) -> anyhow::Result<Option<Guard>> {
+    let prefix = environment.iter().find_map(|(_, value)| value.strip_prefix("dynamodb://"));
+    let Some(prefix) = prefix.map(|prefix| format!("{prefix}-")) else { return Ok(None) };
+    let mut endpoints = environment.iter_mut().filter(|(name, _)| name == "AWS_ENDPOINT_URL_DYNAMODB");
+    let (_, endpoint) = endpoints.next().context("the address of DynamoDB Local is known")?;
+    let guard = Guard::start(Policy::of(function)?, endpoint.clone(), prefix).await?;
+    endpoint.clone_from(&guard.endpoint);
+    Ok(Some(guard))
 }
 
 fn executable() -> anyhow::Result<PathBuf> {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use switchyard_ambient::Ambient;
+use switchyard_database::Database;
 use switchyard_kernel::NoAuthenticator;
-use switchyard_local::{CreateRouter, FUNCTIONS};
-use switchyard_program::Program;
+use switchyard_local::{CreateRouter, FUNCTIONS, SCHEDULED};
+use switchyard_program::{Program, Task};
 use switchyard_runtime::{Environment, Function};
 
 use crate::recording::Recorded;
@@ -29,6 +30,10 @@ pub(crate) fn run(role: &str) -> anyhow::Result<()> {
         if role == SERVER {
             return serve_all(ambient).await;
         }
+        if let Some((function, serve)) = SCHEDULED.iter().find(|(function, _)| function.name == role) {
+            let record = recorded(function)?;
+            return serve(Task::start_with(Environment::of_process(), ambient, record).await?).await;
+        }
         let function = FUNCTIONS.iter().find(|(function, _)| function.name == role);
         let (function, create_router) = function.with_context(|| format!("there is no function {role}"))?;
         serve_function(function, *create_router, ambient).await
@@ -46,13 +51,18 @@ async fn serve_all(ambient: Ambient) -> anyhow::Result<()> {
     Ok(program.serve(router).await?)
 }
 
+/// Wraps the database of a function so that its calls are recorded.
+fn recorded(function: &Function) -> anyhow::Result<impl FnOnce(Arc<dyn Database>) -> Arc<dyn Database>> {
+    let file = variable(RECORDED_IN)?.join(function.name);
+    Ok(|database| Arc::new(Recorded::new(database, file)) as _)
+}
+
 async fn serve_function(
     function: &Function,
     create_router: CreateRouter,
     ambient: Ambient,
 ) -> anyhow::Result<()> {
-    let file = variable(RECORDED_IN)?.join(function.name);
-    let record = |database| Arc::new(Recorded::new(database, file)) as _;
+    let record = recorded(function)?;
     if !function.knows_users() {
         // Such a function has no secrets to compare with those of the database.
         let Program { runtime, identity } = Program::open(Environment::of_process(), ambient, record).await?;

@@ -162,11 +162,17 @@ impl Batch {
 
     /// Like [`Batch::new`], but with a given version for each operation; `Delete` and `Check` ignore theirs.
     pub(crate) fn with_versions(operations: Vec<(Operation, Version)>) -> Result<Self> {
-        operations.iter().try_for_each(|(operation, _)| check_not_tallied(operation))?;
+        operations.iter().try_for_each(|(operation, _)| check_permitted(operation))?;
         Self::of_any_collection(operations)
     }
 
-    /// Like [`Batch::with_versions`], also for documents with a tally.
+    /// The removal of a document that has expired, for a backend that sweeps. A collection that is append-only permits
+    /// it too.
+    pub fn of_expired(previous: Document) -> Result<Self> {
+        Self::of_any_collection(vec![(Operation::Delete { previous }, Version::NONE)])
+    }
+
+    /// Like [`Batch::with_versions`], also for what only a backend may do to the documents of some collections.
     pub(crate) fn of_any_collection(operations: Vec<(Operation, Version)>) -> Result<Self> {
         if operations.is_empty() {
             return Err(Error::Invalid("a batch needs at least one operation".to_owned()));
@@ -288,6 +294,24 @@ fn check_declared(operation: &Operation) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Whether the collection permits callers this operation.
+fn check_permitted(operation: &Operation) -> Result<()> {
+    check_not_tallied(operation)?;
+    let collection = operation.key().collection();
+    let changes = match operation {
+        Operation::Create { .. } | Operation::Check { .. } => false,
+        Operation::Replace { .. } | Operation::Delete { .. } | Operation::Increment { .. } => true,
+    };
+    if collection.append_only && changes {
+        return Err(Error::Invalid(format!(
+            "the collection `{}` is append-only, so {} is neither changed nor removed",
+            collection.name,
+            operation.key()
+        )));
+    }
+    Ok(())
 }
 
 /// Documents with a tally are written by additions alone, so that a backend can store the tally apart from the rest.

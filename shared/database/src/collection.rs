@@ -220,6 +220,8 @@ pub struct Collection {
     pub tally: Option<&'static str>,
     /// Whether documents may have an expiry time.
     pub expiring: bool,
+    /// Whether documents are only created: none is changed or removed, except by its expiry.
+    pub append_only: bool,
 }
 
 impl Collection {
@@ -234,6 +236,7 @@ impl Collection {
             counters: &[],
             tally: None,
             expiring: false,
+            append_only: false,
         }
     }
 
@@ -278,6 +281,13 @@ impl Collection {
     /// Lets documents of this collection expire.
     pub const fn expiring(mut self) -> Self {
         self.expiring = true;
+        self
+    }
+
+    /// Declares that documents are only created. A batch that would replace, delete or increment one is refused. One that
+    /// expires is removed as in any collection, and its id may then be used again.
+    pub const fn append_only(mut self) -> Self {
+        self.append_only = true;
         self
     }
 

@@ -100,6 +100,9 @@ fn check_collection(collection: &'static Collection) -> Result<(), String> {
             ));
         }
     }
+    if collection.append_only && !(collection.counters.is_empty() && collection.tally.is_none()) {
+        return Err("a collection that is append-only has neither counters nor a tally".to_owned());
+    }
     for counter in collection.counters {
         let indexed = collection.indexes.iter().any(|index| {
             [index.partition, index.sort, index.copied_fields()].iter().any(|used| used.contains(counter))
@@ -262,6 +265,14 @@ mod tests {
             (
                 &Collection::new("c").fields(&[Field::integer("n")]).tally("n").counters(&["n"]),
                 "a collection with a tally (`n`) has no counters, indexes, unique attributes or search fields",
+            ),
+            (
+                &Collection::new("c").fields(&[Field::integer("n")]).counters(&["n"]).append_only(),
+                "a collection that is append-only has neither counters nor a tally",
+            ),
+            (
+                &Collection::new("c").fields(&[Field::integer("n")]).tally("n").append_only(),
+                "a collection that is append-only has neither counters nor a tally",
             ),
             (
                 &Collection::new("c").fields(&[Field::string("")]),

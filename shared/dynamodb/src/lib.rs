@@ -76,9 +76,20 @@
 //!
 //! # Permissions
 //!
-//! A function needs `GetItem`, `BatchGetItem`, `Query`, `Scan` (only for `scan`), `PutItem`, `UpdateItem`,
-//! `DeleteItem` and `ConditionCheckItem` on its collections' tables and on the system table, and `Query` on their
-//! indexes. Transactions need no additional permission.
+//! On the table of a collection, a program needs
+//!
+//! | to | actions |
+//! |---|---|
+//! | read, and to write at all | `GetItem`, `BatchGetItem`, `ConditionCheckItem` |
+//! | list | `Query` on the index ([`index_name`]), and those to read on the table |
+//! | scan | `Scan` |
+//! | create, replace | `PutItem` |
+//! | delete | `DeleteItem` |
+//! | increment | `UpdateItem` |
+//! | add | `UpdateItem`, `PutItem` |
+//!
+//! On the system table it needs `GetItem`; `Query` to search; `PutItem` and `DeleteItem` to write documents of a collection
+//! with unique attributes or search fields. Transactions need no permission of their own.
 
 mod add;
 mod client;
@@ -106,7 +117,9 @@ use switchyard_database::{
     Search, UniqueKey, Version, paging,
 };
 
-pub use tables::{AttributeKind, IndexDefinition, IndexProjection, KeyAttribute, TableDefinition, tables};
+pub use tables::{
+    AttributeKind, IndexDefinition, IndexProjection, KeyAttribute, TableDefinition, index_name, tables,
+};
 
 /// A [`Database`] on Amazon DynamoDB, with one table for each collection and one system table for guards, search
 /// terms and migration records. Cheap to clone; clones share their connections.

@@ -110,7 +110,7 @@ pub(crate) fn system_table_name(prefix: &str) -> String {
 ///
 /// The name tells what the index copies, because DynamoDB cannot change that: an index that is to copy something else
 /// is created beside the present one, which stays in use until the migration ends.
-pub(crate) fn index_name(index: &Index) -> String {
+pub fn index_name(index: &Index) -> String {
     let name = index.name;
     match index.copies {
         Copies::Nothing => format!("{name:-<3}"),

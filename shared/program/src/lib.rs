@@ -15,7 +15,11 @@
 //!     })
 //! }
 //! ```
+//!
+//! Programs without users, which schedules run, are a [`Task`].
 
 mod program;
+mod task;
 
 pub use program::{Program, StartError, assemble, collections, read_settings};
+pub use task::Task;

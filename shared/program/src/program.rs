@@ -2,10 +2,8 @@ use std::sync::Arc;
 
 use switchyard_ambient::Ambient;
 use switchyard_database::{Collection, Database, Db};
-use switchyard_identity::{
-    AccountError, FirstAdminOutcome, Identity, IdentitySettings, InstallError, RoleAuthority,
-};
-use switchyard_kernel::{Actor, Kernel, KernelSettings};
+use switchyard_identity::{AccountError, FirstAdminOutcome, Identity, IdentitySettings, InstallError};
+use switchyard_kernel::{Actor, KernelSettings};
 use switchyard_runtime::{Environment, Platform, Runtime, RuntimeError, Settings, SettingsError};
 use utoipa_axum::router::OpenApiRouter;
 
@@ -17,8 +15,7 @@ pub fn collections() -> impl Iterator<Item = &'static Collection> {
 
 /// Kernel and identity on a database. Does no I/O.
 pub fn assemble(db: Db, kernel: KernelSettings, identity: IdentitySettings) -> Identity {
-    let authority = RoleAuthority::new(db.clone(), switchyard_domains::ALL);
-    let kernel = Kernel::new(db, kernel, switchyard_domains::ALL, Arc::new(authority.clone()));
+    let (kernel, authority) = crate::task::kernel(db, kernel);
     Identity::new(kernel, authority, identity)
 }
 

@@ -1,66 +1,72 @@
-use switchyard_api::COLLECTIONS;
-use switchyard_kernel::SECRET_CHECKS;
+use std::time::Duration;
 
-/// What a function declares about itself: the requests it answers, the collections it uses, the secrets it needs.
+use crate::access::{Access, OF_USERS, Use};
+
+/// What a function declares about itself: the requests it answers or the events it takes, the collections it uses, the
+/// secrets it needs.
 ///
-/// `cargo run -- functions` writes the function's part of `template.yaml` from it, and a test records which collections the
-/// function uses and compares them with it.
+/// `cargo run -- functions` writes the function's part of `template.yaml` from it, with the permissions that it needs and no
+/// others. A test records how the function uses collections and compares: what is not declared fails, and so does what is
+/// declared and not used.
 ///
 /// ```
-/// use switchyard_runtime::{Access, Function};
+/// use switchyard_runtime::Access::{Delete, Insert, List, Read, Replace};
+/// use switchyard_runtime::Function;
 ///
 /// pub const FUNCTION: Function = Function::new("notes", "Notes, and who may read them")
 ///     .routes(&["/api/v1/notes", "/api/v1/notes/{proxy+}"])
-///     .reads(&["users", "roles"])
-///     .writes(&["notes", "audit_entries", "audit_chains", "audit_refusals"])
+///     .uses(&[("notes", &[Read, List("by_owner"), Insert, Replace, Delete])])
 ///     .secrets(&["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "AUDIT_KEY"]);
 ///
-/// assert!(FUNCTION.allows(Access::Read, "notes"));
-/// assert!(!FUNCTION.allows(Access::Write, "users"));
+/// assert!(FUNCTION.allows(Insert, "notes"));
+/// assert!(!FUNCTION.allows(Insert, "users"));
 /// ```
-///
-/// Two things follow from what is declared and are not declared themselves:
-///
-/// - A function with secrets knows users. Requests of users are counted and their POSTs can be repeated, so it writes the
-///   collections of the API's conventions ([`COLLECTIONS`]). When it starts, it compares its secrets with those of the
-///   database ([`SECRET_CHECKS`]).
-/// - The table that the DynamoDB backend keeps beside the collections. What a function does with it follows from the unique
-///   attributes and search fields of the collections it uses.
 #[derive(Clone, Copy, Debug)]
 pub struct Function {
     /// The name: of its folder under `functions/`, and of its package after `switchyard-fn-`.
     pub name: &'static str,
     /// What it serves, for people who look at the deployment.
     pub description: &'static str,
-    /// The paths of API Gateway whose requests it answers. A function without paths answers every request that no other
-    /// function answers.
+    /// The paths of API Gateway whose requests it answers. A function with neither paths nor schedules answers every request
+    /// that no other function answers.
     pub routes: &'static [&'static str],
-    /// The names of the collections it only reads.
-    pub reads: &'static [&'static str],
-    /// The names of the collections it reads and writes.
-    pub writes: &'static [&'static str],
-    /// The names of the collections it reads from beginning to end, with a [`Scan`](switchyard_database::Scan). A collection
-    /// that it only reads is listed here alone.
-    pub scans: &'static [&'static str],
+    /// When it is run with which event, if it answers no requests.
+    pub schedules: &'static [Schedule],
+    /// How it uses collections, without what follows from knowing users.
+    pub uses: &'static [Use],
     /// The secrets it gets, as variables of its environment.
     pub secrets: &'static [&'static str],
+    /// Its memory in MB. Lambda gives it processor time in proportion: a whole processor at 1,769 MB.
+    pub memory: Option<u32>,
+    /// How long it may run.
+    pub timeout: Option<Duration>,
+    /// Whether its log is a record that is kept, which no other function may write to.
+    pub keeps_log: bool,
 }
 
-/// A way to use a collection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Access {
-    /// To read single documents, or those that a query or a search finds.
-    Read,
-    /// To read all documents.
-    Scan,
-    /// To create, change and delete documents.
-    Write,
+/// An event that a function is run with, again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// The name: of the event, in its field `run`, and of the parameter of the template that changes the schedule.
+    pub name: &'static str,
+    /// The schedule unless that parameter says otherwise, in the words of `EventBridge`: `rate(1 hour)`.
+    pub rate: &'static str,
 }
 
 impl Function {
     /// A function that answers everything that others do not, and uses nothing.
     pub const fn new(name: &'static str, description: &'static str) -> Self {
-        Self { name, description, routes: &[], reads: &[], writes: &[], scans: &[], secrets: &[] }
+        Self {
+            name,
+            description,
+            routes: &[],
+            schedules: &[],
+            uses: &[],
+            secrets: &[],
+            memory: None,
+            timeout: None,
+            keeps_log: false,
+        }
     }
 
     /// Declares the paths whose requests it answers, as API Gateway writes them: `/api/v1/notes`, and
@@ -71,25 +77,19 @@ impl Function {
         self
     }
 
-    /// Declares collections that it only reads.
+    /// Declares that it is run by schedules. It answers no requests then.
     #[must_use]
-    pub const fn reads(mut self, collections: &'static [&'static str]) -> Self {
-        self.reads = collections;
+    pub const fn schedules(mut self, schedules: &'static [Schedule]) -> Self {
+        self.schedules = schedules;
         self
     }
 
-    /// Declares collections that it writes. It may read them too: a document is read before it is changed, and again if the
-    /// reply to a write is lost.
+    /// Declares how it uses collections.
+    ///
+    /// What follows from knowing users need not be declared: their permissions, the audit log and the API's conventions.
     #[must_use]
-    pub const fn writes(mut self, collections: &'static [&'static str]) -> Self {
-        self.writes = collections;
-        self
-    }
-
-    /// Declares collections that it reads from beginning to end.
-    #[must_use]
-    pub const fn scans(mut self, collections: &'static [&'static str]) -> Self {
-        self.scans = collections;
+    pub const fn uses(mut self, uses: &'static [Use]) -> Self {
+        self.uses = uses;
         self
     }
 
@@ -100,24 +100,55 @@ impl Function {
         self
     }
 
+    /// Sets its memory in MB, and with it its share of a processor.
+    #[must_use]
+    pub const fn memory(mut self, megabytes: u32) -> Self {
+        self.memory = Some(megabytes);
+        self
+    }
+
+    /// Sets how long it may run.
+    #[must_use]
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Declares that its log is a record: it is kept for `AnchorRetentionDays`, also when the stack is deleted, and no other
+    /// function may write to it.
+    #[must_use]
+    pub const fn keeps_log(mut self) -> Self {
+        self.keeps_log = true;
+        self
+    }
+
+    /// Whether it answers requests, rather than being run by schedules.
+    pub const fn is_served(&self) -> bool {
+        self.schedules.is_empty()
+    }
+
     /// Whether it knows users. Without a secret it could not verify their access tokens.
     pub const fn knows_users(&self) -> bool {
-        !self.secrets.is_empty()
+        self.is_served() && !self.secrets.is_empty()
+    }
+
+    /// What follows from knowing users: each access, and the name of a collection.
+    pub fn accesses_of_users(&self) -> impl Iterator<Item = (Access, &'static str)> {
+        each(if self.knows_users() { OF_USERS } else { &[] })
     }
 
     /// What is declared, with what follows from it: each access, and the name of a collection.
     pub fn accesses(&self) -> impl Iterator<Item = (Access, &'static str)> {
-        let of_conventions = COLLECTIONS.iter().map(|collection| collection.name);
-        let written = self.writes.iter().copied().chain(of_conventions.filter(|_| self.knows_users()));
-        let checks = [SECRET_CHECKS.name].into_iter().filter(|_| self.knows_users());
-        let reads = self.reads.iter().copied().chain(checks).map(|name| (Access::Read, name));
-        let scans = self.scans.iter().map(|name| (Access::Scan, *name));
-        reads.chain(scans).chain(written.map(|name| (Access::Write, name)))
+        each(self.uses).chain(self.accesses_of_users())
     }
 
-    /// Whether it may use a collection in this way. Whatever it may scan or write it may also read.
+    /// Whether it may use a collection in this way. Whatever it uses it may also read.
     pub fn allows(&self, access: Access, collection: &str) -> bool {
         let mut declared = self.accesses().filter(|(_, name)| *name == collection);
         declared.any(|(declared, _)| declared == access || access == Access::Read)
     }
+}
+
+fn each(uses: &'static [Use]) -> impl Iterator<Item = (Access, &'static str)> {
+    uses.iter().flat_map(|(name, accesses)| accesses.iter().map(move |access| (*access, *name)))
 }

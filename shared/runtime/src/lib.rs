@@ -25,6 +25,7 @@
 //! }
 //! ```
 
+mod access;
 mod base_path;
 mod database_url;
 mod executor;
@@ -39,11 +40,12 @@ mod runtime;
 mod server;
 mod settings;
 
+pub use access::{Access, Use};
 pub use base_path::{BasePath, ParseBasePathError};
 pub use database_url::{DatabaseUrl, ParseDatabaseUrlError};
 pub use executor::block_on;
 pub use factory::{ConnectError, connect};
-pub use function::{Access, Function};
+pub use function::{Function, Schedule};
 pub use logs::{LogFormat, LogSettings};
 pub use metrics::{Metrics, MetricsError};
 pub use platform::Platform;

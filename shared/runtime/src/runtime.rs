@@ -67,6 +67,9 @@ pub enum RuntimeError {
     /// The handler of signals cannot be installed.
     #[error("cannot wait for signals")]
     Signals(#[source] io::Error),
+    /// Outside of Lambda nothing runs a program by schedules.
+    #[error("this program is run by schedules on AWS Lambda; elsewhere use the commands of `switchyard`")]
+    NoSchedules,
     /// Lambda's runtime interface does not answer.
     #[error("the Lambda runtime interface failed")]
     Lambda(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -182,6 +185,23 @@ impl Runtime {
         authenticator: Arc<dyn Authenticator>,
     ) -> Result<(), RuntimeError> {
         self.serve_greeting(router, authenticator, |_| {}).await
+    }
+
+    /// Runs `run` for each event of a schedule, with its name, as a Lambda function. A schedule sends its name as
+    /// `{"run": "name"}`.
+    ///
+    /// # Errors
+    ///
+    /// [`RuntimeError::NoSchedules`] outside of Lambda, where nothing sends such events.
+    pub async fn serve_schedules<F, R>(self, run: F) -> Result<(), RuntimeError>
+    where
+        F: Fn(String) -> R,
+        R: Future<Output = Result<(), Box<dyn std::error::Error + Send + Sync>>>,
+    {
+        match self.settings.platform {
+            Platform::Lambda { .. } => lambda::serve_schedules(run).await.map_err(RuntimeError::Lambda),
+            Platform::Server => Err(RuntimeError::NoSchedules),
+        }
     }
 
     /// As [`serve`](Self::serve); a server calls `greet` with its address once it listens.

@@ -3,7 +3,7 @@
 use axum::http::header;
 use serde_json::json;
 
-use super::{address_of, register};
+use super::{address_of, register, sign_in_admin};
 use crate::everywhere::Everywhere;
 
 pub(super) async fn replay(api: &Everywhere) {
@@ -15,6 +15,7 @@ pub(super) async fn replay(api: &Everywhere) {
     api.ask(200, api.get(&path).by(&ada)).await;
     api.ask(304, api.get(&path).by(&ada).header(header::IF_NONE_MATCH, &first)).await;
     api.ask(200, api.get("/books?q=short").by(&ada)).await;
+    api.ask(200, api.get("/books").by(&ada)).await;
     api.ask(200, api.patch(&path).by(&ada).if_match(&first).json(json!({"description": null}))).await;
     api.ask(412, api.put(&path).by(&ada).if_match(&first).json(json!({"title": "Late"}))).await;
     api.ask(400, api.put(&path).by(&ada).json(json!({"title": ""}))).await;
@@ -22,4 +23,6 @@ pub(super) async fn replay(api: &Everywhere) {
     api.ask(401, api.get(&path)).await;
     api.ask(204, api.delete(&path).by(&ada)).await;
     api.ask(404, api.get(&path).by(&ada)).await;
+    let admin = sign_in_admin(api, address_of(111)).await;
+    api.ask(200, api.get("/books").by(&admin)).await;
 }

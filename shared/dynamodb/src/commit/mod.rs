@@ -9,7 +9,7 @@ pub(crate) mod stale_guard;
 mod transaction;
 mod writes;
 
-use switchyard_database::{Batch, Document, Operation, Result};
+use switchyard_database::{Batch, Document, Result};
 
 use crate::DynamoDb;
 
@@ -28,7 +28,7 @@ pub(crate) async fn commit(db: &DynamoDb, batch: &Batch) -> Result<()> {
 /// Removes an expired document with its guards and search terms. Returns `false` if the document was written again
 /// meanwhile.
 pub(crate) async fn remove_expired(db: &DynamoDb, document: Document) -> Result<bool> {
-    let batch = Batch::new(vec![Operation::Delete { previous: document }], &db.ambient)?;
+    let batch = Batch::of_expired(document)?;
     match transaction::commit(db, &batch, Purpose::Sweep).await {
         Ok(()) => Ok(true),
         Err(switchyard_database::Error::Rejected(_)) => Ok(false),

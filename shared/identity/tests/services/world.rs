@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use switchyard_ambient::{Ambient, ManualClock, SystemRandomness, Timestamp};
-use switchyard_database::{Collection, Db, Document, Key, Operation, Scan, Schema};
+use switchyard_database::{Batch, Collection, Db, Document, Key, Operation, Scan, Schema};
 use switchyard_harness::store::{Backend, Store};
 use switchyard_identity::{
     FirstAdmin, Identity, IdentitySettings, LoginOutcome, LoginRequest, Registration, Secret, SignIn, testing,
@@ -169,9 +169,22 @@ impl World {
         self.db.backend().get(&Key::new(self::collection(collection), id).unwrap()).await.unwrap().unwrap()
     }
 
-    /// Writes to the database directly, as an intruder would.
+    /// Writes to the database directly, as an intruder would: also to what is append-only.
     pub(crate) async fn tamper(&self, operation: Operation) {
-        self.db.commit(vec![operation]).await.unwrap();
+        let (removed, written) = match operation {
+            Operation::Delete { previous } => (Some(previous), None),
+            Operation::Replace { previous, body, expires_at } => {
+                let key = previous.key.clone();
+                (Some(previous), Some(Operation::Create { key, body, expires_at }))
+            }
+            other => (None, Some(other)),
+        };
+        if let Some(previous) = removed {
+            self.db.backend().commit(&Batch::of_expired(previous).unwrap()).await.unwrap();
+        }
+        if let Some(operation) = written {
+            self.db.commit(vec![operation]).await.unwrap();
+        }
     }
 }
 

@@ -8,6 +8,9 @@ use super::record::{AuditRecord, OtherActor};
 use super::{AUDIT_READ, AnchorError, AuditAnchor, AuditBreak, AuditEntry, AuditVerification, verify};
 use crate::{CommonError, Context, Faults, FieldPath, Kernel, Page, PageRequest, UserId, rfc3339};
 
+/// The number of entries that are verified before the next are read, where the whole log is verified.
+const PART: u32 = 10_000;
+
 /// Which entries to list: those that match every field that is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditFilter {
@@ -89,6 +92,19 @@ impl<'a> AuditLog<'a> {
     ) -> Result<AuditVerification, CommonError> {
         self.kernel.require(context, AUDIT_READ, "audit-logs/verify").await?;
         Ok(verify::verify(self.kernel.db(), self.kernel.audit_keys(), part).await?)
+    }
+
+    /// Verifies the whole log, in parts, and reports the first break. Requires `audit:read`.
+    pub async fn verify_whole(&self, context: &Context) -> Result<AuditVerification, CommonError> {
+        let (mut entries, mut part) = (0, PageRequest::first(PART));
+        loop {
+            let verified = self.verify(context, &part).await?;
+            entries += verified.entries;
+            match &verified.next_cursor {
+                Some(next) => part = PageRequest::after(PART, next.clone()),
+                None => return Ok(AuditVerification { entries, ..verified }),
+            }
+        }
     }
 
     /// The ends of all chains as they are now, to be kept elsewhere. Requires `audit:read`.

@@ -100,7 +100,8 @@ impl Entity for AuditRecord {
             Index::new("by_subject").partition(&["subject"]).sort(&["at"]),
             Index::new("by_actor").partition(&["actor"]).sort(&["at"]),
         ])
-        .expiring();
+        .expiring()
+        .append_only();
 
     fn id(&self) -> &str {
         &self.position

@@ -10,6 +10,7 @@ use lambda_http::aws_lambda_events::apigw::{
     ApiGatewayV2httpRequest, ApiGatewayV2httpRequestContext, ApiGatewayV2httpResponse,
 };
 use lambda_runtime::LambdaEvent;
+use serde_json::Value;
 use switchyard_api::Invocation;
 use switchyard_settings::Environment;
 use tower::service_fn;
@@ -36,6 +37,26 @@ pub(crate) async fn serve(router: Router, base_path: BasePath) -> Result<(), lam
         async move { Ok::<_, lambda_runtime::Error>(answer(router, &base_path, event.payload, invocation).await) }
     });
     lambda_runtime::run_concurrent(service).await
+}
+
+/// Runs `run` for each event of a schedule, with the name in its field `run`.
+///
+/// A failure is one of the invocation: Lambda runs it again, twice at most, and counts it among the function's errors.
+pub(crate) async fn serve_schedules<F, R>(run: F) -> Result<(), lambda_runtime::Error>
+where
+    F: Fn(String) -> R,
+    R: Future<Output = Result<(), lambda_runtime::Error>>,
+{
+    let run = &run;
+    let service = service_fn(move |event: LambdaEvent<Value>| async move {
+        let name = event.payload["run"].as_str().unwrap_or_default().to_owned();
+        let outcome = run(name.clone()).await;
+        if let Err(fault) = &outcome {
+            tracing::error!(cause = %fault, run = name, "what a schedule asks for has failed");
+        }
+        outcome
+    });
+    lambda_runtime::run(service).await
 }
 
 async fn answer(
@@ -76,7 +97,7 @@ mod tests {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
     use lambda_http::aws_lambda_events::encodings::Body;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 

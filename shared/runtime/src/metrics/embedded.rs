@@ -21,13 +21,38 @@ impl Embedded {
     }
 }
 
+impl Embedded {
+    /// Writes a line with these counts.
+    pub(super) fn count(&self, counts: &[(&str, u64)]) {
+        write(&line_of_counts(&self.function, counts, self.ambient.now()));
+    }
+}
+
+/// Writes a line under the lock, so that lines of concurrent requests do not mix. A failure does not matter.
+fn write(line: &Value) {
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+fn line_of_counts(function: &str, counts: &[(&str, u64)], now: Timestamp) -> Value {
+    let metrics: Vec<_> = counts.iter().map(|(name, _)| json!({ "Name": name, "Unit": "Count" })).collect();
+    let mut line = json!({
+        "_aws": {
+            "Timestamp": now.as_millis(),
+            "CloudWatchMetrics": [{ "Namespace": NAMESPACE, "Dimensions": [["Function"]], "Metrics": metrics }],
+        },
+        "Function": function,
+    });
+    for (name, count) in counts {
+        line[*name] = json!(count);
+    }
+    line
+}
+
 impl Observer for Embedded {
     fn started(&self) {}
 
     fn finished(&self, outcome: &Outcome<'_>) {
-        let line = line(&self.function, outcome, self.ambient.now());
-        // Written under the lock, so that lines of concurrent requests do not mix. A failure does not matter.
-        let _ = writeln!(std::io::stdout().lock(), "{line}");
+        write(&line(&self.function, outcome, self.ambient.now()));
     }
 }
 

@@ -75,6 +75,14 @@ impl Metrics {
         }
     }
 
+    /// Counts events on Lambda, each under the name of a metric, with the function as dimension. A server does not count
+    /// them.
+    pub fn count(&self, counts: &[(&str, u64)]) {
+        if let Kind::Embedded(embedded) = &self.kind {
+            embedded.count(counts);
+        }
+    }
+
     /// Wraps `database` so that its calls are timed, if metrics are collected in this process.
     pub(crate) fn time(&self, database: Arc<dyn Database>) -> Arc<dyn Database> {
         match &self.kind {

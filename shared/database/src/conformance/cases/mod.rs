@@ -5,6 +5,8 @@ mod account;
 
 /// Additions to a tally.
 pub mod additions;
+/// Collections whose documents are only created.
+pub mod append_only;
 /// What a batch may contain, and which of its failures is reported.
 pub mod batches;
 /// Many concurrent writers.
@@ -325,6 +327,10 @@ cases! { $
         increments_of_a_batch_are_applied_atomically
         many_writers_add_up_exactly
         many_takers_never_take_more_than_there_is
+    }
+    append_only {
+        what_is_append_only_is_created_once_and_neither_changed_nor_removed
+        what_is_append_only_expires_is_swept_and_may_be_created_again
     }
     additions {
         an_addition_creates_its_document_and_adds_to_it

@@ -7,6 +7,7 @@ pub mod samples;
 
 use switchyard_books::Books;
 use switchyard_identity::Identity;
+use switchyard_runtime::Access::{Delete, Insert, List, Read, Replace, Search};
 use switchyard_runtime::Function;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -14,8 +15,10 @@ use utoipa_axum::routes;
 /// What the function declares.
 pub const FUNCTION: Function = Function::new("books", "Books")
     .routes(&["/api/v1/books", "/api/v1/books/{proxy+}"])
-    .reads(&["users", "roles"])
-    .writes(&["books", "book_counts", "audit_entries", "audit_chains", "audit_refusals"])
+    .uses(&[
+        ("books", &[Read, List("by_owner"), List("by_creation"), Search, Insert, Replace, Delete]),
+        ("book_counts", &[Read, Insert, Replace]),
+    ])
     .secrets(&["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "AUDIT_KEY"]);
 
 /// The routes.
