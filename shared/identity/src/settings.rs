@@ -56,7 +56,7 @@ impl IdentitySettings {
         let signing_keys = environment
             .setting(
                 "JWT_PRIVATE_KEY",
-                "RSA keys in PEM",
+                "private keys of RSA or of the curve P-256 in PEM",
                 "the keys of access tokens: the first signs, all verify",
             )
             .secret()

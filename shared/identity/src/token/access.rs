@@ -12,7 +12,6 @@ use switchyard_kernel::AuthenticationError;
 /// The type of an access token (RFC 9068 §2.1). It ensures that another kind of token signed with these keys is
 /// not accepted as an access token.
 const TYPE: &str = "at+jwt";
-const ALGORITHM: &str = "RS256";
 /// Our tokens have about a thousand bytes. Much longer ones are refused without decoding them.
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
@@ -72,7 +71,8 @@ impl TokenIssuer {
         now: Timestamp,
         ttl: Duration,
     ) -> Option<String> {
-        let header = Header { alg: ALGORITHM, typ: TYPE, kid: self.keys.signer_id() };
+        let (kid, alg) = self.keys.signer();
+        let header = Header { alg, typ: TYPE, kid };
         let claims = Claims {
             iss: self.issuer.clone(),
             aud: self.audience.clone(),
@@ -127,8 +127,9 @@ impl TokenIssuer {
         let header = URL_SAFE_NO_PAD.decode(header).ok()?;
         let header: Header<'_> = serde_json::from_slice(&header).ok()?;
         let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
-        let is_ours = header.alg == ALGORITHM && header.typ == TYPE;
-        if !is_ours || !self.keys.verify(header.kid, message.as_bytes(), &signature) {
+        let key = self.keys.verifiers().iter().find(|key| key.id() == header.kid)?;
+        let is_ours = header.alg == key.algorithm() && header.typ == TYPE;
+        if !is_ours || !key.verify(message.as_bytes(), &signature) {
             return None;
         }
         serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()
@@ -196,7 +197,7 @@ mod tests {
             serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(n).unwrap()).unwrap())
                 .unwrap()
         };
-        assert_eq!(part(0), json!({"alg": "RS256", "typ": "at+jwt", "kid": KEYS.signer_id()}));
+        assert_eq!(part(0), json!({"alg": "RS256", "typ": "at+jwt", "kid": KEYS.signer().0}));
         assert_eq!(
             part(1),
             json!({
@@ -232,6 +233,23 @@ mod tests {
         ];
         for change in refused {
             assert_eq!(issuer().verify(&forged(change), NOW), Err(AuthenticationError::Invalid));
+        }
+    }
+
+    #[test]
+    fn a_key_on_p_256_signs_with_es256_and_every_key_verifies_only_its_own_algorithm() {
+        let p256 = SigningKeys::generate_p256_pem().unwrap();
+        let keys = SigningKeys::from_pem(&(p256 + &SigningKeys::generate_pem().unwrap())).unwrap();
+        let issuer = TokenIssuer { keys: keys.clone(), ..issuer() };
+        let token = issuer.issue(&claims(), Uuid::from_u128(3), NOW, Duration::from_secs(900)).unwrap();
+        assert_eq!(issuer.verify(&token, NOW), Ok(claims()));
+        let (_, rest) = token.split_once('.').unwrap();
+        let (claims, _) = rest.split_once('.').unwrap();
+        for (alg, kid) in [("RS256", &keys.ids()[0]), ("ES256", &keys.ids()[1])] {
+            let message = format!("{}.{claims}", encode(&Header { alg, typ: TYPE, kid }).unwrap());
+            let signature = URL_SAFE_NO_PAD.encode(keys.sign(message.as_bytes()).unwrap());
+            let forged = format!("{message}.{signature}");
+            assert_eq!(issuer.verify(&forged, NOW), Err(AuthenticationError::Invalid), "{alg}");
         }
     }
 
