@@ -26,11 +26,12 @@ pub const FUNCTION: Function = Function::new("auth", "Register, log in, refresh,
         "sessions",
         "sign_in_attempts",
         "user_counts",
+        "token_keys",
         "audit_entries",
         "audit_chains",
         "audit_refusals",
     ])
-    .secrets(&["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "AUDIT_KEY"]);
+    .secrets(&["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "SIGN_IN_KEY", "AUDIT_KEY"]);
 
 /// The largest body of these routes, in bytes. The longest valid one has a password, a name and an address.
 const MAX_BODY_BYTES: usize = 16 * 1024;

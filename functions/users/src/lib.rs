@@ -38,8 +38,9 @@ pub const FUNCTION: Function = Function::new("users", "Users, roles and the audi
         "audit_chains",
         "audit_refusals",
     ])
+    .reads(&["token_keys"])
     .scans(&["audit_entries"]) // to verify the log
-    .secrets(&["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "AUDIT_KEY"]);
+    .secrets(&["AUDIT_KEY"]);
 
 /// The routes.
 pub fn router(identity: Identity) -> OpenApiRouter {

@@ -12,7 +12,7 @@ use switchyard_harness::identity::{ADMIN_ENVIRONMENT, EMAIL, identity_environmen
 use switchyard_harness::meter::{Cost, Meter};
 use switchyard_harness::process::free_port;
 use switchyard_harness::store::{Backend, Store};
-use switchyard_program::Program;
+use switchyard_program::{ALL_SECRETS, Program};
 use switchyard_runtime::Environment;
 
 /// As long as those of browsers.
@@ -119,7 +119,9 @@ impl Site {
             .chain(ADMIN_ENVIRONMENT)
             .map(|(name, value)| (name.to_owned(), value.to_owned())),
         );
-        let program = Program::start_with(Environment::of(settings), ambient, |_| Arc::new(database)).await?;
+        let program =
+            Program::start_with(Environment::of(settings), &ALL_SECRETS, ambient, |_| Arc::new(database))
+                .await?;
         let program = program.with_first_admin().await?;
         let router =
             switchyard_local::router(program.runtime.db(), program.runtime.metrics(), &program.identity);

@@ -32,6 +32,10 @@ const NOTE: &str = "  # Written by `cargo run -- functions`. A test keeps it up 
 /// How the resources of a policy begin. The names of tables follow.
 const TABLE: &str = "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${TablePrefix}-";
 
+/// The secret of the functions. Secrets Manager appends a hyphen and six characters to its name.
+const SECRET: &str =
+    "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${SecretName}-??????";
+
 impl Part {
     /// The template before the part, and behind it.
     fn around<'a>(&self, template: &'a str) -> anyhow::Result<(&'a str, &'a str)> {
@@ -126,9 +130,10 @@ fn write_environment(text: &mut String, function: &Function, settings: &Function
     }
     text.push_str("      Environment:\n        Variables:\n");
     text.push_str(&settings.variables_of_users());
+    text.push_str("          SECRETS: !Sub \"secretsmanager:${SecretName}\"\n");
+    text.push_str("          # Empty is unset. They are here for `sam local`, which sets no variable that the template does not name.\n");
     for secret in function.secrets {
-        let reference = format!("{{{{resolve:secretsmanager:${{SecretName}}:SecretString:{secret}}}}}");
-        let _ = writeln!(text, "          {secret}: !Sub \"{reference}\"");
+        let _ = writeln!(text, "          {secret}: \"\"");
     }
 }
 
@@ -143,6 +148,17 @@ fn write_policy(text: &mut String, function: &Function, schema: &Schema) -> anyh
         for resource in statement.resources {
             let _ = writeln!(text, "                - !Sub \"{TABLE}{resource}\"");
         }
+    }
+    if !function.secrets.is_empty() {
+        let _ = write!(
+            text,
+            "            - Effect: Allow
+              Action:
+                - secretsmanager:GetSecretValue
+              Resource:
+                - !Sub \"{SECRET}\"
+"
+        );
     }
     Ok(())
 }

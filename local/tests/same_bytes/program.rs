@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use switchyard_ambient::Ambient;
 use switchyard_kernel::NoAuthenticator;
 use switchyard_local::{CreateRouter, FUNCTIONS};
-use switchyard_program::Program;
+use switchyard_program::{ALL_SECRETS, Program};
 use switchyard_runtime::{Environment, Function};
 
 use crate::recording::Recorded;
@@ -40,7 +40,8 @@ fn variable(name: &str) -> anyhow::Result<PathBuf> {
 }
 
 async fn serve_all(ambient: Ambient) -> anyhow::Result<()> {
-    let program = Program::start_with(Environment::of_process(), ambient, |database| database).await?;
+    let program =
+        Program::start_with(Environment::of_process(), &ALL_SECRETS, ambient, |database| database).await?;
     let program = program.with_first_admin().await?;
     let router = switchyard_local::router(program.runtime.db(), program.runtime.metrics(), &program.identity);
     Ok(program.serve(router).await?)
@@ -55,12 +56,12 @@ async fn serve_function(
     let record = |database| Arc::new(Recorded::new(database, file)) as _;
     if !function.knows_users() {
         // Such a function has no secrets to compare with those of the database.
-        let Program { runtime, identity } = Program::open(Environment::of_process(), ambient, record).await?;
+        let Program { runtime, identity, .. } =
+            Program::open(Environment::of_process(), &[], ambient, record).await?;
         let router = create_router(runtime.db(), runtime.metrics(), &identity);
         return Ok(runtime.serve(router, Arc::new(NoAuthenticator)).await?);
     }
-    let Program { runtime, identity } =
-        Program::start_with(Environment::of_process(), ambient, record).await?;
-    let router = create_router(runtime.db(), runtime.metrics(), &identity);
-    Ok(runtime.serve(router, Arc::new(identity)).await?)
+    let program = Program::start_with(Environment::of_process(), function.secrets, ambient, record).await?;
+    let router = create_router(program.runtime.db(), program.runtime.metrics(), &program.identity);
+    Ok(program.serve(router).await?)
 }

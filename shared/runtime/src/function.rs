@@ -3,7 +3,7 @@ use switchyard_kernel::SECRET_CHECKS;
 
 /// What a function declares about itself: the requests it answers, the collections it uses, the secrets it needs.
 ///
-/// `cargo run -- functions` writes the function's part of `template.yaml` from it, and a test records which collections the
+/// `cargo run -- functions` writes the function's part of `template.yaml` from it, the program reads no other secrets, and a test records which collections the
 /// function uses and compares them with it.
 ///
 /// ```
@@ -11,9 +11,9 @@ use switchyard_kernel::SECRET_CHECKS;
 ///
 /// pub const FUNCTION: Function = Function::new("notes", "Notes, and who may read them")
 ///     .routes(&["/api/v1/notes", "/api/v1/notes/{proxy+}"])
-///     .reads(&["users", "roles"])
+///     .reads(&["users", "roles", "token_keys"])
 ///     .writes(&["notes", "audit_entries", "audit_chains", "audit_refusals"])
-///     .secrets(&["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "AUDIT_KEY"]);
+///     .secrets(&["AUDIT_KEY"]);
 ///
 /// assert!(FUNCTION.allows(Access::Read, "notes"));
 /// assert!(!FUNCTION.allows(Access::Write, "users"));
@@ -21,7 +21,8 @@ use switchyard_kernel::SECRET_CHECKS;
 ///
 /// Two things follow from what is declared and are not declared themselves:
 ///
-/// - A function with secrets knows users. Requests of users are counted and their POSTs can be repeated, so it writes the
+/// - A function with secrets knows users: whatever it refuses them is written to the audit log, with `AUDIT_KEY`. To verify
+///   access tokens takes no secret, since the public keys are in the collection `token_keys`. Requests of users are counted and their POSTs can be repeated, so it writes the
 ///   collections of the API's conventions ([`COLLECTIONS`]). When it starts, it compares its secrets with those of the
 ///   database ([`SECRET_CHECKS`]).
 /// - The table that the DynamoDB backend keeps beside the collections. What a function does with it follows from the unique
@@ -42,7 +43,7 @@ pub struct Function {
     /// The names of the collections it reads from beginning to end, with a [`Scan`](switchyard_database::Scan). A collection
     /// that it only reads is listed here alone.
     pub scans: &'static [&'static str],
-    /// The secrets it gets, as variables of its environment.
+    /// The secrets it gets, by the names of their settings.
     pub secrets: &'static [&'static str],
 }
 
@@ -100,7 +101,7 @@ impl Function {
         self
     }
 
-    /// Whether it knows users. Without a secret it could not verify their access tokens.
+    /// Whether it knows users. Without a secret it could not record what it refuses them.
     pub const fn knows_users(&self) -> bool {
         !self.secrets.is_empty()
     }

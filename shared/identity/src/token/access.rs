@@ -6,8 +6,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use switchyard_ambient::{Timestamp, Uuid};
 
-use super::SigningKeys;
+use switchyard_database::{Db, Error as DatabaseError};
 use switchyard_kernel::AuthenticationError;
+
+use super::jwk::{ES256, RS256};
+use super::{SigningKeys, TokenKeys};
 
 /// The type of an access token (RFC 9068 §2.1). It ensures that another kind of token signed with these keys is
 /// not accepted as an access token.
@@ -30,9 +33,9 @@ pub(crate) struct AccessClaims {
 ///
 /// They contain the names of the roles and not the permissions. The permissions are looked up when a token is
 /// used, so that a change of a role takes effect within a minute and tokens stay small.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct TokenIssuer {
-    pub(crate) keys: SigningKeys,
+    pub(crate) keys: TokenKeys,
     pub(crate) issuer: String,
     pub(crate) audience: String,
 }
@@ -63,15 +66,33 @@ struct Claims {
 }
 
 impl TokenIssuer {
-    /// Issues a token with these claims that is valid from `now` for `ttl`. Returns `None` if signing fails.
-    pub(crate) fn issue(
+    /// Issues a token with these claims that is valid from `now` for `ttl`.
+    ///
+    /// # Errors
+    ///
+    /// If the program has no keys to sign with, if these cannot be published, and if signing fails.
+    pub(crate) async fn issue(
         &self,
+        db: &Db,
+        claims: &AccessClaims,
+        token_id: Uuid,
+        now: Timestamp,
+        ttl: Duration,
+    ) -> Result<String, DatabaseError> {
+        let keys = self.keys.signer(db, now).await?;
+        let unsigned = || DatabaseError::Internal("an access token could not be signed".to_owned());
+        self.signed(&keys, claims, token_id, now, ttl).ok_or_else(unsigned)
+    }
+
+    fn signed(
+        &self,
+        keys: &SigningKeys,
         claims: &AccessClaims,
         token_id: Uuid,
         now: Timestamp,
         ttl: Duration,
     ) -> Option<String> {
-        let (kid, alg) = self.keys.signer();
+        let (kid, alg) = keys.signer();
         let header = Header { alg, typ: TYPE, kid };
         let claims = Claims {
             iss: self.issuer.clone(),
@@ -89,7 +110,7 @@ impl TokenIssuer {
         let mut token = encode(&header)?;
         token.push('.');
         token.push_str(&encode(&claims)?);
-        let signature = self.keys.sign(token.as_bytes())?;
+        let signature = keys.sign(token.as_bytes())?;
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(signature, &mut token);
         Some(token)
@@ -99,11 +120,24 @@ impl TokenIssuer {
     ///
     /// Algorithm, type, issuer and audience must be exactly ours (RFC 8725 §3). There is no leeway for the
     /// time, since our own clock set it: a token is valid while `now < exp`.
-    pub(crate) fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, AuthenticationError> {
-        let claims = self.read(token).ok_or(AuthenticationError::Invalid)?;
-        if claims.iss != self.issuer || claims.aud != self.audience {
+    pub(crate) async fn verify(
+        &self,
+        db: &Db,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<AccessClaims, AuthenticationError> {
+        let token = Parts::of(token).ok_or(AuthenticationError::Invalid)?;
+        // Whoever makes up the id of a key has to make up the rest of a token as well.
+        let Claims { iss, aud, .. } = &token.claims;
+        if *iss != self.issuer || *aud != self.audience {
             return Err(AuthenticationError::Invalid);
         }
+        let key = self.keys.find(db, &token.key_id, now).await?.ok_or(AuthenticationError::Invalid)?;
+        let is_ours = token.algorithm == key.algorithm();
+        if !is_ours || !key.verify(token.message.as_bytes(), &token.signature) {
+            return Err(AuthenticationError::Invalid);
+        }
+        let claims = token.claims;
         if now.as_seconds() >= claims.exp {
             return Err(AuthenticationError::Expired);
         }
@@ -116,23 +150,36 @@ impl TokenIssuer {
             password_change_required: claims.password_change_required,
         })
     }
+}
 
-    /// Returns the claims of a token that one of the keys signed.
-    fn read(&self, token: &str) -> Option<Claims> {
+/// The parts of a token of the right form. Nothing of it is verified.
+struct Parts<'a> {
+    algorithm: String,
+    key_id: String,
+    message: &'a str,
+    signature: Vec<u8>,
+    claims: Claims,
+}
+
+impl<'a> Parts<'a> {
+    fn of(token: &'a str) -> Option<Self> {
         if token.len() > MAX_TOKEN_BYTES {
             return None;
         }
         let (message, signature) = token.rsplit_once('.')?;
         let (header, claims) = message.split_once('.')?;
         let header = URL_SAFE_NO_PAD.decode(header).ok()?;
-        let header: Header<'_> = serde_json::from_slice(&header).ok()?;
-        let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
-        let key = self.keys.verifiers().iter().find(|key| key.id() == header.kid)?;
-        let is_ours = header.alg == key.algorithm() && header.typ == TYPE;
-        if !is_ours || !key.verify(message.as_bytes(), &signature) {
+        let Header { alg, typ, kid } = serde_json::from_slice(&header).ok()?;
+        if typ != TYPE || ![RS256, ES256].contains(&alg) {
             return None;
         }
-        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()
+        Some(Self {
+            algorithm: alg.to_owned(),
+            key_id: kid.to_owned(),
+            message,
+            signature: URL_SAFE_NO_PAD.decode(signature).ok()?,
+            claims: serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()?,
+        })
     }
 }
 
@@ -144,7 +191,13 @@ fn encode(part: &impl Serialize) -> Option<String> {
 mod tests {
     use std::sync::LazyLock;
 
+    use std::sync::Arc;
+
+    use futures::executor::block_on;
     use serde_json::{Value, json};
+    use switchyard_ambient::{Ambient, ManualClock, SeededRandomness};
+    use switchyard_database::Memory;
+    use switchyard_kernel::Rotating;
 
     use super::*;
 
@@ -152,12 +205,33 @@ mod tests {
         LazyLock::new(|| SigningKeys::from_pem(&SigningKeys::generate_pem().unwrap()).unwrap());
     const NOW: Timestamp = Timestamp::from_micros(1_700_000_000_900_000);
 
-    fn issuer() -> TokenIssuer {
-        TokenIssuer {
-            keys: KEYS.clone(),
+    /// An issuer on a store of its own.
+    struct Issuer(TokenIssuer, Db);
+
+    impl Issuer {
+        fn issue(&self) -> String {
+            let ttl = Duration::from_secs(900);
+            block_on(self.0.issue(&self.1, &claims(), Uuid::from_u128(3), NOW, ttl)).unwrap()
+        }
+
+        fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, AuthenticationError> {
+            block_on(self.0.verify(&self.1, token, now))
+        }
+    }
+
+    fn issuer() -> Issuer {
+        issuer_with(KEYS.clone())
+    }
+
+    fn issuer_with(keys: SigningKeys) -> Issuer {
+        let ambient = Ambient::new(ManualClock::at(NOW), SeededRandomness::new(1));
+        let db = Db::new(Arc::new(Memory::new(ambient.clone())), ambient);
+        let issuer = TokenIssuer {
+            keys: TokenKeys::new(Rotating::new("JWT_PRIVATE_KEY", keys)),
             issuer: "https://api.example.com".to_owned(),
             audience: "switchyard".to_owned(),
-        }
+        };
+        Issuer(issuer, db)
     }
 
     fn claims() -> AccessClaims {
@@ -172,7 +246,7 @@ mod tests {
     }
 
     fn token() -> String {
-        issuer().issue(&claims(), Uuid::from_u128(3), NOW, Duration::from_secs(900)).unwrap()
+        issuer().issue()
     }
 
     /// A token with a changed header and changed claims, signed with our own key.
@@ -240,8 +314,8 @@ mod tests {
     fn a_key_on_p_256_signs_with_es256_and_every_key_verifies_only_its_own_algorithm() {
         let p256 = SigningKeys::generate_p256_pem().unwrap();
         let keys = SigningKeys::from_pem(&(p256 + &SigningKeys::generate_pem().unwrap())).unwrap();
-        let issuer = TokenIssuer { keys: keys.clone(), ..issuer() };
-        let token = issuer.issue(&claims(), Uuid::from_u128(3), NOW, Duration::from_secs(900)).unwrap();
+        let issuer = issuer_with(keys.clone());
+        let token = issuer.issue();
         assert_eq!(issuer.verify(&token, NOW), Ok(claims()));
         let (_, rest) = token.split_once('.').unwrap();
         let (claims, _) = rest.split_once('.').unwrap();

@@ -36,8 +36,9 @@ pub enum KeyError {
 /// The keys of access tokens, parsed once: the first one signs, all of them verify. An RSA key signs with RS256, and a key on
 /// the curve P-256 with ES256.
 ///
-/// To rotate the key, take three steps. Add the new key at the end, and wait until every cache of `/.well-known/jwks.json` has
-/// it. Then move it to the front. Remove the old key after the last token that it signed has expired.
+/// To rotate the key, put the new one to the front. It is published before it signs, and a program that does not know it yet
+/// reads it when it sees a token of it. Where others check tokens with a copy of `/.well-known/jwks.json`, first add the key at
+/// the end, and wait until every copy has it. Remove the old key after the last token that it signed has expired.
 #[derive(Clone)]
 pub struct SigningKeys(Arc<Keys>);
 
@@ -128,6 +129,18 @@ impl SigningKeys {
             }
             Signer::P256(key) => Some(key.sign(&random, message).ok()?.as_ref().to_vec()),
         }
+    }
+}
+
+impl switchyard_kernel::Keys for SigningKeys {
+    type Fault = KeyError;
+
+    fn parse(text: &str) -> Result<Self, KeyError> {
+        Self::from_pem(text)
+    }
+
+    fn ids(&self) -> Vec<String> {
+        self.ids()
     }
 }
 

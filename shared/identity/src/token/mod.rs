@@ -8,13 +8,17 @@
 mod access;
 mod jwk;
 mod key;
+mod keys;
 #[cfg(feature = "local-secrets")]
 mod local;
 mod public_key;
+mod published;
 mod verified;
 
 pub(crate) use access::{AccessClaims, TokenIssuer};
 pub use jwk::{Jwk, Jwks};
 pub use key::{KeyError, SigningKeys};
+pub(crate) use keys::TokenKeys;
 #[cfg(feature = "local-secrets")]
 pub use local::{LocalSecrets, LocalSecretsError};
+pub(crate) use published::PublishedKeys;

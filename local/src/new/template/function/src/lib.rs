@@ -14,9 +14,9 @@ use utoipa_axum::routes;
 /// What the function declares.
 pub const FUNCTION: Function = Function::new("books", "Books")
     .routes(&["/api/v1/books", "/api/v1/books/{proxy+}"])
-    .reads(&["users", "roles"])
+    .reads(&["users", "roles", "token_keys"])
     .writes(&["books", "book_counts", "audit_entries", "audit_chains", "audit_refusals"])
-    .secrets(&["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "AUDIT_KEY"]);
+    .secrets(&["AUDIT_KEY"]);
 
 /// The routes.
 pub fn router(identity: Identity) -> OpenApiRouter {
