@@ -1,8 +1,9 @@
 //! Routes under `/auth`: register, log in, refresh, log out, and the caller's own account. Also the public keys
-//! of access tokens.
+//! of access tokens, and how others check these.
 
 mod account;
 mod cookie;
+mod discovery;
 mod jwks;
 #[cfg(feature = "testing")]
 pub mod samples;
@@ -17,7 +18,7 @@ use utoipa_axum::routes;
 
 /// What the function declares.
 pub const FUNCTION: Function = Function::new("auth", "Register, log in, refresh, log out")
-    .routes(&["/api/v1/auth/{proxy+}", "/.well-known/jwks.json"])
+    .routes(&["/api/v1/auth/{proxy+}", "/.well-known/jwks.json", "/.well-known/openid-configuration"])
     .reads(&["roles"])
     .writes(&[
         "users",
@@ -47,5 +48,9 @@ pub fn router(identity: Identity) -> OpenApiRouter {
         .routes(before_password_change(routes!(session::logout_all)))
         .routes(small(routes!(account::get_me, account::update_me)))
         .routes(before_password_change(small(limited_by_address(routes!(account::change_password)))));
-    OpenApiRouter::new().nest("/api/v1/auth", auth).routes(routes!(jwks::get_jwks)).with_state(identity)
+    OpenApiRouter::new()
+        .nest("/api/v1/auth", auth)
+        .routes(routes!(jwks::get_jwks))
+        .routes(routes!(discovery::get_openid_configuration))
+        .with_state(identity)
 }

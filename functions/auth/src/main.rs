@@ -1,4 +1,4 @@
-//! The function behind `/api/v1/auth` and `/.well-known/jwks.json`.
+//! The function behind `/api/v1/auth` and `/.well-known`.
 
 use switchyard_program::Program;
 

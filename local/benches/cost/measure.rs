@@ -111,6 +111,7 @@ impl Site {
             [
                 ("DATABASE_URL", store.database_url.as_str()),
                 ("PORT", &port),
+                ("PUBLIC_URL", "https://api.example.com"),
                 ("LOG", "warn"),
                 ("RATE_LIMIT", "off"),
                 ("RATE_LIMIT_USER", "off"),
@@ -308,6 +309,7 @@ async fn reports(site: &mut Site, admin: &str) -> anyhow::Result<()> {
     site.row("verify_audit_logs", get("/api/v1/audit-logs/verify").by(admin)).await?;
     for (label, path) in [
         ("get_jwks", "/.well-known/jwks.json"),
+        ("get_openid_configuration", "/.well-known/openid-configuration"),
         ("get_openapi", "/openapi.json"),
         ("get_liveness", "/healthz"),
         ("get_readiness", "/readyz"),

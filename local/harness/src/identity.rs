@@ -68,7 +68,7 @@ pub fn identity_environment() -> Vec<(String, String)> {
 pub async fn access_token_of_admin(store: &Store) -> anyhow::Result<String> {
     let (kernel, settings) = Environment::of(identity_environment()).read(|environment| {
         let kernel = KernelSettings::read(environment, &ALL_SECRETS);
-        let identity = IdentitySettings::read(environment, &ALL_SECRETS);
+        let identity = IdentitySettings::read(environment, &ALL_SECRETS, None);
         Some((kernel?, identity?))
     })?;
     let ambient = Ambient::system();

@@ -16,8 +16,8 @@ use crate::session::SessionRecord;
 use crate::token::PublishedKeys;
 use crate::user::{ProfileRecord, UserCountsPart, UserRecord};
 use crate::{
-    Accounts, IdentitySettings, InstallError, Jwks, Roles, Secret, Sessions, Users, actions, codes,
-    permissions,
+    Accounts, Discovery, IdentitySettings, InstallError, Jwks, Roles, Secret, Sessions, Users, actions,
+    codes, permissions,
 };
 
 /// The declarations of identity.
@@ -140,6 +140,13 @@ impl Identity {
     /// The public keys with which others can verify access tokens, also those that another program has just published.
     pub async fn latest_jwks(&self, now: Timestamp) -> Jwks {
         self.0.tokens.keys.latest_jwks(self.0.db(), now).await
+    }
+
+    /// How others can check access tokens. `None` if the API does not know its own URL.
+    pub async fn discovery(&self, now: Timestamp) -> Option<Discovery> {
+        let settings = self.settings();
+        let jwks_uri = settings.known_url()?.join("/.well-known/jwks.json");
+        Some(Discovery::new(&settings.token_issuer, jwks_uri, &self.latest_jwks(now).await))
     }
 
     /// The settings.

@@ -92,7 +92,7 @@ pub use session::{Sessions, SignIn, Tokens};
 pub use settings::{FirstAdmin, IdentitySettings};
 pub use switchyard_kernel::{CountryCode, RoleName, SessionId, UserId};
 pub use switchyard_settings::Secret;
-pub use token::{Jwk, Jwks, KeyError, SigningKeys};
+pub use token::{Discovery, Jwk, Jwks, KeyError, SigningKeys};
 #[cfg(feature = "local-secrets")]
 pub use token::{LocalSecrets, LocalSecretsError};
 pub use user::{

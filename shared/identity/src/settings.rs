@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use switchyard_settings::{Environment, Lifetime, number_in};
+use switchyard_settings::{Environment, Lifetime, PublicUrl, number_in};
 
 use crate::token::SigningKeys;
 use crate::{EmailAddress, Password};
@@ -19,6 +19,8 @@ pub struct IdentitySettings {
     pub password_pepper: Rotating<KeyRing>,
     /// The keys of what is derived to sign in: device tokens, refresh tokens, and what guesses are counted for.
     pub sign_in_keys: Rotating<KeyRing>,
+    /// The URL under which clients reach the API, if it is known.
+    pub public_url: Option<PublicUrl>,
     /// The issuer of access tokens.
     pub token_issuer: String,
     /// The audience of access tokens.
@@ -52,9 +54,13 @@ pub struct FirstAdmin {
 }
 
 impl IdentitySettings {
-    /// Reads the settings, with the secrets that are `needed`. Returns `None` if one is missing or malformed; `environment` then
-    /// has the fault.
-    pub fn read(environment: &mut Environment, needed: &[&str]) -> Option<Self> {
+    /// Reads the settings of a program under this URL, with the secrets that are `needed`. Returns `None` if one is missing or
+    /// malformed; `environment` then has the fault.
+    pub fn read(
+        environment: &mut Environment,
+        needed: &[&str],
+        public_url: Option<PublicUrl>,
+    ) -> Option<Self> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let signing_keys = Rotating::read(
             environment,
@@ -80,9 +86,15 @@ impl IdentitySettings {
         );
         let token_issuer = environment
             .setting("TOKEN_ISSUER", TokenParty::FORM, "the issuer of access tokens: `iss`")
-            .or(TokenParty::default());
+            .with_default_listed_as("PUBLIC_URL, or else switchyard")
+            .optional::<TokenParty>();
+        let issuer_of_url = public_url.as_ref().map(|url| TokenParty(url.as_str().to_owned()));
         let token_audience = environment
-            .setting("TOKEN_AUDIENCE", TokenParty::FORM, "the audience of access tokens: `aud`")
+            .setting(
+                "TOKEN_AUDIENCE",
+                TokenParty::FORM,
+                "the audience of access tokens, and their client: `aud` and `client_id`",
+            )
             .or(TokenParty::default());
         let access_token_ttl = environment
             .setting("ACCESS_TOKEN_TTL", Lifetime::FORM, "how long an access token is valid")
@@ -126,7 +138,8 @@ impl IdentitySettings {
             signing_keys: signing_keys?,
             password_pepper: password_pepper?,
             sign_in_keys: sign_in_keys?,
-            token_issuer: token_issuer?.0,
+            public_url,
+            token_issuer: token_issuer?.or(issuer_of_url).unwrap_or_default().0,
             token_audience: token_audience?.0,
             access_token_ttl: access_token_ttl?.into(),
             refresh_token_ttl: refresh_token_ttl?.into(),
@@ -140,6 +153,11 @@ impl IdentitySettings {
 }
 
 impl IdentitySettings {
+    /// The URL under which others find the API, as far as it is known: an issuer that is a URL is one.
+    pub(crate) fn known_url(&self) -> Option<PublicUrl> {
+        self.public_url.clone().or_else(|| self.token_issuer.trim_end_matches('/').parse().ok())
+    }
+
     /// The secrets among the settings.
     pub fn secrets(&self) -> [&dyn ReplaceableSecret; 3] {
         [&self.signing_keys, &self.password_pepper, &self.sign_in_keys]
@@ -237,7 +255,7 @@ mod tests {
     fn read(variables: &[(&str, &str)]) -> Result<IdentitySettings, String> {
         let environment = Environment::of(variables.iter().copied());
         environment
-            .read(|environment| IdentitySettings::read(environment, &SECRETS))
+            .read(|environment| IdentitySettings::read(environment, &SECRETS, None))
             .map_err(|faults| faults.to_string())
     }
 

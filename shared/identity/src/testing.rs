@@ -33,6 +33,7 @@ pub fn settings() -> IdentitySettings {
         signing_keys: Rotating::new("JWT_PRIVATE_KEY", KEYS.clone()),
         password_pepper: Rotating::new("PASSWORD_PEPPER", ring("pepper for tests and in no way secret")),
         sign_in_keys: Rotating::new("SIGN_IN_KEY", ring("sign-in key for tests and in no way secret")),
+        public_url: "https://api.example.com".parse().ok(),
         token_issuer: "switchyard".to_owned(),
         token_audience: "switchyard".to_owned(),
         access_token_ttl: Duration::from_secs(15 * 60),

@@ -35,7 +35,8 @@ pub fn read_settings(
     let limits = switchyard_domains::ALL.iter().flat_map(|manifest| manifest.limits).copied();
     let settings = Settings::read_with(environment, limits);
     let kernel = KernelSettings::read(environment, needed);
-    let identity = IdentitySettings::read(environment, needed);
+    let public_url = settings.as_ref().and_then(|settings| settings.public_url.clone());
+    let identity = IdentitySettings::read(environment, needed, public_url);
     Some((settings?, kernel?, identity?))
 }
 

@@ -51,6 +51,9 @@ struct Header<'a> {
 struct Claims {
     iss: String,
     aud: String,
+    /// The client that the token was issued to (RFC 9068 §2.2). There is one: that of this API.
+    #[serde(default)]
+    client_id: String,
     sub: UserId,
     sid: SessionId,
     /// The epoch of the session. It is not a registered claim.
@@ -97,6 +100,7 @@ impl TokenIssuer {
         let claims = Claims {
             iss: self.issuer.clone(),
             aud: self.audience.clone(),
+            client_id: self.audience.clone(),
             sub: claims.user_id,
             sid: claims.session_id,
             session_epoch: claims.session_epoch,
@@ -275,7 +279,7 @@ mod tests {
         assert_eq!(
             part(1),
             json!({
-                "iss": "https://api.example.com", "aud": "switchyard",
+                "iss": "https://api.example.com", "aud": "switchyard", "client_id": "switchyard",
                 "sub": "00000000-0000-0000-0000-000000000001", "sid": "00000000-0000-0000-0000-000000000002",
                 "session_epoch": 4, "roles": ["customer"], "auth_time": 1_699_999_000, "iat": 1_700_000_000, "exp": 1_700_000_900,
                 "jti": "00000000-0000-0000-0000-000000000003",

@@ -6,6 +6,7 @@
 //! algorithm for each key, the rest of JWS is two dots and base64.
 
 mod access;
+mod discovery;
 mod jwk;
 mod key;
 mod keys;
@@ -16,6 +17,7 @@ mod published;
 mod verified;
 
 pub(crate) use access::{AccessClaims, TokenIssuer};
+pub use discovery::Discovery;
 pub use jwk::{Jwk, Jwks};
 pub use key::{KeyError, SigningKeys};
 pub(crate) use keys::TokenKeys;

@@ -25,7 +25,8 @@ fn signing(pem: &str) -> IdentitySettings {
 
 /// The settings of a program that only verifies tokens.
 fn verifying() -> IdentitySettings {
-    let read = Environment::of([("", ""); 0]).read(|environment| IdentitySettings::read(environment, &[]));
+    let read =
+        Environment::of([("", ""); 0]).read(|environment| IdentitySettings::read(environment, &[], None));
     IdentitySettings { signing_keys: read.unwrap().signing_keys, ..testing::settings() }
 }
 
