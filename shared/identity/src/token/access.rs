@@ -131,7 +131,7 @@ impl TokenIssuer {
         now: Timestamp,
     ) -> Result<AccessClaims, AuthenticationError> {
         let token = Parts::of(token).ok_or(AuthenticationError::Invalid)?;
-        // Whoever makes up the id of a key has to make up the rest of a token as well.
+        // A client that makes up the id of a key has to make up the rest of a token as well.
         let Claims { iss, aud, .. } = &token.claims;
         if *iss != self.issuer || *aud != self.audience {
             return Err(AuthenticationError::Invalid);

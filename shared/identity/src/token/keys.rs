@@ -14,7 +14,7 @@ use super::{Jwks, SigningKeys};
 const FRESH_FOR: Duration = Duration::from_secs(5 * 60);
 /// The pause after an attempt to do so, if the store does not answer.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(10);
-/// The pause between two reads for keys that are not known. Whoever makes up ids of keys causes no more reads than this.
+/// The pause between two reads for keys that are not known. Clients that make up ids of keys cause no more reads than this.
 const UNKNOWN_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// The keys of access tokens: those that are published, which verify, and those of a program that signs.

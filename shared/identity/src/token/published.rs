@@ -5,7 +5,7 @@ use switchyard_database::{Collection, Entity};
 
 use super::{Jwk, Jwks};
 
-/// The public keys of access tokens, as whoever signs publishes them in the store: one document. Programs that only verify
+/// The public keys of access tokens, as the programs that sign publish them in the store: one document. Programs that only verify
 /// tokens read it, and hold no private key.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct PublishedKeys {
