@@ -35,6 +35,8 @@ struct Known {
     /// When they were last read, and when that was last tried.
     read_at: Option<Timestamp>,
     tried_at: Option<Timestamp>,
+    /// Why the last try failed, if it did.
+    fault: Option<DatabaseError>,
 }
 
 impl Known {
@@ -105,7 +107,22 @@ impl TokenKeys {
 
     /// Reads the published keys. If this program signs, publishes its own.
     pub(crate) async fn synchronize(&self, db: &Db, now: Timestamp) -> Result<(), DatabaseError> {
-        self.write_known(|known| known.tried_at = Some(now));
+        let published = self.exchange(db, now).await;
+        self.write_known(|known| {
+            known.tried_at = Some(now);
+            known.fault = published.as_ref().err().cloned();
+            let Ok(published) = &published else { return };
+            let kept = |id: &str| known.published.iter().find(|key| key.id() == id).cloned();
+            let read = published.jwks().filter_map(|jwk| {
+                kept(&jwk.kid).or_else(|| PublicKey::of_jwk(jwk).map(Arc::new)) // with what it has verified
+            });
+            known.published = read.collect();
+            known.read_at = Some(now);
+        });
+        published.map(drop)
+    }
+
+    async fn exchange(&self, db: &Db, now: Timestamp) -> Result<PublishedKeys, DatabaseError> {
         let own = self.own.current();
         let keys = db.collection::<PublishedKeys>();
         let stored = keys.get(PublishedKeys::ID).await?;
@@ -124,15 +141,7 @@ impl TokenKeys {
                 })
                 .await?;
         }
-        self.write_known(|known| {
-            let kept = |id: &str| known.published.iter().find(|key| key.id() == id).cloned();
-            let read = published.jwks().filter_map(|jwk| {
-                kept(&jwk.kid).or_else(|| PublicKey::of_jwk(jwk).map(Arc::new)) // with what it has verified
-            });
-            known.published = read.collect();
-            known.read_at = Some(now);
-        });
-        Ok(())
+        Ok(published)
     }
 
     /// Reads the published keys again if it is time. If the store does not answer, the known ones stay.
@@ -155,8 +164,16 @@ impl TokenKeys {
         is_done: impl Fn(&Self) -> bool,
     ) -> Result<(), DatabaseError> {
         let _reading = self.reading.lock().await;
-        let is_too_soon = self.read_known(|known| known.is_tried_within(UNKNOWN_AGAIN_AFTER, now));
-        if is_too_soon || is_done(self) { Ok(()) } else { self.synchronize(db, now).await }
+        if is_done(self) {
+            return Ok(());
+        }
+        let last = self.read_known(|known| {
+            known.is_tried_within(UNKNOWN_AGAIN_AFTER, now).then(|| known.fault.clone().map_or(Ok(()), Err))
+        });
+        match last {
+            Some(result) => result,
+            None => self.synchronize(db, now).await,
+        }
     }
 
     fn known_key(&self, id: &str) -> Option<Arc<PublicKey>> {
@@ -178,6 +195,9 @@ impl TokenKeys {
 impl fmt::Debug for TokenKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let published = self.read_known(|known| known.published.clone());
-        f.debug_struct("TokenKeys").field("own", &self.own).field("published", &published).finish()
+        f.debug_struct("TokenKeys")
+            .field("own", &self.own)
+            .field("published", &published)
+            .finish_non_exhaustive()
     }
 }

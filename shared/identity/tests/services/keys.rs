@@ -131,6 +131,19 @@ async fn made_up_ids_of_keys_cause_one_read_a_second() {
     assert_eq!(watched.take_calls("token_keys"), Vec::<&str>::new());
 }
 
+/// A client that gets 401 throws its token away.
+#[tokio::test]
+async fn a_token_is_not_refused_because_the_keys_cannot_be_read() {
+    let world = World::new().await;
+    let token = world.register("ada@example.com").await.tokens.access_token;
+    let db = Db::new(crate::database(world.db.ambient().clone()), world.db.ambient().clone()); // without tables
+    let verifier = switchyard_program::assemble(db, testing::kernel_settings(), verifying());
+    for _ in 0..3 {
+        let fault = verifier.authenticate(token.expose(), world.now()).await.unwrap_err();
+        assert!(matches!(fault, AuthenticationError::Database(_)), "{fault}");
+    }
+}
+
 #[tokio::test]
 async fn a_program_without_a_secret_cannot_do_what_needs_it() {
     let world = World::new().await;
