@@ -53,7 +53,7 @@ pip_install() {
 }
 
 # python_tool_version NAME: prints the version pinned in local/python-tools.txt.
-python_tool_version() { sed -n "s/^$1==//p" "$root/local/python-tools.txt"; }
+python_tool_version() { sed -n "s/^$1\(\[[a-z]*\]\)\{0,1\}==//p" "$root/local/python-tools.txt"; }
 
 # fetch_npm_package NAME VERSION SHA256 DIRECTORY: downloads and unpacks a package without running its install scripts.
 fetch_npm_package() {

@@ -57,7 +57,6 @@ pub fn functions() -> impl Iterator<Item = &'static Function> {
 /// The settings that have no effect in a function on Lambda, each with the reason. The template has a parameter or a variable
 /// for every other one; a test compares.
 pub const NOT_ON_LAMBDA: &[(&str, &str)] = &[
-    ("SECRETS", "only a server makes secrets; those of a function are in Secrets Manager"),
     ("DATABASE_START_TIMEOUT", "a function answers for itself if the database does not answer yet"),
     ("HOST", "a function does not listen"),
     ("PORT", "a function does not listen"),

@@ -1,72 +1,38 @@
-//! The secrets of the server: from the environment, or from files that it makes for itself.
+//! The secrets of the server: from the environment, from files that it makes for itself, or from Secrets Manager.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use anyhow::bail;
 use switchyard_ambient::Ambient;
 use switchyard_identity::{InstallError, LocalSecrets};
-use switchyard_program::Program;
-use switchyard_runtime::{DatabaseUrl, Environment, Setting};
+use switchyard_program::{ALL_SECRETS, Program, SecretSource, read_secrets_ttl};
+use switchyard_runtime::{DatabaseUrl, Environment};
 
 use crate::audit::AnchorSettings;
 
-/// Where the secrets come from that the environment does not set: the value of `SECRETS`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum SecretSource {
-    /// `environment`: from nowhere else. A start without one of them is refused.
-    Environment,
-    /// `file:data`: from files in this folder. Those that are new to the database are made and stored there.
-    Files(PathBuf),
-}
-
 /// The secrets that a new one may replace although the old one is lost. Not the key of the audit log: what it covers could
 /// never be verified again.
-pub(crate) const FORGETTABLE: [&str; 2] = ["JWT_PRIVATE_KEY", "PASSWORD_PEPPER"];
+pub(crate) const FORGETTABLE: [&str; 3] = ["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "SIGN_IN_KEY"];
 
-impl FromStr for SecretSource {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, &'static str> {
-        match text.split_once(':') {
-            None if text == "environment" => Ok(Self::Environment),
-            Some(("file", folder)) if !folder.is_empty() => Ok(Self::Files(folder.into())),
-            _ => Err("must be environment, or file: and a folder as in file:data"),
+/// The source for a database if `SECRETS` is not set. The secrets of an embedded database are in the folder of its file, so
+/// that one backup has both. The secrets of a database server belong to all instances that use it.
+fn default_for(database: &DatabaseUrl) -> SecretSource {
+    match database {
+        DatabaseUrl::SqliteMemory => SecretSource::Files(crate::serve::DATA.into()),
+        DatabaseUrl::Sqlite(file) => {
+            let folder = file.parent().filter(|folder| *folder != Path::new(""));
+            SecretSource::Files(folder.unwrap_or(Path::new(".")).to_owned())
         }
-    }
-}
-
-impl fmt::Display for SecretSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Environment => f.write_str("environment"),
-            Self::Files(folder) => write!(f, "file:{}", folder.display()),
-        }
-    }
-}
-
-impl SecretSource {
-    /// The source for a database if `SECRETS` is not set. The secrets of an embedded database are in the folder of its file,
-    /// so that one backup has both. The secrets of a database server belong to all instances that use it.
-    fn default_for(database: &DatabaseUrl) -> Self {
-        match database {
-            DatabaseUrl::SqliteMemory => Self::Files(crate::serve::DATA.into()),
-            DatabaseUrl::Sqlite(file) => {
-                let folder = file.parent().filter(|folder| *folder != Path::new(""));
-                Self::Files(folder.unwrap_or(Path::new(".")).to_owned())
-            }
-            DatabaseUrl::Postgres(_) | DatabaseUrl::DynamoDb(_) => Self::Environment,
-        }
+        DatabaseUrl::Postgres(_) | DatabaseUrl::DynamoDb(_) => SecretSource::Environment,
     }
 }
 
 /// The folder for what the server stores in files of its own.
 pub(crate) fn folder(database: &DatabaseUrl) -> PathBuf {
     let source = crate::serve::environment().text("SECRETS").and_then(|source| source.parse().ok());
-    match source.unwrap_or_else(|| SecretSource::default_for(database)) {
+    match source.unwrap_or_else(|| default_for(database)) {
         SecretSource::Files(folder) => folder,
-        SecretSource::Environment => crate::serve::DATA.into(),
+        SecretSource::Environment | SecretSource::SecretsManager(_) => crate::serve::DATA.into(),
     }
 }
 
@@ -79,7 +45,7 @@ pub(crate) fn folder(database: &DatabaseUrl) -> PathBuf {
 pub(crate) async fn start(ambient: &Ambient) -> anyhow::Result<Program> {
     loop {
         let (environment, mut secrets) = environment_with_secrets(ambient)?;
-        let program = Program::open(environment, ambient.clone(), |database| database).await?;
+        let program = Program::open(environment, &ALL_SECRETS, ambient.clone(), |database| database).await?;
         program.migrate().await?;
         if let Some(other) = program.identity.other_secret().await? {
             let Some(file) = secrets.missing_file(other.setting) else {
@@ -103,20 +69,12 @@ pub(crate) async fn start(ambient: &Ambient) -> anyhow::Result<Program> {
     }
 }
 
-/// Reads `SECRETS`, for a list of all settings.
+/// Reads the settings of the secrets, for a list of all settings.
 pub(crate) fn read_source(environment: &mut Environment) {
     let database = environment.text("DATABASE_URL").and_then(|url| url.parse().ok());
-    let _ =
-        declared(environment).or(SecretSource::default_for(&database.unwrap_or(DatabaseUrl::SqliteMemory)));
-}
-
-fn declared(environment: &mut Environment) -> Setting<'_> {
-    environment.setting(
-        "SECRETS",
-        "environment, or file: and a folder as in file:data",
-        "where secrets come from that are not set: from files that this server makes, or from nowhere; the default is the \
-         folder of an embedded database, and environment for a database server",
-    )
+    let default = default_for(&database.unwrap_or(DatabaseUrl::SqliteMemory));
+    let _ = SecretSource::read(environment, default);
+    let _ = read_secrets_ttl(environment);
 }
 
 /// The environment, completed with secrets from files.
@@ -125,11 +83,11 @@ fn environment_with_secrets(ambient: &Ambient) -> anyhow::Result<(Environment, L
     // A malformed URL is reported together with all other faults when the settings are read. Until then, secrets that are
     // made and not stored stand in for those of the database.
     let database = environment.text("DATABASE_URL").and_then(|url| url.parse().ok());
-    let default = SecretSource::default_for(&database.unwrap_or(DatabaseUrl::SqliteMemory));
+    let default = default_for(&database.unwrap_or(DatabaseUrl::SqliteMemory));
     let is_missing = |environment: &Environment, name: &str| environment.text(name).is_none();
     let missing: Vec<_> =
         LocalSecrets::SETTINGS.into_iter().filter(|name| is_missing(&environment, name)).collect();
-    let source = declared(&mut environment).or(default);
+    let source = SecretSource::read(&mut environment, default);
     // Their faults are told with all others, although they are used later.
     let _ = AnchorSettings::read(&mut environment);
     let folder = match source {
@@ -142,7 +100,7 @@ fn environment_with_secrets(ambient: &Ambient) -> anyhow::Result<(Environment, L
             None
         }
         Some(SecretSource::Files(folder)) => Some(folder),
-        Some(SecretSource::Environment) | None => None,
+        Some(SecretSource::Environment | SecretSource::SecretsManager(_)) | None => None,
     };
     let is_needed = |name: &str| folder.is_some() && missing.contains(&name);
     let folder = folder.as_deref().unwrap_or(Path::new(""));
@@ -158,18 +116,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_source_is_the_environment_or_a_folder() {
-        assert_eq!("environment".parse(), Ok(SecretSource::Environment));
-        assert_eq!("file:data".parse(), Ok(SecretSource::Files("data".into())));
-        for text in ["", "file:", "data", "files:data", "Environment"] {
-            let fault = "must be environment, or file: and a folder as in file:data";
-            assert_eq!(text.parse::<SecretSource>(), Err(fault), "{text}");
-        }
-    }
-
-    #[test]
     fn only_an_embedded_database_has_its_secrets_in_files_by_default() {
-        let source = |url: &str| SecretSource::default_for(&url.parse().unwrap());
+        let source = |url: &str| default_for(&url.parse().unwrap());
         assert_eq!(source("sqlite:data/switchyard.db"), SecretSource::Files("data".into()));
         assert_eq!(source("sqlite:/var/lib/shop/a.db"), SecretSource::Files("/var/lib/shop".into()));
         assert_eq!(source("sqlite:a.db"), SecretSource::Files(".".into()));

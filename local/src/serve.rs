@@ -26,14 +26,17 @@ pub(crate) fn environment() -> Environment {
 
 /// Serves the API until Ctrl-C or SIGTERM.
 pub(crate) async fn serve() -> anyhow::Result<()> {
-    let Program { runtime, identity } = start().await?;
+    let program = start().await?;
+    let Program { runtime, identity, .. } = &program;
     let settings = runtime.settings();
     // Lines for people would break a log of JSON lines.
     let is_for_people = settings.log.format() == LogFormat::Text;
     let database = settings.database_url.backend();
     let folder = secrets::folder(&settings.database_url);
-    let admin = first_admin::create(&identity, &folder, is_for_people).await?;
-    let router = switchyard_local::router(runtime.db(), runtime.metrics(), &identity);
+    let admin = first_admin::create(identity, &folder, is_for_people).await?;
+    let router = switchyard_local::router(runtime.db(), runtime.metrics(), identity);
+    let router = program.with_fresh_secrets(router);
+    let Program { runtime, identity, .. } = program;
     let show_admin = || match &admin {
         Some(admin) if is_for_people => print!("{admin}"),
         Some(admin) => admin.log(),
@@ -64,7 +67,7 @@ pub(crate) async fn serve() -> anyhow::Result<()> {
 /// Migrates the tables to this version, and creates the first admin if the settings name one. Every start of
 /// the server does the same.
 pub(crate) async fn migrate() -> anyhow::Result<()> {
-    let Program { runtime, identity } = start().await?;
+    let Program { runtime, identity, .. } = start().await?;
     println!("The tables on {} are up to date.", runtime.settings().database_url.backend());
     if identity.settings().first_admin.is_some() {
         println!("There is an admin.");

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use switchyard_program::read_settings;
+use switchyard_program::{ALL_SECRETS, read_settings};
 use switchyard_runtime::{ListedSetting, Listing, SettingDefault};
 
 use crate::audit::AnchorSettings;
@@ -13,7 +13,7 @@ pub(crate) fn listing() -> Listing {
     crate::serve::environment().into_listing(|environment| {
         secrets::read_source(environment);
         let _ = AnchorSettings::read(environment);
-        read_settings(environment)
+        read_settings(environment, &ALL_SECRETS)
     })
 }
 

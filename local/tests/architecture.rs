@@ -16,7 +16,7 @@ const PREFIX: &str = "switchyard-";
 
 /// The kinds of crates, and the kinds that each may use. `shared/README.md` explains them.
 const DIRECTIONS: [(&str, &[&str]); 11] = [
-    ("foundation", &[]),
+    ("foundation", &["foundation"]),
     ("contract", &["foundation"]),
     ("backend", &["foundation", "contract"]),
     ("kernel", &["foundation", "contract"]),

@@ -11,7 +11,7 @@ use switchyard_ambient::Ambient;
 use switchyard_harness::identity::identity_environment;
 use switchyard_harness::process;
 use switchyard_harness::store::{Backend, Store};
-use switchyard_program::Program;
+use switchyard_program::{ALL_SECRETS, Program};
 use switchyard_runtime::Environment;
 
 const NEW: &str = "a new pepper that is no secret at all";
@@ -52,7 +52,7 @@ async fn a_secret_that_the_database_knows_is_not_replaced_on(backend: Backend) {
     };
     succeed(run());
     let secrets = folder.path().join("secrets");
-    let all = ["audit-key", "jwt-private-key.pem", "password-pepper"].map(str::to_owned);
+    let all = ["audit-key", "jwt-private-key.pem", "password-pepper", "sign-in-key"].map(str::to_owned);
     assert_eq!(files(&secrets), BTreeSet::from(all.clone()));
     let old = fs::read_to_string(secrets.join("password-pepper")).unwrap();
 
@@ -60,6 +60,7 @@ async fn a_secret_that_the_database_knows_is_not_replaced_on(backend: Backend) {
     for (setting, file, hint) in [
         ("PASSWORD_PEPPER", "password-pepper", true),
         ("JWT_PRIVATE_KEY", "jwt-private-key.pem", true),
+        ("SIGN_IN_KEY", "sign-in-key", true),
         ("AUDIT_KEY", "audit-key", false),
     ] {
         fs::rename(secrets.join(file), folder.path().join("lost")).unwrap();
@@ -141,7 +142,8 @@ async fn secrets_are_not_made_for_a_database_server_unless_told_to() {
              to have it make secrets of its own in the folder data\n\
              - PORT must be a whole number from 0 to 65535\n\
              - JWT_PRIVATE_KEY is not set\n\
-             - PASSWORD_PEPPER is not set"
+             - PASSWORD_PEPPER is not set\n\
+             - SIGN_IN_KEY is not set"
         );
         assert_eq!(files(folder.path()), BTreeSet::new());
     }
@@ -159,7 +161,7 @@ async fn processes_that_start_at_once_have_the_same_secrets() {
     for process in [start(), start(), start()] {
         process.await.unwrap();
     }
-    assert_eq!(files(&folder.path().join("secrets")).len(), 3);
+    assert_eq!(files(&folder.path().join("secrets")).len(), 4);
 }
 
 #[tokio::test]
@@ -170,7 +172,8 @@ async fn a_function_with_other_secrets_does_not_start() {
             let variables = [store.environment(), identity_environment()].concat();
             let more = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
             let environment = Environment::of(variables.into_iter().chain(more));
-            let started = Program::start_with(environment, Ambient::system(), |database| database).await;
+            let started =
+                Program::start_with(environment, &ALL_SECRETS, Ambient::system(), |database| database).await;
             started.map(drop).map_err(|fault| fault.to_string())
         };
         let on_lambda = ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:1");

@@ -19,8 +19,8 @@ use switchyard_harness::template::{Routes, alarms_of, logical_id};
 use switchyard_identity::{LocalSecrets, testing};
 use switchyard_kernel::NoAuthenticator;
 use switchyard_local::{FUNCTIONS, NOT_ON_LAMBDA, functions};
-use switchyard_program::assemble;
-use switchyard_runtime::{Function, Metrics};
+use switchyard_program::{ALL_SECRETS, assemble};
+use switchyard_runtime::{Access, Function, Metrics};
 use switchyard_sqlite::Sqlite;
 use utoipa::openapi::path::{Operation, PathItem};
 
@@ -134,12 +134,54 @@ fn every_operation_is_routed_to_the_function_that_has_it() {
 }
 
 #[test]
-fn only_functions_with_operations_for_users_get_the_secrets() {
+fn only_functions_with_operations_for_users_get_secrets_and_only_one_that_signs_tokens_their_key() {
     for (function, paths) in documents() {
         let mut operations = paths.iter().flat_map(|(_, item)| operations(item));
         let is_for_users = operations.any(|operation| operation.security.is_some());
-        for secret in LocalSecrets::SETTINGS {
-            assert_eq!(function.secrets.contains(&secret), is_for_users, "`{}`, {secret}", function.name);
+        assert_eq!(function.secrets.contains(&"AUDIT_KEY"), is_for_users, "`{}`", function.name);
+        assert_eq!(function.allows(Access::Read, "token_keys"), is_for_users, "`{}`", function.name);
+        let signs = function.secrets.contains(&"JWT_PRIVATE_KEY");
+        assert_eq!(function.allows(Access::Insert, "token_keys"), signs, "`{}`", function.name);
+        for secret in function.secrets {
+            assert!(ALL_SECRETS.contains(secret), "`{}` declares an unknown secret {secret}", function.name);
+        }
+    }
+    assert_eq!(BTreeSet::from(ALL_SECRETS), BTreeSet::from(LocalSecrets::SETTINGS));
+}
+
+/// CloudFormation would resolve a secret once, at a deployment, and show it to everybody who may look at the function.
+#[test]
+fn no_secret_is_in_the_environment_of_a_function() {
+    let template = read(TEMPLATE);
+    assert!(!template.contains("{{resolve:"));
+    for function in functions() {
+        let heading = format!("      CodeUri: functions/{}\n", function.name);
+        let (_, text) = template.split_once(&heading).unwrap();
+        let text = text.split_once("\n      Events:\n").unwrap().0;
+        let has_secrets = !function.secrets.is_empty();
+        let action = "                - secretsmanager:GetSecretValue\n              Resource:\n                - !Sub \"arn:\
+                      ${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${SecretName}-??????\"";
+        assert_eq!(text.contains(action), has_secrets, "`{}`", function.name);
+        assert_eq!(
+            text.matches("secretsmanager:").count(),
+            if has_secrets { 3 } else { 0 },
+            "`{}`",
+            function.name
+        );
+        if !has_secrets {
+            continue;
+        }
+        let variables = variables_below(&template, &heading);
+        let source = variables.get("SECRETS").map(String::as_str);
+        assert_eq!(source, Some("!Sub \"secretsmanager:${SecretName}\""), "`{}`", function.name);
+        for secret in ALL_SECRETS {
+            let expected = function.secrets.contains(&secret).then_some("\"\"");
+            assert_eq!(
+                variables.get(secret).map(String::as_str),
+                expected,
+                "{secret} of `{}`",
+                function.name
+            );
         }
     }
 }
@@ -158,7 +200,7 @@ fn every_setting_can_be_set_in_the_template_or_has_no_effect_on_lambda() {
         let heading = format!("      CodeUri: functions/{}\n", function.name);
         let mut variables = variables_below(&template, &heading);
         variables.extend(of_all.clone());
-        for setting in &settings {
+        for setting in settings.iter().filter(|setting| !ALL_SECRETS.contains(setting)) {
             let on_lambda = NOT_ON_LAMBDA.iter().all(|(name, _)| name != setting);
             assert_eq!(variables.contains_key(*setting), on_lambda, "{setting} of `{}`", function.name);
         }

@@ -1,12 +1,12 @@
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
-use switchyard_api::Json;
+use switchyard_api::{Anyone, Json};
 use switchyard_identity::{Identity, Jwks};
 
 /// A new key must be published at least this long before it signs, so that no cache lacks it: see
 /// [`SigningKeys`](switchyard_identity::SigningKeys).
-const PUBLIC_FOR_FIVE_MINUTES: &str = "public, max-age=300";
+pub(crate) const PUBLIC_FOR_FIVE_MINUTES: &str = "public, max-age=300";
 
 /// Gets the public keys of access tokens.
 ///
@@ -14,6 +14,7 @@ const PUBLIC_FOR_FIVE_MINUTES: &str = "public, max-age=300";
 /// names a key that you do not have.
 #[utoipa::path(get, path = "/.well-known/jwks.json", tag = "auth",
     responses((status = 200, description = "The keys.", body = Jwks)))]
-pub(crate) async fn get_jwks(State(identity): State<Identity>) -> impl IntoResponse {
-    ([(header::CACHE_CONTROL, PUBLIC_FOR_FIVE_MINUTES)], Json(identity.jwks()))
+pub(crate) async fn get_jwks(Anyone(context): Anyone, State(identity): State<Identity>) -> impl IntoResponse {
+    let keys = identity.latest_jwks(context.now).await;
+    ([(header::CACHE_CONTROL, PUBLIC_FOR_FIVE_MINUTES)], Json(keys))
 }

@@ -1,8 +1,9 @@
 //! Routes under `/auth`: register, log in, refresh, log out, and the caller's own account. Also the public keys
-//! of access tokens.
+//! of access tokens, and how others check these.
 
 mod account;
 mod cookie;
+mod discovery;
 mod jwks;
 #[cfg(feature = "testing")]
 pub mod samples;
@@ -18,15 +19,16 @@ use utoipa_axum::routes;
 
 /// What the function declares.
 pub const FUNCTION: Function = Function::new("auth", "Register, log in, refresh, log out")
-    .routes(&["/api/v1/auth/{proxy+}", "/.well-known/jwks.json"])
+    .routes(&["/api/v1/auth/{proxy+}", "/.well-known/jwks.json", "/.well-known/openid-configuration"])
     .uses(&[
         ("users", &[Read, Insert, Replace]),
         ("credentials", &[Read, Insert, Replace]),
         ("sessions", &[Read, List("by_user"), Insert, Replace, Delete]),
         ("sign_in_attempts", &[Read, Insert, Replace, Delete]),
         ("user_counts", &[Read, Insert, Replace]),
+        ("token_keys", &[Read, Insert, Replace]),
     ])
-    .secrets(&["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "AUDIT_KEY"])
+    .secrets(&["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "SIGN_IN_KEY", "AUDIT_KEY"])
     .memory(1_769); // a whole processor, to hash passwords: with 256 MB a log-in takes 1.6 s
 
 /// The largest body of these routes, in bytes. The longest valid one has a password, a name and an address.
@@ -43,5 +45,9 @@ pub fn router(identity: Identity) -> OpenApiRouter {
         .routes(before_password_change(routes!(session::logout_all)))
         .routes(small(routes!(account::get_me, account::update_me)))
         .routes(before_password_change(small(limited_by_address(routes!(account::change_password)))));
-    OpenApiRouter::new().nest("/api/v1/auth", auth).routes(routes!(jwks::get_jwks)).with_state(identity)
+    OpenApiRouter::new()
+        .nest("/api/v1/auth", auth)
+        .routes(routes!(jwks::get_jwks))
+        .routes(routes!(discovery::get_openid_configuration))
+        .with_state(identity)
 }

@@ -4,6 +4,8 @@ use std::future::IntoFuture as _;
 use std::time::Duration;
 
 use axum::http::{HeaderName, Method, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use switchyard_api::ApiSettings;
 use switchyard_harness::app::{Answer, App, PASSWORD};
@@ -466,6 +468,55 @@ async fn private_answers_are_not_cached_and_the_public_keys_are() {
     let key = &keys["keys"][0];
     assert_eq!((&key["kty"], &key["use"], &key["alg"]), (&json!("RSA"), &json!("sig"), &json!("RS256")));
     assert_eq!(key.as_object().unwrap().len(), 6, "{key} has a private member");
+}
+
+#[tokio::test]
+async fn the_discovery_document_says_where_the_keys_are() {
+    let app = start().await;
+    let answer = app.call(Method::GET, "/.well-known/openid-configuration").await;
+    assert_eq!(answer.header("cache-control"), Some("public, max-age=300"));
+    let document = answer.expect(200);
+    assert_eq!(document["issuer"], "switchyard");
+    assert_eq!(document["jwks_uri"], "https://api.example.com/.well-known/jwks.json");
+    assert_eq!(document["id_token_signing_alg_values_supported"], json!(["RS256"]));
+    let claimed = document["claims_supported"].as_array().unwrap();
+    let token = app.register("Ada").await.access_token;
+    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    assert_eq!(claims["client_id"], claims["aud"]);
+    let mut names: Vec<_> = claims.as_object().unwrap().keys().map(|name| json!(name)).collect();
+    names.sort_by_key(Value::to_string);
+    let mut claimed = claimed.clone();
+    claimed.sort_by_key(Value::to_string);
+    assert_eq!(names, claimed);
+}
+
+#[tokio::test]
+async fn without_a_url_there_is_no_discovery_document() {
+    let read = async |public_url: Option<&str>, issuer: &str| {
+        let settings = IdentitySettings {
+            public_url: public_url.map(|url| url.parse().unwrap()),
+            token_issuer: issuer.to_owned(),
+            ..testing::settings()
+        };
+        let app = App::start(Backend::Sqlite, |db, _| {
+            switchyard_fn_auth::router(assemble(db.clone(), testing::kernel_settings(), settings))
+        });
+        app.await.call(Method::GET, "/.well-known/openid-configuration").await
+    };
+    assert_eq!(read(None, "switchyard").await.error(), (404, "NOT_FOUND".to_owned()));
+    for (public_url, issuer, keys) in [
+        (None, "https://id.example.com/", "https://id.example.com/.well-known/jwks.json"),
+        (Some("https://example.com/shop"), "switchyard", "https://example.com/shop/.well-known/jwks.json"),
+        (
+            Some("https://example.com/shop"),
+            "https://id.example.com",
+            "https://example.com/shop/.well-known/jwks.json",
+        ),
+    ] {
+        let document = read(public_url, issuer).await.expect(200);
+        assert_eq!((&document["issuer"], &document["jwks_uri"]), (&json!(issuer), &json!(keys)));
+    }
 }
 
 #[tokio::test]

@@ -37,7 +37,7 @@ pub const FUNCTION: Function = Function::new("users", "Users, roles and the audi
         ("user_counts", &[Read, Insert, Replace]),
         ("audit_entries", &[Read, List("by_time"), List("by_subject"), List("by_actor"), Scan]),
     ])
-    .secrets(&["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "AUDIT_KEY"]);
+    .secrets(&["AUDIT_KEY"]);
 
 /// The routes.
 pub fn router(identity: Identity) -> OpenApiRouter {

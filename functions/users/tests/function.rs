@@ -9,6 +9,7 @@ use serde_json::json;
 use switchyard_harness::emulator::Emulator;
 use switchyard_harness::identity::{access_token_of_admin, identity_environment};
 use switchyard_harness::process::Process;
+use switchyard_harness::secrets_manager::SecretsManager;
 use switchyard_harness::store::{Backend, Store};
 use switchyard_harness::template::assert_alarms_can_go_off;
 
@@ -45,6 +46,34 @@ async fn users_are_served_as_a_function_on_dynamodb() {
 #[tokio::test]
 async fn users_are_served_as_a_function_on_postgres() {
     users_are_served_as_a_function_on(Backend::Postgres).await;
+}
+
+/// A function reads from Secrets Manager what it declares, and needs no other key to verify tokens.
+async fn a_secret_with_the_audit_key_alone_is_enough_on(backend: Backend) {
+    let store = Store::migrated(backend).await.unwrap();
+    let authorization = format!("Bearer {}", access_token_of_admin(&store).await.unwrap());
+    let (secret, _): (Vec<_>, Vec<_>) =
+        identity_environment().into_iter().partition(|(name, _)| name == "AUDIT_KEY");
+    let manager = SecretsManager::start(&secret).await.unwrap();
+    let environment = [store.environment(), manager.environment()].concat();
+    let function = Emulator::start(Path::new(BINARY), &environment).await.unwrap();
+    let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
+    let answer = function.invoke("POST", "/api/v1/roles", &headers, r#"{"name":"night","permissions":[]}"#);
+    let answer = answer.await.unwrap();
+    assert_eq!(answer.status, 201, "{answer:?} {}", function.output());
+    assert_eq!(manager.take_requests(), 1);
+    let answer = function.invoke("GET", "/api/v1/audit-logs/verify", &headers, "").await.unwrap();
+    assert_eq!((answer.status, &answer.json()["valid"]), (200, &json!(true)));
+}
+
+#[tokio::test]
+async fn a_secret_with_the_audit_key_alone_is_enough_on_dynamodb() {
+    a_secret_with_the_audit_key_alone_is_enough_on(Backend::DynamoDb).await;
+}
+
+#[tokio::test]
+async fn a_secret_with_the_audit_key_alone_is_enough_on_postgres() {
+    a_secret_with_the_audit_key_alone_is_enough_on(Backend::Postgres).await;
 }
 
 #[tokio::test]

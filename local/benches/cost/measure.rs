@@ -12,7 +12,7 @@ use switchyard_harness::identity::{ADMIN_ENVIRONMENT, EMAIL, identity_environmen
 use switchyard_harness::meter::{Cost, Meter};
 use switchyard_harness::process::free_port;
 use switchyard_harness::store::{Backend, Store};
-use switchyard_program::Program;
+use switchyard_program::{ALL_SECRETS, Program};
 use switchyard_runtime::Environment;
 
 /// As long as those of browsers.
@@ -31,6 +31,7 @@ pub(crate) struct Row {
 /// A server in this process, with a meter between it and the database.
 struct Site {
     meter: Meter,
+    clock: ManualClock,
     base_url: String,
     client: reqwest::Client,
     rows: Vec<Row>,
@@ -103,7 +104,8 @@ impl Site {
     async fn start() -> anyhow::Result<Self> {
         let (meter, store) = (Meter::start().await?, Store::fresh(Backend::DynamoDb).await?);
         let prefix = store.database_url.strip_prefix("dynamodb://").context("the store is on DynamoDB")?;
-        let ambient = Ambient::new(ManualClock::at(START), SeededRandomness::new(1));
+        let clock = ManualClock::at(START);
+        let ambient = Ambient::new(clock.clone(), SeededRandomness::new(1));
         // DynamoDB would take the transactions of two runs for one if they had the same tokens.
         let database = meter.connect(prefix, ambient.with_randomness(SystemRandomness))?;
         let port = free_port()?.to_string();
@@ -111,6 +113,7 @@ impl Site {
             [
                 ("DATABASE_URL", store.database_url.as_str()),
                 ("PORT", &port),
+                ("PUBLIC_URL", "https://api.example.com"),
                 ("LOG", "warn"),
                 ("RATE_LIMIT", "off"),
                 ("RATE_LIMIT_USER", "off"),
@@ -119,7 +122,9 @@ impl Site {
             .chain(ADMIN_ENVIRONMENT)
             .map(|(name, value)| (name.to_owned(), value.to_owned())),
         );
-        let program = Program::start_with(Environment::of(settings), ambient, |_| Arc::new(database)).await?;
+        let program =
+            Program::start_with(Environment::of(settings), &ALL_SECRETS, ambient, |_| Arc::new(database))
+                .await?;
         let program = program.with_first_admin().await?;
         let router =
             switchyard_local::router(program.runtime.db(), program.runtime.metrics(), &program.identity);
@@ -129,6 +134,7 @@ impl Site {
         });
         let client = reqwest::Client::builder().user_agent(USER_AGENT).build()?;
         let site = Self {
+            clock,
             meter,
             base_url: format!("http://127.0.0.1:{port}"),
             client,
@@ -306,6 +312,12 @@ async fn reports(site: &mut Site, admin: &str) -> anyhow::Result<()> {
     site.row("verify_audit_logs", get("/api/v1/audit-logs/verify").by(admin)).await?;
     for (label, path) in [
         ("get_jwks", "/.well-known/jwks.json"),
+        ("get_openid_configuration", "/.well-known/openid-configuration"),
+    ] {
+        site.clock.advance(Duration::from_secs(1)); // within a second, only the first one reads the keys
+        site.row(label, ask(Method::GET, path)).await?;
+    }
+    for (label, path) in [
         ("get_openapi", "/openapi.json"),
         ("get_liveness", "/healthz"),
         ("get_readiness", "/readyz"),

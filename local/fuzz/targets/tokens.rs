@@ -45,7 +45,7 @@ static ISSUED: LazyLock<[String; 2]> = LazyLock::new(|| {
 
 fn claims() -> Value {
     json!({
-        "iss": "switchyard", "aud": "switchyard",
+        "iss": "switchyard", "aud": "switchyard", "client_id": "switchyard",
         "sub": "00000000-0000-0000-0000-000000000001", "sid": "00000000-0000-0000-0000-000000000002",
         "session_epoch": 4, "roles": ["customer"], "auth_time": NOW - 60, "iat": NOW, "exp": NOW + 900,
         "jti": "00000000-0000-0000-0000-000000000003",
@@ -258,6 +258,7 @@ impl Read {
             return None;
         }
         let (_token_id, _issued_at) = (text("jti")?, number("iat")?);
+        claims.get("client_id").map_or(Some(""), Value::as_str)?;
         let roles = claims.get("roles")?.as_array()?.iter();
         Some(Self {
             user_id: text("sub")?.parse().ok()?,

@@ -7,7 +7,7 @@ use switchyard_ambient::Ambient;
 use switchyard_database::Db;
 use switchyard_identity::{FirstAdmin, IdentitySettings, LocalSecrets, LoginOutcome, LoginRequest, Secret};
 use switchyard_kernel::{Actor, KernelSettings};
-use switchyard_program::assemble;
+use switchyard_program::{ALL_SECRETS, assemble};
 use switchyard_settings::Environment;
 
 use crate::app::PASSWORD;
@@ -67,7 +67,8 @@ pub fn identity_environment() -> Vec<(String, String)> {
 /// Creates an admin in a migrated store and signs them in.
 pub async fn access_token_of_admin(store: &Store) -> anyhow::Result<String> {
     let (kernel, settings) = Environment::of(identity_environment()).read(|environment| {
-        let (kernel, identity) = (KernelSettings::read(environment), IdentitySettings::read(environment));
+        let kernel = KernelSettings::read(environment, &ALL_SECRETS);
+        let identity = IdentitySettings::read(environment, &ALL_SECRETS, None);
         Some((kernel?, identity?))
     })?;
     let ambient = Ambient::system();

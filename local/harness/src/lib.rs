@@ -10,6 +10,7 @@ pub mod identity;
 pub mod lost_reply;
 pub mod meter;
 pub mod process;
+pub mod secrets_manager;
 pub mod servers;
 pub mod store;
 pub mod template;

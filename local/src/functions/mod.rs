@@ -43,6 +43,10 @@ const TABLE: &str = "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::Accoun
 const LOG: &str =
     "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:/aws/lambda/${AWS::StackName}-";
 
+/// The secret of the functions. Secrets Manager appends a hyphen and six characters to its name.
+const SECRET: &str =
+    "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${SecretName}-??????";
+
 impl Part {
     /// The template before the part, and behind it.
     fn around<'a>(&self, template: &'a str) -> anyhow::Result<(&'a str, &'a str)> {
@@ -157,10 +161,13 @@ fn write_environment(text: &mut String, function: &Function, settings: &Function
     text.push_str("      Environment:\n        Variables:\n");
     if function.knows_users() {
         text.push_str(&settings.variables_of_users());
+    } else {
+        text.push_str("          SECRETS_TTL: !Ref SecretsTtl\n");
     }
+    text.push_str("          SECRETS: !Sub \"secretsmanager:${SecretName}\"\n");
+    text.push_str("          # Empty is unset. They are here for `sam local`, which sets no variable that the template does not name.\n");
     for secret in function.secrets {
-        let reference = format!("{{{{resolve:secretsmanager:${{SecretName}}:SecretString:{secret}}}}}");
-        let _ = writeln!(text, "          {secret}: !Sub \"{reference}\"");
+        let _ = writeln!(text, "          {secret}: \"\"");
     }
 }
 
@@ -179,6 +186,17 @@ fn write_policy(text: &mut String, function: &Function, schema: &Schema) -> anyh
         for resource in on.resources {
             let _ = writeln!(text, "                - !Sub \"{TABLE}{resource}\"");
         }
+    }
+    if !function.secrets.is_empty() {
+        let _ = write!(
+            text,
+            "            - Effect: Allow
+              Action:
+                - secretsmanager:GetSecretValue
+              Resource:
+                - !Sub \"{SECRET}\"
+"
+        );
     }
     for kept in functions().filter(|kept| kept.keeps_log) {
         // The policy that SAM attaches to every function permits it to write to every log.

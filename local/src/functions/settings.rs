@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use switchyard_local::NOT_ON_LAMBDA;
-use switchyard_program::read_settings;
+use switchyard_program::{read_secrets_ttl, read_settings};
 use switchyard_runtime::{Environment, ListedSetting, SettingDefault, Settings};
 
 use crate::tables::logical_id;
@@ -19,11 +19,13 @@ pub(super) struct FunctionSettings {
 }
 
 impl FunctionSettings {
-    /// Those that the programs declare, without secrets, which come from Secrets Manager.
+    /// Those that the programs declare, without secrets, which come from Secrets Manager (`SECRETS`).
     pub(super) fn declared() -> Self {
         let nothing = || Environment::of([("", ""); 0]);
         let of_all = nothing().into_listing(Settings::read).settings;
-        let mut of_users = nothing().into_listing(read_settings).settings;
+        let mut of_users = nothing()
+            .into_listing(|environment| (read_secrets_ttl(environment), read_settings(environment, &[])).1)
+            .settings;
         of_users.retain(|setting| of_all.iter().all(|other| other.name != setting.name));
         let applies = |setting: &ListedSetting| {
             !setting.is_secret && NOT_ON_LAMBDA.iter().all(|(name, _)| *name != setting.name)

@@ -29,8 +29,9 @@ crate::on_every_backend!(
 ///
 /// There is no list of operations about the caller: one that requires no permission and names no object in
 /// its path must show a stranger nothing that belongs to someone else.
-const PUBLIC: [&str; 10] = [
+const PUBLIC: [&str; 11] = [
     "get_jwks",
+    "get_openid_configuration",
     "login",
     "logout",
     "refresh",

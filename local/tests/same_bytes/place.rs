@@ -52,6 +52,7 @@ fn environment(role: &str, steered_by: &Path) -> Vec<(String, String)> {
         ("ADMIN_EMAIL", ADMIN),
         ("ADMIN_PASSWORD", GIVEN_PASSWORD),
         ("CORS_ORIGINS", ORIGIN),
+        ("PUBLIC_URL", "https://api.example.com"),
         ("LOG", "warn"),
         ("RATE_LIMIT", "30/15m"),
         // Of a quota under forty, an instance takes a user's requests out of the store one by one. Of a larger one it

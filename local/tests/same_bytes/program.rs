@@ -8,7 +8,7 @@ use switchyard_ambient::Ambient;
 use switchyard_database::Database;
 use switchyard_kernel::NoAuthenticator;
 use switchyard_local::{CreateRouter, FUNCTIONS, SCHEDULED};
-use switchyard_program::{Program, Task};
+use switchyard_program::{ALL_SECRETS, Program, Task};
 use switchyard_runtime::{Environment, Function};
 
 use crate::recording::Recorded;
@@ -32,7 +32,8 @@ pub(crate) fn run(role: &str) -> anyhow::Result<()> {
         }
         if let Some((function, serve)) = SCHEDULED.iter().find(|(function, _)| function.name == role) {
             let record = recorded(function)?;
-            return serve(Task::start_with(Environment::of_process(), ambient, record).await?).await;
+            let task = Task::start_with(Environment::of_process(), function.secrets, ambient, record).await?;
+            return serve(task).await;
         }
         let function = FUNCTIONS.iter().find(|(function, _)| function.name == role);
         let (function, create_router) = function.with_context(|| format!("there is no function {role}"))?;
@@ -45,7 +46,8 @@ fn variable(name: &str) -> anyhow::Result<PathBuf> {
 }
 
 async fn serve_all(ambient: Ambient) -> anyhow::Result<()> {
-    let program = Program::start_with(Environment::of_process(), ambient, |database| database).await?;
+    let program =
+        Program::start_with(Environment::of_process(), &ALL_SECRETS, ambient, |database| database).await?;
     let program = program.with_first_admin().await?;
     let router = switchyard_local::router(program.runtime.db(), program.runtime.metrics(), &program.identity);
     Ok(program.serve(router).await?)
@@ -65,12 +67,12 @@ async fn serve_function(
     let record = recorded(function)?;
     if !function.knows_users() {
         // Such a function has no secrets to compare with those of the database.
-        let Program { runtime, identity } = Program::open(Environment::of_process(), ambient, record).await?;
+        let Program { runtime, identity, .. } =
+            Program::open(Environment::of_process(), &[], ambient, record).await?;
         let router = create_router(runtime.db(), runtime.metrics(), &identity);
         return Ok(runtime.serve(router, Arc::new(NoAuthenticator)).await?);
     }
-    let Program { runtime, identity } =
-        Program::start_with(Environment::of_process(), ambient, record).await?;
-    let router = create_router(runtime.db(), runtime.metrics(), &identity);
-    Ok(runtime.serve(router, Arc::new(identity)).await?)
+    let program = Program::start_with(Environment::of_process(), function.secrets, ambient, record).await?;
+    let router = create_router(program.runtime.db(), program.runtime.metrics(), &program.identity);
+    Ok(program.serve(router).await?)
 }

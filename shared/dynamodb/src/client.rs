@@ -11,10 +11,10 @@ use aws_config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::SharedHttpClient;
 use switchyard_ambient::Ambient;
+use switchyard_aws::{Http, load};
 use switchyard_database::{Error, Result};
 
-use crate::http::Http;
-use crate::{DynamoDb, settings};
+use crate::DynamoDb;
 
 /// DynamoDB answers in milliseconds. A longer wait means that a packet was lost.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -28,7 +28,7 @@ impl DynamoDb {
     ///
     /// Fails with [`Error::Invalid`] if the prefix cannot begin a table name or if no region is set.
     pub async fn connect(prefix: &str, ambient: Ambient) -> Result<Self> {
-        Self::with_config(prefix, &settings::load().await, ambient)
+        Self::with_config(prefix, &load("DYNAMODB").await, ambient)
     }
 
     /// Like [`DynamoDb::connect`], but takes the region, the credentials and the endpoint from `config`, and also

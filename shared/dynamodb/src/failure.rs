@@ -4,9 +4,9 @@ use std::error::Error as StdError;
 
 use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata as _, SdkError};
 use aws_sdk_dynamodb::types::CancellationReason;
+use switchyard_aws::WHERE_CREDENTIALS_ARE;
 use switchyard_database::Error;
 
-use crate::settings::WHERE_CREDENTIALS_ARE;
 use crate::value::Item;
 
 /// A failed request.

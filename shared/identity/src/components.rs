@@ -6,7 +6,7 @@ use switchyard_kernel::{Context, Kernel, hex};
 use crate::password::{Guessed, PasswordHasher};
 use crate::role::RoleAuthority;
 use crate::session::DeviceKeys;
-use crate::token::TokenIssuer;
+use crate::token::{TokenIssuer, TokenKeys};
 use crate::user_changes::UserChanges;
 use crate::{AccountError, EmailAddress, IdentitySettings, RoleError, SessionError, UserError};
 
@@ -17,14 +17,13 @@ pub(crate) struct Components {
     pub(crate) authority: RoleAuthority,
     pub(crate) settings: IdentitySettings,
     pub(crate) tokens: TokenIssuer,
-    pub(crate) device_keys: DeviceKeys,
     pub(crate) hasher: PasswordHasher,
 }
 
 impl Components {
     pub(crate) fn new(kernel: Kernel, authority: RoleAuthority, settings: IdentitySettings) -> Arc<Self> {
         let tokens = TokenIssuer {
-            keys: settings.signing_keys.clone(),
+            keys: TokenKeys::new(settings.signing_keys.clone()),
             issuer: settings.token_issuer.clone(),
             audience: settings.token_audience.clone(),
         };
@@ -34,8 +33,7 @@ impl Components {
             settings.password_hash_threads,
             kernel.ambient().clone(),
         );
-        let device_keys = DeviceKeys::new(&settings.password_pepper);
-        Arc::new(Self { kernel, authority, settings, tokens, device_keys, hasher })
+        Arc::new(Self { kernel, authority, settings, tokens, hasher })
     }
 
     pub(crate) fn db(&self) -> &Db {
@@ -62,9 +60,15 @@ impl Components {
     }
 
     /// What guesses at the password of an address without an account are counted for.
-    pub(crate) fn guessed_address(&self, email: &EmailAddress) -> Guessed {
+    pub(crate) fn guessed_address(&self, email: &EmailAddress) -> Result<Guessed, DatabaseError> {
         let message = format!("sign-in attempts at {}", email.key());
-        Guessed::Address(hex(self.settings.password_pepper.current_code(message.as_bytes()).as_ref()))
+        let code = self.settings.sign_in_keys.get()?.current_code(message.as_bytes());
+        Ok(Guessed::Address(hex(code.as_ref())))
+    }
+
+    /// The keys of device tokens.
+    pub(crate) fn device_keys(&self) -> Result<DeviceKeys, DatabaseError> {
+        Ok(DeviceKeys::new(&*self.settings.sign_in_keys.get()?))
     }
 }
 

@@ -5,7 +5,7 @@ use switchyard_ambient::Timestamp;
 use switchyard_database::{Collection, Entity as _, Error as DatabaseError};
 use switchyard_kernel::{
     Actor, Attack, AuthenticationError, Authenticator, Context, HeldSecret, Kernel, Manifest, OtherSecret,
-    Principal, other_secret, record_secrets,
+    Principal, ReplaceableSecret, other_secret, record_secrets,
 };
 
 use crate::account::Credential;
@@ -13,9 +13,11 @@ use crate::components::Components;
 use crate::password::Attempts;
 use crate::role::{BUILT_IN, Membership, RoleAuthority, RoleRecord, install_built_in_roles};
 use crate::session::SessionRecord;
+use crate::token::PublishedKeys;
 use crate::user::{ProfileRecord, UserCountsPart, UserRecord};
 use crate::{
-    Accounts, IdentitySettings, InstallError, Jwks, Roles, Sessions, Users, actions, codes, permissions,
+    Accounts, Discovery, IdentitySettings, InstallError, Jwks, Roles, Sessions, Users, actions,
+    codes, permissions,
 };
 
 /// The declarations of identity.
@@ -35,6 +37,7 @@ const COLLECTIONS: &[&Collection] = &[
     SessionRecord::COLLECTION,
     Attempts::COLLECTION,
     UserCountsPart::COLLECTION,
+    PublishedKeys::COLLECTION,
 ];
 
 /// The services of identity. Cheap to clone.
@@ -62,6 +65,7 @@ impl Identity {
         if let Some(other) = record_secrets(self.0.db(), &self.held_secrets(), now).await? {
             return Err(other.into());
         }
+        self.0.tokens.keys.synchronize(self.0.db(), now).await?;
         let context = Context::anonymous("install", now).by(Actor::System);
         Ok(install_built_in_roles(&self.0.kernel, &context).await?)
     }
@@ -72,14 +76,37 @@ impl Identity {
         other_secret(self.0.db(), &self.held_secrets()).await
     }
 
-    fn held_secrets(&self) -> Vec<HeldSecret> {
-        let of_kernel = self.0.kernel.settings().held_secret();
-        self.0.settings.held_secrets().into_iter().chain([of_kernel]).collect()
+    /// Does what a function does when it starts: [`other_secret`](Self::other_secret), and at the same time it reads the keys of
+    /// access tokens and publishes its own.
+    pub async fn begin(&self, now: Timestamp) -> Result<Option<OtherSecret>, DatabaseError> {
+        let keys = self.0.tokens.keys.synchronize(self.0.db(), now);
+        Ok(tokio::try_join!(self.other_secret(), keys)?.0)
     }
 
-    /// The public keys with which others can verify access tokens.
+    /// Every secret that the program may have.
+    pub fn secrets(&self) -> impl Iterator<Item = &dyn ReplaceableSecret> {
+        self.0.settings.secrets().into_iter().chain([self.0.kernel.settings().secret()])
+    }
+
+    fn held_secrets(&self) -> Vec<HeldSecret> {
+        self.secrets().filter_map(ReplaceableSecret::held).collect()
+    }
+
+    /// The public keys with which others can verify access tokens, as far as this program knows them.
     pub fn jwks(&self) -> Jwks {
-        self.0.settings.signing_keys.jwks()
+        self.0.tokens.keys.jwks()
+    }
+
+    /// The public keys with which others can verify access tokens, also those that another program has just published.
+    pub async fn latest_jwks(&self, now: Timestamp) -> Jwks {
+        self.0.tokens.keys.latest_jwks(self.0.db(), now).await
+    }
+
+    /// How others can check access tokens. `None` if the API does not know its own URL.
+    pub async fn discovery(&self, now: Timestamp) -> Option<Discovery> {
+        let settings = self.settings();
+        let jwks_uri = settings.known_url()?.join("/.well-known/jwks.json");
+        Some(Discovery::new(&settings.token_issuer, jwks_uri, &self.latest_jwks(now).await))
     }
 
     /// The settings.
@@ -126,7 +153,7 @@ impl Authenticator for Identity {
         access_token: &str,
         now: Timestamp,
     ) -> Result<Principal, AuthenticationError> {
-        let claims = self.0.tokens.verify(access_token, now)?;
+        let claims = self.0.tokens.verify(self.0.db(), access_token, now).await?;
         let permissions = self.0.authority.permissions_of(&claims.roles, now).await?;
         Ok(Principal {
             user_id: claims.user_id,

@@ -51,9 +51,10 @@
 //! | `role_memberships` | role of a user: an index cannot reach into a user's list of roles |
 //! | `sessions` | session, with hashes of its refresh token |
 //! | `sign_in_attempts` | account, known device, or address without an account (under a keyed hash) with guesses at a password |
+//! | `token_keys` | the public keys of access tokens: one document, read by programs that only verify tokens |
 //! | `user_counts` | part of the statistics, spread over 64; and the number of admins |
 //!
-//! A registration writes one document of each but `profiles`, `roles` and `sign_in_attempts`, and an audit entry. No document
+//! A registration writes one document of each but `profiles`, `roles`, `sign_in_attempts` and `token_keys`, and an audit entry. No document
 //! is shared by all registrations: the two that are shared at all, a part of the counts and the end of an audit chain, are
 //! picked at random from 64.
 
@@ -91,7 +92,7 @@ pub use session::{Sessions, SignIn, Tokens};
 pub use settings::{FirstAdmin, IdentitySettings};
 pub use switchyard_kernel::{CountryCode, RoleName, SessionId, UserId};
 pub use switchyard_settings::Secret;
-pub use token::{Jwk, Jwks, KeyError, SigningKeys};
+pub use token::{Discovery, Jwk, Jwks, KeyError, SigningKeys};
 #[cfg(feature = "local-secrets")]
 pub use token::{LocalSecrets, LocalSecretsError};
 pub use user::{

@@ -4,19 +4,23 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use switchyard_settings::{Environment, Lifetime, number_in};
+use switchyard_settings::{Environment, Lifetime, PublicUrl, number_in};
 
 use crate::token::SigningKeys;
 use crate::{EmailAddress, Password};
-use switchyard_kernel::{HeldSecret, KeyRing};
+use switchyard_kernel::{KeyRing, ReplaceableSecret, Rotating};
 
 /// The settings of identity.
 #[derive(Clone, Debug)]
 pub struct IdentitySettings {
     /// The keys of access tokens.
-    pub signing_keys: SigningKeys,
+    pub signing_keys: Rotating<SigningKeys>,
     /// The keys of the passwords' pre-hash.
-    pub password_pepper: KeyRing,
+    pub password_pepper: Rotating<KeyRing>,
+    /// The keys of what is derived to sign in: device tokens, refresh tokens, and what guesses are counted for.
+    pub sign_in_keys: Rotating<KeyRing>,
+    /// The URL under which clients reach the API, if it is known.
+    pub public_url: Option<PublicUrl>,
     /// The issuer of access tokens.
     pub token_issuer: String,
     /// The audience of access tokens.
@@ -50,30 +54,47 @@ pub struct FirstAdmin {
 }
 
 impl IdentitySettings {
-    /// Reads the settings. Returns `None` if one is missing or malformed; `environment` then has the fault.
-    pub fn read(environment: &mut Environment) -> Option<Self> {
+    /// Reads the settings of a program under this URL, with the secrets that are `needed`. Returns `None` if one is missing or
+    /// malformed; `environment` then has the fault.
+    pub fn read(
+        environment: &mut Environment,
+        needed: &[&str],
+        public_url: Option<PublicUrl>,
+    ) -> Option<Self> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let signing_keys = environment
-            .setting(
-                "JWT_PRIVATE_KEY",
-                "RSA keys in PEM",
-                "the keys of access tokens: the first signs, all verify",
-            )
-            .secret()
-            .required_with(SigningKeys::from_pem);
-        let password_pepper = environment
-            .setting(
-                "PASSWORD_PEPPER",
-                KeyRing::FORM,
-                "the keys of the passwords' pre-hash, the current one first",
-            )
-            .secret()
-            .required_with(KeyRing::parse);
+        let signing_keys = Rotating::read(
+            environment,
+            needed,
+            "JWT_PRIVATE_KEY",
+            "private keys of RSA or of the curve P-256 in PEM",
+            "the keys of access tokens: the first signs, all verify",
+        );
+        let password_pepper = Rotating::read(
+            environment,
+            needed,
+            "PASSWORD_PEPPER",
+            KeyRing::FORM,
+            "the keys of the passwords' pre-hash, the current one first",
+        );
+        let sign_in_keys = Rotating::read(
+            environment,
+            needed,
+            "SIGN_IN_KEY",
+            KeyRing::FORM,
+            "the keys of device tokens, of the successors of refresh tokens, and of the ids of unknown addresses that are \
+             guessed at, the current one first",
+        );
         let token_issuer = environment
             .setting("TOKEN_ISSUER", TokenParty::FORM, "the issuer of access tokens: `iss`")
-            .or(TokenParty::default());
+            .with_default_listed_as("PUBLIC_URL, or else switchyard")
+            .optional::<TokenParty>();
+        let issuer_of_url = public_url.as_ref().map(|url| TokenParty(url.as_str().to_owned()));
         let token_audience = environment
-            .setting("TOKEN_AUDIENCE", TokenParty::FORM, "the audience of access tokens: `aud`")
+            .setting(
+                "TOKEN_AUDIENCE",
+                TokenParty::FORM,
+                "the audience of access tokens, and their client: `aud` and `client_id`",
+            )
             .or(TokenParty::default());
         let access_token_ttl = environment
             .setting("ACCESS_TOKEN_TTL", Lifetime::FORM, "how long an access token is valid")
@@ -116,7 +137,9 @@ impl IdentitySettings {
         Some(Self {
             signing_keys: signing_keys?,
             password_pepper: password_pepper?,
-            token_issuer: token_issuer?.0,
+            sign_in_keys: sign_in_keys?,
+            public_url,
+            token_issuer: token_issuer?.or(issuer_of_url).unwrap_or_default().0,
             token_audience: token_audience?.0,
             access_token_ttl: access_token_ttl?.into(),
             refresh_token_ttl: refresh_token_ttl?.into(),
@@ -130,12 +153,14 @@ impl IdentitySettings {
 }
 
 impl IdentitySettings {
+    /// The URL under which others find the API, as far as it is known: an issuer that is a URL is one.
+    pub(crate) fn known_url(&self) -> Option<PublicUrl> {
+        self.public_url.clone().or_else(|| self.token_issuer.trim_end_matches('/').parse().ok())
+    }
+
     /// The secrets among the settings.
-    pub fn held_secrets(&self) -> [HeldSecret; 2] {
-        [
-            HeldSecret { setting: "JWT_PRIVATE_KEY", key_ids: self.signing_keys.ids() },
-            HeldSecret { setting: "PASSWORD_PEPPER", key_ids: self.password_pepper.ids() },
-        ]
+    pub fn secrets(&self) -> [&dyn ReplaceableSecret; 3] {
+        [&self.signing_keys, &self.password_pepper, &self.sign_in_keys]
     }
 }
 
@@ -225,10 +250,13 @@ mod tests {
     use super::*;
 
     const KEY: &str = "0123456789abcdef0123456789abcdef";
+    const SECRETS: [&str; 3] = ["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "SIGN_IN_KEY"];
 
     fn read(variables: &[(&str, &str)]) -> Result<IdentitySettings, String> {
         let environment = Environment::of(variables.iter().copied());
-        environment.read(IdentitySettings::read).map_err(|faults| faults.to_string())
+        environment
+            .read(|environment| IdentitySettings::read(environment, &SECRETS, None))
+            .map_err(|faults| faults.to_string())
     }
 
     #[test]
@@ -245,6 +273,7 @@ mod tests {
         let expected = "these settings are missing or malformed:\n\
             - JWT_PRIVATE_KEY is not set\n\
             - PASSWORD_PEPPER must hold keys of at least 32 characters each, separated by commas\n\
+            - SIGN_IN_KEY is not set\n\
             - TOKEN_ISSUER must be a name or a URL of visible ASCII characters, as in switchyard or https://api.example.com\n\
             - ACCESS_TOKEN_TTL must be a duration such as 90s, 15m, 24h or 30d\n\
             - SESSION_MAX_TTL must be a duration such as 90s, 15m, 24h or 30d\n\
@@ -257,7 +286,7 @@ mod tests {
     #[test]
     fn the_defaults_are_the_documented_ones() {
         let pem = SigningKeys::generate_pem().unwrap();
-        let required = [("JWT_PRIVATE_KEY", pem.as_str()), ("PASSWORD_PEPPER", KEY)];
+        let required = [("JWT_PRIVATE_KEY", pem.as_str()), ("PASSWORD_PEPPER", KEY), ("SIGN_IN_KEY", KEY)];
         let settings = read(&required).unwrap();
         assert_eq!(settings.access_token_ttl, Duration::from_secs(900));
         assert_eq!(settings.refresh_token_ttl, Duration::from_secs(2_592_000));

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 use std::time::Duration;
-use switchyard_kernel::{KernelSettings, KeyRing};
+use switchyard_kernel::{KernelSettings, KeyRing, Rotating};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -30,8 +30,10 @@ pub const AUDIT_KEY: &str = "audit key for tests and in no way secret";
 /// If no key can be generated.
 pub fn settings() -> IdentitySettings {
     IdentitySettings {
-        signing_keys: KEYS.clone(),
-        password_pepper: ring("pepper for tests and in no way secret"),
+        signing_keys: Rotating::new("JWT_PRIVATE_KEY", KEYS.clone()),
+        password_pepper: Rotating::new("PASSWORD_PEPPER", ring("pepper for tests and in no way secret")),
+        sign_in_keys: Rotating::new("SIGN_IN_KEY", ring("sign-in key for tests and in no way secret")),
+        public_url: "https://api.example.com".parse().ok(),
         token_issuer: "switchyard".to_owned(),
         token_audience: "switchyard".to_owned(),
         access_token_ttl: Duration::from_secs(15 * 60),
@@ -50,7 +52,7 @@ fn ring(text: &str) -> KeyRing {
 
 /// Settings of the kernel for tests.
 pub fn kernel_settings() -> KernelSettings {
-    KernelSettings { audit_keys: ring(AUDIT_KEY) }
+    KernelSettings::with_audit_keys(ring(AUDIT_KEY))
 }
 
 /// A token with any header and claims, signed with the key of [`settings`]. Tests use it to check that a valid

@@ -8,30 +8,36 @@ use switchyard_settings::Environment;
 use crate::audit::{Appender, SeenEnds, unknown_key};
 use crate::refusals::LocalCounts;
 use crate::{
-    Action, AuditEvent, AuditLog, Authority, BuiltInRole, CommonError, Context, HeldSecret, KeyRing,
-    Manifests, Permission, Refused, UserId,
+    Action, AuditEvent, AuditLog, Authority, BuiltInRole, CommonError, Context, KeyRing, Manifests,
+    Permission, Refused, ReplaceableSecret, Rotating, UserId,
 };
 
 /// The settings of the kernel.
 #[derive(Clone, Debug)]
 pub struct KernelSettings {
     /// The keys of the audit log's chains.
-    pub audit_keys: KeyRing,
+    pub audit_keys: Rotating<KeyRing>,
 }
 
 impl KernelSettings {
-    /// Reads the settings; `None` if one is missing or malformed, which `environment` has recorded then.
-    pub fn read(environment: &mut Environment) -> Option<Self> {
-        let audit_keys = environment
-            .setting("AUDIT_KEY", KeyRing::FORM, "the keys of the audit log's chains, the current one first")
-            .secret()
-            .required_with(KeyRing::parse);
+    const AUDIT_KEY: &'static str = "AUDIT_KEY";
+
+    /// Reads the settings, with the secrets that are `needed`; `None` if one is missing or malformed, which `environment` has
+    /// recorded then.
+    pub fn read(environment: &mut Environment, needed: &[&str]) -> Option<Self> {
+        let meaning = "the keys of the audit log's chains, the current one first";
+        let audit_keys = Rotating::read(environment, needed, Self::AUDIT_KEY, KeyRing::FORM, meaning);
         Some(Self { audit_keys: audit_keys? })
     }
 
     /// The secret among the settings.
-    pub fn held_secret(&self) -> HeldSecret {
-        HeldSecret { setting: "AUDIT_KEY", key_ids: self.audit_keys.ids() }
+    pub fn secret(&self) -> &dyn ReplaceableSecret {
+        &self.audit_keys
+    }
+
+    /// Settings with these keys.
+    pub fn with_audit_keys(keys: KeyRing) -> Self {
+        Self { audit_keys: Rotating::new(Self::AUDIT_KEY, keys) }
     }
 }
 
@@ -117,8 +123,8 @@ impl Kernel {
         &self.0.settings
     }
 
-    pub(crate) fn audit_keys(&self) -> &KeyRing {
-        &self.0.settings.audit_keys
+    pub(crate) fn audit_keys(&self) -> Result<Arc<KeyRing>, DatabaseError> {
+        self.0.settings.audit_keys.get()
     }
 
     pub(crate) fn local_counts(&self) -> &LocalCounts {
@@ -126,13 +132,16 @@ impl Kernel {
     }
 
     pub(crate) fn appender(&self) -> Appender<'_> {
-        Appender { keys: self.audit_keys(), ambient: self.ambient(), seen: &self.0.seen_ends }
+        Appender { keys: &self.0.settings.audit_keys, ambient: self.ambient(), seen: &self.0.seen_ends }
     }
 
     /// The id of a key that the audit log was written with and that the settings lack. A program with the wrong keys can
     /// neither verify the log nor continue its chains.
     pub async fn unknown_audit_key(&self) -> Result<Option<String>, DatabaseError> {
-        unknown_key(self.db(), self.audit_keys()).await
+        match self.0.settings.audit_keys.current() {
+            Some(keys) => unknown_key(self.db(), &keys).await,
+            None => Ok(None),
+        }
     }
 
     /// Requires a signed-in user whose session has not ended, as part of a transaction: see [`Authority::is_session_live`].

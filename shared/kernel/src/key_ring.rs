@@ -4,6 +4,8 @@ use std::fmt;
 
 use ring::hmac;
 
+use crate::Keys;
+
 /// Why a text is not a ring of keys.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyRingError {
@@ -90,6 +92,18 @@ impl KeyRing {
 
     fn keys(&self) -> impl Iterator<Item = &RingKey> {
         std::iter::once(&self.current).chain(&self.older)
+    }
+}
+
+impl Keys for KeyRing {
+    type Fault = KeyRingError;
+
+    fn parse(text: &str) -> Result<Self, KeyRingError> {
+        Self::parse(text)
+    }
+
+    fn ids(&self) -> Vec<String> {
+        self.ids()
     }
 }
 

@@ -43,7 +43,10 @@ pub use manifest::{AddressLimit, BuiltInRole, Manifest, Manifests};
 pub use once::{Effect, EffectRecord, RequestKey};
 pub use page::{Page, PageRequest, Pagination};
 pub use refusals::{WINDOW as REFUSAL_WINDOW, network_of};
-pub use secrets::{HeldSecret, OtherSecret, SECRET_CHECKS, forget_secret, other_secret, record_secrets};
+pub use secrets::{
+    HeldSecret, Keys, NewSecret, OtherSecret, ReplaceableSecret, Rotating, SECRET_CHECKS, forget_secret,
+    other_secret, record_secrets, replace_secrets,
+};
 pub use value::{
     CountryCode, InvalidLine, InvalidRoleName, ParseIdError, RoleName, SessionId, UserId, rfc3339,
 };

@@ -69,7 +69,8 @@ async fn kernel(demoted: Permissions) -> Kernel {
     let ambient = Ambient::system();
     let db = Db::new(Arc::new(Sqlite::in_memory(ambient.clone()).unwrap()), ambient);
     let audit_keys = KeyRing::parse("audit key for tests and in no way secret").unwrap();
-    let kernel = Kernel::new(db, KernelSettings { audit_keys }, MANIFESTS, Arc::new(Users { demoted }));
+    let kernel =
+        Kernel::new(db, KernelSettings::with_audit_keys(audit_keys), MANIFESTS, Arc::new(Users { demoted }));
     let collections = kernel.collections().chain([EffectRecord::COLLECTION]);
     kernel.db().backend().migrate(&Schema::new(collections).unwrap()).await.unwrap();
     kernel
@@ -271,7 +272,7 @@ async fn a_denial_that_cannot_be_recorded_is_an_error_and_a_sign_of_an_attack_is
     let ambient = Ambient::system();
     let db = Db::new(Arc::new(Sqlite::in_memory(ambient.clone()).unwrap()), ambient); // without any table
     let settings =
-        KernelSettings { audit_keys: KeyRing::parse("audit key for tests and in no way secret").unwrap() };
+        KernelSettings::with_audit_keys(KeyRing::parse("audit key for tests and in no way secret").unwrap());
     let users = Arc::new(Users { demoted: Permissions::EVERY });
     let kernel = Kernel::new(db, settings, &[&MANIFEST, &switchyard_kernel::MANIFEST], users);
     let denied = kernel.require(&user(&kernel, &[]), NOTES_WRITE, "notes/1").await;

@@ -1,11 +1,16 @@
 use std::sync::Arc;
 
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
 use switchyard_ambient::Ambient;
+use switchyard_aws::SecretsManagerError;
 use switchyard_database::{Collection, Database, Db};
 use switchyard_identity::{AccountError, FirstAdminOutcome, Identity, IdentitySettings, InstallError};
 use switchyard_kernel::{Actor, KernelSettings};
-use switchyard_runtime::{Environment, Platform, Runtime, RuntimeError, Settings, SettingsError};
+use switchyard_runtime::{Environment, Function, Platform, Runtime, RuntimeError, Settings, SettingsError};
 use utoipa_axum::router::OpenApiRouter;
+
+use crate::Secrets;
 
 /// Every collection that a program stores: those of all domains and those of the API's conventions.
 pub fn collections() -> impl Iterator<Item = &'static Collection> {
@@ -19,12 +24,16 @@ pub fn assemble(db: Db, kernel: KernelSettings, identity: IdentitySettings) -> I
     Identity::new(kernel, authority, identity)
 }
 
-/// Reads the settings of a program, as [`Program::start`] does.
-pub fn read_settings(environment: &mut Environment) -> Option<(Settings, KernelSettings, IdentitySettings)> {
+/// Reads the settings of a program that needs these secrets, as [`Program::start`] does.
+pub fn read_settings(
+    environment: &mut Environment,
+    needed: &[&str],
+) -> Option<(Settings, KernelSettings, IdentitySettings)> {
     let limits = switchyard_domains::ALL.iter().flat_map(|manifest| manifest.limits).copied();
     let settings = Settings::read_with(environment, limits);
-    let kernel = KernelSettings::read(environment);
-    let identity = IdentitySettings::read(environment);
+    let kernel = KernelSettings::read(environment, needed);
+    let public_url = settings.as_ref().and_then(|settings| settings.public_url.clone());
+    let identity = IdentitySettings::read(environment, needed, public_url);
     Some((settings?, kernel?, identity?))
 }
 
@@ -35,6 +44,8 @@ pub struct Program {
     pub runtime: Runtime,
     /// Accounts, sessions and roles. [`Identity::kernel`] is what other domains stand on.
     pub identity: Identity,
+    /// What keeps the secrets up to date while it runs.
+    pub secrets: Arc<Secrets>,
 }
 
 /// Why a program cannot start.
@@ -43,6 +54,9 @@ pub enum StartError {
     /// The settings are missing or malformed.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// The secrets cannot be read.
+    #[error(transparent)]
+    Secrets(#[from] SecretsManagerError),
     /// The database or the server cannot be used.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
@@ -55,26 +69,29 @@ pub enum StartError {
 }
 
 impl Program {
-    /// Reads the settings from the environment, opens the database, and compares the secrets with those that it was set up
-    /// with. A server also brings the database to what this version declares. On Lambda the deployment does that, once and
-    /// not at every start.
-    pub async fn start() -> Result<Self, StartError> {
-        Self::start_with(Environment::of_process(), Ambient::system(), |database| database).await
+    /// Reads the settings from the environment with the secrets that the function declares, opens the database, and compares
+    /// the secrets with those that it was set up with. A server also brings the database to what this version declares. On
+    /// Lambda the deployment does that, once and not at every start.
+    pub async fn start(function: &Function) -> Result<Self, StartError> {
+        let environment = Environment::of_process();
+        Self::start_with(environment, function.secrets, Ambient::system(), |database| database).await
     }
 
-    /// Like [`start`](Self::start), with settings from `environment`, with the clock and randomness of `ambient`, and with the
+    /// Like [`start`](Self::start), with settings from `environment`, with the secrets that are `needed`, with the clock and randomness of `ambient`, and with the
     /// database that `wrap` returns for the opened one. A test that replays requests controls the former and records the
     /// calls of the latter.
     pub async fn start_with(
         environment: Environment,
+        needed: &'static [&'static str],
         ambient: Ambient,
         wrap: impl FnOnce(Arc<dyn Database>) -> Arc<dyn Database>,
     ) -> Result<Self, StartError> {
-        let program = Self::open(environment, ambient, wrap).await?;
+        let program = Self::open(environment, needed, ambient, wrap).await?;
+        let now = program.identity.context("start").now;
         if program.runtime.settings().platform == Platform::Server {
             program.migrate().await?;
-            program.identity.install(program.identity.context("start").now).await?;
-        } else if let Some(Some(other)) = program.runtime.warm_up(program.identity.other_secret()).await {
+            program.identity.install(now).await?;
+        } else if let Some(Some(other)) = program.runtime.warm_up(program.identity.begin(now)).await {
             return Err(InstallError::from(other).into());
         }
         Ok(program)
@@ -84,16 +101,21 @@ impl Program {
     /// database is not called.
     pub async fn open(
         environment: Environment,
+        needed: &'static [&'static str],
         ambient: Ambient,
         wrap: impl FnOnce(Arc<dyn Database>) -> Arc<dyn Database>,
     ) -> Result<Self, StartError> {
-        let ((settings, kernel, identity), warnings) = environment.read_with_warnings(read_settings)?;
+        // On Lambda the deployment records which keys are in use, since functions may only read that.
+        let records = Platform::read(&environment) == Platform::Server;
+        let (environment, secrets) = Secrets::complete(environment, needed, &ambient, records).await?;
+        let read = |environment: &mut Environment| read_settings(environment, needed);
+        let ((settings, kernel, identity), warnings) = environment.read_with_warnings(read)?;
         let runtime = Runtime::start_with(settings, ambient, wrap).await?;
         for warning in warnings {
             tracing::warn!("{warning}");
         }
         let identity = assemble(runtime.db().clone(), kernel, identity);
-        Ok(Self { runtime, identity })
+        Ok(Self { runtime, identity, secrets: Arc::new(secrets) })
     }
 
     /// Brings the tables to what this version declares. [`Identity::install`] comes next.
@@ -124,6 +146,19 @@ impl Program {
 
     /// Answers requests until the program is told to end.
     pub async fn serve(self, router: OpenApiRouter) -> Result<(), RuntimeError> {
+        let router = self.with_fresh_secrets(router);
         self.runtime.serve(router, Arc::new(self.identity)).await
+    }
+
+    /// Has the secrets kept up to date before each request: see [`Secrets::keep_fresh`].
+    pub fn with_fresh_secrets(&self, router: OpenApiRouter) -> OpenApiRouter {
+        let (secrets, identity) = (self.secrets.clone(), self.identity.clone());
+        router.layer(from_fn(move |request: Request, next: Next| {
+            let (secrets, identity) = (secrets.clone(), identity.clone());
+            async move {
+                secrets.keep_fresh(identity.kernel().db(), identity.secrets()).await;
+                next.run(request).await
+            }
+        }))
     }
 }

@@ -4,9 +4,9 @@ use switchyard_ambient::Ambient;
 use switchyard_database::{Database, Db};
 use switchyard_identity::{InstallError, RoleAuthority};
 use switchyard_kernel::{Kernel, KernelSettings, other_secret};
-use switchyard_runtime::{Environment, Runtime, Settings};
+use switchyard_runtime::{Environment, Function, Runtime, Settings};
 
-use crate::StartError;
+use crate::{Secrets, StartError};
 
 /// A program without users, which schedules run. It needs no secrets but those of the kernel.
 #[derive(Debug)]
@@ -15,33 +15,40 @@ pub struct Task {
     pub runtime: Runtime,
     /// The audit log, and what all domains declare.
     pub kernel: Kernel,
+    /// What keeps the secrets up to date while it runs.
+    pub secrets: Arc<Secrets>,
 }
 
 impl Task {
-    /// Reads the settings from the environment, opens the database, and compares the secret with that of the database.
-    pub async fn start() -> Result<Self, StartError> {
-        Self::start_with(Environment::of_process(), Ambient::system(), |database| database).await
+    /// Reads the settings from the environment with the secrets that the function declares, opens the database, and compares
+    /// the secrets with those of the database.
+    pub async fn start(function: &Function) -> Result<Self, StartError> {
+        let environment = Environment::of_process();
+        Self::start_with(environment, function.secrets, Ambient::system(), |database| database).await
     }
 
-    /// Like [`start`](Self::start), with settings from `environment`, with the clock and randomness of `ambient`, and with the
-    /// database that `wrap` returns for the opened one.
+    /// Like [`start`](Self::start), with settings from `environment`, with the secrets that are `needed`, with the clock and
+    /// randomness of `ambient`, and with the database that `wrap` returns for the opened one.
     pub async fn start_with(
         environment: Environment,
+        needed: &'static [&'static str],
         ambient: Ambient,
         wrap: impl FnOnce(Arc<dyn Database>) -> Arc<dyn Database>,
     ) -> Result<Self, StartError> {
+        // The deployment records which keys are in use.
+        let (environment, secrets) = Secrets::complete(environment, needed, &ambient, false).await?;
         let read = |environment: &mut Environment| {
-            let (settings, kernel) = (Settings::read(environment), KernelSettings::read(environment));
+            let (settings, kernel) = (Settings::read(environment), KernelSettings::read(environment, needed));
             Some((settings?, kernel?))
         };
-        let (settings, secrets) = environment.read(read)?;
-        let held = [secrets.held_secret()];
+        let (settings, kernel) = environment.read(read)?;
+        let held: Vec<_> = kernel.secret().held().into_iter().collect();
         let runtime = Runtime::start_with(settings, ambient, wrap).await?;
-        let kernel = kernel(runtime.db().clone(), secrets).0;
+        let kernel = self::kernel(runtime.db().clone(), kernel).0;
         if let Some(Some(other)) = runtime.warm_up(other_secret(runtime.db(), &held)).await {
             return Err(InstallError::from(other).into());
         }
-        Ok(Self { runtime, kernel })
+        Ok(Self { runtime, kernel, secrets: Arc::new(secrets) })
     }
 }
 

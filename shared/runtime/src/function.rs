@@ -6,8 +6,8 @@ use crate::access::{Access, OF_USERS, Use};
 /// secrets it needs.
 ///
 /// `cargo run -- functions` writes the function's part of `template.yaml` from it, with the permissions that it needs and no
-/// others. A test records how the function uses collections and compares: what is not declared fails, and so does what is
-/// declared and not used.
+/// others, and the program reads no other secrets. A test records how the function uses collections and compares: what is not
+/// declared fails, and so does what is declared and not used.
 ///
 /// ```
 /// use switchyard_runtime::Access::{Delete, Insert, List, Read, Replace};
@@ -16,7 +16,7 @@ use crate::access::{Access, OF_USERS, Use};
 /// pub const FUNCTION: Function = Function::new("notes", "Notes, and who may read them")
 ///     .routes(&["/api/v1/notes", "/api/v1/notes/{proxy+}"])
 ///     .uses(&[("notes", &[Read, List("by_owner"), Insert, Replace, Delete])])
-///     .secrets(&["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "AUDIT_KEY"]);
+///     .secrets(&["AUDIT_KEY"]);
 ///
 /// assert!(FUNCTION.allows(Insert, "notes"));
 /// assert!(!FUNCTION.allows(Insert, "users"));
@@ -34,7 +34,7 @@ pub struct Function {
     pub schedules: &'static [Schedule],
     /// How it uses collections, without what follows from knowing users.
     pub uses: &'static [Use],
-    /// The secrets it gets, as variables of its environment.
+    /// The secrets it gets, by the names of their settings.
     pub secrets: &'static [&'static str],
     /// Its memory in MB. Lambda gives it processor time in proportion: a whole processor at 1,769 MB.
     pub memory: Option<u32>,
@@ -127,7 +127,7 @@ impl Function {
         self.schedules.is_empty()
     }
 
-    /// Whether it knows users. Without a secret it could not verify their access tokens.
+    /// Whether it knows users. Without a secret it could not record what it refuses them.
     pub const fn knows_users(&self) -> bool {
         self.is_served() && !self.secrets.is_empty()
     }

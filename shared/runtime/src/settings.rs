@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use switchyard_api::{ApiSettings, RateLimit};
 use switchyard_kernel::AddressLimit;
-use switchyard_settings::{Environment, Lifetime, number_in};
+use switchyard_settings::{Environment, Lifetime, PublicUrl, number_in};
 
 use crate::{BasePath, DatabaseUrl, LogSettings, Platform};
 
@@ -26,6 +26,8 @@ pub struct Settings {
     pub api: ApiSettings,
     /// The path below which the API is reached.
     pub base_path: BasePath,
+    /// The URL under which clients reach the API, if it is known.
+    pub public_url: Option<PublicUrl>,
     /// How long a client may take to send the head of a request, and accept no data of an answer.
     pub client_timeout: Duration,
     /// How long a connection may be idle between two requests. A load balancer must close its idle connections first:
@@ -86,6 +88,13 @@ impl Settings {
                 "the path below which the API is reached, if a proxy or a custom domain does not remove it",
             )
             .optional();
+        let public_url = environment
+            .setting(
+                "PUBLIC_URL",
+                PublicUrl::FORM,
+                "the URL under which clients reach the API, with its base path",
+            )
+            .optional();
         let client_timeout = environment
             .setting(
                 "CLIENT_TIMEOUT",
@@ -126,6 +135,7 @@ impl Settings {
             diagnostics_are_public: diagnostics?.unwrap_or(is_server),
             api: api?,
             base_path: base_path?.unwrap_or_default(),
+            public_url: public_url?,
             client_timeout: client_timeout?.into(),
             keep_alive_timeout: keep_alive_timeout?.into(),
             max_connections: max_connections?,
@@ -278,6 +288,7 @@ mod tests {
             ("TRUSTED_PROXIES", "proxy"),
             ("REQUEST_TIMEOUT", "25"),
             ("BASE_PATH", "shop"),
+            ("PUBLIC_URL", "api.example.com/"),
             ("CLIENT_TIMEOUT", "0s"),
             ("KEEP_ALIVE_TIMEOUT", "75"),
             ("MAX_CONNECTIONS", "0"),
@@ -301,6 +312,8 @@ mod tests {
              - TRUSTED_PROXIES `proxy` is neither an address nor a network as in 10.0.0.0/8\n\
              - REQUEST_TIMEOUT must be a duration such as 90s, 15m, 24h or 30d\n\
              - BASE_PATH must be a path as in /shop, without a slash at its end\n\
+             - PUBLIC_URL must be an http or https URL without a slash at its end, as in https://api.example.com or \
+             https://example.com/shop\n\
              - CLIENT_TIMEOUT must be a duration such as 90s, 15m, 24h or 30d\n\
              - KEEP_ALIVE_TIMEOUT must be a duration such as 90s, 15m, 24h or 30d\n\
              - MAX_CONNECTIONS must be a whole number from 1 to 1000000\n\

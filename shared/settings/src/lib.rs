@@ -38,6 +38,7 @@
 mod environment;
 mod lifetime;
 mod number;
+mod public_url;
 mod secret;
 mod setting;
 mod spelling;
@@ -45,6 +46,7 @@ mod spelling;
 pub use environment::{Environment, Listing, SettingsError};
 pub use lifetime::{Lifetime, ParseLifetimeError};
 pub use number::{NumberError, number_in};
+pub use public_url::{ParsePublicUrlError, PublicUrl};
 pub use secret::Secret;
 pub use setting::{ListedSetting, Setting, SettingDefault};
 pub use spelling::is_nearly;

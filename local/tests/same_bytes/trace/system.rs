@@ -7,9 +7,15 @@ use crate::everywhere::Everywhere;
 use crate::place::ORIGIN;
 
 pub(super) async fn replay(api: &Everywhere) {
-    for path in
-        ["/healthz", "/readyz", "/openapi.json", "/docs/", "/docs/swagger-ui.css", "/.well-known/jwks.json"]
-    {
+    for path in [
+        "/healthz",
+        "/readyz",
+        "/openapi.json",
+        "/docs/",
+        "/docs/swagger-ui.css",
+        "/.well-known/jwks.json",
+        "/.well-known/openid-configuration",
+    ] {
         api.ask(200, api.call(Method::GET, path)).await;
         api.ask(200, api.call(Method::HEAD, path)).await;
         api.ask(200, api.call(Method::GET, path).header(header::ACCEPT_ENCODING, "gzip, br")).await;

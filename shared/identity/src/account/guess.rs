@@ -1,6 +1,6 @@
 use crate::actions;
 use switchyard_ambient::Uuid;
-use switchyard_database::Stored;
+use switchyard_database::{Error as DatabaseError, Stored};
 use switchyard_kernel::{Action, AuditEvent, Context, Outcome, UserId};
 
 use super::{Accounts, Credential};
@@ -79,9 +79,10 @@ impl Accounts<'_> {
         let user = user.filter(|user| !user.deleted);
         let account = match &user {
             Some(user) => Guessed::Account { id: user.id, created_at: user.created_at },
-            None => self.identity.guessed_address(email),
+            None => self.identity.guessed_address(email)?,
         };
-        let mut guessed = self.known_device(user.as_deref(), device_token).unwrap_or_else(|| account.clone());
+        let mut guessed =
+            self.known_device(user.as_deref(), device_token)?.unwrap_or_else(|| account.clone());
         let (attempts_id, credential_id) = (guessed.id(), user.as_ref().map_or_else(nobody, |user| user.id));
         let (attempts, credentials) = (db.collection::<Attempts>(), db.collection::<Credential>());
         let (mut known, credential) =
@@ -125,9 +126,15 @@ impl Accounts<'_> {
     }
 
     /// What a guess with this device token is counted for, if it is a valid token of the user.
-    fn known_device(&self, user: Option<&UserRecord>, device_token: Option<&Secret>) -> Option<Guessed> {
-        let session = self.identity.device_keys.session_of(device_token?.expose(), user)?;
-        user.map(|user| Guessed::FromDevice { id: user.id, session, unlocks: user.unlocks })
+    fn known_device(
+        &self,
+        user: Option<&UserRecord>,
+        device_token: Option<&Secret>,
+    ) -> Result<Option<Guessed>, DatabaseError> {
+        let keys = self.identity.device_keys()?;
+        let session = device_token.and_then(|token| keys.session_of(token.expose(), user));
+        let known = user.zip(session);
+        Ok(known.map(|(user, session)| Guessed::FromDevice { id: user.id, session, unlocks: user.unlocks }))
     }
 
     /// Records a wrong guess, and whether it locked the account or the device.

@@ -64,7 +64,7 @@ impl Accounts<'_> {
             return self.refuse_disabled(context, guess).await;
         }
         let id = guess.user.id;
-        let session = &NewSession::new(self.identity, context, request.device_name.clone());
+        let session = &NewSession::new(self.identity, context, request.device_name.clone())?;
         let (user, attempts) = self
             .identity
             .transact(context, |tx| async move {
@@ -83,7 +83,7 @@ impl Accounts<'_> {
                 Ok::<_, AccountError>((user, attempts))
             })
             .await?;
-        let sign_in = session.sign_in(self.identity, context, &user, Some(&attempts))?;
+        let sign_in = session.sign_in(self.identity, context, &user, Some(&attempts)).await?;
         Ok(LoginOutcome::SignedIn(Box::new(sign_in)))
     }
 

@@ -42,7 +42,7 @@ impl Accounts<'_> {
         let mut user = UserRecord::new(id, email.clone(), name.clone(), default_roles(), true, context.now);
         user.registered_at = Some(rfc3339::to_millisecond(context.now));
         let (user, credential) = (&user, &Credential::new(id, hash, context.now));
-        let session = &NewSession::new(self.identity, context, device_name.clone());
+        let session = &NewSession::new(self.identity, context, device_name.clone())?;
         let result = self
             .identity
             .transact(context, |tx| async move {
@@ -55,7 +55,7 @@ impl Accounts<'_> {
             })
             .await;
         match result {
-            Ok(user) => Ok(session.sign_in(self.identity, context, &user, None)?),
+            Ok(user) => Ok(session.sign_in(self.identity, context, &user, None).await?),
             Err(AccountError::Common(error)) if is_email_taken(&error) => Err(AccountError::EmailTaken),
             Err(error) => Err(error),
         }

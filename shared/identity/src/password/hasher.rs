@@ -7,14 +7,14 @@ use base64::engine::general_purpose::STANDARD;
 use switchyard_ambient::Ambient;
 
 use super::hash::{PasswordHash, Scheme, cost_of};
-use super::queue::{Busy, HasherStopped, Queue, Share, Turn};
+use super::queue::{Busy, Queue, Share, Turn};
 use crate::value::PreparedPassword;
-use switchyard_kernel::KeyRing;
+use switchyard_kernel::{CommonError, KeyRing, Rotating};
 
 /// Hashes and verifies passwords off the async threads, a bounded number at a time.
 #[derive(Clone, Debug)]
 pub(crate) struct PasswordHasher {
-    peppers: KeyRing,
+    peppers: Rotating<KeyRing>,
     cost: u32,
     ambient: Ambient,
     /// A hash takes a core a quarter of a second. Computing more at once than there are cores would only slow
@@ -35,7 +35,7 @@ pub(crate) struct Verdict {
 }
 
 impl PasswordHasher {
-    pub(crate) fn new(peppers: KeyRing, cost: u32, at_once: usize, ambient: Ambient) -> Self {
+    pub(crate) fn new(peppers: Rotating<KeyRing>, cost: u32, at_once: usize, ambient: Ambient) -> Self {
         let queue = Queue::new(at_once, ROUND * (1 << cost.min(20)), ambient.clone());
         Self { peppers, cost, ambient, queue }
     }
@@ -45,9 +45,9 @@ impl PasswordHasher {
         &self,
         turn: Turn,
         password: &PreparedPassword,
-    ) -> Result<PasswordHash, HasherStopped> {
-        let (this, password) = (self.clone(), password.clone());
-        turn.run(move || this.hash_now(&password)).await.map(|(hash, _)| hash)
+    ) -> Result<PasswordHash, CommonError> {
+        let (this, peppers, password) = (self.clone(), self.peppers.get()?, password.clone());
+        Ok(turn.run(move || this.hash_now(&peppers, &password)).await?.0)
     }
 
     /// Waits for a turn.
@@ -66,36 +66,38 @@ impl PasswordHasher {
         turn: Turn,
         typed: &str,
         hash: Option<&PasswordHash>,
-    ) -> Result<(Verdict, Turn), HasherStopped> {
-        let (this, typed, hash) = (self.clone(), typed.to_owned(), hash.cloned());
-        turn.run(move || this.verify_now(&typed, hash.as_ref())).await
+    ) -> Result<(Verdict, Turn), CommonError> {
+        let (this, peppers) = (self.clone(), self.peppers.get()?);
+        let (typed, hash) = (typed.to_owned(), hash.cloned());
+        Ok(turn.run(move || this.verify_now(&peppers, &typed, hash.as_ref())).await?)
     }
 
-    fn hash_now(&self, password: &PreparedPassword) -> PasswordHash {
-        let input = self.current_prehash(password);
-        PasswordHash::keyed(self.peppers.current_id(), &self.bcrypt(&input, self.cost))
+    fn hash_now(&self, peppers: &KeyRing, password: &PreparedPassword) -> PasswordHash {
+        let input = self.current_prehash(peppers, password);
+        PasswordHash::keyed(peppers.current_id(), &self.bcrypt(&input, self.cost))
     }
 
-    fn verify_now(&self, typed: &str, hash: Option<&PasswordHash>) -> Verdict {
+    fn verify_now(&self, peppers: &KeyRing, typed: &str, hash: Option<&PasswordHash>) -> Verdict {
         let password = &PreparedPassword::of(typed);
-        let read = hash.and_then(|hash| self.read(hash, typed, password));
+        let read = hash.and_then(|hash| self.read(peppers, hash, typed, password));
         let Some((input, bcrypt, cost, is_current)) = read else {
-            self.spend(password, self.cost);
+            self.spend(peppers, password, self.cost);
             return Verdict { is_right: false, upgrade: None };
         };
         let is_right = bcrypt::verify(&input, bcrypt).unwrap_or(false);
         if !is_right {
             // A cheaper hash must not be refused faster than no hash: 2^c + (2^c + 2^(c+1) + … + 2^(d-1)) =
             // 2^d.
-            (cost..self.cost).for_each(|cost| self.spend(password, cost));
+            (cost..self.cost).for_each(|cost| self.spend(peppers, password, cost));
         }
-        let upgrade = (is_right && !is_current).then(|| self.hash_now(password));
+        let upgrade = (is_right && !is_current).then(|| self.hash_now(peppers, password));
         Verdict { is_right, upgrade }
     }
 
     /// The input of bcrypt, the hash to compare with, its cost, and whether it is hashed in the current way.
     fn read<'h>(
         &self,
+        peppers: &KeyRing,
         hash: &'h PasswordHash,
         typed: &str,
         password: &PreparedPassword,
@@ -104,19 +106,19 @@ impl PasswordHasher {
         let cost = cost_of(bcrypt)?;
         let (input, is_current) = match scheme {
             Scheme::Keyed { key_id } => {
-                (self.prehash(key_id, password)?, key_id == self.peppers.current_id())
+                (self.prehash(peppers, key_id, password)?, key_id == peppers.current_id())
             }
             Scheme::Plain => (typed.to_owned(), false),
         };
         Some((input, bcrypt, cost, is_current && cost == self.cost))
     }
 
-    fn current_prehash(&self, password: &PreparedPassword) -> String {
-        STANDARD.encode(self.peppers.current_code(password.expose().as_bytes()))
+    fn current_prehash(&self, peppers: &KeyRing, password: &PreparedPassword) -> String {
+        STANDARD.encode(peppers.current_code(password.expose().as_bytes()))
     }
 
-    fn prehash(&self, key_id: &str, password: &PreparedPassword) -> Option<String> {
-        self.peppers.code(key_id, password.expose().as_bytes()).map(|code| STANDARD.encode(code))
+    fn prehash(&self, peppers: &KeyRing, key_id: &str, password: &PreparedPassword) -> Option<String> {
+        peppers.code(key_id, password.expose().as_bytes()).map(|code| STANDARD.encode(code))
     }
 
     fn bcrypt(&self, input: &str, cost: u32) -> String {
@@ -128,8 +130,8 @@ impl PasswordHasher {
     }
 
     /// Does the work of a verification and discards the result.
-    fn spend(&self, password: &PreparedPassword, cost: u32) {
-        black_box(self.bcrypt(&self.current_prehash(password), cost));
+    fn spend(&self, peppers: &KeyRing, password: &PreparedPassword, cost: u32) {
+        black_box(self.bcrypt(&self.current_prehash(peppers, password), cost));
     }
 }
 
@@ -145,14 +147,19 @@ mod tests {
 
     fn hasher(peppers: &str, cost: u32) -> PasswordHasher {
         let ambient = Ambient::new(ManualClock::at(Timestamp::from_micros(0)), SeededRandomness::new(1));
-        PasswordHasher::new(KeyRing::parse(peppers).unwrap(), cost, 2, ambient)
+        PasswordHasher::new(
+            Rotating::new("PASSWORD_PEPPER", KeyRing::parse(peppers).unwrap()),
+            cost,
+            2,
+            ambient,
+        )
     }
 
     async fn verify(
         hasher: &PasswordHasher,
         password: &str,
         hash: Option<&PasswordHash>,
-    ) -> Result<Verdict, HasherStopped> {
+    ) -> Result<Verdict, CommonError> {
         hasher
             .verify(hasher.turn(Share::Anyone).await.unwrap(), password, hash)
             .await

@@ -25,10 +25,10 @@ const BYTES: usize = ID_BYTES + TAG_BYTES;
 pub(crate) struct DeviceKeys(Vec<hmac::Key>);
 
 impl DeviceKeys {
-    /// The keys that follow from those of the pepper, the current one first. They are keys of their own, so that nothing that
-    /// is computed with the pepper, such as the pre-hash of a password, can serve as a token.
-    pub(crate) fn new(pepper: &KeyRing) -> Self {
-        let keys = pepper.codes(b"switchyard: key of device tokens");
+    /// The keys that follow from those of a ring, the current one first. They are keys of their own, so that nothing else that is
+    /// computed with the ring, such as a refresh token, can serve as a token.
+    pub(crate) fn new(ring: &KeyRing) -> Self {
+        let keys = ring.codes(b"switchyard: key of device tokens");
         Self(keys.map(|key| hmac::Key::new(hmac::HMAC_SHA256, key.as_ref())).collect())
     }
 
@@ -116,9 +116,9 @@ mod tests {
         assert_eq!(both.session_of(token.expose(), Some(&ada)), Some(session));
         assert_eq!(keys(NEW).session_of(token.expose(), Some(&ada)), None);
         assert_eq!(both.issue(&ada, session).expose(), keys(NEW).issue(&ada, session).expose());
-        // No code that the pepper itself makes is a token.
-        let pepper = KeyRing::parse(OLD).unwrap();
-        let code = pepper.current_code(&message(ada.id, 0, session));
+        // No code that the ring itself makes is a token.
+        let ring = KeyRing::parse(OLD).unwrap();
+        let code = ring.current_code(&message(ada.id, 0, session));
         let forged = URL_SAFE_NO_PAD.encode([&session.uuid().as_bytes()[..], code.as_ref()].concat());
         assert_eq!(both.session_of(&forged, Some(&ada)), None);
     }

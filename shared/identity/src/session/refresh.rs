@@ -47,7 +47,7 @@ impl Sessions<'_> {
         match refreshed {
             Refreshed::Continued(continued) => {
                 let (user, attempts, session, next) = *continued;
-                Ok(issue(self.identity, context, &user, attempts.as_ref(), &session, &next)?)
+                Ok(issue(self.identity, context, &user, attempts.as_ref(), &session, &next).await?)
             }
             Refreshed::Reused { event } => {
                 if let Some(event) = event {
@@ -65,17 +65,16 @@ impl Sessions<'_> {
         token: &RefreshToken,
     ) -> Result<Refreshed, SessionError> {
         let settings = &self.identity.settings;
+        let keys = settings.sign_in_keys.get()?;
         let session = self.session_of(tx, token).await?.ok_or(SessionError::RefreshTokenInvalid)?;
         let is_latest = is_same_hash(&session.secret_hash, &token.secret_hash());
         let next = if is_latest {
-            Some(token.next(&settings.password_pepper))
+            Some(token.next(&keys))
         } else {
             let is_repeated = context.request_key.as_ref().is_some_and(RequestKey::is_repeated);
             let may_be_repeated =
                 is_repeated || context.now.since(session.last_used_at) < settings.refresh_grace;
-            may_be_repeated
-                .then(|| token.next_with_hash(&settings.password_pepper, &session.secret_hash))
-                .flatten()
+            may_be_repeated.then(|| token.next_with_hash(&keys, &session.secret_hash)).flatten()
         };
         let Some(next) = next else {
             let event = user_event(actions::REFRESH_TOKEN_REUSED, session.user_id)

@@ -37,10 +37,10 @@ impl RefreshToken {
     }
 
     /// The first token of a session that was begun by a request with an `Idempotency-Key`. If the request is repeated, it
-    /// gets the same token, although only its hash is stored. Without `pepper`, the token cannot be found from the store by
+    /// gets the same token, although only its hash is stored. Without `keys`, the token cannot be found from the store by
     /// trying requests.
-    pub(super) fn first_of_request(session_id: SessionId, key: &RequestKey, pepper: &KeyRing) -> Self {
-        let derived = |purpose| pepper.current_code(&key.secret(purpose));
+    pub(super) fn first_of_request(session_id: SessionId, key: &RequestKey, keys: &KeyRing) -> Self {
+        let derived = |purpose| keys.current_code(&key.secret(purpose));
         let (mut family, mut secret) = ([0; FAMILY_BYTES], [0; SECRET_BYTES]);
         family.copy_from_slice(&derived("family of refresh tokens").as_ref()[..FAMILY_BYTES]);
         secret.copy_from_slice(derived("first refresh token").as_ref());

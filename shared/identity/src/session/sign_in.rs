@@ -1,4 +1,5 @@
 use std::time::Duration;
+use switchyard_database::Error as DatabaseError;
 use switchyard_kernel::{CommonError, Context, Effect, Refused, SessionId};
 
 use super::SessionRecord;
@@ -47,9 +48,13 @@ pub(crate) struct NewSession {
 }
 
 impl NewSession {
-    pub(crate) fn new(identity: &Components, context: &Context, device_name: Option<DeviceName>) -> Self {
+    pub(crate) fn new(
+        identity: &Components,
+        context: &Context,
+        device_name: Option<DeviceName>,
+    ) -> Result<Self, DatabaseError> {
         let id = SessionId::from(identity.kernel.ambient().uuid_v7());
-        Self { id, token: first_token(identity, context, id), device_name }
+        Ok(Self { id, token: first_token(identity, context, id)?, device_name })
     }
 
     pub(crate) fn id(&self) -> SessionId {
@@ -82,7 +87,7 @@ impl NewSession {
     }
 
     /// Issues the tokens of the session, after it was stored.
-    pub(crate) fn sign_in(
+    pub(crate) async fn sign_in(
         &self,
         identity: &Components,
         context: &Context,
@@ -90,15 +95,19 @@ impl NewSession {
         attempts: Option<&Attempts>,
     ) -> Result<SignIn, CommonError> {
         let session = self.record(identity, context, user);
-        issue(identity, context, user, attempts, &session, &self.token)
+        issue(identity, context, user, attempts, &session, &self.token).await
     }
 }
 
-fn first_token(identity: &Components, context: &Context, id: SessionId) -> RefreshToken {
-    match &context.request_key {
-        Some(key) => RefreshToken::first_of_request(id, key, &identity.settings.password_pepper),
+fn first_token(
+    identity: &Components,
+    context: &Context,
+    id: SessionId,
+) -> Result<RefreshToken, DatabaseError> {
+    Ok(match &context.request_key {
+        Some(key) => RefreshToken::first_of_request(id, key, &*identity.settings.sign_in_keys.get()?),
         None => RefreshToken::first(id, identity.kernel.ambient()),
-    }
+    })
 }
 
 /// Answers a repeated request that began a session when it first ran, and whose answer was lost.
@@ -117,17 +126,17 @@ pub(crate) async fn sign_in_again(
     let user = identity.db().collection::<UserRecord>().get(session.user_id.as_str()).await?;
     let user = user.filter(|user| user.is_active() && user.sessions.include(session.id, session.epoch));
     let user = user.ok_or(Refused::NotFound)?;
-    let token = first_token(identity, context, id);
+    let token = first_token(identity, context, id)?;
     let is_unused = session.reused_at.is_none() && is_same_hash(&session.secret_hash, &token.secret_hash());
     if !is_unused {
         return Err(Refused::NotFound.into());
     }
     let attempts = identity.db().collection::<Attempts>().get(user.id.as_str()).await?;
-    issue(identity, context, &user, attempts.as_deref(), &session, &token)
+    issue(identity, context, &user, attempts.as_deref(), &session, &token).await
 }
 
 /// Issues the tokens of a session in the state `session`, whose latest refresh token is `token`.
-pub(super) fn issue(
+pub(super) async fn issue(
     identity: &Components,
     context: &Context,
     user: &UserRecord,
@@ -147,8 +156,8 @@ pub(super) fn issue(
     let expires_in = identity.settings.access_token_ttl.min(refresh_expires_in);
     let access_token = identity
         .tokens
-        .issue(&claims, identity.kernel.ambient().uuid_v7(), context.now, expires_in)
-        .ok_or_else(|| CommonError::Internal("an access token could not be signed".to_owned()))?;
+        .issue(identity.db(), &claims, identity.kernel.ambient().uuid_v7(), context.now, expires_in)
+        .await?;
     Ok(SignIn {
         user: User::of(user, attempts, context.now),
         tokens: Tokens {
@@ -156,7 +165,7 @@ pub(super) fn issue(
             expires_in,
             refresh_token: token.to_secret(),
             refresh_expires_in,
-            device_token: identity.device_keys.issue(user, session.id),
+            device_token: identity.device_keys()?.issue(user, session.id),
             session_id: session.id,
             device_name: session.device_name.clone(),
         },

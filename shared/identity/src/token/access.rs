@@ -6,13 +6,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use switchyard_ambient::{Timestamp, Uuid};
 
-use super::SigningKeys;
+use switchyard_database::{Db, Error as DatabaseError};
 use switchyard_kernel::AuthenticationError;
+
+use super::jwk::{ES256, RS256};
+use super::{SigningKeys, TokenKeys};
 
 /// The type of an access token (RFC 9068 §2.1). It ensures that another kind of token signed with these keys is
 /// not accepted as an access token.
 const TYPE: &str = "at+jwt";
-const ALGORITHM: &str = "RS256";
 /// Our tokens have about a thousand bytes. Much longer ones are refused without decoding them.
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
@@ -31,9 +33,9 @@ pub(crate) struct AccessClaims {
 ///
 /// They contain the names of the roles and not the permissions. The permissions are looked up when a token is
 /// used, so that a change of a role takes effect within a minute and tokens stay small.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct TokenIssuer {
-    pub(crate) keys: SigningKeys,
+    pub(crate) keys: TokenKeys,
     pub(crate) issuer: String,
     pub(crate) audience: String,
 }
@@ -49,6 +51,9 @@ struct Header<'a> {
 struct Claims {
     iss: String,
     aud: String,
+    /// The client that the token was issued to (RFC 9068 §2.2). There is one: that of this API.
+    #[serde(default)]
+    client_id: String,
     sub: UserId,
     sid: SessionId,
     /// The epoch of the session. It is not a registered claim.
@@ -64,18 +69,38 @@ struct Claims {
 }
 
 impl TokenIssuer {
-    /// Issues a token with these claims that is valid from `now` for `ttl`. Returns `None` if signing fails.
-    pub(crate) fn issue(
+    /// Issues a token with these claims that is valid from `now` for `ttl`.
+    ///
+    /// # Errors
+    ///
+    /// If the program has no keys to sign with, if these cannot be published, and if signing fails.
+    pub(crate) async fn issue(
         &self,
+        db: &Db,
+        claims: &AccessClaims,
+        token_id: Uuid,
+        now: Timestamp,
+        ttl: Duration,
+    ) -> Result<String, DatabaseError> {
+        let keys = self.keys.signer(db, now).await?;
+        let unsigned = || DatabaseError::Internal("an access token could not be signed".to_owned());
+        self.signed(&keys, claims, token_id, now, ttl).ok_or_else(unsigned)
+    }
+
+    fn signed(
+        &self,
+        keys: &SigningKeys,
         claims: &AccessClaims,
         token_id: Uuid,
         now: Timestamp,
         ttl: Duration,
     ) -> Option<String> {
-        let header = Header { alg: ALGORITHM, typ: TYPE, kid: self.keys.signer_id() };
+        let (kid, alg) = keys.signer();
+        let header = Header { alg, typ: TYPE, kid };
         let claims = Claims {
             iss: self.issuer.clone(),
             aud: self.audience.clone(),
+            client_id: self.audience.clone(),
             sub: claims.user_id,
             sid: claims.session_id,
             session_epoch: claims.session_epoch,
@@ -89,7 +114,7 @@ impl TokenIssuer {
         let mut token = encode(&header)?;
         token.push('.');
         token.push_str(&encode(&claims)?);
-        let signature = self.keys.sign(token.as_bytes())?;
+        let signature = keys.sign(token.as_bytes())?;
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(signature, &mut token);
         Some(token)
@@ -99,11 +124,24 @@ impl TokenIssuer {
     ///
     /// Algorithm, type, issuer and audience must be exactly ours (RFC 8725 §3). There is no leeway for the
     /// time, since our own clock set it: a token is valid while `now < exp`.
-    pub(crate) fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, AuthenticationError> {
-        let claims = self.read(token).ok_or(AuthenticationError::Invalid)?;
-        if claims.iss != self.issuer || claims.aud != self.audience {
+    pub(crate) async fn verify(
+        &self,
+        db: &Db,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<AccessClaims, AuthenticationError> {
+        let token = Parts::of(token).ok_or(AuthenticationError::Invalid)?;
+        // A client that makes up the id of a key has to make up the rest of a token as well.
+        let Claims { iss, aud, .. } = &token.claims;
+        if *iss != self.issuer || *aud != self.audience {
             return Err(AuthenticationError::Invalid);
         }
+        let key = self.keys.find(db, &token.key_id, now).await?.ok_or(AuthenticationError::Invalid)?;
+        let is_ours = token.algorithm == key.algorithm();
+        if !is_ours || !key.verify(token.message.as_bytes(), &token.signature) {
+            return Err(AuthenticationError::Invalid);
+        }
+        let claims = token.claims;
         if now.as_seconds() >= claims.exp {
             return Err(AuthenticationError::Expired);
         }
@@ -116,22 +154,36 @@ impl TokenIssuer {
             password_change_required: claims.password_change_required,
         })
     }
+}
 
-    /// Returns the claims of a token that one of the keys signed.
-    fn read(&self, token: &str) -> Option<Claims> {
+/// The parts of a token of the right form. Nothing of it is verified.
+struct Parts<'a> {
+    algorithm: String,
+    key_id: String,
+    message: &'a str,
+    signature: Vec<u8>,
+    claims: Claims,
+}
+
+impl<'a> Parts<'a> {
+    fn of(token: &'a str) -> Option<Self> {
         if token.len() > MAX_TOKEN_BYTES {
             return None;
         }
         let (message, signature) = token.rsplit_once('.')?;
         let (header, claims) = message.split_once('.')?;
         let header = URL_SAFE_NO_PAD.decode(header).ok()?;
-        let header: Header<'_> = serde_json::from_slice(&header).ok()?;
-        let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
-        let is_ours = header.alg == ALGORITHM && header.typ == TYPE;
-        if !is_ours || !self.keys.verify(header.kid, message.as_bytes(), &signature) {
+        let Header { alg, typ, kid } = serde_json::from_slice(&header).ok()?;
+        if typ != TYPE || ![RS256, ES256].contains(&alg) {
             return None;
         }
-        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()
+        Some(Self {
+            algorithm: alg.to_owned(),
+            key_id: kid.to_owned(),
+            message,
+            signature: URL_SAFE_NO_PAD.decode(signature).ok()?,
+            claims: serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()?,
+        })
     }
 }
 
@@ -143,7 +195,13 @@ fn encode(part: &impl Serialize) -> Option<String> {
 mod tests {
     use std::sync::LazyLock;
 
+    use std::sync::Arc;
+
+    use futures::executor::block_on;
     use serde_json::{Value, json};
+    use switchyard_ambient::{Ambient, ManualClock, SeededRandomness};
+    use switchyard_database::Memory;
+    use switchyard_kernel::Rotating;
 
     use super::*;
 
@@ -151,12 +209,33 @@ mod tests {
         LazyLock::new(|| SigningKeys::from_pem(&SigningKeys::generate_pem().unwrap()).unwrap());
     const NOW: Timestamp = Timestamp::from_micros(1_700_000_000_900_000);
 
-    fn issuer() -> TokenIssuer {
-        TokenIssuer {
-            keys: KEYS.clone(),
+    /// An issuer on a store of its own.
+    struct Issuer(TokenIssuer, Db);
+
+    impl Issuer {
+        fn issue(&self) -> String {
+            let ttl = Duration::from_secs(900);
+            block_on(self.0.issue(&self.1, &claims(), Uuid::from_u128(3), NOW, ttl)).unwrap()
+        }
+
+        fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, AuthenticationError> {
+            block_on(self.0.verify(&self.1, token, now))
+        }
+    }
+
+    fn issuer() -> Issuer {
+        issuer_with(KEYS.clone())
+    }
+
+    fn issuer_with(keys: SigningKeys) -> Issuer {
+        let ambient = Ambient::new(ManualClock::at(NOW), SeededRandomness::new(1));
+        let db = Db::new(Arc::new(Memory::new(ambient.clone())), ambient);
+        let issuer = TokenIssuer {
+            keys: TokenKeys::new(Rotating::new("JWT_PRIVATE_KEY", keys)),
             issuer: "https://api.example.com".to_owned(),
             audience: "switchyard".to_owned(),
-        }
+        };
+        Issuer(issuer, db)
     }
 
     fn claims() -> AccessClaims {
@@ -171,7 +250,7 @@ mod tests {
     }
 
     fn token() -> String {
-        issuer().issue(&claims(), Uuid::from_u128(3), NOW, Duration::from_secs(900)).unwrap()
+        issuer().issue()
     }
 
     /// A token with a changed header and changed claims, signed with our own key.
@@ -196,11 +275,11 @@ mod tests {
             serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(n).unwrap()).unwrap())
                 .unwrap()
         };
-        assert_eq!(part(0), json!({"alg": "RS256", "typ": "at+jwt", "kid": KEYS.signer_id()}));
+        assert_eq!(part(0), json!({"alg": "RS256", "typ": "at+jwt", "kid": KEYS.signer().0}));
         assert_eq!(
             part(1),
             json!({
-                "iss": "https://api.example.com", "aud": "switchyard",
+                "iss": "https://api.example.com", "aud": "switchyard", "client_id": "switchyard",
                 "sub": "00000000-0000-0000-0000-000000000001", "sid": "00000000-0000-0000-0000-000000000002",
                 "session_epoch": 4, "roles": ["customer"], "auth_time": 1_699_999_000, "iat": 1_700_000_000, "exp": 1_700_000_900,
                 "jti": "00000000-0000-0000-0000-000000000003",
@@ -232,6 +311,23 @@ mod tests {
         ];
         for change in refused {
             assert_eq!(issuer().verify(&forged(change), NOW), Err(AuthenticationError::Invalid));
+        }
+    }
+
+    #[test]
+    fn a_key_on_p_256_signs_with_es256_and_every_key_verifies_only_its_own_algorithm() {
+        let p256 = SigningKeys::generate_p256_pem().unwrap();
+        let keys = SigningKeys::from_pem(&(p256 + &SigningKeys::generate_pem().unwrap())).unwrap();
+        let issuer = issuer_with(keys.clone());
+        let token = issuer.issue();
+        assert_eq!(issuer.verify(&token, NOW), Ok(claims()));
+        let (_, rest) = token.split_once('.').unwrap();
+        let (claims, _) = rest.split_once('.').unwrap();
+        for (alg, kid) in [("RS256", &keys.ids()[0]), ("ES256", &keys.ids()[1])] {
+            let message = format!("{}.{claims}", encode(&Header { alg, typ: TYPE, kid }).unwrap());
+            let signature = URL_SAFE_NO_PAD.encode(keys.sign(message.as_bytes()).unwrap());
+            let forged = format!("{message}.{signature}");
+            assert_eq!(issuer.verify(&forged, NOW), Err(AuthenticationError::Invalid), "{alg}");
         }
     }
 

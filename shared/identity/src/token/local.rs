@@ -10,7 +10,7 @@ use switchyard_kernel::{KeyRing, hex};
 
 /// The secrets of a server on one machine, in files that only their owner can read.
 ///
-/// They are used for `JWT_PRIVATE_KEY`, `PASSWORD_PEPPER` and `AUDIT_KEY` if the environment does not set
+/// They are used for `JWT_PRIVATE_KEY`, `PASSWORD_PEPPER`, `SIGN_IN_KEY` and `AUDIT_KEY` if the environment does not set
 /// these. Without the files, no one could sign in to the accounts of the database, so back them up together
 /// with it.
 #[derive(Debug)]
@@ -55,15 +55,16 @@ pub enum LocalSecretsError {
 }
 
 /// The settings and their files.
-const FILES: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 4] = [
     ("JWT_PRIVATE_KEY", "jwt-private-key.pem"),
     ("PASSWORD_PEPPER", "password-pepper"),
+    ("SIGN_IN_KEY", "sign-in-key"),
     ("AUDIT_KEY", "audit-key"),
 ];
 
 impl LocalSecrets {
     /// The names of the settings.
-    pub const SETTINGS: [&'static str; FILES.len()] = [FILES[0].0, FILES[1].0, FILES[2].0];
+    pub const SETTINGS: [&'static str; FILES.len()] = [FILES[0].0, FILES[1].0, FILES[2].0, FILES[3].0];
 
     /// Reads the secrets of the settings that `is_needed` accepts from their files in `folder`, and makes those that are
     /// missing. Nothing is written: [`keep`](Self::keep) stores what was made, once it is known that the database does not
@@ -149,6 +150,8 @@ fn store(path: &Path, value: &str, ambient: &Ambient) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn folder(name: &str) -> PathBuf {
@@ -185,9 +188,9 @@ mod tests {
             }
         }
         assert_eq!(fs::read_dir(&folder).unwrap().count(), FILES.len());
-        let [key, pepper, audit_key] = &values(&first)[..] else { panic!("expected three secrets") };
-        assert_eq!((pepper.len(), audit_key.len()), (64, 64));
-        assert_ne!(pepper, audit_key);
+        let [key, rings @ ..] = &values(&first)[..] else { panic!("expected secrets") };
+        assert!(rings.iter().all(|ring| ring.len() == 64));
+        assert_eq!(rings.iter().collect::<BTreeSet<_>>().len(), 3);
         assert!(SigningKeys::from_pem(key).is_ok());
         assert!(first.iter().map(|(name, _)| name).eq(LocalSecrets::SETTINGS));
         fs::remove_dir_all(folder).unwrap();

@@ -116,7 +116,7 @@ async fn chains_stay_whole_under_many_writers(world: World) {
 async fn a_log_of_several_processes_stays_whole_while_they_write(world: World) {
     let system = &world.system();
     let keys = format!("another audit key that is no secret,{}", testing::AUDIT_KEY);
-    let settings = |keys: &str| KernelSettings { audit_keys: KeyRing::parse(keys).unwrap() };
+    let settings = |keys: &str| KernelSettings::with_audit_keys(KeyRing::parse(keys).unwrap());
     let process = |keys: &str| assemble(world.db.clone(), settings(keys), testing::settings());
     let [one, other, verifier] = [testing::AUDIT_KEY, &keys, &keys].map(process);
     let write = async |identity: &Identity| {
@@ -284,7 +284,7 @@ async fn an_anchor_is_one_line_that_only_the_key_can_write() {
     assert_eq!(log.read_anchor(&altered), Err(AnchorError::Altered));
     assert_eq!(log.read_anchor(&line[..line.len() - 1]), Err(AnchorError::Malformed));
     let settings =
-        KernelSettings { audit_keys: KeyRing::parse("another audit key that is no secret").unwrap() };
+        KernelSettings::with_audit_keys(KeyRing::parse("another audit key that is no secret").unwrap());
     let other = assemble(world.db.clone(), settings, testing::settings());
     assert_eq!(other.kernel().audit_log().read_anchor(&line), Err(AnchorError::UnknownKey));
 }
@@ -567,7 +567,7 @@ async fn a_program_with_the_secrets_of_another_database_does_not_start() {
     let world = World::new().await;
     world.register("ada@example.com").await;
     let with = |audit_key: &str| {
-        let settings = KernelSettings { audit_keys: KeyRing::parse(audit_key).unwrap() };
+        let settings = KernelSettings::with_audit_keys(KeyRing::parse(audit_key).unwrap());
         assemble(world.db.clone(), settings, testing::settings())
     };
     let (own, other) = (testing::AUDIT_KEY, "another audit key that is no secret");

@@ -21,6 +21,7 @@ mod devices;
 mod ended;
 mod guesses;
 mod import;
+mod keys;
 mod roles;
 mod sessions;
 mod users;

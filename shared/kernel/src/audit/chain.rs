@@ -6,7 +6,7 @@ use super::record::{AuditRecord, OtherActor, code_over};
 use super::seen::{ChainEnd, SeenEnds};
 use super::{AuditEvent, CHAINS};
 use crate::value::user_agent_text;
-use crate::{Actor, Context, KeyRing};
+use crate::{Actor, Context, KeyRing, Rotating};
 
 /// The end of a chain, which the next entry is linked to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,7 +69,7 @@ pub(crate) async fn unknown_key(db: &Db, keys: &KeyRing) -> Result<Option<String
 /// Appends entries to chains.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Appender<'a> {
-    pub(crate) keys: &'a KeyRing,
+    pub(crate) keys: &'a Rotating<KeyRing>,
     pub(crate) ambient: &'a Ambient,
     pub(crate) seen: &'a SeenEnds,
 }
@@ -91,6 +91,7 @@ impl Appender<'_> {
         if events.is_empty() {
             return Ok(Appended(None));
         }
+        let keys = &*self.keys.get()?;
         let [chain] = self.ambient.bytes();
         let stored = tx.get::<Chain>(&Chain::id_of(chain)).await?;
         // Taken before the end of this chain is noted, which would only displace that of another.
@@ -110,7 +111,7 @@ impl Appender<'_> {
             },
         };
         end.id = Chain::id_of(chain);
-        self.keys.current_id().clone_into(&mut end.key_id);
+        keys.current_id().clone_into(&mut end.key_id);
         for event in events {
             let mut record = AuditRecord {
                 position: AuditRecord::position_of(chain, end.sequence + 1),
@@ -121,13 +122,13 @@ impl Appender<'_> {
                 key_id: end.key_id.clone(),
                 ..record(context, event)
             };
-            record.mac = record.mac_with(&record.position, self.keys).ok_or_else(unsigned)?;
+            record.mac = record.mac_with(&record.position, keys).ok_or_else(unsigned)?;
             end.sequence += 1;
             end.last_at = Some(record.at);
             end.last_mac.clone_from(&record.mac);
             tx.insert(&record)?;
         }
-        end.mac = end.mac_with(chain, self.keys).ok_or_else(unsigned)?;
+        end.mac = end.mac_with(chain, keys).ok_or_else(unsigned)?;
         match &stored {
             Some(stored) => tx.replace(stored, &end)?,
             None => tx.insert(&end)?,

@@ -91,7 +91,8 @@ impl<'a> AuditLog<'a> {
         part: &PageRequest,
     ) -> Result<AuditVerification, CommonError> {
         self.kernel.require(context, AUDIT_READ, "audit-logs/verify").await?;
-        Ok(verify::verify(self.kernel.db(), self.kernel.audit_keys(), part).await?)
+        let keys = self.kernel.audit_keys()?;
+        Ok(verify::verify(self.kernel.db(), &keys, part).await?)
     }
 
     /// Verifies the whole log, in parts, and reports the first break. Requires `audit:read`.
@@ -111,12 +112,14 @@ impl<'a> AuditLog<'a> {
     pub async fn anchor(&self, context: &Context) -> Result<AuditAnchor, CommonError> {
         self.kernel.require(context, AUDIT_READ, "audit-logs/anchor").await?;
         let ends = all_ends(self.kernel.db()).await?;
-        Ok(AuditAnchor::new(self.kernel.ambient().now(), &ends, self.kernel.audit_keys())?)
+        let keys = self.kernel.audit_keys()?;
+        Ok(AuditAnchor::new(self.kernel.ambient().now(), &ends, &keys)?)
     }
 
     /// Reads an anchor from its line, and checks that it was written with a key of this log.
     pub fn read_anchor(&self, line: &str) -> Result<AuditAnchor, AnchorError> {
-        AuditAnchor::parse(line, self.kernel.audit_keys())
+        let keys = self.kernel.audit_keys().map_err(|_| AnchorError::UnknownKey)?;
+        AuditAnchor::parse(line, &keys)
     }
 
     /// Holds the chains against an anchor. Returns the first place where they contradict it. Requires `audit:read`. That the
@@ -127,7 +130,8 @@ impl<'a> AuditLog<'a> {
         anchor: &AuditAnchor,
     ) -> Result<Option<AuditBreak>, CommonError> {
         self.kernel.require(context, AUDIT_READ, "audit-logs/verify").await?;
-        Ok(verify::find_set_back(self.kernel.db(), self.kernel.audit_keys(), anchor.ends()).await?)
+        let keys = self.kernel.audit_keys()?;
+        Ok(verify::find_set_back(self.kernel.db(), &keys, anchor.ends()).await?)
     }
 
     async fn page(

@@ -19,7 +19,7 @@ pub const FUNCTION: Function = Function::new("books", "Books")
         ("books", &[Read, List("by_owner"), List("by_creation"), Search, Insert, Replace, Delete]),
         ("book_counts", &[Read, Insert, Replace]),
     ])
-    .secrets(&["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "AUDIT_KEY"]);
+    .secrets(&["AUDIT_KEY"]);
 
 /// The routes.
 pub fn router(identity: Identity) -> OpenApiRouter {

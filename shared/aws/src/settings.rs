@@ -8,41 +8,43 @@ use aws_config::SdkConfig;
 
 use crate::http::Http;
 
-/// Loads the settings of this process.
+/// Loads the settings of this process for a service, whose name is part of the variable of its endpoint, as in
+/// `AWS_ENDPOINT_URL_DYNAMODB`.
 #[cfg(feature = "credential-chain")]
-pub(crate) async fn load() -> SdkConfig {
+pub async fn load(_service: &str) -> SdkConfig {
     aws_config::defaults(aws_config::BehaviorVersion::latest()).http_client(Http::default()).load().await
 }
 
-/// Loads the settings of this process.
+/// Loads the settings of this process for a service, whose name is part of the variable of its endpoint, as in
+/// `AWS_ENDPOINT_URL_DYNAMODB`.
 #[cfg(not(feature = "credential-chain"))]
 #[expect(clippy::unused_async, reason = "with `credential-chain` it waits for its sources")]
-pub(crate) async fn load() -> SdkConfig {
-    let config = read(|name| std::env::var(name).ok());
+pub async fn load(service: &str) -> SdkConfig {
+    let config = read(service, |name| std::env::var(name).ok());
     config.into_builder().http_client(Http::default()).build()
 }
 
 /// How to provide credentials, for the error message if none were found.
 #[cfg(feature = "credential-chain")]
-pub(crate) const WHERE_CREDENTIALS_ARE: &str =
+pub const WHERE_CREDENTIALS_ARE: &str =
     "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, choose a profile by AWS_PROFILE, or run under a role";
 
 /// How to provide credentials, for the error message if none were found.
 #[cfg(not(feature = "credential-chain"))]
-pub(crate) const WHERE_CREDENTIALS_ARE: &str =
+pub const WHERE_CREDENTIALS_ARE: &str =
     "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; profiles and roles need the feature `credential-chain`";
 
 /// Reads the settings from environment variables.
 /// <https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html>
 #[cfg(any(test, not(feature = "credential-chain")))]
-fn read(variable: impl Fn(&str) -> Option<String>) -> SdkConfig {
+fn read(service: &str, variable: impl Fn(&str) -> Option<String>) -> SdkConfig {
     use aws_config::environment::EnvironmentVariableCredentialsProvider;
     use aws_config::{BehaviorVersion, Region};
-    use aws_sdk_dynamodb::config::SharedCredentialsProvider;
+    use aws_credential_types::provider::SharedCredentialsProvider;
 
-    let variable = |name| variable(name).filter(|value| !value.is_empty());
-    let is_set = |name| variable(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
-    let endpoint = variable("AWS_ENDPOINT_URL_DYNAMODB").or_else(|| variable("AWS_ENDPOINT_URL"));
+    let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
+    let is_set = |name: &str| variable(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    let endpoint = variable(&format!("AWS_ENDPOINT_URL_{service}")).or_else(|| variable("AWS_ENDPOINT_URL"));
     let endpoint = endpoint.filter(|_| !is_set("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"));
     let region = variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION"));
     let credentials = EnvironmentVariableCredentialsProvider::new();
@@ -61,7 +63,9 @@ mod tests {
     use super::*;
 
     fn read_from(variables: &[(&str, &str)]) -> SdkConfig {
-        read(|name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()))
+        read("DYNAMODB", |name| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        })
     }
 
     #[test]

@@ -1,16 +1,16 @@
-//! The HTTP client of the SDK. It supports only HTTP/1.1, which is all that DynamoDB speaks; the client that comes
+//! The HTTP client of the SDK. It supports only HTTP/1.1, which all of the services speak; the client that comes
 //! with the SDK also includes HTTP/2. It is created when the first request is sent, and loads the trusted
 //! certificates only for an `https` endpoint.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use aws_sdk_dynamodb::config::{HttpClient, RuntimeComponents};
 use aws_smithy_runtime_api::client::http::{
-    HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use http::Uri;
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
@@ -22,10 +22,10 @@ use tokio::net::TcpStream;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceBuilder};
 
-/// DynamoDB accepts connections in milliseconds. A longer wait means that a packet was lost.
+/// The services accept connections in milliseconds. A longer wait means that a packet was lost.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A connection that was idle for longer is not used again: DynamoDB or a gateway on the way may have dropped it,
+/// A connection that was idle for longer is not used again: the service or a gateway on the way may have dropped it,
 /// and a request sent on it has an unknown outcome. A function that resumes after a freeze opens a new connection.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -34,7 +34,7 @@ type Connect = BoxCloneSyncService<Uri, MaybeHttpsStream<TokioIo<TcpStream>>, Bo
 
 /// An HTTP client with one pool of connections.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Http(Arc<Pools>);
+pub struct Http(Arc<Pools>);
 
 #[derive(Debug, Default)]
 struct Pools {
