@@ -214,7 +214,7 @@ async fn a_start_without_the_secrets_is_refused_in_one_sentence() {
         manager.fail(100, status, code);
         let sentence = refusal(server(&store, &manager));
         assert_eq!(sentence.lines().count(), 1, "{sentence}");
-        sentence.strip_prefix(begin).map(str::to_owned).unwrap_or_else(|| panic!("{sentence}"))
+        sentence.strip_prefix(begin).map_or_else(|| panic!("{sentence}"), str::to_owned)
     };
     let denied = refused(400, "AccessDeniedException");
     assert!(

@@ -24,6 +24,7 @@ async fn start(store: &Store, folder: &Path) -> Process {
     let mut command = Command::new(env!("CARGO_BIN_EXE_switchyard"));
     command.current_dir(folder).env_clear().envs(store.environment()).envs(identity_environment()).envs([
         ("ACCESS_TOKEN_TTL", "24h"),
+        ("PUBLIC_URL", "https://api.example.com"),
         ("RATE_LIMIT", "off"),
         ("RATE_LIMIT_USER", "off"),
         ("LOG", "error"),

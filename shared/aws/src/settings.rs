@@ -18,7 +18,6 @@ pub async fn load(_service: &str) -> SdkConfig {
 /// Loads the settings of this process for a service, whose name is part of the variable of its endpoint, as in
 /// `AWS_ENDPOINT_URL_DYNAMODB`.
 #[cfg(not(feature = "credential-chain"))]
-#[expect(clippy::unused_async, reason = "with `credential-chain` it waits for its sources")]
 pub async fn load(service: &str) -> SdkConfig {
     let config = read(service, |name| std::env::var(name).ok());
     config.into_builder().http_client(Http::default()).build()
