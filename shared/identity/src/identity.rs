@@ -16,8 +16,8 @@ use crate::session::SessionRecord;
 use crate::token::PublishedKeys;
 use crate::user::{ProfileRecord, UserCountsPart, UserRecord};
 use crate::{
-    Accounts, Discovery, IdentitySettings, InstallError, Jwks, Roles, Sessions, Users, actions,
-    codes, permissions,
+    Accounts, Discovery, IdentitySettings, InstallError, Jwks, Roles, Sessions, Users, actions, codes,
+    permissions,
 };
 
 /// The declarations of identity.

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use crate::actions;
 use switchyard_ambient::Uuid;
 use switchyard_database::{Error as DatabaseError, Stored};
@@ -96,7 +98,7 @@ impl Accounts<'_> {
         // A locked account is refused before the queue, so that guesses at it delay no one. Other guesses are
         // counted after the queue, so that requests whose clients gave up waiting lock no one out.
         if let Some(retry_after) = lock {
-            return Err(AccountError::AccountLocked { retry_after });
+            return Err(self.refuse_locked(context, &guessed, action, retry_after).await);
         }
         let share = if guessed.device().is_some() { Share::Known } else { share };
         let turn = self.identity.hasher.turn(share).await?;
@@ -108,7 +110,9 @@ impl Accounts<'_> {
         }
         let attempts = match reservation {
             Reservation::Granted(attempts) => *attempts,
-            Reservation::Locked { retry_after } => return Err(AccountError::AccountLocked { retry_after }),
+            Reservation::Locked { retry_after } => {
+                return Err(self.refuse_locked(context, &guessed, action, retry_after).await);
+            }
         };
         let stored = credential.as_ref().map(|credential| &credential.password);
         let (verdict, turn) = self.identity.hasher.verify(turn, password.expose(), stored).await?;
@@ -135,6 +139,20 @@ impl Accounts<'_> {
         let session = device_token.and_then(|token| keys.session_of(token.expose(), user));
         let known = user.zip(session);
         Ok(known.map(|(user, session)| Guessed::FromDevice { id: user.id, session, unlocks: user.unlocks }))
+    }
+
+    /// Notes a guess that is refused unseen because the account is locked. Anyone can repeat it as fast as they like, so only
+    /// the first from an address in a while has an entry.
+    async fn refuse_locked(
+        &self,
+        context: &Context,
+        guessed: &Guessed,
+        action: Action,
+        retry_after: Duration,
+    ) -> AccountError {
+        let event = AuditEvent::new(action).outcome(Outcome::Failure).subject(guessed.subject());
+        self.identity.kernel.note(context, &event.detail("refused", "locked")).await;
+        AccountError::AccountLocked { retry_after }
     }
 
     /// Records a wrong guess, and whether it locked the account or the device.

@@ -3,6 +3,7 @@ use super::{Accounts, Credential};
 use crate::actions::{self, user_event};
 use crate::password::{Attempts, Share};
 use crate::user::UserRecord;
+use crate::value::PreparedPassword;
 use crate::{AccountError, Password, Secret};
 use switchyard_kernel::{Context, Refused};
 
@@ -29,7 +30,7 @@ impl Accounts<'_> {
         let user = user.filter(|user| user.has_live_session(principal)).ok_or(Refused::Unauthenticated)?;
         // This comes first: a guess stays counted until it is used, and a weak new password must not lock the
         // account.
-        if user.password_change_required && current.expose() == new.expose() {
+        if user.password_change_required && PreparedPassword::of(current.expose()) == *new.prepared() {
             let reason = "must not be the current one".to_owned();
             return Err(AccountError::WeakPassword { field: "new_password", reason });
         }

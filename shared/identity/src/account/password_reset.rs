@@ -45,6 +45,6 @@ impl Accounts<'_> {
 
     /// A random password of 120 bits.
     pub(super) fn generate_password(&self) -> Secret {
-        Secret::new(URL_SAFE_NO_PAD.encode(self.identity.kernel.ambient().bytes::<15>()))
+        Secret::new(URL_SAFE_NO_PAD.encode(self.identity.kernel.ambient().bytes::<18>()))
     }
 }

@@ -83,8 +83,9 @@ impl Accounts<'_> {
         email: &EmailAddress,
         name: &PersonName,
     ) -> Result<Turn, AccountError> {
-        let judged = (password.clone(), email.clone(), name.clone());
-        let (found, turn) = turn.run(move || weakness(&judged.0, &judged.1, &judged.2)).await?;
+        let (password, email, name) = (password.clone(), email.clone(), name.clone());
+        let service = self.identity.settings.token_issuer.clone();
+        let (found, turn) = turn.run(move || weakness(&password, &email, &name, &service)).await?;
         match found {
             Some(reason) => Err(AccountError::WeakPassword { field, reason: reason.to_owned() }),
             None => Ok(turn),

@@ -25,6 +25,23 @@ pub(crate) struct PasswordHasher {
 /// What one of the 2^cost rounds of bcrypt takes on a machine of 2020. It only matters until turns were measured.
 const ROUND: Duration = Duration::from_micros(60);
 
+/// How much of its input bcrypt compares. Of a longer one it ignores the rest.
+const COMPARED_BYTES: usize = 72;
+
+/// A stored hash, and what to compare with it.
+struct Read<'h> {
+    /// The input of bcrypt.
+    input: String,
+    /// The hash in bcrypt's form.
+    bcrypt: &'h str,
+    cost: u32,
+    /// Whether it is hashed in the current way.
+    is_current: bool,
+    /// Whether all of the input is compared. The input of an imported hash is the password itself: one that differs behind 72
+    /// bytes matches, and must not become the account's password.
+    is_whole: bool,
+}
+
 /// The result of verifying a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
@@ -80,7 +97,7 @@ impl PasswordHasher {
     fn verify_now(&self, peppers: &KeyRing, typed: &str, hash: Option<&PasswordHash>) -> Verdict {
         let password = &PreparedPassword::of(typed);
         let read = hash.and_then(|hash| self.read(peppers, hash, typed, password));
-        let Some((input, bcrypt, cost, is_current)) = read else {
+        let Some(Read { input, bcrypt, cost, is_current, is_whole }) = read else {
             self.spend(peppers, password, self.cost);
             return Verdict { is_right: false, upgrade: None };
         };
@@ -90,18 +107,18 @@ impl PasswordHasher {
             // 2^d.
             (cost..self.cost).for_each(|cost| self.spend(peppers, password, cost));
         }
-        let upgrade = (is_right && !is_current).then(|| self.hash_now(peppers, password));
+        let upgrade = (is_right && !is_current && is_whole).then(|| self.hash_now(peppers, password));
         Verdict { is_right, upgrade }
     }
 
-    /// The input of bcrypt, the hash to compare with, its cost, and whether it is hashed in the current way.
+    /// Reads a stored hash for the comparison with a password.
     fn read<'h>(
         &self,
         peppers: &KeyRing,
         hash: &'h PasswordHash,
         typed: &str,
         password: &PreparedPassword,
-    ) -> Option<(String, &'h str, u32, bool)> {
+    ) -> Option<Read<'h>> {
         let (scheme, bcrypt) = hash.parts()?;
         let cost = cost_of(bcrypt)?;
         let (input, is_current) = match scheme {
@@ -110,7 +127,8 @@ impl PasswordHasher {
             }
             Scheme::Plain => (typed.to_owned(), false),
         };
-        Some((input, bcrypt, cost, is_current && cost == self.cost))
+        let is_whole = input.len() <= COMPARED_BYTES;
+        Some(Read { input, bcrypt, cost, is_current: is_current && cost == self.cost, is_whole })
     }
 
     fn current_prehash(&self, peppers: &KeyRing, password: &PreparedPassword) -> String {
@@ -225,6 +243,16 @@ mod tests {
             let again = verify(&current, "correct horse", Some(&upgraded)).await.unwrap();
             assert_eq!(again, Verdict { is_right: true, upgrade: None });
         }
+    }
+
+    #[tokio::test]
+    async fn an_imported_hash_stays_where_the_password_is_longer_than_what_bcrypt_compares() {
+        let hasher = hasher(NEW, 4);
+        let imported = bcrypt::hash_with_salt("x".repeat(72), 4, [7; 16]).unwrap().to_string();
+        let imported = PasswordHash::import(&imported).unwrap();
+        let longer = verify(&hasher, &format!("{}tail", "x".repeat(72)), Some(&imported)).await.unwrap();
+        assert_eq!(longer, Verdict { is_right: true, upgrade: None });
+        assert!(verify(&hasher, &"x".repeat(72), Some(&imported)).await.unwrap().upgrade.is_some());
     }
 
     #[tokio::test]

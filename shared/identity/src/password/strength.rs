@@ -29,15 +29,26 @@ const SUBSTITUTES: [&str; 7] = ["4@", "({[<", "69", "1!|", "1|7", "$5", "+7"];
 
 const MADE_OF_KNOWN: &str = "must not be made of your own name or e-mail address; add some uncommon words";
 
-/// Returns why a password is easy to guess for someone who knows its owner's address and name, as in `must not
-/// be one of the most common passwords`; `None` for a good password.
+const MADE_OF_SERVICE: &str = "must not be made of the name of this service; add some uncommon words";
+
+/// The name of the program, which every attacker knows.
+const PROGRAM: &str = "switchyard";
+
+/// Returns why a password is easy to guess for someone who knows its owner's address and name and the name of the service, as in
+/// `must not be one of the most common passwords`; `None` for a good password. `service` is the issuer of access tokens, whose
+/// words are the name of the service: those of `https://clinic.example.com` are `clinic`, `example` and so on.
 ///
 /// Only the beginning is estimated: the first 28 characters, or fewer if they include nine or more different
 /// substitutes as in `p4$$word`. The rest does not make a password weaker, but it cannot make up for a weak
 /// beginning either.
 ///
 /// Takes some milliseconds for a long password, so call it on a thread that may block.
-pub(crate) fn weakness(password: &Password, email: &EmailAddress, name: &PersonName) -> Option<&'static str> {
+pub(crate) fn weakness(
+    password: &Password,
+    email: &EmailAddress,
+    name: &PersonName,
+    service: &str,
+) -> Option<&'static str> {
     let judged = judged_part(password.expose());
     let mut known = known_words(email, name);
     if judged.len() < password.expose().len() {
@@ -51,14 +62,20 @@ pub(crate) fn weakness(password: &Password, email: &EmailAddress, name: &PersonN
     if known.iter().any(|word| is_same(word, judged)) {
         return Some(MADE_OF_KNOWN);
     }
-    let estimate = zxcvbn::zxcvbn(judged, &known);
+    let words = service.split(|c: char| !c.is_alphanumeric()).chain([PROGRAM]);
+    let words: Vec<&str> = words.filter(|word| word.chars().count() > 2).collect();
+    let estimate = zxcvbn::zxcvbn(judged, &[&known[..], &words].concat());
     if estimate.score() >= LEAST_SCORE {
         return None;
     }
-    let contains_known =
-        estimate.sequence().iter().any(|part| known.iter().any(|word| is_same(word, &part.token)));
-    if contains_known {
+    let contains = |words: &[&str]| {
+        estimate.sequence().iter().any(|part| words.iter().any(|word| is_same(word, &part.token)))
+    };
+    if contains(&known) {
         return Some(MADE_OF_KNOWN);
+    }
+    if contains(&words) {
+        return Some(MADE_OF_SERVICE);
     }
     Some(reason(estimate.feedback().and_then(zxcvbn::feedback::Feedback::warning)))
 }
@@ -134,9 +151,11 @@ mod tests {
     const KNOWN: Option<&str> = Some(MADE_OF_KNOWN);
     const REPEATED: Option<&str> = Some("must not repeat the same characters; add some uncommon words");
 
+    const SERVICE: &str = "https://api.harker-clinic.example";
+
     fn weakness_of(password: &str) -> Option<&'static str> {
         let email = "wilhelmina.murray@carfax-abbey.example".parse().unwrap();
-        weakness(&password.parse().unwrap(), &email, &"Wilhelmina Murray".parse().unwrap())
+        weakness(&password.parse().unwrap(), &email, &"Wilhelmina Murray".parse().unwrap(), SERVICE)
     }
 
     #[test]
@@ -171,6 +190,14 @@ mod tests {
     }
 
     #[test]
+    fn the_name_of_the_service_counts_as_known() {
+        for password in ["switchyard2026", "Switchyard!", "harker1!", "clinic-1987"] {
+            assert_eq!(weakness_of(password), Some(MADE_OF_SERVICE), "{password}");
+        }
+        assert_eq!(weakness_of("the switchyard has a crooked tuba"), None);
+    }
+
+    #[test]
     fn a_pattern_is_weak_however_long_it_is() {
         assert_eq!(weakness_of(&"qw".repeat(17)), REPEATED);
         assert_eq!(weakness_of(&"12".repeat(15)), REPEATED);
@@ -188,7 +215,7 @@ mod tests {
             .collect();
         let email = "mina@carfax.example".parse().unwrap();
         for password in [name, &mixed, &format!("{mixed}1"), &format!("1{name}")] {
-            let found = weakness(&password.parse().unwrap(), &email, &name.parse().unwrap());
+            let found = weakness(&password.parse().unwrap(), &email, &name.parse().unwrap(), SERVICE);
             assert_eq!(found, KNOWN, "{password}");
         }
     }

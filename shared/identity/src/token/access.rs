@@ -3,6 +3,7 @@ use switchyard_kernel::{RoleName, SessionId, UserId};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use switchyard_ambient::{Timestamp, Uuid};
 
@@ -45,6 +46,9 @@ struct Header<'a> {
     alg: &'a str,
     typ: &'a str,
     kid: &'a str,
+    /// Extensions that a recipient must understand (RFC 7515 §4.1.11). No token of ours has any, and we understand none.
+    #[serde(default, skip_serializing)]
+    crit: Option<IgnoredAny>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -64,6 +68,9 @@ struct Claims {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     password_change_required: bool,
     iat: i64,
+    /// Before when it is not valid. Our tokens have no such claim; other issuers with the same keys may set it.
+    #[serde(default, skip_serializing)]
+    nbf: Option<i64>,
     exp: i64,
     jti: String,
 }
@@ -96,7 +103,7 @@ impl TokenIssuer {
         ttl: Duration,
     ) -> Option<String> {
         let (kid, alg) = keys.signer();
-        let header = Header { alg, typ: TYPE, kid };
+        let header = Header { alg, typ: TYPE, kid, crit: None };
         let claims = Claims {
             iss: self.issuer.clone(),
             aud: self.audience.clone(),
@@ -108,6 +115,7 @@ impl TokenIssuer {
             auth_time: claims.auth_time.as_seconds(),
             password_change_required: claims.password_change_required,
             iat: now.as_seconds(),
+            nbf: None,
             exp: (now + ttl).as_seconds(),
             jti: token_id.to_string(),
         };
@@ -142,6 +150,9 @@ impl TokenIssuer {
             return Err(AuthenticationError::Invalid);
         }
         let claims = token.claims;
+        if claims.nbf.is_some_and(|nbf| now.as_seconds() < nbf) {
+            return Err(AuthenticationError::Invalid);
+        }
         if now.as_seconds() >= claims.exp {
             return Err(AuthenticationError::Expired);
         }
@@ -173,8 +184,8 @@ impl<'a> Parts<'a> {
         let (message, signature) = token.rsplit_once('.')?;
         let (header, claims) = message.split_once('.')?;
         let header = URL_SAFE_NO_PAD.decode(header).ok()?;
-        let Header { alg, typ, kid } = serde_json::from_slice(&header).ok()?;
-        if typ != TYPE || ![RS256, ES256].contains(&alg) {
+        let Header { alg, typ, kid, crit } = serde_json::from_slice(&header).ok()?;
+        if typ != TYPE || crit.is_some() || ![RS256, ES256].contains(&alg) {
             return None;
         }
         Some(Self {
@@ -298,7 +309,9 @@ mod tests {
     #[test]
     fn algorithm_type_issuer_audience_and_key_are_pinned() {
         assert_eq!(issuer().verify(&forged(|_, _| ()), NOW), Ok(claims()));
-        let refused: [fn(&mut Value, &mut Value); 9] = [
+        let refused: [fn(&mut Value, &mut Value); 11] = [
+            |header, _| header["crit"] = json!(["b64"]),
+            |_, claims| claims["nbf"] = json!(1_700_000_001),
             |header, _| header["alg"] = json!("none"),
             |header, _| header["alg"] = json!("HS256"),
             |header, _| header["alg"] = json!("PS256"),
@@ -324,7 +337,8 @@ mod tests {
         let (_, rest) = token.split_once('.').unwrap();
         let (claims, _) = rest.split_once('.').unwrap();
         for (alg, kid) in [("RS256", &keys.ids()[0]), ("ES256", &keys.ids()[1])] {
-            let message = format!("{}.{claims}", encode(&Header { alg, typ: TYPE, kid }).unwrap());
+            let message =
+                format!("{}.{claims}", encode(&Header { alg, typ: TYPE, kid, crit: None }).unwrap());
             let signature = URL_SAFE_NO_PAD.encode(keys.sign(message.as_bytes()).unwrap());
             let forged = format!("{message}.{signature}");
             assert_eq!(issuer.verify(&forged, NOW), Err(AuthenticationError::Invalid), "{alg}");

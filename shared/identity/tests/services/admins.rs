@@ -3,7 +3,8 @@
 use crate::world::{ADMIN_PASSWORD, PASSWORD, World};
 use futures::future::join_all;
 use switchyard_identity::{
-    AccountError, EmailAddress, FirstAdmin, FirstAdminOutcome, NewUser, SessionError, UserStatus, testing,
+    AccountError, EmailAddress, FirstAdmin, FirstAdminOutcome, NewUser, Password, Secret, SessionError,
+    UserStatus, testing,
 };
 use switchyard_kernel::{Permissions, Refused};
 
@@ -72,6 +73,24 @@ async fn a_password_that_was_given_must_be_changed() {
     let again = world.log_in("root@localhost", ADMIN_PASSWORD).await.unwrap();
     assert!(!world.as_user(&again).await.principal().unwrap().password_change_required);
     assert_eq!(world.audited(id).await.iter().filter(|entry| entry.contains("password_changed")).count(), 1);
+}
+
+#[tokio::test]
+async fn another_spelling_of_a_password_that_must_be_changed_is_not_another_password() {
+    let world = World::new().await;
+    let accounts = world.identity.accounts();
+    let given: Password = "correct horse battery".parse().unwrap();
+    let email = "root@example.com".parse().unwrap();
+    let admin = FirstAdmin { email, password: given.clone(), password_change_required: true };
+    accounts.ensure_first_admin(&world.system(), &admin).await.unwrap();
+    let signed_in = world.log_in("root@example.com", "correct horse battery").await.unwrap();
+    let context = world.as_user(&signed_in).await;
+    let current = Secret::new("correct\u{a0}horse battery");
+    let reason = "must not be the current one".to_owned();
+    assert_eq!(
+        accounts.change_password(&context, &current, &given, None).await,
+        Err(AccountError::WeakPassword { field: "new_password", reason })
+    );
 }
 
 #[tokio::test]

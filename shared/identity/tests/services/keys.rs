@@ -9,7 +9,7 @@ use switchyard_harness::watched::Watched;
 use switchyard_identity::{
     Identity, IdentitySettings, LoginOutcome, LoginRequest, Secret, SigningKeys, testing,
 };
-use switchyard_kernel::{AuthenticationError, Authenticator as _, Context, Rotating};
+use switchyard_kernel::{AuthenticationError, Authenticator as _, Context, Rotating, replace_secrets};
 use switchyard_settings::Environment;
 
 use crate::world::{PASSWORD, World};
@@ -168,7 +168,8 @@ async fn only_a_secret_with_the_keys_that_the_database_knows_replaces_another() 
     let held = || identity.settings().password_pepper.current().unwrap().ids();
     let replace = async |pepper: &str, record: bool| {
         let new = |name: &str| (name == "PASSWORD_PEPPER").then(|| Secret::new(pepper));
-        identity.replace_secrets(new, record, world.now()).await.unwrap()
+        let db = identity.kernel().db();
+        replace_secrets(db, identity.secrets(), new, record, world.now()).await.unwrap()
     };
     let first = held();
     assert_eq!(replace("short", false).await.len(), 1);

@@ -142,7 +142,8 @@ pub async fn replace_secrets<'a>(
             }
         };
         let held = std::slice::from_ref(&new.held);
-        let other = if records { record_secrets(db, held, now).await? } else { other_secret(db, held).await? };
+        let other =
+            if records { record_secrets(db, held, now).await? } else { other_secret(db, held).await? };
         match other {
             Some(OtherSecret { setting, key_id }) => faults.push(format!(
                 "the new {setting} lacks the key with the id {key_id}, which the database was last used with"

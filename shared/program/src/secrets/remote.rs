@@ -84,7 +84,11 @@ impl Secrets {
     ///
     /// Call it before each request or event: nothing runs in a function between two of them. One of them reads, and the others go on
     /// with what is there.
-    pub async fn keep_fresh<'a>(&self, db: &Db, secrets: impl IntoIterator<Item = &'a dyn ReplaceableSecret>) {
+    pub async fn keep_fresh<'a>(
+        &self,
+        db: &Db,
+        secrets: impl IntoIterator<Item = &'a dyn ReplaceableSecret>,
+    ) {
         let Some(remote) = &self.0 else { return };
         let now = remote.ambient.now();
         if !remote.begins(now) {
