@@ -21,6 +21,7 @@ use futures::future::try_join_all;
 use http::Connection;
 use serde_json::json;
 use statistics::percentile;
+use switchyard_harness::identity::identity_environment;
 use switchyard_harness::process::Process;
 use switchyard_harness::store::{Backend, Store};
 use tempfile::TempDir;
@@ -84,7 +85,7 @@ impl Side {
         let store = Store::fresh(backend).await?;
         let folder = tempfile::tempdir()?;
         let mut command = Command::new(server);
-        command.current_dir(folder.path()).envs(store.environment());
+        command.current_dir(folder.path()).envs(store.environment()).envs(identity_environment());
         command.envs([
             ("RATE_LIMIT", "off"),
             ("RATE_LIMIT_USER", "off"),

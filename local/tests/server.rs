@@ -63,7 +63,7 @@ async fn a_restart_keeps_everything_on(backend: Backend) {
     let file = folder.path().join(file.split(' ').next().unwrap());
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let given = std::fs::read_to_string(&file).unwrap().trim().to_owned();
-    assert_eq!(given.len(), 20);
+    assert_eq!(given.len(), 24);
     assert!(!output.contains(&given), "{output}");
     let credentials = json!({"email": email, "password": given});
     let (status, admin) = post(&server, "/auth/login", credentials).await;

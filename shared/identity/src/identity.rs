@@ -5,7 +5,7 @@ use switchyard_ambient::Timestamp;
 use switchyard_database::{Collection, Entity as _, Error as DatabaseError};
 use switchyard_kernel::{
     Actor, Attack, AuthenticationError, Authenticator, Context, HeldSecret, Kernel, Manifest, OtherSecret,
-    Principal, ReplaceableSecret, other_secret, record_secrets,
+    Principal, ReplaceableSecret, ServiceCode, other_secret, record_secrets,
 };
 
 use crate::account::Credential;
@@ -168,5 +168,9 @@ impl Authenticator for Identity {
 
     async fn note(&self, context: &Context, attack: &Attack) {
         self.kernel().note(context, &attack.event()).await;
+    }
+
+    fn code(&self, key_id: Option<&str>, message: &[u8]) -> Option<ServiceCode> {
+        self.kernel().code(key_id, message)
     }
 }

@@ -9,8 +9,11 @@ use crate::audit::{Appender, SeenEnds, unknown_key};
 use crate::refusals::LocalCounts;
 use crate::{
     Action, AuditEvent, AuditLog, Authority, BuiltInRole, CommonError, Context, KeyRing, Manifests,
-    Permission, Refused, ReplaceableSecret, Rotating, UserId,
+    Permission, Refused, ReplaceableSecret, Rotating, ServiceCode, UserId,
 };
+
+/// What messages of [`Kernel::code`] begin with, so that a code of one is no code of an audit entry.
+const CODE_OF_SERVICE: &[u8] = b"switchyard: code of the service\0";
 
 /// The settings of the kernel.
 #[derive(Clone, Debug)]
@@ -125,6 +128,15 @@ impl Kernel {
 
     pub(crate) fn audit_keys(&self) -> Result<Arc<KeyRing>, DatabaseError> {
         self.0.settings.audit_keys.get()
+    }
+
+    /// A code over `message` under a key of the audit log, with which no entry is coded: see
+    /// [`Authenticator::code`](crate::Authenticator::code).
+    pub fn code(&self, key_id: Option<&str>, message: &[u8]) -> Option<ServiceCode> {
+        let keys = self.0.settings.audit_keys.current()?;
+        let key_id = key_id.unwrap_or(keys.current_id()).to_owned();
+        let code = keys.code(&key_id, &[CODE_OF_SERVICE, message].concat())?;
+        Some(ServiceCode { code: code.as_ref().to_vec(), key_id })
     }
 
     pub(crate) fn local_counts(&self) -> &LocalCounts {

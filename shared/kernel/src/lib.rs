@@ -29,6 +29,7 @@ pub mod value;
 
 pub use access::{
     Attack, AuthenticationError, Authenticator, Authority, NoAuthenticator, Permission, Permissions,
+    ServiceCode,
 };
 pub use audit::{
     AUDIT_READ, Action, AnchorError, AuditAnchor, AuditBreak, AuditEntry, AuditEvent, AuditFilter, AuditLog,

@@ -28,7 +28,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use switchyard_database::{Cause, Db, Error, Stored, retry};
-use switchyard_kernel::{Context, RequestKey};
+use switchyard_kernel::{Authenticator, Context, RequestKey};
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -41,7 +41,7 @@ pub use record::IdempotencyRecord;
 
 use record::{Answer, KEPT_FOR};
 use run::Run;
-use seal::{Secret, record_id};
+use seal::{KeyedRequest, Secret, record_id};
 
 /// The header of an answer that was stored earlier.
 pub const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -79,7 +79,13 @@ pub(crate) struct Scope<'a> {
 }
 
 /// Runs a request that carries a key, or returns the stored answer if it ran before.
-pub(crate) async fn run_once(db: &Db, scope: Scope<'_>, request: Request, next: Next) -> ApiResult<Response> {
+pub(crate) async fn run_once(
+    db: &Db,
+    authenticator: &dyn Authenticator,
+    scope: Scope<'_>,
+    request: Request,
+    next: Next,
+) -> ApiResult<Response> {
     let Some(key) = IdempotencyKey::of(request.headers())? else { return Ok(next.run(request).await) };
     let (mut parts, body) = request.into_parts();
     let body = read_body(&parts, body).await?;
@@ -92,12 +98,13 @@ pub(crate) async fn run_once(db: &Db, scope: Scope<'_>, request: Request, next: 
     let headers = headers.iter().map(Vec::as_slice);
     let request: Vec<&[u8]> =
         std::iter::once(target.as_bytes()).chain(cookies).chain(headers).chain([&*body]).collect();
-    let secret = Secret::of(&id, key.as_str(), &request);
+    let keyed =
+        KeyedRequest { authenticator, record_id: &id, idempotency_key: key.as_str(), parts: &request };
     let lease = scope.timeout + LEASE_MARGIN;
     let deadline = scope.deadline - scope.timeout / STOPPED_BEFORE;
-    let (record, key) = match begin(db, id, &secret, lease).await? {
+    let (record, key, secret) = match begin(db, &keyed, lease).await? {
         Begun::Answered(answer) => return Ok(replay(answer)),
-        Begun::Running(record, key) => (record, key),
+        Begun::Running(record, key, secret) => (record, key, secret),
     };
     let context = Context { request_key: Some(key.clone()), ..scope.context.clone() };
     let request_id = context.request_id.clone();
@@ -116,7 +123,7 @@ fn values_of(headers: &HeaderMap, name: &HeaderName) -> Vec<u8> {
 }
 
 enum Begun {
-    Running(Stored<IdempotencyRecord>, RequestKey),
+    Running(Stored<IdempotencyRecord>, RequestKey, Secret),
     Answered(Answer),
 }
 
@@ -124,15 +131,16 @@ enum Begun {
 ///
 /// # Errors
 ///
-/// 409 while the first request runs; 422 if the key was used for another request.
-async fn begin(db: &Db, id: String, secret: &Secret, lease: Duration) -> ApiResult<Begun> {
+/// 409 while the first request runs, and if the record depends on a key that the service no longer has; 422 if the key was used
+/// for another request.
+async fn begin(db: &Db, request: &KeyedRequest<'_>, lease: Duration) -> ApiResult<Begun> {
     let records = db.collection::<IdempotencyRecord>();
-    let fingerprint = secret.fingerprint().map_err(ApiError::internal)?;
-    let seed = secret.seed().map_err(ApiError::internal)?;
+    let secret = request.secret();
     let now = db.ambient().now();
     let fresh = IdempotencyRecord {
-        id,
-        fingerprint,
+        id: request.record_id.to_owned(),
+        key_id: secret.key_id.clone(),
+        fingerprint: secret.fingerprint().map_err(ApiError::internal)?,
         leased_until: now + lease,
         answer: None,
         forgotten_at: now + KEPT_FOR,
@@ -141,14 +149,18 @@ async fn begin(db: &Db, id: String, secret: &Secret, lease: Duration) -> ApiResu
     for _ in 0..2 {
         match records.insert(&fresh).await {
             Ok(record) => {
+                let seed = secret.seed().map_err(ApiError::internal)?;
                 let key = RequestKey::new(&fresh.id, &seed, fresh.forgotten_at);
-                return Ok(Begun::Running(record, key));
+                return Ok(Begun::Running(record, key, secret));
             }
             Err(fault) if fault.is_rejection_for(Cause::AlreadyExists) => {}
             Err(fault) => return Err(fault.into()),
         }
         let Some(record) = records.get(&fresh.id).await? else { continue };
-        if record.fingerprint != fresh.fingerprint {
+        // What the first request with the key did stays known by what it was derived from then.
+        let secret = request.secret_under(&record.key_id);
+        let secret = secret.ok_or(ApiError::from(codes::IDEMPOTENCY_ANSWER_LOST))?;
+        if record.fingerprint != secret.fingerprint().map_err(ApiError::internal)? {
             return Err(codes::IDEMPOTENCY_KEY_REUSED.into());
         }
         if let Some(sealed) = &record.answer {
@@ -160,10 +172,13 @@ async fn begin(db: &Db, id: String, secret: &Secret, lease: Duration) -> ApiResu
         if record.leased_until > now {
             break;
         }
+        let (key_id, fingerprint) = (record.key_id.clone(), record.fingerprint.clone());
+        let fresh = IdempotencyRecord { key_id, fingerprint, ..fresh };
         return match records.replace(&record, &fresh).await {
             Ok(record) => {
+                let seed = secret.seed().map_err(ApiError::internal)?;
                 let key = RequestKey::repeated(db, &fresh.id, &seed, fresh.forgotten_at).await?;
-                Ok(Begun::Running(record, key))
+                Ok(Begun::Running(record, key, secret))
             }
             Err(Error::Rejected(_)) => break, // another took over first
             Err(fault) => Err(fault.into()),

@@ -14,6 +14,8 @@ pub(super) const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct IdempotencyRecord {
     pub(super) id: String,
+    /// The id of the service's key that the fingerprint and the answer depend on.
+    pub(super) key_id: String,
     pub(super) fingerprint: String,
     /// Until when no other request with the key may run, unless this one is answered earlier.
     pub(super) leased_until: Timestamp,
@@ -25,6 +27,7 @@ pub struct IdempotencyRecord {
 impl Entity for IdempotencyRecord {
     const COLLECTION: &'static Collection = &Collection::new("idempotency_keys")
         .fields(&[
+            Field::string("key_id"),
             Field::string("fingerprint"),
             Field::time("leased_until"),
             Field::string("answer"),

@@ -5,31 +5,60 @@ use ring::digest::{SHA256, digest};
 use ring::error::Unspecified;
 use ring::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
 use switchyard_ambient::Ambient;
+use switchyard_kernel::{Authenticator, ServiceCode};
 
 const SEALING: &[&[u8]] = &[b"switchyard idempotency answer v1"];
 const FINGERPRINT: &[&[u8]] = &[b"switchyard idempotency fingerprint v1"];
 
 const SEED: &[&[u8]] = &[b"switchyard idempotency seed v1"];
 
-/// The secret of a request, derived from the request alone. It yields the request's fingerprint, and the key
-/// that encrypts its answer.
+/// A request with a key, from which its [`Secret`] is derived.
+pub(super) struct KeyedRequest<'a> {
+    /// Holds the keys of the service.
+    pub(super) authenticator: &'a dyn Authenticator,
+    pub(super) record_id: &'a str,
+    pub(super) idempotency_key: &'a str,
+    /// What makes it this request: target, cookies, headers, body.
+    pub(super) parts: &'a [&'a [u8]],
+}
+
+impl KeyedRequest<'_> {
+    /// The secret under the current key of the service.
+    pub(super) fn secret(&self) -> Secret {
+        // A program without keys has no users, whose passwords the store could reveal.
+        let code = self.authenticator.code(None, self.record_id.as_bytes());
+        self.derive(code.unwrap_or(ServiceCode { key_id: String::new(), code: Vec::new() }))
+    }
+
+    /// The secret under the key with which a record was written. `None` if the service no longer has the key.
+    pub(super) fn secret_under(&self, key_id: &str) -> Option<Secret> {
+        let current = self.secret();
+        if current.key_id == key_id {
+            return Some(current);
+        }
+        self.authenticator.code(Some(key_id), self.record_id.as_bytes()).map(|code| self.derive(code))
+    }
+
+    fn derive(&self, ServiceCode { key_id, code }: ServiceCode) -> Secret {
+        let of_request = std::iter::once(self.idempotency_key.as_bytes()).chain(self.parts.iter().copied());
+        let material = framed(std::iter::once(&*code).chain(of_request));
+        Secret { key_id, prk: Salt::new(HKDF_SHA256, self.record_id.as_bytes()).extract(&material) }
+    }
+}
+
+/// The secret of a request. It yields the request's fingerprint, and the key that encrypts its answer.
 ///
-/// Answers of auth routes contain tokens. So answers are encrypted with a key that can be derived only from the
-/// same `Idempotency-Key` and the same request (HKDF, RFC 5869). The store alone does not reveal the answer. It
-/// also gives no way to try passwords, as a plain hash of the body would. This requires that the
-/// `Idempotency-Key` cannot be guessed; a UUID, which the draft recommends, cannot.
+/// Answers of auth routes contain tokens. So answers are encrypted with a key that can be derived only from the same
+/// `Idempotency-Key`, the same request, and a key of the service that is not in the store (HKDF, RFC 5869). The store alone
+/// neither reveals an answer nor gives a way to try passwords, as a plain hash of the body would, even if the
+/// `Idempotency-Key` can be guessed.
 pub(super) struct Secret {
+    /// The id of the service's key.
+    pub(super) key_id: String,
     prk: Prk,
 }
 
 impl Secret {
-    /// Derives the secret of a request.
-    pub(super) fn of(record_id: &str, idempotency_key: &str, request: &[&[u8]]) -> Self {
-        let prk = Salt::new(HKDF_SHA256, record_id.as_bytes())
-            .extract(&framed(std::iter::once(idempotency_key.as_bytes()).chain(request.iter().copied())));
-        Self { prk }
-    }
-
     /// A text that differs between requests with the same key.
     pub(super) fn fingerprint(&self) -> Result<String, Unspecified> {
         Ok(URL_SAFE_NO_PAD.encode(self.expand::<16>(FINGERPRINT)?))
@@ -101,27 +130,76 @@ fn framed<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use async_trait::async_trait;
     use switchyard_ambient::{ManualClock, SeededRandomness, Timestamp};
+    use switchyard_kernel::{AuthenticationError, KeyRing, Principal};
 
     use super::*;
+
+    const OLD: &str = "old-key-old-key-old-key-old-key-";
+    const NEW: &str = "new-key-new-key-new-key-new-key-";
+
+    /// A service with these keys.
+    #[derive(Debug)]
+    struct Service(KeyRing);
+
+    #[async_trait]
+    impl Authenticator for Service {
+        async fn authenticate(&self, _: &str, _: Timestamp) -> Result<Principal, AuthenticationError> {
+            Err(AuthenticationError::Invalid)
+        }
+
+        fn code(&self, key_id: Option<&str>, message: &[u8]) -> Option<ServiceCode> {
+            let key_id = key_id.unwrap_or(self.0.current_id()).to_owned();
+            Some(ServiceCode { code: self.0.code(&key_id, message)?.as_ref().to_vec(), key_id })
+        }
+    }
+
+    fn service(keys: &str) -> Service {
+        Service(KeyRing::parse(keys).unwrap())
+    }
+
+    fn request<'a>(service: &'a Service, key: &'a str, parts: &'a [&'a [u8]]) -> KeyedRequest<'a> {
+        KeyedRequest { authenticator: service, record_id: "id", idempotency_key: key, parts }
+    }
 
     #[test]
     fn only_the_same_request_opens_an_answer() {
         let ambient = Ambient::new(ManualClock::at(Timestamp::from_micros(0)), SeededRandomness::new(1));
-        let secret = Secret::of("id", "key", &[b"/path", b"body"]);
+        let service = service(NEW);
+        let secret = request(&service, "key", &[b"/path", b"body"]).secret();
         let sealed = secret.seal("id", b"answer".to_vec(), &ambient).unwrap();
         assert_eq!(secret.open("id", &sealed).unwrap(), b"answer");
-        assert!(Secret::of("id", "key", &[b"/path", b"other"]).open("id", &sealed).is_err());
-        assert!(Secret::of("id", "yek", &[b"/path", b"body"]).open("id", &sealed).is_err());
+        assert!(request(&service, "key", &[b"/path", b"other"]).secret().open("id", &sealed).is_err());
+        assert!(request(&service, "yek", &[b"/path", b"body"]).secret().open("id", &sealed).is_err());
         assert!(secret.open("other", &sealed).is_err());
     }
 
     #[test]
     fn the_boundaries_of_parts_matter() {
         assert_ne!(record_id(&["a", "bc"]), record_id(&["ab", "c"]));
-        let one = Secret::of("id", "key", &[b"ab", b"c"]).fingerprint().unwrap();
-        let other = Secret::of("id", "key", &[b"a", b"bc"]).fingerprint().unwrap();
+        let service = service(NEW);
+        let one = request(&service, "key", &[b"ab", b"c"]).secret().fingerprint().unwrap();
+        let other = request(&service, "key", &[b"a", b"bc"]).secret().fingerprint().unwrap();
         assert_ne!(one, other);
         assert_eq!(one.len(), 22);
+    }
+
+    #[test]
+    fn a_request_alone_does_not_give_its_fingerprint() {
+        let (ours, others) = (service(NEW), service(OLD));
+        let fingerprint =
+            |service| request(service, "k", &[b"the body with a password"]).secret().fingerprint();
+        assert_ne!(fingerprint(&ours).unwrap(), fingerprint(&others).unwrap());
+    }
+
+    #[test]
+    fn a_record_of_an_earlier_key_is_read_until_the_key_is_removed() {
+        let (before, rotated, after) = (service(OLD), service(&format!("{NEW},{OLD}")), service(NEW));
+        let first = request(&before, "key", &[b"body"]).secret();
+        let again = request(&rotated, "key", &[b"body"]);
+        assert_ne!(again.secret().seed().unwrap(), first.seed().unwrap());
+        assert_eq!(again.secret_under(&first.key_id).unwrap().seed().unwrap(), first.seed().unwrap());
+        assert!(request(&after, "key", &[b"body"]).secret_under(&first.key_id).is_none());
     }
 }

@@ -125,7 +125,7 @@ impl Gate {
                     timeout: api.settings.request_timeout,
                     deadline,
                 };
-                run_once(&api.db, scope, request, next).await
+                run_once(&api.db, &*api.authenticator, scope, request, next).await
             }
             (Ok(request), ..) => Ok(next.run(request).await),
         };

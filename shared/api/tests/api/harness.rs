@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 use switchyard_ambient::{Ambient, ManualClock, SeededRandomness, Timestamp, Uuid};
 use switchyard_api::{Api, ApiSettings, COLLECTIONS, NoObserver, PeerAddress, RateLimit, serve_api};
 use switchyard_database::{Database, Db, Entity, Schema};
-use switchyard_kernel::{AuthenticationError, Authenticator, Permission, Principal, RoleName};
+use switchyard_kernel::{
+    AuthenticationError, Authenticator, KeyRing, Permission, Principal, RoleName, ServiceCode,
+};
 use switchyard_sqlite::Sqlite;
 use tower::ServiceExt;
 
@@ -64,7 +66,16 @@ impl TestApi {
     pub(crate) fn another(&self, change: impl FnOnce(&mut ApiSettings)) -> Self {
         let mut settings = ApiSettings::default();
         change(&mut settings);
-        let router = instance(&self.db, &self.probe, settings);
+        self.of(instance(&self.db, &self.probe, settings))
+    }
+
+    /// Another instance on the same database, with these keys of the service.
+    pub(crate) fn with_keys(&self, keys: &str) -> Self {
+        let tokens = Tokens { keys: KeyRing::parse(keys).unwrap() };
+        self.of(instance_of(tokens, &self.db, &self.probe, ApiSettings::default()))
+    }
+
+    fn of(&self, router: Router) -> Self {
         let (clock, db, probe) = (self.clock.clone(), self.db.clone(), Arc::clone(&self.probe));
         Self { router, database: Arc::clone(&self.database), clock, db, probe }
     }
@@ -96,14 +107,21 @@ impl TestApi {
 }
 
 fn instance(db: &Db, probe: &Arc<Probe>, settings: ApiSettings) -> Router {
-    let api = Api::new(db.clone(), Arc::new(Tokens), settings, Arc::new(NoObserver));
+    let keys = KeyRing::parse("a key of the service for tests of the api").unwrap();
+    instance_of(Tokens { keys }, db, probe, settings)
+}
+
+fn instance_of(tokens: Tokens, db: &Db, probe: &Arc<Probe>, settings: ApiSettings) -> Router {
+    let api = Api::new(db.clone(), Arc::new(tokens), settings, Arc::new(NoObserver));
     serve_api(sample::router(db.clone(), Arc::clone(probe)), Arc::new(api))
 }
 
 /// Knows three tokens: of Ada, who has all permissions and signed in just now; of Bob, who has none and signed
 /// in an hour ago; and an expired one.
 #[derive(Debug)]
-struct Tokens;
+struct Tokens {
+    keys: KeyRing,
+}
 
 #[async_trait]
 impl Authenticator for Tokens {
@@ -123,6 +141,11 @@ impl Authenticator for Tokens {
             "expired" => Err(AuthenticationError::Expired),
             _ => Err(AuthenticationError::Invalid),
         }
+    }
+
+    fn code(&self, key_id: Option<&str>, message: &[u8]) -> Option<ServiceCode> {
+        let key_id = key_id.unwrap_or(self.keys.current_id()).to_owned();
+        Some(ServiceCode { code: self.keys.code(&key_id, message)?.as_ref().to_vec(), key_id })
     }
 }
 

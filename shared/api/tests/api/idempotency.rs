@@ -35,6 +35,20 @@ async fn the_same_request_gets_the_first_answer_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn an_answer_is_repeated_until_the_key_that_sealed_it_is_gone() {
+    const OLD: &str = "old-key-old-key-old-key-old-key-";
+    const NEW: &str = "new-key-new-key-new-key-new-key-";
+    let api = TestApi::new().await.with_keys(OLD);
+    let first = api.send(pay("k-1", 5)).await;
+    let rotated = api.with_keys(&format!("{NEW},{OLD}"));
+    let again = rotated.send(pay("k-1", 5)).await;
+    assert_eq!((is_replayed(&again), &again.body), (true, &first.body));
+    assert_error(&rotated.send(pay("k-1", 6)).await, 422, "IDEMPOTENCY_KEY_REUSED");
+    assert_error(&api.with_keys(NEW).send(pay("k-1", 5)).await, 409, "IDEMPOTENCY_ANSWER_LOST");
+    assert_eq!(api.payments(), 1);
+}
+
+#[tokio::test]
 async fn an_error_that_depends_on_the_request_alone_is_replayed_too() {
     let api = TestApi::new().await;
     let first = api.send(pay("k-1", 0)).await;

@@ -24,6 +24,21 @@ pub trait Authenticator: Debug + Send + Sync + 'static {
     /// Takes note of a sign of an attack: see [`Kernel::note`](crate::Kernel::note). Never fails, and takes a short time at
     /// most. By default it does nothing.
     async fn note(&self, _context: &Context, _attack: &Attack) {}
+
+    /// A code over `message` that only who holds the secrets of this service can compute: under the key of this id, or under the
+    /// current one. `None` if there is no such key. By default there is none.
+    fn code(&self, _key_id: Option<&str>, _message: &[u8]) -> Option<ServiceCode> {
+        None
+    }
+}
+
+/// A code of [`Authenticator::code`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceCode {
+    /// The id of its key, which reveals nothing about the key.
+    pub key_id: String,
+    /// The code.
+    pub code: Vec<u8>,
 }
 
 /// A sign of an attack that is noticed before a request is handled.

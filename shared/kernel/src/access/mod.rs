@@ -5,7 +5,7 @@ mod authority;
 mod guard;
 mod permission;
 
-pub use authenticator::{Attack, AuthenticationError, Authenticator, NoAuthenticator};
+pub use authenticator::{Attack, AuthenticationError, Authenticator, NoAuthenticator, ServiceCode};
 pub use authority::Authority;
 pub use permission::{Permission, Permissions};
 
