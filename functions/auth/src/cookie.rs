@@ -141,6 +141,12 @@ impl Cookies {
         ])
     }
 
+    /// The refresh token that the browser loses because it gets new ones.
+    pub(crate) fn replaced_by(&self, tokens: &Tokens) -> Option<&str> {
+        let token = self.refresh_token.as_ref().filter(|_| Self::are_for(tokens) && self.page.is_trusted());
+        token.map(Secret::expose)
+    }
+
     /// Removes the refresh token, unless a page asks for it that may not use cookies. The device stays known.
     pub(crate) fn without_session(&self) -> SetCookies {
         let removed = self.page.is_trusted().then(|| REFRESH.line(self.page, "", Duration::ZERO));

@@ -7,11 +7,12 @@ use serde::Serialize;
 use switchyard_api::{Anyone, ApiResult, Created, Faults, Json, operation_errors};
 use switchyard_identity::{
     DeviceName, EmailAddress, Identity, LoginOutcome, LoginRequest, Password, PersonName, Registration,
-    Secret, SignIn, User, codes as identity_codes,
+    Secret, SignIn, Tokens, User, codes as identity_codes,
 };
+use switchyard_kernel::Context;
 use utoipa::ToSchema;
 
-use crate::cookie::{Cookies, DeviceCookie};
+use crate::cookie::{Cookies, DeviceCookie, RefreshCookie};
 
 /// A new account.
 #[derive(Debug, Deserr, ToSchema)]
@@ -102,11 +103,12 @@ impl From<SignIn> for SignInAnswer {
 
 operation_errors!(RegisterErrors: identity_codes::EMAIL_TAKEN, identity_codes::WEAK_PASSWORD);
 
-/// Registers an account and signs its owner in.
+/// Registers an account and signs its owner in. The session that a browser had before ends.
 ///
 /// The address must not be taken by another account, not even by a deleted one. The password may contain any
 /// characters and must be hard to guess. If it is not, `details.password` says why.
 #[utoipa::path(post, path = "/register", tag = "auth",
+    params(RefreshCookie),
     responses(
         (status = 201, description = "The account, signed in. `Set-Cookie` for browsers.", body = SignInAnswer),
         RegisterErrors,
@@ -119,6 +121,7 @@ pub(crate) async fn register(
 ) -> ApiResult<impl IntoResponse> {
     let registration = Registration { email, password, name, device_name };
     let sign_in = identity.accounts().register(&context, &registration).await?;
+    end_replaced_session(&context, &identity, &cookies, &sign_in.tokens).await?;
     let location = format!("/api/v1/users/{}", sign_in.user.id);
     Ok((cookies.set(&sign_in.tokens), Created::at(location, SignInAnswer::from(sign_in))))
 }
@@ -138,8 +141,10 @@ operation_errors!(LoginErrors: identity_codes::INVALID_CREDENTIALS, identity_cod
 ///
 /// If more passwords wait to be checked than can be checked in time, the answer is 503 at once, and `Retry-After` says when to
 /// try again. Devices that are known have places of their own.
+///
+/// The session of the refresh token that a browser loses in exchange for the new one ends.
 #[utoipa::path(post, path = "/login", tag = "auth",
-    params(DeviceCookie),
+    params(RefreshCookie, DeviceCookie),
     responses(
         (status = 200, description = "The user, signed in. `Set-Cookie` for browsers.", body = SignInAnswer),
         LoginErrors,
@@ -153,5 +158,19 @@ pub(crate) async fn login(
     let device_token = cookies.device_token_or(device_token);
     let request = LoginRequest { email, password, device_name, device_token };
     let LoginOutcome::SignedIn(sign_in) = identity.accounts().login(&context, &request).await?;
+    end_replaced_session(&context, &identity, &cookies, &sign_in.tokens).await?;
     Ok((cookies.set(&sign_in.tokens), Json(SignInAnswer::from(*sign_in))))
+}
+
+/// Ends the session that a browser had before: nobody would end it later, since its refresh token is lost.
+async fn end_replaced_session(
+    context: &Context,
+    identity: &Identity,
+    cookies: &Cookies,
+    tokens: &Tokens,
+) -> ApiResult<()> {
+    if let Some(replaced) = cookies.replaced_by(tokens) {
+        identity.sessions().log_out(context, Some(replaced)).await?;
+    }
+    Ok(())
 }

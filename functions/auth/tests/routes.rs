@@ -233,6 +233,24 @@ fn sent(token: &str) -> String {
 }
 
 #[tokio::test]
+async fn a_browser_that_logs_in_again_ends_the_session_that_it_had() {
+    let app = start().await;
+    let (first, _) = cookie(&app.post("/auth/register").json(browser()).await).unwrap();
+    let login = |name: &str| {
+        let (email, password) = (browser()["email"].clone(), browser()["password"].clone());
+        json!({ "email": email, "password": password, "device_name": name })
+    };
+    // Not what sends the cookie and gets its tokens in the answer.
+    app.post("/auth/login").header(header::COOKIE, &sent(&first)).json(login("phone")).await.expect(200);
+    let refreshed = app.post("/auth/refresh").header(header::COOKIE, &sent(&first)).await;
+    let (second, _) = cookie(&refreshed).unwrap();
+    let answer = app.post("/auth/login").header(header::COOKIE, &sent(&second)).json(login("web")).await;
+    let (third, _) = cookie(&answer).unwrap();
+    app.post("/auth/refresh").header(header::COOKIE, &sent(&second)).await.expect(401);
+    app.post("/auth/refresh").header(header::COOKIE, &sent(&third)).await.expect(200);
+}
+
+#[tokio::test]
 async fn a_browser_refreshes_and_logs_out_with_its_cookie_alone() {
     let app = start().await;
     let (first, _) = cookie(&app.post("/auth/register").json(browser()).await).unwrap();
