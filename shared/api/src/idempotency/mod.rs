@@ -102,9 +102,9 @@ pub(crate) async fn run_once(
         KeyedRequest { authenticator, record_id: &id, idempotency_key: key.as_str(), parts: &request };
     let lease = scope.timeout + LEASE_MARGIN;
     let deadline = scope.deadline - scope.timeout / STOPPED_BEFORE;
-    let (record, key, secret) = match begin(db, &keyed, lease).await? {
+    let Reserved { record, key, secret } = match begin(db, &keyed, lease).await? {
         Begun::Answered(answer) => return Ok(replay(answer)),
-        Begun::Running(record, key, secret) => (record, key, secret),
+        Begun::Running(reserved) => *reserved,
     };
     let context = Context { request_key: Some(key.clone()), ..scope.context.clone() };
     let request_id = context.request_id.clone();
@@ -122,8 +122,15 @@ fn values_of(headers: &HeaderMap, name: &HeaderName) -> Vec<u8> {
     headers.get_all(name).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b'\n')
 }
 
+/// A key that this request has reserved.
+struct Reserved {
+    record: Stored<IdempotencyRecord>,
+    key: RequestKey,
+    secret: Secret,
+}
+
 enum Begun {
-    Running(Stored<IdempotencyRecord>, RequestKey, Secret),
+    Running(Box<Reserved>),
     Answered(Answer),
 }
 
@@ -151,7 +158,7 @@ async fn begin(db: &Db, request: &KeyedRequest<'_>, lease: Duration) -> ApiResul
             Ok(record) => {
                 let seed = secret.seed().map_err(ApiError::internal)?;
                 let key = RequestKey::new(&fresh.id, &seed, fresh.forgotten_at);
-                return Ok(Begun::Running(record, key, secret));
+                return Ok(Begun::Running(Box::new(Reserved { record, key, secret })));
             }
             Err(fault) if fault.is_rejection_for(Cause::AlreadyExists) => {}
             Err(fault) => return Err(fault.into()),
@@ -178,7 +185,7 @@ async fn begin(db: &Db, request: &KeyedRequest<'_>, lease: Duration) -> ApiResul
             Ok(record) => {
                 let seed = secret.seed().map_err(ApiError::internal)?;
                 let key = RequestKey::repeated(db, &fresh.id, &seed, fresh.forgotten_at).await?;
-                Ok(Begun::Running(record, key, secret))
+                Ok(Begun::Running(Box::new(Reserved { record, key, secret })))
             }
             Err(Error::Rejected(_)) => break, // another took over first
             Err(fault) => Err(fault.into()),
