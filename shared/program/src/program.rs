@@ -77,9 +77,9 @@ impl Program {
         Self::start_with(environment, function.secrets, Ambient::system(), |database| database).await
     }
 
-    /// Like [`start`](Self::start), with settings from `environment`, with the secrets that are `needed`, with the clock and randomness of `ambient`, and with the
-    /// database that `wrap` returns for the opened one. A test that replays requests controls the former and records the
-    /// calls of the latter.
+    /// Like [`start`](Self::start), with settings from `environment`, with the secrets that are `needed`, with the clock and
+    /// randomness of `ambient`, and with the database that `wrap` returns for the opened one. A test that replays requests
+    /// controls the former and records the calls of the latter.
     pub async fn start_with(
         environment: Environment,
         needed: &'static [&'static str],

@@ -53,8 +53,8 @@ impl Access {
 }
 
 /// What every function does that knows users, whatever it serves: it compares its secrets with those of the database, reads
-/// the public keys of access tokens, asks what its users may do, records events and refusals in the audit log, and follows the conventions of the API (idempotency
-/// keys, rate limits).
+/// the public keys of access tokens, asks what its users may do, records events and refusals in the audit log, and follows
+/// the conventions of the API (idempotency keys, rate limits).
 pub(crate) const OF_USERS: &[Use] = &[
     (SECRET_CHECKS.name, &[Access::Read]),
     ("token_keys", &[Access::Read]),

@@ -14,7 +14,8 @@ impl Accounts<'_> {
     /// # Errors
     ///
     /// The same as [`login`](Self::login) for the current password, with and without a device token: someone with a stolen
-    /// access token gets no more guesses at it than a stranger. [`Refused::Unauthenticated`] if the session has ended. [`AccountError::WeakPassword`] if the new password is easy to guess.
+    /// access token gets no more guesses at it than a stranger. [`Refused::Unauthenticated`] if the session has ended.
+    /// [`AccountError::WeakPassword`] if the new password is easy to guess.
     pub async fn change_password(
         &self,
         context: &Context,

@@ -82,8 +82,8 @@ impl Secrets {
     /// Reads the secrets again if it is time, and replaces those that have changed. If that fails, the present ones stay, and
     /// it is logged once until it succeeds.
     ///
-    /// Call it before each request or event: nothing runs in a function between two of them. One of them reads, and the others go on
-    /// with what is there.
+    /// Call it before each request or event: nothing runs in a function between two of them. One of them reads, and the
+    /// others go on with what is there.
     pub async fn keep_fresh<'a>(
         &self,
         db: &Db,
