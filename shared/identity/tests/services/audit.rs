@@ -264,7 +264,11 @@ async fn a_chain_that_was_set_back_and_has_grown_again_is_reported() {
     while world.document("audit_chains", &id).await.body["sequence"].as_i64().unwrap() <= sequence {
         write(&world, 40).await;
     }
-    let found = verify(&world).await.first_break.unwrap();
+    let verified = verify(&world).await;
+    for limit in [1, 2, 3, 7] {
+        assert_eq!(verify_in_parts_of(limit, &world).await, verified, "{limit}");
+    }
+    let found = verified.first_break.unwrap();
     assert_eq!((found.chain, found.reason), (chain, BreakReason::SetBack));
     assert!(found.entry_id.is_some());
 }

@@ -148,7 +148,8 @@ pub(super) async fn find_set_back(
     keys: &KeyRing,
     seen: &[ChainEnd],
 ) -> Result<Option<AuditBreak>, Error> {
-    Walk { db, keys, ends: all_ends(db).await?, entries: 0 }.find_set_back(seen).await
+    let walk = Walk { db, keys, ends: all_ends(db).await?, entries: 0 };
+    Ok(walk.find_set_back(seen).await?.map(|(_, found)| found))
 }
 
 struct Walk<'a> {
@@ -202,7 +203,8 @@ impl Walk<'_> {
         // Taken after reading: entries that had expired by then were left out.
         let now = self.db.ambient().now();
         let mut previous = records.next().flatten();
-        let mut seen = Vec::new();
+        let (mut seen, mut seen_by) = (Vec::new(), Vec::new());
+        let mut fault = None;
         for (sequence, record) in (first..).zip(records) {
             let Some(record) = record else {
                 // The first entry after the gap shows whether the missing ones could have expired.
@@ -212,17 +214,27 @@ impl Walk<'_> {
             };
             self.entries += 1;
             if let Some(reason) = self.fault((chain, sequence), &record, previous.as_deref(), now) {
-                return match (reason, gap) {
+                fault = Some(match (reason, gap) {
                     (BreakReason::Missing, Some(gap)) => broken(gap, None, reason),
                     _ => broken(sequence, Some(record.entry_id.clone()), reason),
-                };
+                });
+                break;
             }
             gap = None;
-            seen.extend(record.seen.clone());
+            if let Some(end) = &record.seen {
+                seen.push(end.clone());
+                seen_by.push(self.entries);
+            }
             previous = Some(record);
         }
-        if let Some(found) = self.find_set_back(&seen).await? {
+        // What an entry has seen is read for all of them at once, and still reported in their order: the result must not
+        // depend on where a part of the verification ends.
+        if let Some((index, found)) = self.find_set_back(&seen).await? {
+            self.entries = seen_by[index];
             return Ok(Step::Broken(found));
+        }
+        if let Some(fault) = fault {
+            return fault;
         }
         if last < end.sequence {
             return Ok(Step::To(Place::Entry { chain, sequence: last + 1, gap }, count));
@@ -258,14 +270,15 @@ impl Walk<'_> {
         }
     }
 
-    /// Returns the first of these ends that its chain contradicts: it ends before, or has another entry there.
+    /// Returns the first of these ends that its chain contradicts, with its index: the chain ends before it, or has another
+    /// entry there.
     ///
     /// An entry that is gone from a chain that continues is none of these: whether it has expired is checked along its chain.
-    async fn find_set_back(&self, seen: &[ChainEnd]) -> Result<Option<AuditBreak>, Error> {
+    async fn find_set_back(&self, seen: &[ChainEnd]) -> Result<Option<(usize, AuditBreak)>, Error> {
         let positions = seen.iter().map(|end| AuditRecord::position_of(end.chain, end.sequence));
         // Entries never change, so one that is read is the right one. They cost half as much in this way.
         let entries = self.db.collection::<AuditRecord>().get_many(positions, Consistency::Eventual).await?;
-        for (ChainEnd { chain, sequence, mac }, entry) in seen.iter().zip(entries) {
+        for (index, (ChainEnd { chain, sequence, mac }, entry)) in seen.iter().zip(entries).enumerate() {
             let (chain, sequence) = (*chain, *sequence);
             let is_there = match &entry {
                 Some(entry) => entry.mac == *mac,
@@ -274,7 +287,7 @@ impl Walk<'_> {
             if !is_there {
                 let entry_id = entry.map(|entry| entry.entry_id.clone());
                 let reason = BreakReason::SetBack;
-                return Ok(Some(AuditBreak { chain, sequence, entry_id, reason }));
+                return Ok(Some((index, AuditBreak { chain, sequence, entry_id, reason })));
             }
         }
         Ok(None)
