@@ -10,7 +10,7 @@ pub mod samples;
 
 use switchyard_api::{before_password_change, limited_body, limited_by_address};
 use switchyard_identity::Identity;
-use switchyard_runtime::Access::{Delete, Insert, List, Read, Replace};
+use switchyard_runtime::Access::{Delete, Insert, Read, Replace};
 use switchyard_runtime::Function;
 use switchyard_sign_in::MAX_BODY_BYTES;
 use utoipa_axum::router::OpenApiRouter;
@@ -23,7 +23,7 @@ pub const FUNCTION: Function =
         .uses(&[
             ("users", &[Read, Insert, Replace]),
             ("credentials", &[Read, Insert, Replace]),
-            ("sessions", &[Read, List("by_user"), Insert, Replace, Delete]),
+            ("sessions", &[Read, Insert, Delete]),
             ("sign_in_attempts", &[Read, Insert, Replace, Delete]),
             ("user_counts", &[Read, Insert, Replace]),
             ("token_keys", &[Read, Insert, Replace]),

@@ -21,11 +21,10 @@ use utoipa_axum::routes;
 pub const FUNCTION: Function = Function::new("auth", "Log in, refresh, log out")
     .routes(&["/api/v1/auth/{proxy+}", "/.well-known/jwks.json", "/.well-known/openid-configuration"])
     .uses(&[
-        ("users", &[Read, Insert, Replace]),
-        ("credentials", &[Read, Insert, Replace]),
+        ("users", &[Read, Replace]),
+        ("credentials", &[Read, Replace]),
         ("sessions", &[Read, List("by_user"), Insert, Replace, Delete]),
         ("sign_in_attempts", &[Read, Insert, Replace, Delete]),
-        ("user_counts", &[Read, Insert, Replace]),
         ("token_keys", &[Read, Insert, Replace]),
     ])
     .secrets(&["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "SIGN_IN_KEY", "AUDIT_KEY"])
