@@ -35,6 +35,7 @@ pub type CreateRouter = fn(&Db, &Metrics, &Identity) -> OpenApiRouter;
 /// from this list.
 pub const FUNCTIONS: &[(Function, CreateRouter)] = &[
     (switchyard_fn_auth::FUNCTION, |_, _, identity| switchyard_fn_auth::router(identity.clone())),
+    (switchyard_fn_accounts::FUNCTION, |_, _, identity| switchyard_fn_accounts::router(identity.clone())),
     (switchyard_fn_users::FUNCTION, |_, _, identity| switchyard_fn_users::router(identity.clone())),
     (switchyard_fn_system::FUNCTION, |db, metrics, _| {
         switchyard_fn_system::router(db.clone(), metrics.clone())

@@ -15,7 +15,7 @@ use switchyard_local::functions;
 const PREFIX: &str = "switchyard-";
 
 /// The kinds of crates, and the kinds that each may use. `shared/README.md` explains them.
-const DIRECTIONS: [(&str, &[&str]); 11] = [
+const DIRECTIONS: [(&str, &[&str]); 12] = [
     ("foundation", &["foundation"]),
     ("contract", &["foundation"]),
     ("backend", &["foundation", "contract"]),
@@ -24,9 +24,13 @@ const DIRECTIONS: [(&str, &[&str]); 11] = [
     ("domain", &["foundation", "contract", "kernel", "service"]),
     ("list", &["kernel", "service", "domain"]),
     ("api", &["foundation", "contract", "kernel"]),
+    ("http", &["foundation", "contract", "kernel", "service", "domain", "api"]),
     ("runtime", &["foundation", "contract", "kernel", "service", "api", "backend"]),
     ("program", &["foundation", "contract", "kernel", "service", "domain", "list", "api", "runtime"]),
-    ("function", &["foundation", "contract", "kernel", "service", "domain", "api", "runtime", "program"]),
+    (
+        "function",
+        &["foundation", "contract", "kernel", "service", "domain", "api", "http", "runtime", "program"],
+    ),
 ];
 
 /// A package of the workspace.

@@ -24,15 +24,9 @@ pub async fn samples(identity: &Identity, owner: &Context) -> Vec<Sample> {
         let LoginOutcome::SignedIn(signed_in) = outcome.expect("the owner can sign in");
         signed_in.tokens.refresh_token.expose().to_owned()
     };
-    let new = format!("registered.{}@example.com", me.id);
     vec![
-        Sample::new("register", "/api/v1/auth/register")
-            .body(json!({"email": new, "password": PASSWORD, "name": "Registered"})),
         Sample::new("login", "/api/v1/auth/login").body(json!({"email": me.email, "password": PASSWORD})),
         Sample::new("refresh", "/api/v1/auth/refresh").body(json!({"refresh_token": sign_in().await})),
         Sample::new("logout", "/api/v1/auth/logout").body(json!({"refresh_token": sign_in().await})),
-        Sample::new("update_me", "/api/v1/auth/me").body(json!({"name": "Updated"})),
-        Sample::new("change_password", "/api/v1/auth/password-change")
-            .body(json!({"current_password": PASSWORD, "new_password": "another-passphrase-77"})),
     ]
 }

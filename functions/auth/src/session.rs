@@ -7,17 +7,15 @@ use switchyard_api::{
     Anyone, ApiError, ApiResult, Faults, Json, NoContent, SignedIn, SignedInIfValid, codes, operation_errors,
 };
 use switchyard_identity::{Identity, Secret, SessionError, codes as identity_codes};
+use switchyard_sign_in::{Cookies, RefreshCookie, SignInAnswer, optional_secret};
 use utoipa::ToSchema;
-
-use crate::cookie::{Cookies, RefreshCookie};
-use crate::sign_in::{SignInAnswer, into_optional_secret};
 
 /// A refresh token. Browsers send it as a cookie instead.
 #[derive(Debug, Default, Deserr, ToSchema)]
 #[deserr(error = Faults, deny_unknown_fields)]
 pub(crate) struct RefreshInput {
     /// The refresh token of the last answer.
-    #[deserr(default, from(Option<String>) = into_optional_secret)]
+    #[deserr(default, from(Option<String>) = optional_secret)]
     #[schema(value_type = Option<String>,
         example = "AZCl9G8OfMSKXl2cCx8_VTK2kR0m1xqkq3T8vS2oYb1hYk9wZ2lXo0d4Q3JmN1p6c0hVd2VRZ0tqTnB0Zw")]
     refresh_token: Option<Secret>,

@@ -6,39 +6,30 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::json;
+use switchyard_harness::app::PASSWORD;
 use switchyard_harness::emulator::Emulator;
-use switchyard_harness::identity::identity_environment;
+use switchyard_harness::identity::{EMAIL, access_token_of_admin, identity_environment};
 use switchyard_harness::process::Process;
 use switchyard_harness::store::{Backend, Store};
 use switchyard_harness::template::assert_alarms_can_go_off;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_switchyard-fn-auth");
 
-async fn accounts_are_served_as_a_function_on(backend: Backend) {
+async fn sign_ins_are_served_as_a_function_on(backend: Backend) {
     let store = Store::migrated(backend).await.unwrap();
     let environment = [store.environment(), identity_environment()].concat();
     let function = Emulator::start(Path::new(BINARY), &environment).await.unwrap();
 
+    access_token_of_admin(&store).await.unwrap(); // creates the admin
     let headers = [("content-type", "application/json"), ("x-request-id", "abc-1")];
-    let account =
-        json!({"email": "zoë@example.org", "password": "a-fairly-long-passphrase-7", "name": "Zoë 山田"});
-    let answer =
-        function.invoke("POST", "/api/v1/auth/register", &headers, &account.to_string()).await.unwrap();
-    assert_eq!(answer.status, 201, "{answer:?} {}", function.output());
+    let credentials = json!({"email": EMAIL, "password": PASSWORD}).to_string();
+    let answer = function.invoke("POST", "/api/v1/auth/login", &headers, &credentials).await.unwrap();
+    assert_eq!(answer.status, 200, "{answer:?} {}", function.output());
     assert_eq!(answer.header("x-request-id"), Some("abc-1"));
-    let registered = answer.json();
-    let token = registered["access_token"].as_str().unwrap();
-    let location = format!("/api/v1/users/{}", registered["user"]["id"].as_str().unwrap());
-    assert_eq!(answer.header("location"), Some(location.as_str()));
+    let refresh = json!({"refresh_token": answer.json()["refresh_token"]}).to_string();
+    let answer = function.invoke("POST", "/api/v1/auth/refresh", &headers, &refresh).await.unwrap();
+    assert_eq!((answer.status, &answer.json()["user"]["email"]), (200, &json!(EMAIL)));
 
-    let authorization = format!("Bearer {token}");
-    let answer =
-        function.invoke("GET", "/api/v1/auth/me", &[("authorization", &authorization)], "").await.unwrap();
-    assert_eq!((answer.status, answer.json()), (200, registered["user"].clone()));
-
-    let answer =
-        function.invoke("POST", "/api/v1/auth/register", &headers, &account.to_string()).await.unwrap();
-    assert_eq!((answer.status, &answer.json()["error"]["code"]), (409, &json!("EMAIL_TAKEN")));
     let answer = function.invoke("POST", "/api/v1/auth/login", &headers, "{").await.unwrap();
     assert_eq!((answer.status, &answer.json()["error"]["code"]), (400, &json!("VALIDATION_ERROR")));
     let answer = function.invoke("GET", "/api/v1/nothing", &headers, "").await.unwrap();
@@ -51,13 +42,13 @@ async fn accounts_are_served_as_a_function_on(backend: Backend) {
 }
 
 #[tokio::test]
-async fn accounts_are_served_as_a_function_on_dynamodb() {
-    accounts_are_served_as_a_function_on(Backend::DynamoDb).await;
+async fn sign_ins_are_served_as_a_function_on_dynamodb() {
+    sign_ins_are_served_as_a_function_on(Backend::DynamoDb).await;
 }
 
 #[tokio::test]
-async fn accounts_are_served_as_a_function_on_postgres() {
-    accounts_are_served_as_a_function_on(Backend::Postgres).await;
+async fn sign_ins_are_served_as_a_function_on_postgres() {
+    sign_ins_are_served_as_a_function_on(Backend::Postgres).await;
 }
 
 #[tokio::test]

@@ -17,54 +17,45 @@ async fn start() -> App {
     App::start(Backend::Sqlite, |_, identity| switchyard_fn_auth::router(identity.clone())).await
 }
 
-fn registration() -> Value {
-    json!({"email": "ada@example.com", "password": PASSWORD, "name": "Ada"})
+/// Starts with a page of another origin that may use cookies.
+async fn start_with_page() -> App {
+    let cors_origins = "https://app.example.net".parse().unwrap();
+    let settings = ApiSettings { cors_origins, ..ApiSettings::default() };
+    let router = |_: &_, identity: &Identity| switchyard_fn_auth::router(identity.clone());
+    App::start_with(Backend::Sqlite, settings, router).await
 }
 
-/// The value and the attributes of a cookie that an answer sets.
-fn cookie_named(name: &str, answer: &Answer) -> Option<(String, String)> {
-    let mut lines = answer.headers.get_all("set-cookie").iter().filter_map(|line| line.to_str().ok());
-    let line = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix('='))?;
-    line.split_once("; ").map(|(value, attributes)| (value.to_owned(), attributes.to_owned()))
+/// The credentials of the user that the tests register.
+fn credentials() -> Value {
+    json!({"email": "ada@example.com", "password": PASSWORD})
+}
+
+/// The same, sent by a browser.
+fn browser() -> Value {
+    json!({"email": "ada@example.com", "password": PASSWORD, "device_name": "web"})
+}
+
+/// Registers the user, who then logs in with a browser.
+async fn log_in_with_browser(app: &App) -> Answer {
+    app.register("Ada").await;
+    app.post("/auth/login").json(browser()).await
 }
 
 /// The value and the attributes of the refresh token's cookie.
 fn cookie(answer: &Answer) -> Option<(String, String)> {
-    cookie_named("__Secure-refresh_token", answer)
+    answer.cookie("__Secure-refresh_token")
 }
 
 /// The value and the attributes of the device token's cookie.
 fn device_cookie(answer: &Answer) -> Option<(String, String)> {
-    cookie_named("__Secure-device_token", answer)
+    answer.cookie("__Secure-device_token")
 }
 
-#[tokio::test]
-async fn all_faults_of_a_registration_are_reported_at_once() {
-    let app = start().await;
-    let body = json!({"email": "ada\u{200b}@b.co", "password": "short", "name": "\u{200b}", "device_name": "a\nb", "admin": true});
-    let answer = app.post("/auth/register").json(body).await;
-    assert_eq!(answer.error(), (400, "VALIDATION_ERROR".to_owned()));
-    assert_eq!(
-        answer.details(),
-        json!({
-            "admin": "is not a known field",
-            "device_name": "must not contain line breaks, other control characters, or characters that change the direction of text",
-            "email": "must not contain the invisible character U+200B",
-            "name": "must have a visible character",
-            "password": "must have 8 to 128 characters",
-        })
-    );
-    let answer =
-        app.post("/auth/register").json(json!({"email": 7, "password": null, "device_name": []})).await;
-    assert_eq!(
-        answer.details(),
-        json!({
-            "device_name": "must be a string",
-            "email": "must be a string",
-            "name": "is required",
-            "password": "must be a string",
-        })
-    );
+/// The attributes of the cookie, except how long it is kept.
+const STRICT: &str = "Path=/api/v1/auth; HttpOnly; Secure; SameSite=Strict";
+
+fn sent(token: &str) -> String {
+    format!("__Secure-refresh_token={token}")
 }
 
 #[tokio::test]
@@ -83,9 +74,7 @@ async fn a_body_that_is_not_json_gets_400_and_one_of_another_type_415() {
 #[tokio::test]
 async fn browsers_get_their_tokens_in_cookies_alone_and_others_in_the_answer_alone() {
     let app = start().await;
-    let answer = app.post("/auth/register").json(registration()).await;
-    assert_eq!((answer.status, answer.header("set-cookie")), (201, None));
-    assert_eq!(answer.json()["device_token"].as_str().map(str::len), Some(64));
+    app.register("Ada").await;
     for device in ["web", "Ada's phone", "Web"] {
         let login = json!({"email": "ada@example.com", "password": PASSWORD, "device_name": device});
         let answer = app.post("/auth/login").json(login).await;
@@ -104,11 +93,8 @@ async fn browsers_get_their_tokens_in_cookies_alone_and_others_in_the_answer_alo
 
 #[tokio::test]
 async fn wrong_passwords_of_others_do_not_shut_out_a_known_device() {
-    let cors_origins = "https://app.example.net".parse().unwrap();
-    let settings = ApiSettings { cors_origins, ..ApiSettings::default() };
-    let router = |_: &_, identity: &Identity| switchyard_fn_auth::router(identity.clone());
-    let app = App::start_with(Backend::Sqlite, settings, router).await;
-    let registered = app.post("/auth/register").json(browser()).await;
+    let app = start_with_page().await;
+    let registered = log_in_with_browser(&app).await;
     let (token, attributes) = device_cookie(&registered).unwrap();
     let log_in = |password: &str| {
         let body = json!({"email": "ada@example.com", "password": password, "device_name": "web"});
@@ -153,35 +139,6 @@ async fn wrong_passwords_of_others_do_not_shut_out_a_known_device() {
 }
 
 #[tokio::test]
-async fn a_known_device_changes_the_password_while_the_account_is_locked() {
-    let app = start().await;
-    let registered = app.post("/auth/register").json(registration()).await.expect(201);
-    for _ in 0..5 {
-        let wrong = json!({"email": "ada@example.com", "password": "wrong"});
-        assert_eq!(app.post("/auth/login").json(wrong).await.status, 401);
-    }
-    let change = |device_token: &Value| {
-        let body = json!({
-            "current_password": PASSWORD, "new_password": "another-passphrase-77", "device_token": device_token
-        });
-        app.post("/auth/password-change").bearer(registered["access_token"].as_str().unwrap()).json(body)
-    };
-    let token = &registered["device_token"];
-    assert_eq!(change(&Value::Null).await.error(), (423, "ACCOUNT_LOCKED".to_owned()));
-    assert_eq!(change(token).await.status, 204);
-    // The new password ends the token, and the session that continues gets another one.
-    let log_in = |token: &Value| {
-        let body =
-            json!({"email": "ada@example.com", "password": "another-passphrase-77", "device_token": token});
-        app.post("/auth/login").json(body)
-    };
-    assert_eq!(log_in(token).await.error(), (423, "ACCOUNT_LOCKED".to_owned()));
-    let refresh = json!({"refresh_token": registered["refresh_token"]});
-    let refreshed = app.post("/auth/refresh").json(refresh).await.expect(200);
-    assert_eq!(log_in(&refreshed["device_token"]).await.status, 200);
-}
-
-#[tokio::test]
 async fn a_log_in_that_finds_the_queue_full_gets_503_at_once_and_may_be_repeated() {
     // One password at a time, and each takes about a quarter of a second: about twenty wait for five seconds.
     let app = App::start(Backend::Sqlite, |db, _| {
@@ -189,7 +146,8 @@ async fn a_log_in_that_finds_the_queue_full_gets_503_at_once_and_may_be_repeated
         switchyard_fn_auth::router(assemble(db.clone(), testing::kernel_settings(), slow))
     })
     .await;
-    let registered = app.post("/auth/register").json(registration()).await.expect(201);
+    app.register("Ada").await;
+    let signed_in = app.post("/auth/login").json(credentials()).await.expect(200);
     let mut guesses = tokio::task::JoinSet::new();
     for n in 0..60 {
         let body = json!({"email": format!("user{n}@example.com"), "password": "wrong"});
@@ -215,36 +173,19 @@ async fn a_log_in_that_finds_the_queue_full_gets_503_at_once_and_may_be_repeated
     assert_eq!(log_in(&Value::Null).await.error(), (503, "UNAVAILABLE".to_owned()));
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     // Nothing took effect, so the key may be used for another request. A known device has a place of its own.
-    assert_eq!(log_in(&registered["device_token"]).await.status, 200);
+    assert_eq!(log_in(&signed_in["device_token"]).await.status, 200);
     assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
-}
-
-/// The attributes of the cookie, except how long it is kept.
-const STRICT: &str = "Path=/api/v1/auth; HttpOnly; Secure; SameSite=Strict";
-
-fn browser() -> Value {
-    let mut body = registration();
-    body["device_name"] = json!("web");
-    body
-}
-
-fn sent(token: &str) -> String {
-    format!("__Secure-refresh_token={token}")
 }
 
 #[tokio::test]
 async fn a_browser_that_logs_in_again_ends_the_session_that_it_had() {
     let app = start().await;
-    let (first, _) = cookie(&app.post("/auth/register").json(browser()).await).unwrap();
-    let login = |name: &str| {
-        let (email, password) = (browser()["email"].clone(), browser()["password"].clone());
-        json!({ "email": email, "password": password, "device_name": name })
-    };
+    let (first, _) = cookie(&log_in_with_browser(&app).await).unwrap();
     // Not what sends the cookie and gets its tokens in the answer.
-    app.post("/auth/login").header(header::COOKIE, &sent(&first)).json(login("phone")).await.expect(200);
+    app.post("/auth/login").header(header::COOKIE, &sent(&first)).json(credentials()).await.expect(200);
     let refreshed = app.post("/auth/refresh").header(header::COOKIE, &sent(&first)).await;
     let (second, _) = cookie(&refreshed).unwrap();
-    let answer = app.post("/auth/login").header(header::COOKIE, &sent(&second)).json(login("web")).await;
+    let answer = app.post("/auth/login").header(header::COOKIE, &sent(&second)).json(browser()).await;
     let (third, _) = cookie(&answer).unwrap();
     app.post("/auth/refresh").header(header::COOKIE, &sent(&second)).await.expect(401);
     app.post("/auth/refresh").header(header::COOKIE, &sent(&third)).await.expect(200);
@@ -253,7 +194,7 @@ async fn a_browser_that_logs_in_again_ends_the_session_that_it_had() {
 #[tokio::test]
 async fn a_browser_refreshes_and_logs_out_with_its_cookie_alone() {
     let app = start().await;
-    let (first, _) = cookie(&app.post("/auth/register").json(browser()).await).unwrap();
+    let (first, _) = cookie(&log_in_with_browser(&app).await).unwrap();
     let refreshed =
         app.post("/auth/refresh").header(header::COOKIE, &format!("theme=dark; {}; x=y", sent(&first))).await;
     let access_token = refreshed.expect(200)["access_token"].as_str().unwrap().to_owned();
@@ -302,11 +243,8 @@ async fn logging_out_takes_a_refresh_token_or_an_access_token_and_never_fails() 
 
 #[tokio::test]
 async fn only_pages_of_the_api_and_of_listed_origins_use_the_cookie() {
-    let cors_origins = "https://app.example.net".parse().unwrap();
-    let settings = ApiSettings { cors_origins, ..ApiSettings::default() };
-    let router = |_: &_, identity: &Identity| switchyard_fn_auth::router(identity.clone());
-    let app = App::start_with(Backend::Sqlite, settings, router).await;
-    let (token, _) = cookie(&app.post("/auth/register").json(browser()).await).unwrap();
+    let app = start_with_page().await;
+    let (token, _) = cookie(&log_in_with_browser(&app).await).unwrap();
     let call = |path: &str, origin: &str| {
         let call = app.post(path).header(header::HOST, "api.example.com").header(header::ORIGIN, origin);
         call.header(header::COOKIE, &sent(&token))
@@ -333,11 +271,8 @@ async fn only_pages_of_the_api_and_of_listed_origins_use_the_cookie() {
 
 #[tokio::test]
 async fn a_page_of_another_site_gets_a_cookie_that_its_browser_sends_back() {
-    let cors_origins = "https://app.example.net".parse().unwrap();
-    let settings = ApiSettings { cors_origins, ..ApiSettings::default() };
-    let router = |_: &_, identity: &Identity| switchyard_fn_auth::router(identity.clone());
-    let app = App::start_with(Backend::Sqlite, settings, router).await;
-    app.post("/auth/register").json(registration()).await.expect(201);
+    let app = start_with_page().await;
+    app.register("Ada").await;
     let cross_site = "Path=/api/v1/auth; HttpOnly; Secure; SameSite=None; Partitioned";
     for (site, origin, attributes) in [
         ("cross-site", "https://app.example.net", cross_site),
@@ -349,8 +284,7 @@ async fn a_page_of_another_site_gets_a_cookie_that_its_browser_sends_back() {
             let call = app.post(path).header(header::HOST, "api.example.com").header(header::ORIGIN, origin);
             call.header(HeaderName::from_static("sec-fetch-site"), site)
         };
-        let login = json!({"email": "ada@example.com", "password": PASSWORD, "device_name": "web"});
-        let answer = from_page("/auth/login").json(login).await;
+        let answer = from_page("/auth/login").json(browser()).await;
         assert_eq!(cookie(&answer).unwrap().1, format!("Max-Age=2592000; {attributes}"), "{site} {origin}");
         let logged_out = from_page("/auth/logout").await;
         let removed =
@@ -362,21 +296,20 @@ async fn a_page_of_another_site_gets_a_cookie_that_its_browser_sends_back() {
 #[tokio::test]
 async fn on_localhost_the_cookie_needs_no_tls() {
     let app = start().await;
+    app.register("Ada").await;
     let local = |path: &str| app.post(path).header(header::HOST, "localhost:3000");
-    let answer =
-        local("/auth/register").header(header::ORIGIN, "http://localhost:3000").json(browser()).await;
-    let (token, attributes) = cookie_named("refresh_token", &answer).unwrap();
+    let answer = local("/auth/login").header(header::ORIGIN, "http://localhost:3000").json(browser()).await;
+    let (token, attributes) = answer.cookie("refresh_token").unwrap();
     assert_eq!(attributes, "Max-Age=2592000; Path=/api/v1/auth; HttpOnly; SameSite=Strict");
-    let (device_token, attributes) = cookie_named("device_token", &answer).unwrap();
+    let (device_token, attributes) = answer.cookie("device_token").unwrap();
     assert_eq!(attributes, "Max-Age=34560000; Path=/api/v1/auth; HttpOnly; SameSite=Strict");
     for _ in 0..5 {
         let wrong = json!({"email": "ada@example.com", "password": "wrong"});
         assert_eq!(local("/auth/login").json(wrong).await.status, 401);
     }
-    let login = json!({"email": "ada@example.com", "password": PASSWORD});
     let known = local("/auth/login").header(header::COOKIE, &format!("device_token={device_token}"));
-    assert_eq!(known.json(login.clone()).await.status, 200);
-    assert_eq!(local("/auth/login").json(login).await.status, 423);
+    assert_eq!(known.json(credentials()).await.status, 200);
+    assert_eq!(local("/auth/login").json(credentials()).await.status, 423);
     let pair = format!("refresh_token={token}");
     // Elsewhere, a cookie that came without TLS is not read.
     let elsewhere = app.post("/auth/refresh").header(header::HOST, "api.example.com");
@@ -391,7 +324,7 @@ async fn on_localhost_the_cookie_needs_no_tls() {
 #[tokio::test]
 async fn guessing_the_idempotency_key_of_a_refresh_does_not_reveal_its_answer() {
     let app = start().await;
-    let (token, _) = cookie(&app.post("/auth/register").json(browser()).await).unwrap();
+    let (token, _) = cookie(&log_in_with_browser(&app).await).unwrap();
     let refresh = |cookie: &str| app.post("/auth/refresh").once("1").header(header::COOKIE, cookie);
     let first = refresh(&sent(&token)).await;
     let again = refresh(&format!("a=b; {}", sent(&token))).await;
@@ -435,50 +368,9 @@ async fn signing_in_ignores_a_bad_access_token() {
 }
 
 #[tokio::test]
-async fn a_registration_sent_again_with_its_key_gets_the_first_answer() {
-    let app = start().await;
-    let register = |key: &str, body: Value| app.post("/auth/register").once(key).json(body);
-    let first = register("k1", registration()).await;
-    let again = register("k1", registration()).await;
-    assert_eq!((first.status, first.header("idempotency-replayed")), (201, None));
-    assert_eq!((again.status, &again.body), (201, &first.body));
-    assert_eq!(again.header("idempotency-replayed"), Some("true"));
-    assert_eq!(again.header("location"), first.header("location"));
-    let mut other = registration();
-    other["name"] = json!("Augusta");
-    assert_eq!(register("k1", other).await.error(), (422, "IDEMPOTENCY_KEY_REUSED".to_owned()));
-    assert_eq!(register("k2", registration()).await.error(), (409, "EMAIL_TAKEN".to_owned()));
-}
-
-#[tokio::test]
-async fn the_callers_account_is_updated_as_a_whole_or_not_at_all() {
-    let app = start().await;
-    let ada = app.register("Ada").await;
-    let patch = async |body: Value| app.patch("/auth/me").by(&ada).json(body).await;
-    let faults = patch(json!({"email": "x", "name": null, "roles": ["admin"], "status": null})).await;
-    assert_eq!(
-        faults.details(),
-        json!({
-            "email": "must be an e-mail address", "name": "is required", "roles": "is not a known field",
-            "status": "is not a known field",
-        })
-    );
-    let before = app.get("/auth/me").by(&ada).await;
-    let nothing = patch(json!({})).await;
-    assert_eq!((nothing.expect(200), nothing.etag()), (before.json(), before.etag()));
-    let any = app.patch("/auth/me").by(&ada).if_match("*").json(json!({"name": "Ada King"})).await;
-    assert_eq!(any.status, 200);
-    let weak = format!("W/{}", any.etag());
-    let change = |tag: &str| app.patch("/auth/me").by(&ada).if_match(tag).json(json!({"name": "A"}));
-    assert_eq!(change(&weak).await.status, 200);
-    assert_eq!(change(&weak).await.error(), (412, "PRECONDITION_FAILED".to_owned()));
-    assert_eq!(change("v1").await.error(), (400, "VALIDATION_ERROR".to_owned()));
-}
-
-#[tokio::test]
 async fn private_answers_are_not_cached_and_the_public_keys_are() {
     let app = start().await;
-    let answer = app.post("/auth/register").json(registration()).await;
+    let answer = log_in_with_browser(&app).await;
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     let keys = app.call(Method::GET, "/.well-known/jwks.json").await;
     assert_eq!(keys.header("cache-control"), Some("public, max-age=300"));
@@ -535,26 +427,4 @@ async fn without_a_url_there_is_no_discovery_document() {
         let document = read(public_url, issuer).await.expect(200);
         assert_eq!((&document["issuer"], &document["jwks_uri"]), (&json!(issuer), &json!(keys)));
     }
-}
-
-#[tokio::test]
-async fn a_password_change_reports_its_faults() {
-    let app = start().await;
-    let ada = app.register("Ada").await;
-    let change = async |body: Value| app.post("/auth/password-change").by(&ada).json(body).await;
-    let answer = change(json!({"current_password": 1, "new_password": "short"})).await;
-    assert_eq!(
-        answer.details(),
-        json!({"current_password": "must be a string", "new_password": "must have 8 to 128 characters"})
-    );
-    let weak = change(json!({"current_password": PASSWORD, "new_password": "ada@example.com"})).await;
-    assert_eq!(weak.error(), (400, "WEAK_PASSWORD".to_owned()));
-    for _ in 0..5 {
-        let wrong =
-            change(json!({"current_password": "wrong", "new_password": "another-passphrase-77"})).await;
-        assert_eq!(wrong.error(), (401, "INVALID_CREDENTIALS".to_owned()));
-    }
-    let locked = change(json!({"current_password": PASSWORD, "new_password": "another-passphrase-77"})).await;
-    assert_eq!(locked.error(), (423, "ACCOUNT_LOCKED".to_owned()));
-    assert_eq!(locked.header("retry-after"), Some("900"));
 }

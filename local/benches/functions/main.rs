@@ -26,9 +26,10 @@ const FUNCTIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../functions");
 const STARTS: usize = 31;
 
 /// Each function with a request, and what it reads from the database to answer it, after the ping at its start.
-const REQUESTS: [(&str, &str, &str); 3] = [
+const REQUESTS: [(&str, &str, &str); 4] = [
     ("switchyard-fn-system", "/readyz", "a ping"),
-    ("switchyard-fn-auth", "/.well-known/jwks.json", "nothing"),
+    ("switchyard-fn-auth", "/.well-known/jwks.json", "the published keys"),
+    ("switchyard-fn-accounts", "/api/v1/auth/me", "the window of the rate limit, a user"),
     ("switchyard-fn-users", "/api/v1/users?limit=1", "the window of the rate limit, a list"),
 ];
 

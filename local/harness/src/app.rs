@@ -356,6 +356,13 @@ impl Answer {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
+    /// The value and the attributes of a cookie that is set.
+    pub fn cookie(&self, name: &str) -> Option<(String, String)> {
+        let mut lines = self.headers.get_all(header::SET_COOKIE).iter().filter_map(|line| line.to_str().ok());
+        let line = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix('='))?;
+        line.split_once("; ").map(|(value, attributes)| (value.to_owned(), attributes.to_owned()))
+    }
+
     /// The `ETag`.
     ///
     /// # Panics

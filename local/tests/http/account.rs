@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use switchyard_api::{ApiSettings, RateLimit};
 use switchyard_harness::app::{App, PASSWORD};
 use switchyard_harness::store::Backend;
@@ -18,6 +18,7 @@ crate::on_every_backend!(
     five_failures_lock_an_account_for_a_quarter_of_an_hour,
     only_the_right_password_reveals_that_a_user_is_disabled,
     a_password_change_ends_the_other_sessions,
+    a_known_device_changes_the_password_while_the_account_is_locked,
     users_update_their_own_name_and_address,
 );
 
@@ -190,6 +191,34 @@ async fn a_password_change_ends_the_other_sessions(app: App) {
     };
     assert_eq!(login(PASSWORD).await, 401);
     assert_eq!(login("another-passphrase-77").await, 200);
+}
+
+async fn a_known_device_changes_the_password_while_the_account_is_locked(app: App) {
+    let registration = json!({"email": "ada@example.com", "password": PASSWORD, "name": "Ada"});
+    let registered = app.post("/auth/register").json(registration).await.expect(201);
+    for _ in 0..5 {
+        let wrong = json!({"email": "ada@example.com", "password": "wrong"});
+        assert_eq!(app.post("/auth/login").json(wrong).await.status, 401);
+    }
+    let change = |device_token: &Value| {
+        let body = json!({
+            "current_password": PASSWORD, "new_password": "another-passphrase-77", "device_token": device_token
+        });
+        app.post("/auth/password-change").bearer(registered["access_token"].as_str().unwrap()).json(body)
+    };
+    let token = &registered["device_token"];
+    assert_eq!(change(&Value::Null).await.error(), (423, "ACCOUNT_LOCKED".to_owned()));
+    assert_eq!(change(token).await.status, 204);
+    // The new password ends the token, and the session that continues gets another one.
+    let log_in = |token: &Value| {
+        let body =
+            json!({"email": "ada@example.com", "password": "another-passphrase-77", "device_token": token});
+        app.post("/auth/login").json(body)
+    };
+    assert_eq!(log_in(token).await.error(), (423, "ACCOUNT_LOCKED".to_owned()));
+    let refresh = json!({"refresh_token": registered["refresh_token"]});
+    let refreshed = app.post("/auth/refresh").json(refresh).await.expect(200);
+    assert_eq!(log_in(&refreshed["device_token"]).await.status, 200);
 }
 
 async fn users_update_their_own_name_and_address(app: App) {

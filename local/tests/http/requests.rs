@@ -16,6 +16,7 @@ use crate::operations::{Operation, operations};
 /// The samples of the functions, a line for each.
 const SAMPLES: &[Samples] = &[
     |identity, owner| switchyard_fn_auth::samples::samples(identity, owner).boxed(),
+    |identity, owner| switchyard_fn_accounts::samples::samples(identity, owner).boxed(),
     |identity, owner| switchyard_fn_users::samples::samples(identity, owner).boxed(),
 ];
 

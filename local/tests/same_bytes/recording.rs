@@ -125,6 +125,13 @@ const NOT_RECORDED: &[(Option<&str>, Access, &str, &str)] = &[
         "publishes its key where no migration has, which has published it here",
     ),
     (Some("auth"), Access::Replace, "token_keys", "publishes a key that has arrived since its start"),
+    (
+        Some("accounts"),
+        Access::Insert,
+        "token_keys",
+        "publishes its key where no migration has, which has published it here",
+    ),
+    (Some("accounts"), Access::Replace, "token_keys", "publishes a key that has arrived since its start"),
     (None, Access::Replace, "audit_refusals", "opens a window again that has ended and not yet expired"),
 ];
 

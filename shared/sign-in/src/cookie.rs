@@ -8,7 +8,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponseParts, ResponseParts};
 use switchyard_api::{ApiError, ApiResult, RequestingPage, cookie};
-use switchyard_identity::{Secret, Tokens};
+use switchyard_identity::{Identity, Secret, Tokens};
+use switchyard_kernel::Context;
 use utoipa::IntoParams;
 
 /// The names of a cookie.
@@ -27,7 +28,7 @@ const DEVICE: Name = Name { secure: "__Secure-device_token", local: "device_toke
 #[derive(IntoParams)]
 #[into_params(parameter_in = Cookie)]
 #[expect(dead_code, reason = "only describes what `Cookies` reads")]
-pub(crate) struct RefreshCookie {
+pub struct RefreshCookie {
     /// The refresh token of a browser.
     #[param(rename = "__Secure-refresh_token")]
     secure: Option<String>,
@@ -40,7 +41,7 @@ pub(crate) struct RefreshCookie {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Cookie)]
 #[expect(dead_code, reason = "only describes what `Cookies` reads")]
-pub(crate) struct DeviceCookie {
+pub struct DeviceCookie {
     /// The device token of a browser.
     #[param(rename = "__Secure-device_token")]
     secure: Option<String>,
@@ -58,7 +59,7 @@ const BROWSER: &str = "web";
 
 /// What a request says about the cookies: their values, and which page sends them.
 #[derive(Clone, Debug)]
-pub(crate) struct Cookies {
+pub struct Cookies {
     page: RequestingPage,
     refresh_token: Option<Secret>,
     device_token: Option<Secret>,
@@ -112,7 +113,7 @@ impl Cookies {
     /// # Errors
     ///
     /// 403 if it is in the cookie, and the page that sends it may not use cookies.
-    pub(crate) fn refresh_token_or(&self, in_body: Option<Secret>) -> ApiResult<Option<Secret>> {
+    pub fn refresh_token_or(&self, in_body: Option<Secret>) -> ApiResult<Option<Secret>> {
         if in_body.is_none() && self.refresh_token.is_some() {
             self.page.require_trusted()?;
         }
@@ -121,7 +122,7 @@ impl Cookies {
 
     /// The device token of the body, or else that of the cookie if the request comes from a page that may use cookies. Another
     /// page could guess with it until the device is locked.
-    pub(crate) fn device_token_or(&self, in_body: Option<Secret>) -> Option<Secret> {
+    pub fn device_token_or(&self, in_body: Option<Secret>) -> Option<Secret> {
         in_body.or_else(|| self.device_token.clone().filter(|_| self.page.is_trusted()))
     }
 
@@ -131,7 +132,7 @@ impl Cookies {
     }
 
     /// Sets the cookies if the session belongs to a browser.
-    pub(crate) fn set(&self, tokens: &Tokens) -> SetCookies {
+    pub fn set(&self, tokens: &Tokens) -> SetCookies {
         if !Self::are_for(tokens) {
             return SetCookies(Vec::new());
         }
@@ -141,21 +142,35 @@ impl Cookies {
         ])
     }
 
-    /// The refresh token that the browser loses because it gets new ones.
-    pub(crate) fn replaced_by(&self, tokens: &Tokens) -> Option<&str> {
-        let token = self.refresh_token.as_ref().filter(|_| Self::are_for(tokens) && self.page.is_trusted());
-        token.map(Secret::expose)
+    /// Ends the session that a browser loses because it gets `tokens`: nobody would end it later, since its refresh token is
+    /// lost.
+    ///
+    /// # Errors
+    ///
+    /// If the session cannot be ended.
+    pub async fn end_replaced_session(
+        &self,
+        context: &Context,
+        identity: &Identity,
+        tokens: &Tokens,
+    ) -> ApiResult<()> {
+        let is_replaced = Self::are_for(tokens) && self.page.is_trusted();
+        if let Some(replaced) = self.refresh_token.as_ref().filter(|_| is_replaced) {
+            identity.sessions().log_out(context, Some(replaced.expose())).await?;
+        }
+        Ok(())
     }
 
     /// Removes the refresh token, unless a page asks for it that may not use cookies. The device stays known.
-    pub(crate) fn without_session(&self) -> SetCookies {
+    pub fn without_session(&self) -> SetCookies {
         let removed = self.page.is_trusted().then(|| REFRESH.line(self.page, "", Duration::ZERO));
         SetCookies(removed.into_iter().collect())
     }
 }
 
 /// What an answer does with the browser's cookies: lines of `Set-Cookie`.
-pub(crate) struct SetCookies(Vec<String>);
+#[derive(Debug)]
+pub struct SetCookies(Vec<String>);
 
 impl IntoResponseParts for SetCookies {
     type Error = ApiError;

@@ -8,6 +8,7 @@ use axum::http::header;
 use serde_json::json;
 use switchyard_harness::app::{App, PASSWORD};
 use switchyard_harness::store::Backend;
+use switchyard_runtime::Metrics;
 use tracing_subscriber::filter::LevelFilter;
 
 /// Everything that is logged in this process.
@@ -30,7 +31,9 @@ async fn no_password_and_no_token_is_ever_logged() {
     let writer = log.clone();
     tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_writer(move || writer.clone()).init();
 
-    let app = App::start(Backend::Sqlite, |_, identity| switchyard_fn_auth::router(identity.clone())).await;
+    let metrics = Metrics::in_process().unwrap();
+    let router = |db: &_, identity: &_| switchyard_local::router(db, &metrics, identity);
+    let app = App::start(Backend::Sqlite, router).await;
     let (wrong, weak, new) = ("a-wrong-guess-5150", "adalovelace", "another-passphrase-77");
     let register = |password| json!({"email": "ada@example.com", "password": password, "name": "Ada Lovelace", "device_name": "web"});
     app.post("/auth/register").once("k").json(register(weak)).await.expect(400);
