@@ -126,6 +126,12 @@ const NOT_RECORDED: &[(Option<&str>, Access, &str, &str)] = &[
     ),
     (Some("auth"), Access::Replace, "token_keys", "publishes a key that has arrived since its start"),
     (
+        Some("auth"),
+        Access::Replace,
+        "credentials",
+        "hashes a password again that was imported, or hashed at another cost or with another pepper",
+    ),
+    (
         Some("accounts"),
         Access::Insert,
         "token_keys",

@@ -199,4 +199,16 @@ async fn changes_of_password(api: &Everywhere) {
     };
     api.ask(401, login(PASSWORD)).await;
     api.ask(200, login(new)).await;
+
+    // A device guesses apart from everyone else, and before the first log-in nothing is counted yet.
+    let body = json!({"email": "device@example.com", "password": PASSWORD, "name": "Device"});
+    let registered = api.ask(201, api.post("/auth/register").from(from).json(body)).await.json();
+    let device = person(&registered);
+    let change = |current: &str, device_token: &Value| {
+        let body = json!({"current_password": current, "new_password": new, "device_token": device_token});
+        api.post("/auth/password-change").by(&device).json(body)
+    };
+    api.ask(401, change("wrong", &registered["device_token"])).await;
+    api.ask(401, change("wrong", &Value::Null)).await;
+    api.ask(204, change(PASSWORD, &registered["device_token"])).await;
 }

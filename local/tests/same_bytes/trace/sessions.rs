@@ -96,6 +96,16 @@ async fn cookies(api: &Everywhere) {
         api.ask(204, logout().bearer("expired")).await;
     }
     api.ask(401, call(&cookie(&third))).await;
+    // A browser in which somebody else registers loses its session.
+    let register = |name: &str| {
+        let email = format!("{}@example.com", name.to_lowercase());
+        let body = json!({"email": email, "password": PASSWORD, "name": name, "device_name": "web"});
+        api.post("/auth/register").from(from).json(body)
+    };
+    let first = cookie(&api.ask(201, register("First")).await);
+    let second = cookie(&api.ask(201, register("Second").header(header::COOKIE, &first)).await);
+    api.ask(401, call(&first)).await;
+    api.ask(200, call(&second)).await;
 }
 
 async fn ends(api: &Everywhere) {
