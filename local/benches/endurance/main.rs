@@ -2,7 +2,8 @@
 //! kills and restarts the database. Clients check each answer. Afterwards every acknowledged write must exist.
 //!
 //! Run `cargo bench -p switchyard-local --bench endurance`. Optional arguments after `--` are the name of one database
-//! (sqlite, postgres, dynamodb) and the duration in seconds instead of 600. Prints the results, and writes a graph:
+//! (sqlite, postgres, dynamodb), the duration in seconds instead of 600, and a rate as in `2260/s`, which is then sent without
+//! looking for the highest one: to compare with an earlier run. Prints the results, and writes a graph:
 //! `endurance-sqlite.svg` and so on.
 
 #[path = "../support/arguments.rs"]
@@ -43,22 +44,28 @@ fn main() -> anyhow::Result<()> {
     let (backends, seconds) = arguments::read(&Backend::ALL)?;
     let length = Duration::from_secs(seconds.unwrap_or(600));
     for backend in backends {
-        tokio::runtime::Runtime::new()?.block_on(endure(backend, length))?;
+        tokio::runtime::Runtime::new()?.block_on(endure(backend, length, arguments::rate()))?;
     }
     Ok(())
 }
 
-async fn endure(backend: Backend, length: Duration) -> anyhow::Result<()> {
+async fn endure(backend: Backend, length: Duration, rate: Option<f64>) -> anyhow::Result<()> {
     let site = Arc::new(Site::start(backend).await?);
     let admin = site.admin_token().await?;
     let clients = (0..CLIENTS).map(|number| Client::register(Arc::clone(&site), number, &admin));
     let clients = try_join_all(clients).await?;
 
-    let (clients, rate) = highest_rate(clients).await?;
-    println!("{backend:?}: {rate:.0} requests/s are sustainable for a minute");
+    let (clients, rate) = match rate {
+        Some(rate) => (clients, rate),
+        None => {
+            let (clients, rate) = highest_rate(clients).await?;
+            println!("{backend:?}: {rate:.0} requests/s are sustainable for a minute");
+            (clients, rate * SHARE)
+        }
+    };
 
     let admin = site.admin_token().await?;
-    let mut run = Run::of(Arc::clone(&site), clients, &admin, rate * SHARE, length).await?;
+    let mut run = Run::of(Arc::clone(&site), clients, &admin, rate, length).await?;
     run.samples.sort_by(|one, other| one.at.total_cmp(&other.at));
     run.report();
     let file = format!("benches/endurance-{}.svg", backend.name());
