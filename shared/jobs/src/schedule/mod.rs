@@ -1,0 +1,7 @@
+//! When a job runs regularly: at the times of a cron expression in a time zone.
+
+mod catch_up;
+mod cron;
+
+pub use catch_up::{CatchUp, Due, MAX_TICKS, Missed};
+pub use cron::{CronExpression, CronFault};
