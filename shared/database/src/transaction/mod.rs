@@ -130,6 +130,16 @@ impl Transaction {
         Increment { transaction: self, key: key_of::<T>(id), field, by, at_least: None }
     }
 
+    /// Runs `effect` once the transaction has committed, before [`Db::transact`] returns. It also runs if the outcome of the
+    /// commit is unknown, and is dropped if the closure runs again or the transaction fails.
+    ///
+    /// All effects of a transaction have one second together; what then still runs is dropped. The process may also end between
+    /// the commit and the effect. So an effect is only for what nothing depends on, such as telling a worker that there is
+    /// something to do that it would also find by itself.
+    pub fn after_commit(&self, effect: impl Future<Output = ()> + Send + 'static) {
+        self.state().effects.add(effect);
+    }
+
     /// Notes whether the database answered a read.
     fn answered<T>(&self, answer: Result<T>) -> Result<T> {
         self.state().is_unreadable |= answer.is_err();

@@ -21,12 +21,16 @@ where
     loop {
         let transaction = Transaction { db: db.clone(), state: Arc::default(), is_first_run: attempt == 1 };
         let result = closure(transaction.clone()).await;
-        let state = std::mem::take(&mut *transaction.state());
+        let mut state = std::mem::take(&mut *transaction.state());
+        let effects = std::mem::take(&mut state.effects);
         let committed = match &result {
-            Ok(_) => commit(db, state).await?,
-            Err(_) => confirm(db, state).await?,
+            Ok(_) => commit(db, state).await,
+            Err(_) => confirm(db, state).await,
         };
-        match committed {
+        if let (Ok(_), Ok(Committed::Yes) | Err(Error::OutcomeUnknown(_))) = (&result, &committed) {
+            effects.run().await;
+        }
+        match committed? {
             Committed::Yes => return result,
             Committed::ReadsAreStale => {}
         }

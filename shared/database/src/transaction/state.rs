@@ -1,4 +1,7 @@
 use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::pin::Pin;
+use std::time::Duration;
 
 use crate::evaluate::cause_of_increment;
 use crate::{Cause, Document, Error, Key, Rejection, Result, UniqueKey, Version};
@@ -14,6 +17,40 @@ pub(super) struct State {
     pub(super) writes: Vec<Write>,
     /// Whether the database failed to answer a read.
     pub(super) is_unreadable: bool,
+    /// What runs once the writes are committed.
+    pub(super) effects: Effects,
+}
+
+/// What runs after a commit, in the order in which it was added.
+#[derive(Default)]
+pub(super) struct Effects(Vec<Pin<Box<dyn Future<Output = ()> + Send>>>);
+
+impl Effects {
+    /// How long all of them may take together. The caller of the transaction waits for them.
+    const TIMEOUT: Duration = Duration::from_secs(1);
+
+    pub(super) fn add(&mut self, effect: impl Future<Output = ()> + Send + 'static) {
+        self.0.push(Box::pin(effect));
+    }
+
+    /// Runs them one after the other, until the time is over.
+    pub(super) async fn run(self) {
+        if self.0.is_empty() {
+            return;
+        }
+        let all = async {
+            for effect in self.0 {
+                effect.await;
+            }
+        };
+        let _ = tokio::time::timeout(Self::TIMEOUT, all).await;
+    }
+}
+
+impl fmt::Debug for Effects {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} effects", self.0.len())
+    }
 }
 
 /// A pending write of a document.
