@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use switchyard_ambient::Timestamp;
+use utoipa::ToSchema;
 
 use crate::{Effect, Permission, Permissions, Refused, RequestKey, RoleName, SessionId, UserId};
 
@@ -57,7 +59,43 @@ pub struct Principal {
     pub password_change_required: bool,
 }
 
+/// What has caused something that is done later: a request, and its actor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Cause {
+    /// The id of the request.
+    #[schema(example = "0190a1b2-0000-7000-8000-000000000001")]
+    pub request_id: String,
+    /// The id of the user, or `anonymous` or `system`.
+    #[schema(example = "system")]
+    pub actor: String,
+}
+
+impl Cause {
+    /// The program itself, which names what it does instead of a request.
+    pub fn system(name: impl Into<String>) -> Self {
+        Self { request_id: name.into(), actor: SYSTEM.to_owned() }
+    }
+
+    /// Whether the actor was this user.
+    pub fn is_user(&self, id: UserId) -> bool {
+        self.actor == id.as_str()
+    }
+}
+
+const ANONYMOUS: &str = "anonymous";
+const SYSTEM: &str = "system";
+
 impl Context {
+    /// This request as the cause of something that is done later.
+    pub fn cause(&self) -> Cause {
+        let actor = match &self.actor {
+            Actor::Anonymous => ANONYMOUS.to_owned(),
+            Actor::User(principal) => principal.user_id.to_string(),
+            Actor::System => SYSTEM.to_owned(),
+        };
+        Cause { request_id: self.request_id.clone(), actor }
+    }
+
     /// The context of an anonymous request.
     pub fn anonymous(request_id: impl Into<String>, now: Timestamp) -> Self {
         Self {

@@ -8,7 +8,7 @@ use switchyard_settings::Environment;
 use crate::audit::{Appender, SeenEnds, unknown_key};
 use crate::refusals::LocalCounts;
 use crate::{
-    Action, AuditEvent, AuditLog, Authority, BuiltInRole, CommonError, Context, KeyRing, Manifests,
+    Action, AuditEvent, AuditLog, Authority, BuiltInRole, Cause, CommonError, Context, KeyRing, Manifests,
     Permission, Refused, ReplaceableSecret, Rotating, ServiceCode, UserId,
 };
 
@@ -187,11 +187,17 @@ impl Kernel {
         C: Fn(AuditedTransaction) -> F,
     {
         let (closure, denied, key) = (&closure, &Denied::default(), context.request_key.as_ref());
+        let cause = &Arc::new(context.cause());
         let result = self
             .db()
             .transact(|tx| async move {
                 denied.list().clear();
-                let tx = AuditedTransaction { tx, events: Arc::default(), denied: denied.clone() };
+                let tx = AuditedTransaction {
+                    tx,
+                    events: Arc::default(),
+                    denied: denied.clone(),
+                    cause: cause.clone(),
+                };
                 let value = closure(tx.clone()).await.map_err(Failure::Refused)?;
                 let events = std::mem::take(&mut *tx.events());
                 if let Some(key) = key {
@@ -263,9 +269,15 @@ pub struct AuditedTransaction {
     tx: Transaction,
     events: Arc<Mutex<Vec<AuditEvent>>>,
     denied: Denied,
+    cause: Arc<Cause>,
 }
 
 impl AuditedTransaction {
+    /// The request that it belongs to.
+    pub fn cause(&self) -> &Cause {
+        &self.cause
+    }
+
     /// Records an event, which is written if the transaction commits.
     pub fn record(&self, event: AuditEvent) {
         self.events().push(event);

@@ -36,7 +36,7 @@ pub use audit::{
     AuditVerification, BreakReason, CHAINS, Outcome, actions,
 };
 pub use change::{EntityTag, Fault, FaultKind, Faults, FieldPath, MergePatch, Precondition, Step, Versioned};
-pub use context::{Actor, Context, Principal, STEP_UP_WINDOW};
+pub use context::{Actor, Cause, Context, Principal, STEP_UP_WINDOW};
 pub use error::{CommonError, DomainError, ErrorCause, ErrorCode, ErrorKind, ErrorReport, Refused, codes};
 pub use kernel::{AuditedTransaction, Kernel, KernelSettings};
 pub use key_ring::{KeyRing, KeyRingError, hex};
