@@ -23,6 +23,7 @@ use utoipa_axum::router::OpenApiRouter;
         (name = "users", description = "Users and their profiles."),
         (name = "roles", description = "Roles, their permissions, and the roles of users."),
         (name = "audit", description = "The audit log."),
+        (name = "jobs", description = "Work that is done later, and its administration."),
         (name = "system", description = "Health, metrics, this document."),
     )
 )]
@@ -37,6 +38,9 @@ pub const FUNCTIONS: &[(Function, CreateRouter)] = &[
     (switchyard_fn_auth::FUNCTION, |_, _, identity| switchyard_fn_auth::router(identity.clone())),
     (switchyard_fn_accounts::FUNCTION, |_, _, identity| switchyard_fn_accounts::router(identity.clone())),
     (switchyard_fn_users::FUNCTION, |_, _, identity| switchyard_fn_users::router(identity.clone())),
+    (switchyard_fn_admin::FUNCTION, |_, _, identity| {
+        switchyard_fn_admin::router(switchyard_program::jobs(identity))
+    }),
     (switchyard_fn_system::FUNCTION, |db, metrics, _| {
         switchyard_fn_system::router(db.clone(), metrics.clone())
     }),
@@ -46,8 +50,10 @@ pub const FUNCTIONS: &[(Function, CreateRouter)] = &[
 pub type ServeSchedules = fn(Task) -> LocalBoxFuture<'static, anyhow::Result<()>>;
 
 /// The functions that are run by schedules, and not by requests.
-pub const SCHEDULED: &[(Function, ServeSchedules)] =
-    &[(switchyard_fn_audit::FUNCTION, |task| Box::pin(switchyard_fn_audit::serve(task)))];
+pub const SCHEDULED: &[(Function, ServeSchedules)] = &[
+    (switchyard_fn_audit::FUNCTION, |task| Box::pin(switchyard_fn_audit::serve(task))),
+    (switchyard_fn_worker::FUNCTION, |task| Box::pin(switchyard_fn_worker::serve(task))),
+];
 
 /// Every function: those that answer requests, then those that are run by schedules.
 pub fn functions() -> impl Iterator<Item = &'static Function> {
@@ -68,6 +74,11 @@ pub const NOT_ON_LAMBDA: &[(&str, &str)] = &[
     ("SHUTDOWN_TIMEOUT", "Lambda ends a function between two requests"),
     ("AUDIT_ANCHOR_FILE", "a function has no file that remains"),
     ("AUDIT_ANCHOR_EVERY", "the template has a schedule for the function `audit`"),
+    ("WORKER", "Lambda runs a function for each event"),
+    ("JOBS_CONCURRENCY", "a function has its own bounds"),
+    ("JOBS_POLL", "Lambda runs a function for each event"),
+    ("JOBS_BATCH", "a function writes single documents on DynamoDB"),
+    ("JOBS_KEEP", "a function keeps jobs for a week"),
     ("ADMIN_EMAIL", "`switchyard migrate` creates the first admin"),
     ("ADMIN_PASSWORD", "`switchyard migrate` creates the first admin"),
 ];

@@ -14,6 +14,7 @@ mod secrets;
 mod serve;
 mod settings;
 mod tables;
+mod worker;
 
 use std::io;
 use std::path::PathBuf;

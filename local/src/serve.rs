@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use switchyard_ambient::Ambient;
 use switchyard_database::Schema;
+use switchyard_jobs::WorkerMode;
 use switchyard_kernel::forget_secret;
 use switchyard_program::Program;
-use switchyard_runtime::{Environment, LogFormat, Runtime, Settings};
+use switchyard_runtime::{Environment, LogFormat, Runtime, Settings, Stopped};
 
 use crate::audit::{self, AnchorSettings};
-use crate::{first_admin, secrets};
+use crate::{first_admin, secrets, worker};
 
 /// The folder for the database unless `DATABASE_URL` names another.
 pub(crate) const DATA: &str = "data";
@@ -36,7 +37,7 @@ pub(crate) async fn serve() -> anyhow::Result<()> {
     let admin = first_admin::create(identity, &folder, is_for_people).await?;
     let router = switchyard_local::router(runtime.db(), runtime.metrics(), identity);
     let router = program.with_fresh_secrets(router);
-    let Program { runtime, identity, .. } = program;
+    let Program { runtime, identity, announcements, .. } = program;
     let show_admin = || match &admin {
         Some(admin) if is_for_people => print!("{admin}"),
         Some(admin) => admin.log(),
@@ -56,7 +57,21 @@ pub(crate) async fn serve() -> anyhow::Result<()> {
     };
     let anchors = environment().read(AnchorSettings::read)?;
     let anchoring = tokio::spawn(audit::write_regularly(identity.clone(), anchors));
-    let served = runtime.serve_greeting(router, Arc::new(identity), greet).await;
+    let settings = runtime.settings();
+    let (database, grace) = (settings.database_url.clone(), settings.shutdown_timeout);
+    let jobs = environment().read(|environment| worker::read_settings(environment, Some(&database)))?;
+    let worker = worker::new(&jobs, &identity, runtime.metrics());
+    let work = |stopped: Stopped| async move {
+        if let Some(worker) = worker {
+            worker.serve(announcements, stopped.wait(), grace).await;
+        }
+    };
+    let served = match jobs.mode {
+        WorkerMode::Only => runtime.work_alone(work).await,
+        WorkerMode::On | WorkerMode::Off => {
+            runtime.serve_beside(router, Arc::new(identity), greet, work).await
+        }
+    };
     anchoring.abort();
     if !is_greeted {
         show_admin(); // the server could not listen, but the admin was created and will not be created again

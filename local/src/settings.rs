@@ -13,7 +13,10 @@ pub(crate) fn listing() -> Listing {
     crate::serve::environment().into_listing(|environment| {
         secrets::read_source(environment);
         let _ = AnchorSettings::read(environment);
-        read_settings(environment, &ALL_SECRETS)
+        let settings = read_settings(environment, &ALL_SECRETS);
+        let database = settings.as_ref().map(|(settings, ..)| &settings.database_url);
+        let _ = crate::worker::read_settings(environment, database);
+        settings
     })
 }
 

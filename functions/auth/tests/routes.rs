@@ -19,7 +19,7 @@ async fn start() -> App {
 
 /// Starts with a page of another origin that may use cookies.
 async fn start_with_page() -> App {
-    let cors_origins = "https://app.example.net".parse().unwrap();
+    let cors_origins = "https://app.example.net".parse().expect("the origin is valid");
     let settings = ApiSettings { cors_origins, ..ApiSettings::default() };
     let router = |_: &_, identity: &Identity| switchyard_fn_auth::router(identity.clone());
     App::start_with(Backend::Sqlite, settings, router).await

@@ -12,8 +12,11 @@ use switchyard_harness::identity::{ADMIN_ENVIRONMENT, EMAIL, identity_environmen
 use switchyard_harness::meter::{Cost, Meter};
 use switchyard_harness::process::free_port;
 use switchyard_harness::store::{Backend, Store};
+use switchyard_identity::Identity;
+use switchyard_jobs::{NoJobObserver, Registry, Worker, WorkerSettings};
 use switchyard_program::{ALL_SECRETS, Program};
 use switchyard_runtime::Environment;
+use tokio::time::Instant;
 
 /// As long as those of browsers.
 const USER_AGENT: &str = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) \
@@ -35,6 +38,7 @@ struct Site {
     base_url: String,
     client: reqwest::Client,
     rows: Vec<Row>,
+    identity: Identity,
     /// Its tables are dropped with it.
     _store: Store,
 }
@@ -128,6 +132,7 @@ impl Site {
         let program = program.with_first_admin().await?;
         let router =
             switchyard_local::router(program.runtime.db(), program.runtime.metrics(), &program.identity);
+        let identity = program.identity.clone();
         // On a thread of its own, since its future cannot be sent to another.
         std::thread::spawn(|| {
             switchyard_runtime::block_on(async { anyhow::Ok(program.serve(router).await?) })
@@ -139,12 +144,22 @@ impl Site {
             base_url: format!("http://127.0.0.1:{port}"),
             client,
             rows: Vec::new(),
+            identity,
             _store: store,
         };
         while site.send(get("/healthz")).await.is_err() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Ok(site)
+    }
+
+    /// A worker that runs the jobs of the administration, on the same metered database.
+    fn worker(&self) -> Worker {
+        let (db, outbox) = (self.identity.kernel().db().clone(), self.identity.outbox().clone());
+        let mut registry = Registry::new();
+        switchyard_jobs::register(&mut registry, &db, &outbox);
+        let settings = WorkerSettings { batch: 1, ..WorkerSettings::default() };
+        Worker::new(db, outbox, registry, settings, "cost", Arc::new(NoJobObserver))
     }
 
     /// Sends a request, and notes what it costs.
@@ -185,6 +200,7 @@ pub(crate) async fn measure() -> anyhow::Result<Vec<Row>> {
     administration(&mut site, &admin).await?;
     roles(&mut site, &admin).await?;
     reports(&mut site, &admin).await?;
+    jobs(&mut site, &admin).await?;
     Ok(site.rows)
 }
 
@@ -274,6 +290,32 @@ async fn administration(site: &mut Site, admin: &str) -> anyhow::Result<()> {
     site.row("delete_user", delete).await?;
     let path = format!("{path}/restore");
     site.row("restore_user", post(&path).by(admin)).await?;
+    Ok(())
+}
+
+/// The administration of jobs, and what a worker pays for a job that does nothing.
+async fn jobs(site: &mut Site, admin: &str) -> anyhow::Result<()> {
+    let none = json!({"kind": "none"});
+    let dead = post("/api/v1/admin/jobs/dead/retry").by(admin).with(none).answered(202);
+    let accepted = site.row("retry_dead_jobs", dead).await?;
+    let id = accepted.text("job_id")?;
+    site.row("get_job_status", get(&accepted.text("status_url")?).by(admin)).await?;
+    let path = format!("/api/v1/admin/jobs/{id}");
+    site.row("get_job", get(&path).by(admin)).await?;
+    site.row("list_jobs, 1", get("/api/v1/admin/jobs").by(admin)).await?;
+    site.row("cancel_job", post(&format!("{path}/cancel")).by(admin)).await?;
+    site.row("retry_job", post(&format!("{path}/retry")).by(admin)).await?;
+    let worker = site.worker();
+    site.meter.take();
+    worker.work_on(&id, Instant::now() + Duration::from_secs(60)).await?;
+    site.rows.push(Row {
+        label: "(a job: claimed, run, its end stored and counted)".to_owned(),
+        cost: site.meter.take(),
+    });
+    worker.work_until(Instant::now() + Duration::from_secs(60)).await?;
+    site.rows.push(Row { label: "(a look for jobs, and there is none)".to_owned(), cost: site.meter.take() });
+    site.row("list_crons, none", get("/api/v1/admin/crons").by(admin)).await?;
+    site.row("get_job_stats", get("/api/v1/admin/jobs/stats").by(admin)).await?;
     Ok(())
 }
 

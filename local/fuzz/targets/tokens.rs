@@ -25,8 +25,9 @@ static IDENTITY: LazyLock<Identity> = LazyLock::new(|| {
     let ambient = Ambient::new(clock, SeededRandomness::new(1));
     let db = Db::new(Arc::new(Memory::new(ambient.clone())), ambient);
     let authority = RoleAuthority::new(db.clone(), &[]);
+    let outbox = testing::outbox(db.ambient());
     let kernel = Kernel::new(db, testing::kernel_settings(), &[], Arc::new(authority.clone()));
-    Identity::new(kernel, authority, testing::settings())
+    Identity::new(kernel, authority, testing::settings(), outbox)
 });
 
 static HEADER: LazyLock<Value> = LazyLock::new(|| {

@@ -138,6 +138,8 @@ const NOT_RECORDED: &[(Option<&str>, Access, &str, &str)] = &[
         "publishes its key where no migration has, which has published it here",
     ),
     (Some("accounts"), Access::Replace, "token_keys", "publishes a key that has arrived since its start"),
+    (Some("admin"), Access::Insert, "job_schedules", "pauses a schedule, of which the trace has none"),
+    (Some("admin"), Access::Delete, "job_schedules", "resumes a schedule, of which the trace has none"),
     (None, Access::Replace, "audit_refusals", "opens a window again that has ended and not yet expired"),
 ];
 

@@ -3,10 +3,15 @@
 //! Tables, permissions, built-in roles, the codes in the API's document and the template of the deployment all follow from
 //! this list.
 
+use switchyard_jobs::JobDeclaration;
 use switchyard_kernel::Manifests;
 
 /// What every domain declares. Lists of permissions and roles have this order.
-pub const ALL: Manifests = &[&switchyard_identity::MANIFEST, &switchyard_kernel::MANIFEST];
+pub const ALL: Manifests =
+    &[&switchyard_identity::MANIFEST, &switchyard_kernel::MANIFEST, &switchyard_jobs::MANIFEST];
+
+/// The kinds of jobs of every domain. A worker has a handler for each of them.
+pub const JOBS: &[&[JobDeclaration]] = &[switchyard_jobs::JOBS];
 
 #[cfg(test)]
 mod tests {

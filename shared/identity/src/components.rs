@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use switchyard_database::{Db, Error as DatabaseError};
+use switchyard_jobs::Outbox;
 use switchyard_kernel::{Context, Kernel, hex};
 
 use crate::password::{Guessed, PasswordHasher};
@@ -18,10 +19,16 @@ pub(crate) struct Components {
     pub(crate) settings: IdentitySettings,
     pub(crate) tokens: TokenIssuer,
     pub(crate) hasher: PasswordHasher,
+    pub(crate) outbox: Outbox,
 }
 
 impl Components {
-    pub(crate) fn new(kernel: Kernel, authority: RoleAuthority, settings: IdentitySettings) -> Arc<Self> {
+    pub(crate) fn new(
+        kernel: Kernel,
+        authority: RoleAuthority,
+        settings: IdentitySettings,
+        outbox: Outbox,
+    ) -> Arc<Self> {
         let tokens = TokenIssuer {
             keys: TokenKeys::new(settings.signing_keys.clone()),
             issuer: settings.token_issuer.clone(),
@@ -33,7 +40,7 @@ impl Components {
             settings.password_hash_threads,
             kernel.ambient().clone(),
         );
-        Arc::new(Self { kernel, authority, settings, tokens, hasher })
+        Arc::new(Self { kernel, authority, settings, tokens, hasher, outbox })
     }
 
     pub(crate) fn db(&self) -> &Db {

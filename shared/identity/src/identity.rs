@@ -3,6 +3,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use switchyard_ambient::Timestamp;
 use switchyard_database::{Collection, Entity as _, Error as DatabaseError};
+use switchyard_jobs::Outbox;
 use switchyard_kernel::{
     Actor, Attack, AuthenticationError, Authenticator, Context, HeldSecret, Kernel, Manifest, OtherSecret,
     Principal, ReplaceableSecret, ServiceCode, other_secret, record_secrets,
@@ -45,9 +46,10 @@ const COLLECTIONS: &[&Collection] = &[
 pub struct Identity(Arc<Components>);
 
 impl Identity {
-    /// Identity on a kernel. `authority` is the one that the kernel was created with. Does no I/O.
-    pub fn new(kernel: Kernel, authority: RoleAuthority, settings: IdentitySettings) -> Self {
-        Self(Components::new(kernel, authority, settings))
+    /// Identity on a kernel. `authority` is the one that the kernel was created with. What is done later goes to `outbox`. Does no
+    /// I/O.
+    pub fn new(kernel: Kernel, authority: RoleAuthority, settings: IdentitySettings, outbox: Outbox) -> Self {
+        Self(Components::new(kernel, authority, settings, outbox))
     }
 
     /// Creates the built-in roles that are missing, and gives the others the permissions that were declared for
@@ -112,6 +114,11 @@ impl Identity {
     /// The settings.
     pub fn settings(&self) -> &IdentitySettings {
         &self.0.settings
+    }
+
+    /// Where jobs are stored. It is the one for all domains of the program.
+    pub fn outbox(&self) -> &Outbox {
+        &self.0.outbox
     }
 
     /// The kernel.

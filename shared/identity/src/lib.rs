@@ -8,6 +8,7 @@
 //!
 //! use switchyard_database::Db;
 //! use switchyard_identity::{AccountError, Identity, IdentitySettings, Registration, RoleAuthority};
+//! use switchyard_jobs::{NoAnnouncer, Outbox, Payloads};
 //! use switchyard_kernel::{Actor, Authenticator, Kernel, KernelSettings, Manifests};
 //!
 //! async fn register(
@@ -18,7 +19,8 @@
 //! ) -> Result<(), Box<dyn std::error::Error>> {
 //!     let authority = RoleAuthority::new(db.clone(), manifests);
 //!     let kernel = Kernel::new(db.clone(), kernel_settings, manifests, Arc::new(authority.clone()));
-//!     let identity = Identity::new(kernel, authority, settings);
+//!     let outbox = Outbox::new(db.ambient().clone(), Payloads::unsealed(), Arc::new(NoAnnouncer));
+//!     let identity = Identity::new(kernel, authority, settings, outbox);
 //!     identity.install(db.ambient().now()).await?;
 //!
 //!     let context = identity.context("request-1");

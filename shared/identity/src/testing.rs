@@ -1,12 +1,14 @@
 //! Helpers for the tests of this crate and of its users.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
-use switchyard_kernel::{KernelSettings, KeyRing, Rotating};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
+use switchyard_ambient::Ambient;
+use switchyard_jobs::{NoAnnouncer, Outbox, Payloads};
+use switchyard_kernel::{KernelSettings, KeyRing, Rotating};
 
 pub use crate::session::rewritten_refresh_token;
 use crate::{IdentitySettings, SigningKeys};
@@ -53,6 +55,11 @@ fn ring(text: &str) -> KeyRing {
 /// Settings of the kernel for tests.
 pub fn kernel_settings() -> KernelSettings {
     KernelSettings::with_audit_keys(ring(AUDIT_KEY))
+}
+
+/// An outbox for tests, whose jobs are not announced.
+pub fn outbox(ambient: &Ambient) -> Outbox {
+    Outbox::new(ambient.clone(), Payloads::unsealed(), Arc::new(NoAnnouncer))
 }
 
 /// A token with any header and claims, signed with the key of [`settings`]. Tests use it to check that a valid

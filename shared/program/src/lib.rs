@@ -23,6 +23,6 @@ mod program;
 mod secrets;
 mod task;
 
-pub use program::{Program, StartError, assemble, collections, read_settings};
+pub use program::{Program, StartError, assemble, assemble_announcing, collections, jobs, read_settings};
 pub use secrets::{ALL_SECRETS, SecretSource, Secrets, read_secrets_ttl};
 pub use task::Task;

@@ -6,6 +6,7 @@ use switchyard_ambient::Ambient;
 use switchyard_aws::SecretsManagerError;
 use switchyard_database::{Collection, Database, Db};
 use switchyard_identity::{AccountError, FirstAdminOutcome, Identity, IdentitySettings, InstallError};
+use switchyard_jobs::{Announcements, Announcer, Jobs, NoAnnouncer, Outbox, Payloads, local_announcements};
 use switchyard_kernel::{Actor, KernelSettings};
 use switchyard_runtime::{Environment, Function, Platform, Runtime, RuntimeError, Settings, SettingsError};
 use utoipa_axum::router::OpenApiRouter;
@@ -18,10 +19,27 @@ pub fn collections() -> impl Iterator<Item = &'static Collection> {
     of_domains.copied().chain(switchyard_api::COLLECTIONS)
 }
 
-/// Kernel and identity on a database. Does no I/O.
+/// Kernel and identity on a database, whose jobs are not announced. Does no I/O.
 pub fn assemble(db: Db, kernel: KernelSettings, identity: IdentitySettings) -> Identity {
+    assemble_announcing(db, kernel, identity, Arc::new(NoAnnouncer))
+}
+
+/// Like [`assemble`], with jobs that are announced.
+pub fn assemble_announcing(
+    db: Db,
+    kernel: KernelSettings,
+    identity: IdentitySettings,
+    announcer: Arc<dyn Announcer>,
+) -> Identity {
+    let outbox = Outbox::new(db.ambient().clone(), Payloads::unsealed(), announcer);
     let (kernel, authority) = crate::task::kernel(db, kernel);
-    Identity::new(kernel, authority, identity)
+    Identity::new(kernel, authority, identity, outbox)
+}
+
+/// The administration of the jobs of all domains.
+pub fn jobs(identity: &Identity) -> Jobs {
+    let kinds = switchyard_domains::JOBS.iter().copied().flatten().map(|job| job.kind);
+    Jobs::new(identity.kernel().clone(), identity.outbox().clone(), kinds)
 }
 
 /// Reads the settings of a program that needs these secrets, as [`Program::start`] does.
@@ -46,6 +64,8 @@ pub struct Program {
     pub identity: Identity,
     /// What keeps the secrets up to date while it runs.
     pub secrets: Arc<Secrets>,
+    /// The jobs that its requests store, for a worker of the same process.
+    pub announcements: Announcements,
 }
 
 /// Why a program cannot start.
@@ -114,8 +134,14 @@ impl Program {
         for warning in warnings {
             tracing::warn!("{warning}");
         }
-        let identity = assemble(runtime.db().clone(), kernel, identity);
-        Ok(Self { runtime, identity, secrets: Arc::new(secrets) })
+        let (announcer, announcements) = local_announcements();
+        let identity = assemble_announcing(runtime.db().clone(), kernel, identity, Arc::new(announcer));
+        Ok(Self { runtime, identity, secrets: Arc::new(secrets), announcements })
+    }
+
+    /// The administration of jobs.
+    pub fn jobs(&self) -> Jobs {
+        jobs(&self.identity)
     }
 
     /// Brings the tables to what this version declares. [`Identity::install`] comes next.

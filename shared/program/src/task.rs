@@ -3,6 +3,7 @@ use std::sync::Arc;
 use switchyard_ambient::Ambient;
 use switchyard_database::{Database, Db};
 use switchyard_identity::{InstallError, RoleAuthority};
+use switchyard_jobs::{NoAnnouncer, Outbox, Payloads};
 use switchyard_kernel::{Kernel, KernelSettings, other_secret};
 use switchyard_runtime::{Environment, Function, Runtime, Settings};
 
@@ -49,6 +50,13 @@ impl Task {
             return Err(InstallError::from(other).into());
         }
         Ok(Self { runtime, kernel, secrets: Arc::new(secrets) })
+    }
+}
+
+impl Task {
+    /// Where its jobs are stored. They are not announced.
+    pub fn outbox(&self) -> Outbox {
+        Outbox::new(self.kernel.ambient().clone(), Payloads::unsealed(), Arc::new(NoAnnouncer))
     }
 }
 

@@ -49,7 +49,7 @@ pub use function::{Function, Schedule};
 pub use logs::{LogFormat, LogSettings};
 pub use metrics::{Metrics, MetricsError};
 pub use platform::Platform;
-pub use runtime::{Runtime, RuntimeError};
+pub use runtime::{Runtime, RuntimeError, Stopped};
 pub use server::Stopping;
 pub use settings::Settings;
 pub use switchyard_settings::{

@@ -8,6 +8,8 @@ use switchyard_api::{Api, COLLECTIONS, serve_api};
 use switchyard_database::{Collection, Database, Db, Error, Schema};
 use switchyard_kernel::Authenticator;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -184,7 +186,7 @@ impl Runtime {
         router: OpenApiRouter,
         authenticator: Arc<dyn Authenticator>,
     ) -> Result<(), RuntimeError> {
-        self.serve_greeting(router, authenticator, |_| {}).await
+        self.serve_beside(router, authenticator, |_| {}, |_| std::future::ready(())).await
     }
 
     /// Runs `run` for each event of a schedule, with its name, as a Lambda function. A schedule sends its name as
@@ -204,12 +206,14 @@ impl Runtime {
         }
     }
 
-    /// As [`serve`](Self::serve); a server calls `greet` with its address once it listens.
-    pub async fn serve_greeting(
+    /// As [`serve`](Self::serve); a server calls `greet` with its address once it listens. Beside the requests it runs `work`,
+    /// which is told when to stop, and waits for it.
+    pub async fn serve_beside<W: Future<Output = ()>>(
         self,
         router: OpenApiRouter,
         authenticator: Arc<dyn Authenticator>,
         greet: impl FnOnce(SocketAddr),
+        work: impl FnOnce(Stopped) -> W,
     ) -> Result<(), RuntimeError> {
         let Self { settings, metrics, db } = self;
         let api = Api::new(db.clone(), authenticator, settings.api, metrics.observer());
@@ -230,24 +234,57 @@ impl Runtime {
         let bound = listener.local_addr().map_err(listen)?;
         tracing::info!("listening on http://{bound}");
         greet(bound);
-        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let signals = tokio::spawn(async move {
-            let told = server::told_to_end().await;
-            drop(stop);
-            told
-        });
+        let (stopped, signals) = until_told_to_end();
         // DynamoDB removes what has expired itself, and to look for it there would mean to scan the tables.
         let sweeping =
             (!matches!(settings.database_url, DatabaseUrl::DynamoDb(_))).then(|| tokio::spawn(sweep(db)));
-        let until_stopped = async move { drop(stopped.await) };
-        server::serve(listener, router, settings.base_path, until_stopped, limits).await;
+        let serving = server::serve(listener, router, settings.base_path, stopped.clone().wait(), limits);
+        tokio::join!(serving, work(stopped));
         if let Some(sweeping) = sweeping {
             sweeping.abort();
         }
-        match signals.await {
-            Ok(told) => told.map_err(RuntimeError::Signals),
-            Err(fault) => Err(RuntimeError::Signals(io::Error::other(fault))),
-        }
+        ended(signals).await
+    }
+
+    /// Runs `work` and answers no requests, until Ctrl-C or SIGTERM tells it to stop.
+    pub async fn work_alone<W: Future<Output = ()>>(
+        self,
+        work: impl FnOnce(Stopped) -> W,
+    ) -> Result<(), RuntimeError> {
+        let (stopped, signals) = until_told_to_end();
+        work(stopped).await;
+        ended(signals).await
+    }
+}
+
+/// Whether a program was told to stop.
+#[derive(Clone, Debug)]
+pub struct Stopped(watch::Receiver<bool>);
+
+impl Stopped {
+    /// Completes when the program is told to stop.
+    pub async fn wait(mut self) {
+        let _ = self.0.wait_for(|stopped| *stopped).await;
+    }
+}
+
+type Signals = JoinHandle<io::Result<()>>;
+
+/// Waits for Ctrl-C or SIGTERM.
+fn until_told_to_end() -> (Stopped, Signals) {
+    let (stop, stopped) = watch::channel(false);
+    let signals = tokio::spawn(async move {
+        let told = server::told_to_end().await;
+        stop.send_replace(true);
+        told
+    });
+    (Stopped(stopped), signals)
+}
+
+async fn ended(signals: Signals) -> Result<(), RuntimeError> {
+    match signals.await {
+        Ok(told) => told.map_err(RuntimeError::Signals),
+        Err(fault) => Err(RuntimeError::Signals(io::Error::other(fault))),
     }
 }
 

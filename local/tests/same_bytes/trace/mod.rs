@@ -6,6 +6,7 @@ mod admin;
 mod audit;
 mod bodies;
 mod idempotency;
+mod jobs;
 mod limits;
 mod lists;
 mod profiles;
@@ -34,6 +35,7 @@ pub(crate) async fn replay(api: &Everywhere) {
     roles::replay(api).await;
     lists::replay(api).await;
     idempotency::replay(api).await;
+    jobs::replay(api).await;
     limits::replay(api).await;
     audit::replay(api).await;
 }

@@ -336,7 +336,7 @@ fn program_of(world: &World, manifests: Manifests) -> Identity {
     let authority = RoleAuthority::new(world.db.clone(), manifests);
     let settings = testing::kernel_settings();
     let kernel = Kernel::new(world.db.clone(), settings, manifests, Arc::new(authority.clone()));
-    Identity::new(kernel, authority, testing::settings())
+    Identity::new(kernel, authority, testing::settings(), testing::outbox(world.db.ambient()))
 }
 
 #[tokio::test]

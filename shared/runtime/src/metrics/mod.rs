@@ -9,6 +9,7 @@ use std::sync::Arc;
 use switchyard_ambient::Ambient;
 use switchyard_api::Observer;
 use switchyard_database::Database;
+use switchyard_jobs::{JobObserver, NoJobObserver};
 
 use database::Timed;
 use embedded::Embedded;
@@ -75,6 +76,14 @@ impl Metrics {
         }
     }
 
+    /// The observer that collects the metrics of jobs in a server process.
+    pub fn job_observer(&self) -> Arc<dyn JobObserver> {
+        match &self.kind {
+            Kind::Process(process) => Arc::clone(process) as _,
+            Kind::Embedded(_) => Arc::new(NoJobObserver),
+        }
+    }
+
     /// Counts events on Lambda, each under the name of a metric, with the function as dimension. A server does not count
     /// them.
     pub fn count(&self, counts: &[(&str, u64)]) {
@@ -98,8 +107,26 @@ mod tests {
 
     use axum::http::StatusCode;
     use switchyard_api::Outcome;
+    use switchyard_jobs::EndedAttempt;
 
     use super::*;
+
+    #[test]
+    fn attempts_at_jobs_are_counted_by_kind_and_outcome() {
+        let metrics = Metrics::in_process().unwrap();
+        let observer = metrics.job_observer();
+        observer.began("urgent", Duration::from_millis(20));
+        for outcome in ["succeeded", "succeeded", "dead"] {
+            observer.ended(&EndedAttempt { kind: "mail.send", outcome, took: Duration::from_millis(30) });
+        }
+        let text = metrics.render().unwrap().unwrap();
+        let has = |line: &str| assert!(text.lines().any(|other| other == line), "{line}\nis not in\n{text}");
+        has(r#"jobs_total{kind="mail.send",outcome="succeeded"} 2"#);
+        has(r#"jobs_total{kind="mail.send",outcome="dead"} 1"#);
+        has(r#"job_duration_seconds_bucket{kind="mail.send",le="0.025"} 0"#);
+        has(r#"job_duration_seconds_bucket{kind="mail.send",le="0.05"} 3"#);
+        has(r#"job_lag_seconds_bucket{priority="urgent",le="0.025"} 1"#);
+    }
 
     #[test]
     fn requests_are_counted_by_route_method_and_status() {
