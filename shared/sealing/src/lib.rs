@@ -39,3 +39,6 @@ pub use error::SealError;
 pub use seal_ring::SealRing;
 pub use sealed::Sealed;
 pub use sealer::{Sealer, key_id_of};
+
+/// What the crate declares: its name alone, because it stores nothing itself.
+pub const MANIFEST: switchyard_kernel::Manifest = switchyard_kernel::Manifest::new("sealing");
