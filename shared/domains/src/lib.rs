@@ -7,8 +7,12 @@ use switchyard_jobs::JobDeclaration;
 use switchyard_kernel::Manifests;
 
 /// What every domain declares. Lists of permissions and roles have this order.
-pub const ALL: Manifests =
-    &[&switchyard_identity::MANIFEST, &switchyard_kernel::MANIFEST, &switchyard_jobs::MANIFEST];
+pub const ALL: Manifests = &[
+    &switchyard_identity::MANIFEST,
+    &switchyard_kernel::MANIFEST,
+    &switchyard_jobs::MANIFEST,
+    &switchyard_sealing::MANIFEST,
+];
 
 /// The kinds of jobs of every domain. A worker has a handler for each of them.
 pub const JOBS: &[&[JobDeclaration]] = &[switchyard_jobs::JOBS];
