@@ -43,10 +43,10 @@ impl Task {
             Some((settings?, kernel?))
         };
         let (settings, kernel) = environment.read(read)?;
-        let held: Vec<_> = kernel.secret().held().into_iter().collect();
         let runtime = Runtime::start_with(settings, ambient, wrap).await?;
         let kernel = self::kernel(runtime.db().clone(), kernel).0;
-        if let Some(Some(other)) = runtime.warm_up(other_secret(runtime.db(), &held)).await {
+        let compared = other_secret(runtime.db(), kernel.settings().secrets());
+        if let Some(Some(other)) = runtime.warm_up(compared).await {
             return Err(InstallError::from(other).into());
         }
         Ok(Self { runtime, kernel, secrets: Arc::new(secrets) })
