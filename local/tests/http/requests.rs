@@ -18,11 +18,12 @@ const SAMPLES: &[Samples] = &[
     |identity, owner| switchyard_fn_auth::samples::samples(identity, owner).boxed(),
     |identity, owner| switchyard_fn_accounts::samples::samples(identity, owner).boxed(),
     |identity, owner| switchyard_fn_users::samples::samples(identity, owner).boxed(),
-    |identity, owner| {
-        let jobs = switchyard_program::jobs(identity);
-        async move { switchyard_fn_admin::samples::samples(&jobs, owner).await }.boxed()
-    },
+    |identity, owner| samples_of_jobs(identity, owner).boxed(),
 ];
+
+async fn samples_of_jobs(identity: &Identity, owner: &Context) -> Vec<Sample> {
+    switchyard_fn_admin::samples::samples(&switchyard_program::jobs(identity), owner).await
+}
 
 /// Creates the objects of `owner`, and returns a sample about them for each operation of a function that
 /// needs one.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use futures::future::try_join_all;
 use switchyard_ambient::Timestamp;
 use switchyard_database::limits::MAX_PAGE;
-use switchyard_database::{Db, Error, Query, Stored};
+use switchyard_database::{Db, Error, Query, Stored, TypedPage};
 
 use crate::record::{CLOCK_SKEW, JobRecord};
 
@@ -38,7 +38,9 @@ pub(crate) async fn due(db: &Db, free: usize, now: Timestamp) -> Result<Due, Err
     });
     let pages = try_join_all(lanes).await?;
     let has_more = pages.iter().any(|page| page.next.is_some());
-    let lanes = pages.into_iter().map(|page| page.items).collect();
+    // A document may be newer than the entry of the index under which it was found.
+    let due = |page: TypedPage<JobRecord>| page.items.into_iter().filter(|job| job.is_due(now)).collect();
+    let lanes = pages.into_iter().map(due).collect();
     Ok(Due { jobs: in_order(lanes, |job| job.at), has_more })
 }
 

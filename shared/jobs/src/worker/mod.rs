@@ -135,11 +135,18 @@ impl Worker {
         let mut running = JoinSet::new();
         let mut waiting: VecDeque<Stored<JobRecord>> = VecDeque::new();
         let (mut worked, dead_before) = (Worked::default(), core.counts.dead());
-        let mut may_have_more = true;
+        let (mut may_have_more, mut failure) = (true, None);
         while Instant::now() < deadline {
             let free = core.settings.concurrency - running.len();
             if waiting.is_empty() && may_have_more && free > 0 {
-                waiting.extend(core.find_due(free).await?.jobs);
+                match core.find_due(free).await {
+                    Ok(due) => waiting.extend(due.jobs),
+                    Err(fault) => {
+                        // Those that run are given back below.
+                        failure = Some(fault);
+                        break;
+                    }
+                }
                 may_have_more = !waiting.is_empty();
             }
             let taken: Vec<_> = waiting.drain(..free.min(waiting.len())).collect();
@@ -169,7 +176,7 @@ impl Worker {
         while running.join_next().await.is_some() {}
         worked.dead = core.counts.dead() - dead_before;
         core.flush().await;
-        Ok(worked)
+        failure.map_or(Ok(worked), Err)
     }
 
     /// Runs one job, if it is due.

@@ -15,6 +15,7 @@ on_every_backend! {
     of_many_workers_one_runs_each_job,
     a_job_is_taken_over_half_a_minute_after_its_lease_has_ended,
     a_worker_that_comes_back_changes_nothing,
+    a_worker_that_comes_back_does_not_end_the_run_of_another,
     what_ends_its_worker_again_and_again_is_dead,
     a_cancelled_job_is_told_to_its_worker,
 }
@@ -65,6 +66,9 @@ async fn a_job_is_taken_over_half_a_minute_after_its_lease_has_ended(world: Worl
     let count = Arc::new(AtomicUsize::new(0));
     world.wait(60 + 29);
     assert_eq!(world.work(&counting(&count)).await, 0, "clocks differ");
+    let announced = world.worker(&counting(&count));
+    announced.work_on(&job.id, Instant::now() + Duration::from_secs(60)).await.unwrap();
+    assert_eq!(world.state(&job.id).await, (JobState::Running, 1), "also if somebody names the job");
     world.wait(1);
     assert_eq!(world.work(&counting(&count)).await, 1);
     let details = world.job(&job.id).await;
@@ -94,6 +98,37 @@ async fn a_worker_that_comes_back_changes_nothing(world: World) {
     assert_eq!(world.work(&quick).await, 1);
     gate.add_permits(1);
     first.await.unwrap();
+    let details = world.job(&job.id).await;
+    assert_eq!((details.state, details.result), (JobState::Succeeded, Some("the second".into())));
+}
+
+/// The first worker finishes while the other one still runs the job.
+async fn a_worker_that_comes_back_does_not_end_the_run_of_another(world: World) {
+    let job = world.enqueue(task("a")).await;
+    let gates = [Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0))];
+    let waiting_for = |gate: &Arc<Semaphore>, result: &'static str| {
+        let gate = gate.clone();
+        act(move |_, _| {
+            let gate = gate.clone();
+            Box::pin(async move {
+                gate.acquire().await.unwrap().forget();
+                Done::with(result)
+            })
+        })
+    };
+    let mut running = Vec::new();
+    for (claims, gate, result) in [(1, &gates[0], "the first"), (2, &gates[1], "the second")] {
+        let worker = world.worker(&waiting_for(gate, result));
+        running.push(tokio::spawn(async move { work(&worker).await }));
+        until_claimed(&world, &job.id, claims).await;
+        world.wait(if claims == 1 { 60 + 30 } else { 0 });
+    }
+    let second = running.pop().unwrap();
+    gates[0].add_permits(1);
+    running.pop().unwrap().await.unwrap();
+    assert_eq!(world.state(&job.id).await, (JobState::Running, 2));
+    gates[1].add_permits(1);
+    second.await.unwrap();
     let details = world.job(&job.id).await;
     assert_eq!((details.state, details.result), (JobState::Succeeded, Some("the second".into())));
 }
