@@ -59,8 +59,8 @@ fn id(key: &str) -> String {
     SealRing::parse(key).unwrap().ids().remove(0)
 }
 
-fn lacks(key: &str) -> Option<OtherSecret> {
-    Some(OtherSecret { setting: "ENCRYPTION_KEY", key_id: id(key) })
+fn lack_of(key: &str) -> OtherSecret {
+    OtherSecret { setting: "ENCRYPTION_KEY", key_id: id(key) }
 }
 
 async fn new_database(store: &Store) -> Db {
@@ -107,7 +107,7 @@ async fn every_key_that_has_sealed_is_needed_on(backend: Backend) {
     let db = new_database(&store).await;
     let both = format!("{NEW},{OLD}");
     assert_eq!(Program::with(&format!("{OLD},{THIRD}")).records(&db).await, None);
-    assert_eq!(Program::with(NEW).records(&db).await, lacks(OLD));
+    assert_eq!(Program::with(NEW).records(&db).await, Some(lack_of(OLD)));
     let server = Program::with(OLD);
     assert_eq!(server.records(&db).await, None, "the third key has sealed nothing");
     assert_eq!(server.reads_again(&db, &both, true).await, Vec::<String>::new());
@@ -115,15 +115,15 @@ async fn every_key_that_has_sealed_is_needed_on(backend: Backend) {
 
     for (keys, missing) in [(NEW, OLD), (OLD, NEW), (THIRD, NEW)] {
         let program = Program::with(keys);
-        assert_eq!(program.compares(&db).await, lacks(missing));
-        assert_eq!(program.records(&db).await, lacks(missing));
+        assert_eq!(program.compares(&db).await, Some(lack_of(missing)));
+        assert_eq!(program.records(&db).await, Some(lack_of(missing)));
         assert_eq!(program.seals_with(), Err(SealError::NotRecorded));
         let fault = format!(
             "the new ENCRYPTION_KEY lacks the key with the id {}, which the database was used with",
             id(missing)
         );
         for records in [true, false] {
-            assert_eq!(server.reads_again(&db, keys, records).await, [fault.clone()]);
+            assert_eq!(server.reads_again(&db, keys, records).await, std::slice::from_ref(&fault));
         }
     }
     assert_eq!(server.seals_with(), Ok(id(NEW)), "the present keys serve on");
@@ -132,7 +132,7 @@ async fn every_key_that_has_sealed_is_needed_on(backend: Backend) {
     for keys in [&format!("{OLD},{NEW}"), &format!("{THIRD},{NEW},{OLD}"), &format!("{OLD},{NEW},{THIRD}")] {
         assert_eq!(Program::with(keys).records(&db).await, None);
     }
-    assert_eq!(Program::with(&both).records(&db).await, lacks(THIRD));
+    assert_eq!(Program::with(&both).records(&db).await, Some(lack_of(THIRD)));
 }
 
 #[tokio::test]

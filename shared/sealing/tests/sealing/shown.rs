@@ -50,7 +50,7 @@ fn a_field_is_stored_as_the_sealed_text() {
     assert_eq!(sealed, document.factor.as_text());
     assert_eq!(sealer(OLD).open(PLACE, sealed).unwrap(), br#"{"secret":"hunter2","step":7}"#);
     let read: Document = serde_json::from_value(json).unwrap();
-    assert_eq!(read, document.clone());
+    assert_eq!(read, document);
     let factor = sealer(OLD).open_value(PLACE, &read.factor).unwrap();
     assert_eq!((&*factor.secret, factor.step), ("hunter2", 7));
 }
