@@ -85,8 +85,8 @@ enum Command {
 #[derive(Debug, Subcommand)]
 enum Secrets {
     /// Permit another secret than the one that the database was used with: one that is lost, or that must not be used any
-    /// longer. Without the old `JWT_PRIVATE_KEY` access tokens are no longer valid, and without the old `PASSWORD_PEPPER`
-    /// no password is right.
+    /// longer. Without the old `JWT_PRIVATE_KEY` access tokens are no longer valid, without the old `PASSWORD_PEPPER` no
+    /// password is right, and without an old `ENCRYPTION_KEY` what it has sealed is lost.
     Forget {
         /// The setting.
         #[arg(value_parser = PossibleValuesParser::new(secrets::FORGETTABLE))]

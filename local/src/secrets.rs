@@ -12,7 +12,8 @@ use crate::audit::AnchorSettings;
 
 /// The secrets that a new one may replace although the old one is lost. Not the key of the audit log: what it covers could
 /// never be verified again.
-pub(crate) const FORGETTABLE: [&str; 3] = ["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "SIGN_IN_KEY"];
+pub(crate) const FORGETTABLE: [&str; 4] =
+    ["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "SIGN_IN_KEY", "ENCRYPTION_KEY"];
 
 /// The source for a database if `SECRETS` is not set. The secrets of an embedded database are in the folder of its file, so
 /// that one backup has both. The secrets of a database server belong to all instances that use it.

@@ -11,15 +11,24 @@ use switchyard_ambient::Ambient;
 use switchyard_harness::identity::identity_environment;
 use switchyard_harness::process;
 use switchyard_harness::store::{Backend, Store};
-use switchyard_program::{ALL_SECRETS, Program};
+use switchyard_program::{ALL_SECRETS, Program, StartError, Task};
 use switchyard_runtime::Environment;
+use switchyard_sealing::{SealError, Sealer, key_id_of};
 
-const NEW: &str = "a new pepper that is no secret at all";
+const NEW: &str = "a new key that is no secret at all";
+const OLD: &str = "an old key that is no secret at all";
 
 /// `switchyard migrate` in its own folder, on a store, with an empty environment otherwise.
 fn migrate(folder: &Path, store: &Store) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_switchyard"));
     command.current_dir(folder).env_clear().arg("migrate").envs(store.environment());
+    command
+}
+
+/// `switchyard secrets forget`.
+fn forget(folder: &Path, store: &Store, setting: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_switchyard"));
+    command.current_dir(folder).env_clear().envs(store.environment()).args(["secrets", "forget", setting]);
     command
 }
 
@@ -52,7 +61,8 @@ async fn a_secret_that_the_database_knows_is_not_replaced_on(backend: Backend) {
     };
     succeed(run());
     let secrets = folder.path().join("secrets");
-    let all = ["audit-key", "jwt-private-key.pem", "password-pepper", "sign-in-key"].map(str::to_owned);
+    let all = ["audit-key", "encryption-key", "jwt-private-key.pem", "password-pepper", "sign-in-key"];
+    let all = all.map(str::to_owned);
     assert_eq!(files(&secrets), BTreeSet::from(all.clone()));
     let old = fs::read_to_string(secrets.join("password-pepper")).unwrap();
 
@@ -62,6 +72,7 @@ async fn a_secret_that_the_database_knows_is_not_replaced_on(backend: Backend) {
         ("JWT_PRIVATE_KEY", "jwt-private-key.pem", true),
         ("SIGN_IN_KEY", "sign-in-key", true),
         ("AUDIT_KEY", "audit-key", false),
+        ("ENCRYPTION_KEY", "encryption-key", true),
     ] {
         fs::rename(secrets.join(file), folder.path().join("lost")).unwrap();
         let hint = if hint {
@@ -99,15 +110,9 @@ async fn a_secret_that_the_database_knows_is_not_replaced_on(backend: Backend) {
     assert!(refusal(with(&old)).contains("another PASSWORD_PEPPER"));
 
     // One that the database does not know is made beside the others.
-    let mut forget_command = Command::new(env!("CARGO_BIN_EXE_switchyard"));
-    forget_command.current_dir(folder.path()).env_clear().envs(store.environment()).args([
-        "secrets",
-        "forget",
-        "JWT_PRIVATE_KEY",
-    ]);
     let key = fs::read_to_string(secrets.join("jwt-private-key.pem")).unwrap();
     fs::remove_file(secrets.join("jwt-private-key.pem")).unwrap();
-    succeed(forget_command);
+    succeed(forget(folder.path(), &store, "JWT_PRIVATE_KEY"));
     succeed(with(NEW));
     assert_ne!(fs::read_to_string(secrets.join("jwt-private-key.pem")).unwrap(), key);
     assert_eq!(files(&secrets), BTreeSet::from(all));
@@ -128,6 +133,135 @@ async fn a_secret_that_the_database_knows_is_not_replaced_on_dynamodb() {
     a_secret_that_the_database_knows_is_not_replaced_on(Backend::DynamoDb).await;
 }
 
+async fn a_key_that_has_sealed_is_needed_on(backend: Backend) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::fresh(backend).await.unwrap();
+    let with = |keys: &str| {
+        let mut command = migrate(folder.path(), &store);
+        command.env("SECRETS", "file:secrets").env("ENCRYPTION_KEY", keys);
+        command
+    };
+    let (old, both, reversed) = (OLD, format!("{NEW},{OLD}"), format!("{OLD},{NEW}"));
+    for keys in [&reversed, old, &both] {
+        succeed(with(keys));
+    }
+    for key in [NEW, OLD] {
+        let sentence = refusal(with(key));
+        let begin = "switchyard: the database was used with another ENCRYPTION_KEY (the id of its key is ";
+        assert!(sentence.starts_with(begin), "{sentence}");
+        assert!(!sentence.contains(NEW) && !sentence.contains(OLD), "{sentence}");
+    }
+    succeed(with(&reversed));
+    assert!(!files(&folder.path().join("secrets")).contains("encryption-key"));
+
+    // Lost keys can be given up, with what they have sealed.
+    succeed(forget(folder.path(), &store, "ENCRYPTION_KEY"));
+    succeed(with(NEW));
+    assert!(refusal(with(OLD)).contains("another ENCRYPTION_KEY"));
+}
+
+#[tokio::test]
+async fn a_key_that_has_sealed_is_needed_on_sqlite() {
+    a_key_that_has_sealed_is_needed_on(Backend::Sqlite).await;
+}
+
+#[tokio::test]
+async fn a_key_that_has_sealed_is_needed_on_postgres() {
+    a_key_that_has_sealed_is_needed_on(Backend::Postgres).await;
+}
+
+#[tokio::test]
+async fn a_key_that_has_sealed_is_needed_on_dynamodb() {
+    a_key_that_has_sealed_is_needed_on(Backend::DynamoDb).await;
+}
+
+/// The settings of a program on a store with these keys.
+fn environment_with(store: &Store, keys: &str, is_function: bool) -> Environment {
+    let on_lambda = ("AWS_LAMBDA_RUNTIME_API".to_owned(), "127.0.0.1:1".to_owned());
+    let keys = ("ENCRYPTION_KEY".to_owned(), keys.to_owned());
+    let variables = store.environment().into_iter().chain(identity_environment());
+    Environment::of(variables.chain([keys]).chain(Some(on_lambda).filter(|_| is_function)))
+}
+
+/// Starts a program as a function for users, or as a server, which is also the deployment.
+async fn program_with(store: &Store, keys: &str, is_function: bool) -> Result<Program, StartError> {
+    let environment = environment_with(store, keys, is_function);
+    Program::start_with(environment, &ALL_SECRETS, Ambient::system(), |database| database).await
+}
+
+/// Starts a function that schedules run.
+async fn task_with(store: &Store, keys: &str) -> Result<Task, StartError> {
+    let environment = environment_with(store, keys, true);
+    Task::start_with(environment, &["ENCRYPTION_KEY"], Ambient::system(), |database| database).await
+}
+
+/// The id of the key that seals.
+fn seals_with(sealer: &Sealer) -> Result<String, SealError> {
+    sealer.seal("notes/1/text", b"text").map(|sealed| key_id_of(&sealed).unwrap().to_owned())
+}
+
+async fn a_function_seals_with_recorded_keys_alone_on(backend: Backend) {
+    let store = Store::fresh(backend).await.unwrap();
+    let both = format!("{NEW},{OLD}");
+    let request_comes = async |program: &Program| {
+        program.secrets.keep_fresh(program.identity.kernel().db(), program.identity.secrets()).await;
+    };
+    let event_comes = async |task: &Task| {
+        task.secrets.keep_fresh(task.kernel.db(), task.kernel.settings().secrets()).await;
+    };
+    // The database does not answer at the start, since it has no tables.
+    let (program, task) =
+        (program_with(&store, OLD, true).await.unwrap(), task_with(&store, OLD).await.unwrap());
+    request_comes(&program).await;
+    event_comes(&task).await;
+    assert_eq!(seals_with(&program.sealer), Err(SealError::NotRecorded));
+    assert_eq!(seals_with(&task.sealer), Err(SealError::NotRecorded));
+    let old = seals_with(&program_with(&store, OLD, false).await.unwrap().sealer).unwrap();
+    request_comes(&program).await;
+    event_comes(&task).await;
+    assert_eq!(seals_with(&program.sealer), Ok(old.clone()));
+    assert_eq!(seals_with(&task.sealer), Ok(old.clone()));
+
+    // Functions start with a new key before the deployment has recorded it.
+    let (program, task) =
+        (program_with(&store, &both, true).await.unwrap(), task_with(&store, &both).await.unwrap());
+    request_comes(&program).await;
+    event_comes(&task).await;
+    assert_eq!(seals_with(&program.sealer), Ok(old.clone()));
+    assert_eq!(seals_with(&task.sealer), Ok(old.clone()));
+    let new = seals_with(&program_with(&store, &both, false).await.unwrap().sealer).unwrap();
+    assert_ne!(new, old);
+    request_comes(&program).await;
+    event_comes(&task).await;
+    assert_eq!(seals_with(&program.sealer), Ok(new.clone()));
+    assert_eq!(seals_with(&task.sealer), Ok(new));
+
+    let sentence =
+        format!("the database was used with another ENCRYPTION_KEY (the id of its key is {old}): ");
+    for fault in [
+        program_with(&store, NEW, true).await.unwrap_err(),
+        program_with(&store, NEW, false).await.unwrap_err(),
+        task_with(&store, NEW).await.unwrap_err(),
+    ] {
+        assert!(fault.to_string().starts_with(&sentence), "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn a_function_seals_with_recorded_keys_alone_on_sqlite() {
+    a_function_seals_with_recorded_keys_alone_on(Backend::Sqlite).await;
+}
+
+#[tokio::test]
+async fn a_function_seals_with_recorded_keys_alone_on_postgres() {
+    a_function_seals_with_recorded_keys_alone_on(Backend::Postgres).await;
+}
+
+#[tokio::test]
+async fn a_function_seals_with_recorded_keys_alone_on_dynamodb() {
+    a_function_seals_with_recorded_keys_alone_on(Backend::DynamoDb).await;
+}
+
 #[tokio::test]
 async fn secrets_are_not_made_for_a_database_server_unless_told_to() {
     for backend in [Backend::Postgres, Backend::DynamoDb] {
@@ -141,6 +275,7 @@ async fn secrets_are_not_made_for_a_database_server_unless_told_to() {
              - SECRETS does not say where this server finds its secrets: set the variables below, or SECRETS=file:data \
              to have it make secrets of its own in the folder data\n\
              - PORT must be a whole number from 0 to 65535\n\
+             - ENCRYPTION_KEY is not set\n\
              - JWT_PRIVATE_KEY is not set\n\
              - PASSWORD_PEPPER is not set\n\
              - SIGN_IN_KEY is not set"
@@ -161,7 +296,7 @@ async fn processes_that_start_at_once_have_the_same_secrets() {
     for process in [start(), start(), start()] {
         process.await.unwrap();
     }
-    assert_eq!(files(&folder.path().join("secrets")).len(), 4);
+    assert_eq!(files(&folder.path().join("secrets")).len(), 5);
 }
 
 #[tokio::test]

@@ -92,6 +92,7 @@ async fn rotated_secrets_arrive_in_a_running_server_on(backend: Backend) {
             ("JWT_PRIVATE_KEY", format!("{key}{}", key_of(&old, "JWT_PRIVATE_KEY"))),
             ("PASSWORD_PEPPER", format!("{NEW},{}", key_of(&old, "PASSWORD_PEPPER"))),
             ("AUDIT_KEY", format!("{NEW},{}", key_of(&old, "AUDIT_KEY"))),
+            ("ENCRYPTION_KEY", format!("{NEW},{}", key_of(&old, "ENCRYPTION_KEY"))),
         ],
     );
     manager.put(&new).await.unwrap();
@@ -117,6 +118,14 @@ async fn rotated_secrets_arrive_in_a_running_server_on(backend: Backend) {
     let verify = reqwest::Client::new().get(format!("{}/api/v1/audit-logs/verify", first.base_url));
     let answer: Value = verify.bearer_auth(&new_token).send().await.unwrap().json().await.unwrap();
     assert_eq!(answer["valid"], true, "{answer}");
+
+    // The old key may have sealed, so it is kept if the new secret lacks it.
+    first.output();
+    manager.put(&with(&alone, &[("ENCRYPTION_KEY", NEW.to_owned())])).await.unwrap();
+    ttl_passes().await;
+    assert!(log_in(&first).await.is_some());
+    let output = first.output();
+    assert!(output.contains("the new ENCRYPTION_KEY lacks the key with the id "), "{output}");
 }
 
 #[tokio::test]
@@ -249,7 +258,7 @@ async fn a_start_without_the_secrets_is_refused_in_one_sentence() {
     manager.put(&some).await.unwrap();
     let sentence = refusal(server(&store, &manager));
     let expected = "- SECRETS names the secret `switchyard/identity`, which has no PASSWORD_PEPPER and no SIGN_IN_KEY and no \
-                    AUDIT_KEY\n";
+                    AUDIT_KEY and no ENCRYPTION_KEY\n";
     assert!(sentence.contains(expected), "{sentence}");
     manager.put_text(r#"{"AUDIT_KEY": {}}"#).await.unwrap();
     assert_eq!(refusal(server(&store, &manager)), format!("{begin}it must be a JSON object of texts"));

@@ -40,6 +40,7 @@ fn settings_are_listed_with_their_values_and_without_secrets() {
     command.envs([
         ("PORT", "80x"),
         ("AUDIT_KEY", "hunter2"),
+        ("ENCRYPTION_KEY", "hunter2"),
         ("DATABASSE_URL", "hunter2"),
         ("RATE_LIMIT_NONE", "1/1m"),
     ]);
@@ -53,6 +54,8 @@ fn settings_are_listed_with_their_values_and_without_secrets() {
         "PASSWORD_HASH_THREADS=the number of cores   (the default)\n",
         "AUDIT_KEY=…\n    the keys of the audit log's chains, the current one first: keys of at least 32 characters each, \
          separated by commas; secret\n",
+        "ENCRYPTION_KEY=…\n    the keys that seal what the database must not reveal, the current one first: keys of at least 32 \
+         characters each, separated by commas; secret\n",
         "ADMIN_EMAIL   (not set)\n",
         "warning: PORT must be a whole number from 0 to 65535\n",
         "warning: DATABASSE_URL is set, but is not a setting; is DATABASE_URL meant?\n",

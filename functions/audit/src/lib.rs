@@ -29,12 +29,12 @@ const VERIFY: &str = "verify";
 
 /// Does what schedules say, until Lambda ends the process.
 pub async fn serve(task: Task) -> anyhow::Result<()> {
-    let Task { runtime, kernel, secrets } = task;
+    let Task { runtime, kernel, secrets, .. } = task;
     let metrics = runtime.metrics().clone();
     let run = move |name: String| {
         let (kernel, metrics, secrets) = (kernel.clone(), metrics.clone(), secrets.clone());
         async move {
-            secrets.keep_fresh(kernel.db(), [kernel.settings().secret()]).await;
+            secrets.keep_fresh(kernel.db(), kernel.settings().secrets()).await;
             run(&kernel, &metrics, &name).await.map_err(Into::into)
         }
     };

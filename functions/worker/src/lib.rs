@@ -33,14 +33,14 @@ pub async fn serve(task: Task) -> anyhow::Result<()> {
     switchyard_jobs::register(&mut registry, &db, &outbox);
     // Each commit of one document: on DynamoDB a batch is a transaction, which costs twice as much.
     let settings = WorkerSettings { concurrency: CONCURRENCY, batch: 1, ..WorkerSettings::default() };
-    let Task { runtime, kernel, secrets } = task;
+    let Task { runtime, kernel, secrets, .. } = task;
     let worker = Worker::new(db, outbox, registry, settings, FUNCTION.name, runtime.metrics().job_observer());
     let metrics = runtime.metrics().clone();
     let run = move |name: String| {
         let (kernel, secrets, worker, metrics) =
             (kernel.clone(), secrets.clone(), worker.clone(), metrics.clone());
         async move {
-            secrets.keep_fresh(kernel.db(), [kernel.settings().secret()]).await;
+            secrets.keep_fresh(kernel.db(), kernel.settings().secrets()).await;
             run(&worker, &metrics, &name).await.map_err(Into::into)
         }
     };

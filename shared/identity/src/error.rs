@@ -10,8 +10,8 @@ use crate::{RoleName, codes};
 /// Why identity cannot be set up on a database.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum InstallError {
-    /// The database was used with another secret. With another pepper no password would be right, and with another key of
-    /// the audit log it could not be verified.
+    /// The database was used with another secret. With another pepper no password would be right, with another key of the audit
+    /// log it could not be verified, and without a key that has sealed, what it has sealed could not be opened.
     #[error(
         "the database was used with another {setting} (the id of its key is {key_id}): start with the secrets that it was \
          set up with; a new key must be added to the old one before it replaces it"

@@ -5,8 +5,8 @@ use switchyard_ambient::Timestamp;
 use switchyard_database::{Collection, Entity as _, Error as DatabaseError};
 use switchyard_jobs::Outbox;
 use switchyard_kernel::{
-    Actor, Attack, AuthenticationError, Authenticator, Context, HeldSecret, Kernel, Manifest, OtherSecret,
-    Principal, ReplaceableSecret, ServiceCode, other_secret, record_secrets,
+    Actor, Attack, AuthenticationError, Authenticator, Context, Kernel, Manifest, OtherSecret, Principal,
+    ReplaceableSecret, ServiceCode, other_secret, record_secrets,
 };
 
 use crate::account::Credential;
@@ -64,7 +64,7 @@ impl Identity {
         if let Some(key_id) = self.0.kernel.unknown_audit_key().await? {
             return Err(InstallError::OtherSecret { setting: "AUDIT_KEY", key_id });
         }
-        if let Some(other) = record_secrets(self.0.db(), &self.held_secrets(), now).await? {
+        if let Some(other) = record_secrets(self.0.db(), self.secrets(), now).await? {
             return Err(other.into());
         }
         self.0.tokens.keys.synchronize(self.0.db(), now).await?;
@@ -75,7 +75,7 @@ impl Identity {
     /// Returns a secret that the database was used with and that the settings lack. One call of the database, which changes
     /// nothing.
     pub async fn other_secret(&self) -> Result<Option<OtherSecret>, DatabaseError> {
-        other_secret(self.0.db(), &self.held_secrets()).await
+        other_secret(self.0.db(), self.secrets()).await
     }
 
     /// Does what a function does when it starts: [`other_secret`](Self::other_secret), and at the same time it reads the keys of
@@ -87,11 +87,7 @@ impl Identity {
 
     /// Every secret that the program may have.
     pub fn secrets(&self) -> impl Iterator<Item = &dyn ReplaceableSecret> {
-        self.0.settings.secrets().into_iter().chain([self.0.kernel.settings().secret()])
-    }
-
-    fn held_secrets(&self) -> Vec<HeldSecret> {
-        self.secrets().filter_map(ReplaceableSecret::held).collect()
+        self.0.settings.secrets().into_iter().chain(self.0.kernel.settings().secrets())
     }
 
     /// The public keys with which others can verify access tokens, as far as this program knows them.

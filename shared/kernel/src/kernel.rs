@@ -20,6 +20,8 @@ const CODE_OF_SERVICE: &[u8] = b"switchyard: code of the service\0";
 pub struct KernelSettings {
     /// The keys of the audit log's chains.
     pub audit_keys: Rotating<KeyRing>,
+    /// The secrets of the services that the program is made of.
+    service_secrets: Vec<Arc<dyn ReplaceableSecret>>,
 }
 
 impl KernelSettings {
@@ -30,17 +32,25 @@ impl KernelSettings {
     pub fn read(environment: &mut Environment, needed: &[&str]) -> Option<Self> {
         let meaning = "the keys of the audit log's chains, the current one first";
         let audit_keys = Rotating::read(environment, needed, Self::AUDIT_KEY, KeyRing::FORM, meaning);
-        Some(Self { audit_keys: audit_keys? })
-    }
-
-    /// The secret among the settings.
-    pub fn secret(&self) -> &dyn ReplaceableSecret {
-        &self.audit_keys
+        Some(Self { audit_keys: audit_keys?, service_secrets: Vec::new() })
     }
 
     /// Settings with these keys.
     pub fn with_audit_keys(keys: KeyRing) -> Self {
-        Self { audit_keys: Rotating::new(Self::AUDIT_KEY, keys) }
+        Self { audit_keys: Rotating::new(Self::AUDIT_KEY, keys), service_secrets: Vec::new() }
+    }
+
+    /// Adds the secret of a service, which is recorded and replaced like those of the kernel.
+    #[must_use]
+    pub fn with_service_secret(mut self, secret: impl ReplaceableSecret + 'static) -> Self {
+        self.service_secrets.push(Arc::new(secret));
+        self
+    }
+
+    /// The secrets of the kernel and of the services.
+    pub fn secrets(&self) -> impl Iterator<Item = &dyn ReplaceableSecret> {
+        let of_services = self.service_secrets.iter().map(|secret| &**secret);
+        std::iter::once::<&dyn ReplaceableSecret>(&self.audit_keys).chain(of_services)
     }
 }
 

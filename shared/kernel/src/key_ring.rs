@@ -1,41 +1,13 @@
-//! Rings of secret keys. A key can be changed while codes of older keys can still be checked.
-
-use std::fmt;
+//! Keys for codes. A key can be changed while codes of older keys can still be checked.
 
 use ring::hmac;
 
-use crate::Keys;
+use crate::{KeyRingError, Keys, SecretRing};
 
-/// Why a text is not a ring of keys.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KeyRingError {
-    /// A key is missing or short.
-    #[error("must hold keys of at least {MIN_KEY_CHARS} characters each, separated by commas")]
-    Short,
-    /// Two keys have one id, because they are the same.
-    #[error("must not name a key twice")]
-    Twice,
-}
-
-/// Shorter keys could be searched: 32 characters of hexadecimal are 128 bits.
-const MIN_KEY_CHARS: usize = 32;
-
-/// Keys for HMAC-SHA256 (RFC 2104): the first creates new codes, all of them check existing ones.
-///
-/// Each key has an id that is derived from it and reveals nothing about it. Stored codes carry the id of their key. A key
-/// is changed in three steps. First the new key is added at the end, until every instance has it: an instance cannot check
-/// a code whose key it lacks. Then the new key is moved to the front. The old key is removed once nothing needs it.
-#[derive(Clone)]
-pub struct KeyRing {
-    current: RingKey,
-    older: Vec<RingKey>,
-}
-
-#[derive(Clone)]
-struct RingKey {
-    id: String,
-    key: hmac::Key,
-}
+/// Keys for HMAC-SHA256 (RFC 2104): the first creates new codes, all of them check existing ones. Stored codes carry the id of
+/// their key.
+#[derive(Clone, Debug)]
+pub struct KeyRing(SecretRing<hmac::Key>);
 
 impl KeyRing {
     /// What a ring may be, for `Environment::setting`.
@@ -43,55 +15,38 @@ impl KeyRing {
 
     /// Reads keys separated by commas, the one to use first.
     pub fn parse(text: &str) -> Result<Self, KeyRingError> {
-        let mut keys: Vec<RingKey> = Vec::new();
-        for secret in text.split(',').map(str::trim) {
-            if secret.chars().count() < MIN_KEY_CHARS {
-                return Err(KeyRingError::Short);
-            }
-            let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-            let id = hex(&hmac::sign(&key, b"switchyard: id of this key").as_ref()[..4]);
-            if keys.iter().any(|other| other.id == id) {
-                return Err(KeyRingError::Twice);
-            }
-            keys.push(RingKey { id, key });
-        }
-        let mut keys = keys.into_iter();
-        let current = keys.next().ok_or(KeyRingError::Short)?;
-        Ok(Self { current, older: keys.collect() })
+        let key = |secret: &str| hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+        SecretRing::parse(text, key).map(Self)
     }
 
     /// The id of the key that creates new codes.
     pub fn current_id(&self) -> &str {
-        &self.current.id
+        self.0.current_id()
     }
 
     /// The ids of all keys, the one that creates new codes first.
     pub fn ids(&self) -> Vec<String> {
-        self.keys().map(|key| key.id.clone()).collect()
+        self.0.ids().map(str::to_owned).collect()
     }
 
     /// The code of `message` under the key that creates new codes.
     pub fn current_code(&self, message: &[u8]) -> hmac::Tag {
-        hmac::sign(&self.current.key, message)
+        hmac::sign(self.0.current(), message)
     }
 
     /// Whether the ring holds the key of this id.
     pub fn holds(&self, id: &str) -> bool {
-        self.keys().any(|key| key.id == id)
+        self.0.get(id).is_some()
     }
 
     /// The code of `message` under the key `id`; `None` if the ring does not hold it.
     pub fn code(&self, id: &str, message: &[u8]) -> Option<hmac::Tag> {
-        self.keys().find(|key| key.id == id).map(|key| hmac::sign(&key.key, message))
+        self.0.get(id).map(|key| hmac::sign(key, message))
     }
 
     /// The codes of `message` under all keys, that of the current one first.
     pub fn codes(&self, message: &[u8]) -> impl Iterator<Item = hmac::Tag> {
-        self.keys().map(move |key| hmac::sign(&key.key, message))
-    }
-
-    fn keys(&self) -> impl Iterator<Item = &RingKey> {
-        std::iter::once(&self.current).chain(&self.older)
+        self.0.keys().map(move |key| hmac::sign(key, message))
     }
 }
 
@@ -104,12 +59,6 @@ impl Keys for KeyRing {
 
     fn ids(&self) -> Vec<String> {
         self.ids()
-    }
-}
-
-impl fmt::Debug for KeyRing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.keys().map(|key| &key.id)).finish()
     }
 }
 

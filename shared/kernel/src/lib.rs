@@ -24,6 +24,7 @@ mod manifest;
 mod once;
 mod page;
 mod refusals;
+mod secret_ring;
 mod secrets;
 pub mod value;
 
@@ -39,11 +40,12 @@ pub use change::{EntityTag, Fault, FaultKind, Faults, FieldPath, MergePatch, Pre
 pub use context::{Actor, Cause, Context, Principal, STEP_UP_WINDOW};
 pub use error::{CommonError, DomainError, ErrorCause, ErrorCode, ErrorKind, ErrorReport, Refused, codes};
 pub use kernel::{AuditedTransaction, Kernel, KernelSettings};
-pub use key_ring::{KeyRing, KeyRingError, hex};
+pub use key_ring::{KeyRing, hex};
 pub use manifest::{AddressLimit, BuiltInRole, Manifest, Manifests};
 pub use once::{Effect, EffectRecord, RequestKey};
 pub use page::{Page, PageRequest, Pagination};
 pub use refusals::{WINDOW as REFUSAL_WINDOW, network_of};
+pub use secret_ring::{KeyRingError, SecretRing};
 pub use secrets::{
     HeldSecret, Keys, NewSecret, OtherSecret, ReplaceableSecret, Rotating, SECRET_CHECKS, forget_secret,
     other_secret, record_secrets, replace_secrets,

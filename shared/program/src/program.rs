@@ -7,8 +7,9 @@ use switchyard_aws::SecretsManagerError;
 use switchyard_database::{Collection, Database, Db};
 use switchyard_identity::{AccountError, FirstAdminOutcome, Identity, IdentitySettings, InstallError};
 use switchyard_jobs::{Announcements, Announcer, Jobs, NoAnnouncer, Outbox, Payloads, local_announcements};
-use switchyard_kernel::{Actor, KernelSettings};
+use switchyard_kernel::{Actor, KernelSettings, Rotating};
 use switchyard_runtime::{Environment, Function, Platform, Runtime, RuntimeError, Settings, SettingsError};
+use switchyard_sealing::{SealRing, Sealer};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::Secrets;
@@ -46,13 +47,24 @@ pub fn jobs(identity: &Identity) -> Jobs {
 pub fn read_settings(
     environment: &mut Environment,
     needed: &[&str],
-) -> Option<(Settings, KernelSettings, IdentitySettings)> {
+) -> Option<(Settings, KernelSettings, Rotating<SealRing>, IdentitySettings)> {
     let limits = switchyard_domains::ALL.iter().flat_map(|manifest| manifest.limits).copied();
     let settings = Settings::read_with(environment, limits);
-    let kernel = KernelSettings::read(environment, needed);
+    let kernel = read_kernel_settings(environment, needed);
     let public_url = settings.as_ref().and_then(|settings| settings.public_url.clone());
     let identity = IdentitySettings::read(environment, needed, public_url);
-    Some((settings?, kernel?, identity?))
+    let (kernel, seal_keys) = kernel?;
+    Some((settings?, kernel, seal_keys, identity?))
+}
+
+/// Reads the settings of the kernel and of the services that stand on it.
+pub(crate) fn read_kernel_settings(
+    environment: &mut Environment,
+    needed: &[&str],
+) -> Option<(KernelSettings, Rotating<SealRing>)> {
+    let kernel = KernelSettings::read(environment, needed);
+    let seal_keys = SealRing::read(environment, needed)?;
+    Some((kernel?.with_service_secret(seal_keys.clone()), seal_keys))
 }
 
 /// A program whose routes are for users. Its `main` starts it, creates its router, and serves that.
@@ -62,6 +74,8 @@ pub struct Program {
     pub runtime: Runtime,
     /// Accounts, sessions and roles. [`Identity::kernel`] is what other domains stand on.
     pub identity: Identity,
+    /// What encrypts fields of documents.
+    pub sealer: Sealer,
     /// What keeps the secrets up to date while it runs.
     pub secrets: Arc<Secrets>,
     /// The jobs that its requests store, for a worker of the same process.
@@ -129,14 +143,15 @@ impl Program {
         let records = Platform::read(&environment) == Platform::Server;
         let (environment, secrets) = Secrets::complete(environment, needed, &ambient, records).await?;
         let read = |environment: &mut Environment| read_settings(environment, needed);
-        let ((settings, kernel, identity), warnings) = environment.read_with_warnings(read)?;
+        let ((settings, kernel, seal_keys, identity), warnings) = environment.read_with_warnings(read)?;
+        let sealer = Sealer::new(seal_keys, ambient.clone());
         let runtime = Runtime::start_with(settings, ambient, wrap).await?;
         for warning in warnings {
             tracing::warn!("{warning}");
         }
         let (announcer, announcements) = local_announcements();
         let identity = assemble_announcing(runtime.db().clone(), kernel, identity, Arc::new(announcer));
-        Ok(Self { runtime, identity, secrets: Arc::new(secrets), announcements })
+        Ok(Self { runtime, identity, sealer, secrets: Arc::new(secrets), announcements })
     }
 
     /// The administration of jobs.

@@ -6,16 +6,20 @@ use switchyard_identity::{InstallError, RoleAuthority};
 use switchyard_jobs::{NoAnnouncer, Outbox, Payloads};
 use switchyard_kernel::{Kernel, KernelSettings, other_secret};
 use switchyard_runtime::{Environment, Function, Runtime, Settings};
+use switchyard_sealing::Sealer;
 
+use crate::program::read_kernel_settings;
 use crate::{Secrets, StartError};
 
-/// A program without users, which schedules run. It needs no secrets but those of the kernel.
+/// A program without users, which schedules run. It needs no secrets but those of the kernel and the services.
 #[derive(Debug)]
 pub struct Task {
     /// Settings, logs, metrics, the database.
     pub runtime: Runtime,
     /// The audit log, and what all domains declare.
     pub kernel: Kernel,
+    /// What encrypts fields of documents.
+    pub sealer: Sealer,
     /// What keeps the secrets up to date while it runs.
     pub secrets: Arc<Secrets>,
 }
@@ -39,17 +43,18 @@ impl Task {
         // The deployment records which keys are in use.
         let (environment, secrets) = Secrets::complete(environment, needed, &ambient, false).await?;
         let read = |environment: &mut Environment| {
-            let (settings, kernel) = (Settings::read(environment), KernelSettings::read(environment, needed));
+            let (settings, kernel) = (Settings::read(environment), read_kernel_settings(environment, needed));
             Some((settings?, kernel?))
         };
-        let (settings, kernel) = environment.read(read)?;
-        let held: Vec<_> = kernel.secret().held().into_iter().collect();
+        let (settings, (kernel, seal_keys)) = environment.read(read)?;
+        let sealer = Sealer::new(seal_keys, ambient.clone());
         let runtime = Runtime::start_with(settings, ambient, wrap).await?;
         let kernel = self::kernel(runtime.db().clone(), kernel).0;
-        if let Some(Some(other)) = runtime.warm_up(other_secret(runtime.db(), &held)).await {
+        let compared = other_secret(runtime.db(), kernel.settings().secrets());
+        if let Some(Some(other)) = runtime.warm_up(compared).await {
             return Err(InstallError::from(other).into());
         }
-        Ok(Self { runtime, kernel, secrets: Arc::new(secrets) })
+        Ok(Self { runtime, kernel, sealer, secrets: Arc::new(secrets) })
     }
 }
 

@@ -1,113 +1,77 @@
-use std::fmt;
+use switchyard_ambient::Ambient;
+use switchyard_kernel::{KeyRing, KeyRingError, Keys, Rotating, SecretRing};
+use switchyard_settings::{Environment, Secret};
 
-use ring::aead::{AES_256_GCM, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use ring::hkdf::{HKDF_SHA256, KeyType, Salt};
-use switchyard_kernel::{KeyRing, KeyRingError, Keys};
-use switchyard_settings::Secret;
+use crate::{SealError, message};
 
-/// Bytes of a salt: random ones may be expected to repeat only after 2^64 messages.
-pub(crate) const SALT_LEN: usize = 16;
-
-/// What the derived bytes are for. A change of the text's format needs another one.
-const INFO: &[&[u8]] = &[b"switchyard seal 1"];
-
-/// Bytes of a key for AES-256.
-const KEY_LEN: usize = 32;
-
-/// Keys for sealing: the first seals, all of them open.
+/// Keys that seal texts: the first seals, all of them open.
 ///
-/// They have the form and the ids of a [`KeyRing`]'s keys, and are replaced in the same steps. The old key is removed once no
-/// stored text has its id.
-#[derive(Clone)]
-pub struct SealRing {
-    current: SealKey,
-    older: Vec<SealKey>,
-}
-
-#[derive(Clone)]
-pub(crate) struct SealKey {
-    pub(crate) id: String,
-    secret: Secret,
-}
-
-/// The key of a single message, and the only nonce that it is used with.
-pub(crate) struct MessageKey {
-    pub(crate) key: LessSafeKey,
-    pub(crate) nonce: Nonce,
-}
+/// They have the form and the ids of the keys of a [`KeyRing`], and are replaced in the same steps. An old key can be removed
+/// only once nothing that it has sealed is left.
+#[derive(Clone, Debug)]
+pub struct SealRing(SecretRing<Secret>);
 
 impl SealRing {
-    /// The setting whose secret this is.
+    /// The name of the setting.
     pub const SETTING: &'static str = "ENCRYPTION_KEY";
-
-    /// What a ring may be, for `Environment::setting`.
-    pub const FORM: &'static str = KeyRing::FORM;
 
     /// Reads keys separated by commas, the one to use first.
     pub fn parse(text: &str) -> Result<Self, KeyRingError> {
-        let ids = KeyRing::parse(text)?.ids(); // which are in the order of the text
-        let secrets = text.split(',').map(|secret| Secret::new(secret.trim()));
-        let mut keys = ids.into_iter().zip(secrets).map(|(id, secret)| SealKey { id, secret });
-        let current = keys.next().ok_or(KeyRingError::Short)?;
-        Ok(Self { current, older: keys.collect() })
+        SecretRing::parse(text, |secret| Secret::new(secret)).map(Self)
     }
 
-    /// The id of the key that seals.
-    pub fn current_id(&self) -> &str {
-        &self.current.id
+    /// Reads the setting, if it is among the secrets that are `needed`. Returns `None` if it is missing or malformed;
+    /// `environment` then has the fault.
+    pub fn read(environment: &mut Environment, needed: &[&str]) -> Option<Rotating<Self>> {
+        let meaning = "the keys that seal what the database must not reveal, the current one first";
+        Rotating::read(environment, needed, Self::SETTING, KeyRing::FORM, meaning)
     }
 
-    pub(crate) fn current(&self) -> &SealKey {
-        &self.current
+    /// Encrypts a text for a place, with the first key.
+    pub fn seal(&self, place: &str, plaintext: &[u8], ambient: &Ambient) -> String {
+        message::seal((self.0.current_id(), self.0.current()), ambient.bytes(), place, plaintext)
     }
 
-    pub(crate) fn key(&self, id: &str) -> Option<&SealKey> {
-        self.keys().find(|key| key.id == id)
+    /// Encrypts a text for a place, with the key `key_id`.
+    ///
+    /// # Errors
+    ///
+    /// [`SealError::UnknownKey`] if the ring does not hold it.
+    pub fn seal_with(
+        &self,
+        key_id: &str,
+        place: &str,
+        plaintext: &[u8],
+        ambient: &Ambient,
+    ) -> Result<String, SealError> {
+        Ok(message::seal((key_id, self.secret(key_id)?), ambient.bytes(), place, plaintext))
     }
 
-    fn keys(&self) -> impl Iterator<Item = &SealKey> {
-        std::iter::once(&self.current).chain(&self.older)
+    /// Decrypts a text that was sealed for this place.
+    ///
+    /// # Errors
+    ///
+    /// [`SealError::UnknownKey`] and [`SealError::Altered`].
+    pub fn open(&self, place: &str, sealed: &str) -> Result<Vec<u8>, SealError> {
+        let (key_id, message) = message::split(sealed).ok_or(SealError::Altered)?;
+        message::open(self.secret(key_id)?, place, message).ok_or(SealError::Altered)
     }
-}
 
-impl SealKey {
-    /// Derives the key of a message from the message's salt (HKDF, RFC 5869).
-    pub(crate) fn of_message(&self, salt: &[u8; SALT_LEN]) -> MessageKey {
-        let mut derived = [0; KEY_LEN + NONCE_LEN];
-        Salt::new(HKDF_SHA256, salt)
-            .extract(self.secret.expose().as_bytes())
-            .expand(INFO, Length(derived.len()))
-            .and_then(|okm| okm.fill(&mut derived))
-            .expect("HKDF-SHA256 should yield up to 8,160 bytes");
-        let (key, nonce) = derived.split_at(KEY_LEN);
-        let key = UnboundKey::new(&AES_256_GCM, key).expect("32 bytes should be a key for AES-256");
-        let nonce = Nonce::try_assume_unique_for_key(nonce).expect("12 bytes should be a nonce");
-        MessageKey { key: LessSafeKey::new(key), nonce }
-    }
-}
-
-struct Length(usize);
-
-impl KeyType for Length {
-    fn len(&self) -> usize {
-        self.0
+    fn secret(&self, key_id: &str) -> Result<&Secret, SealError> {
+        self.0.get(key_id).ok_or_else(|| SealError::UnknownKey { key_id: key_id.to_owned() })
     }
 }
 
 impl Keys for SealRing {
     type Fault = KeyRingError;
 
+    const SEALS: bool = true;
+
     fn parse(text: &str) -> Result<Self, KeyRingError> {
         Self::parse(text)
     }
 
     fn ids(&self) -> Vec<String> {
-        self.keys().map(|key| key.id.clone()).collect()
-    }
-}
-
-impl fmt::Debug for SealRing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.keys().map(|key| &key.id)).finish()
+        self.0.ids().map(str::to_owned).collect()
     }
 }

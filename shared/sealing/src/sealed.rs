@@ -1,44 +1,56 @@
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{SealError, Sealer, key_id_of};
+use crate::key_id_of;
 
-/// A sealed text, for fields of documents. It is stored as a string, and its `Debug` shows nothing but the id of its key.
+/// A field of a document that holds a sealed value. It is stored as the sealed text, and `Debug` shows the id of its key alone.
 ///
-/// Any string is read as one: a document with an altered field can still be read, and only [`open`](Self::open) fails.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Any text is read as one, so a document whose field was altered can still be read:
+/// [`Sealer::open_value`](crate::Sealer::open_value) fails then.
+#[derive(Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Sealed(String);
+pub struct Sealed<T> {
+    text: String,
+    value: PhantomData<fn() -> T>,
+}
 
-impl Sealed {
-    /// Encrypts a text for a place, `collection/id/field`.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Sealer::seal`].
-    pub fn seal(sealer: &Sealer, place: &str, plaintext: &[u8]) -> Result<Self, SealError> {
-        sealer.seal(place, plaintext).map(Self)
+impl<T> Sealed<T> {
+    /// The field that holds a sealed text.
+    pub fn from_text(text: String) -> Self {
+        Self { text, value: PhantomData }
     }
 
-    /// Decrypts the text, which was sealed at this place.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Sealer::open`].
-    pub fn open(&self, sealer: &Sealer, place: &str) -> Result<Vec<u8>, SealError> {
-        sealer.open(place, &self.0)
+    /// The sealed text.
+    pub fn as_text(&self) -> &str {
+        &self.text
     }
 
-    /// The id of the key that sealed the text. `None` if the string is not a sealed text.
+    /// The id of the key that has sealed the value. `None` if the text does not have the form of a sealed one.
     pub fn key_id(&self) -> Option<&str> {
-        key_id_of(&self.0)
+        key_id_of(&self.text)
     }
 }
 
-impl fmt::Debug for Sealed {
+// Derived, these would be there only for values that have them.
+impl<T> Clone for Sealed<T> {
+    fn clone(&self) -> Self {
+        Self::from_text(self.text.clone())
+    }
+}
+
+impl<T> PartialEq for Sealed<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl<T> Eq for Sealed<T> {}
+
+impl<T> fmt::Debug for Sealed<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the string itself: it may be a plain text that was stored by mistake.
+        // Not the text itself, which may be a plain one that was stored by mistake.
         write!(f, "Sealed({})", self.key_id().unwrap_or("malformed"))
     }
 }

@@ -1,22 +1,16 @@
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::aead::Aad;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use switchyard_ambient::Ambient;
-use switchyard_kernel::{ReplaceableSecret as _, Rotating};
-use switchyard_settings::Environment;
+use switchyard_kernel::Rotating;
 
-use crate::seal_ring::{MessageKey, SALT_LEN};
-use crate::{SealError, SealRing};
+use crate::{SealError, SealRing, Sealed};
 
-/// Hexadecimal digits of a key's id.
-const KEY_ID_LEN: usize = 8;
-
-/// Seals texts, and opens them. Cheap to clone.
+/// Seals and opens texts with the keys of a program. Cheap to clone; all clones have the keys that replace others.
 ///
-/// A sealed text is `<key id>.<base64url(salt ‖ ciphertext ‖ tag)>`. The cipher is AES-256-GCM, with the place as associated
-/// data. Key and nonce come from the secret and the salt, so each message has a key of its own.
+/// It seals with the first key that the database has recorded, so that no start without this key goes unnoticed. On AWS that is
+/// the previous key until the deployment has recorded a new one.
 #[derive(Clone, Debug)]
 pub struct Sealer {
     keys: Rotating<SealRing>,
@@ -24,77 +18,61 @@ pub struct Sealer {
 }
 
 impl Sealer {
-    /// Creates a sealer from its keys and a source of salts.
+    /// Creates a sealer from keys, and from where its salts come from.
     pub fn new(keys: Rotating<SealRing>, ambient: Ambient) -> Self {
         Self { keys, ambient }
     }
 
-    /// The sealer of a program that does not have the secret. It fails with [`SealError::NoKey`].
-    pub fn unavailable() -> Self {
-        let no_variables: [(&str, &str); 0] = [];
-        let keys = Environment::of(no_variables)
-            .read(|environment| Rotating::read(environment, &[], SealRing::SETTING, SealRing::FORM, ""))
-            .expect("a secret that is not needed should not be read");
-        Self::new(keys, Ambient::system())
+    /// Creates a sealer from keys that need not be recorded, for tests.
+    pub fn with_keys(keys: SealRing, ambient: Ambient) -> Self {
+        Self::new(Rotating::new(SealRing::SETTING, keys), ambient)
     }
 
-    /// Encrypts a text for a place, `collection/id/field`, with the current key.
+    /// Creates the sealer of a program that does not have the secret. It neither seals nor opens.
+    pub fn without_keys(ambient: Ambient) -> Self {
+        Self::new(Rotating::missing(SealRing::SETTING), ambient)
+    }
+
+    /// Encrypts a text for a place, which is `collection/id/field`.
     ///
     /// # Errors
     ///
-    /// [`SealError::NoKey`].
-    ///
-    /// # Panics
-    ///
-    /// Panics if the text is longer than AES-GCM permits, which is 64 GiB.
+    /// [`SealError::NoKeys`] and [`SealError::NotRecorded`].
     pub fn seal(&self, place: &str, plaintext: &[u8]) -> Result<String, SealError> {
-        let ring = self.ring()?;
-        let secret = ring.current();
-        let salt: [u8; SALT_LEN] = self.ambient.bytes();
-        let MessageKey { key, nonce } = secret.of_message(&salt);
-        let mut text = plaintext.to_vec();
-        let tag = key
-            .seal_in_place_separate_tag(nonce, Aad::from(place.as_bytes()), &mut text)
-            .expect("a text in memory should be shorter than 64 GiB");
-        let message = URL_SAFE_NO_PAD.encode([&salt[..], &text, tag.as_ref()].concat());
-        Ok(format!("{}.{message}", secret.id))
+        self.keys()?;
+        let (keys, key_id) = self.keys.recorded().ok_or(SealError::NotRecorded)?;
+        keys.seal_with(&key_id, place, plaintext, &self.ambient)
     }
 
-    /// Decrypts a text that was sealed at this place.
+    /// Decrypts a text that was sealed for this place.
     ///
     /// # Errors
     ///
-    /// Any [`SealError`].
+    /// [`SealError::NoKeys`], [`SealError::UnknownKey`] and [`SealError::Altered`].
     pub fn open(&self, place: &str, sealed: &str) -> Result<Vec<u8>, SealError> {
-        let ring = self.ring()?;
-        let (key_id, message) = split(sealed).ok_or(SealError::Altered)?;
-        let secret = ring.key(key_id).ok_or_else(|| SealError::UnknownKey {
-            setting: self.keys.setting(),
-            key_id: key_id.to_owned(),
-        })?;
-        let message = URL_SAFE_NO_PAD.decode(message).map_err(|_| SealError::Altered)?;
-        let (salt, text) = message.split_first_chunk().ok_or(SealError::Altered)?;
-        let MessageKey { key, nonce } = secret.of_message(salt);
-        let mut text = text.to_vec();
-        let opened = key.open_in_place(nonce, Aad::from(place.as_bytes()), &mut text);
-        let length = opened.map_err(|_| SealError::Altered)?.len();
-        text.truncate(length);
-        Ok(text)
+        self.keys()?.open(place, sealed)
     }
 
-    fn ring(&self) -> Result<Arc<SealRing>, SealError> {
-        self.keys.current().ok_or_else(|| SealError::NoKey { setting: self.keys.setting() })
+    /// Encrypts a value for a place, as JSON.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`seal`](Self::seal), and [`SealError::Form`] if it has no JSON form.
+    pub fn seal_value<T: Serialize>(&self, place: &str, value: &T) -> Result<Sealed<T>, SealError> {
+        let plaintext = serde_json::to_vec(value).map_err(|_| SealError::Form)?;
+        self.seal(place, &plaintext).map(Sealed::from_text)
     }
-}
 
-/// Returns the id of the key that sealed a text. `None` if the text is not a sealed one.
-pub fn key_id_of(sealed: &str) -> Option<&str> {
-    split(sealed).map(|(key_id, _)| key_id)
-}
+    /// Decrypts a value that was sealed for this place.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open), and [`SealError::Form`] if it is no longer the JSON form of such a value.
+    pub fn open_value<T: DeserializeOwned>(&self, place: &str, sealed: &Sealed<T>) -> Result<T, SealError> {
+        serde_json::from_slice(&self.open(place, sealed.as_text())?).map_err(|_| SealError::Form)
+    }
 
-fn split(sealed: &str) -> Option<(&str, &str)> {
-    let (key_id, message) = sealed.split_once('.')?;
-    let is_id =
-        key_id.len() == KEY_ID_LEN && key_id.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
-    is_id.then_some((key_id, message))
+    fn keys(&self) -> Result<Arc<SealRing>, SealError> {
+        self.keys.current().ok_or(SealError::NoKeys)
+    }
 }

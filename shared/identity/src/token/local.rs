@@ -10,9 +10,9 @@ use switchyard_kernel::{KeyRing, hex};
 
 /// The secrets of a server on one machine, in files that only their owner can read.
 ///
-/// They are used for `JWT_PRIVATE_KEY`, `PASSWORD_PEPPER`, `SIGN_IN_KEY` and `AUDIT_KEY` if the environment does not set
-/// these. Without the files, no one could sign in to the accounts of the database, so back them up together
-/// with it.
+/// They are used for `JWT_PRIVATE_KEY`, `PASSWORD_PEPPER`, `SIGN_IN_KEY`, `AUDIT_KEY` and `ENCRYPTION_KEY` if the environment
+/// does not set these. Without the files, no one could sign in to the accounts of the database, so back them up together with
+/// it.
 #[derive(Debug)]
 pub struct LocalSecrets {
     secrets: Vec<LocalSecret>,
@@ -55,16 +55,18 @@ pub enum LocalSecretsError {
 }
 
 /// The settings and their files.
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     ("JWT_PRIVATE_KEY", "jwt-private-key.pem"),
     ("PASSWORD_PEPPER", "password-pepper"),
     ("SIGN_IN_KEY", "sign-in-key"),
     ("AUDIT_KEY", "audit-key"),
+    ("ENCRYPTION_KEY", "encryption-key"),
 ];
 
 impl LocalSecrets {
     /// The names of the settings.
-    pub const SETTINGS: [&'static str; FILES.len()] = [FILES[0].0, FILES[1].0, FILES[2].0, FILES[3].0];
+    pub const SETTINGS: [&'static str; FILES.len()] =
+        [FILES[0].0, FILES[1].0, FILES[2].0, FILES[3].0, FILES[4].0];
 
     /// Reads the secrets of the settings that `is_needed` accepts from their files in `folder`, and makes those that are
     /// missing. Nothing is written: [`keep`](Self::keep) stores what was made, once it is known that the database does not
@@ -190,7 +192,7 @@ mod tests {
         assert_eq!(fs::read_dir(&folder).unwrap().count(), FILES.len());
         let [key, rings @ ..] = &values(&first)[..] else { panic!("expected secrets") };
         assert!(rings.iter().all(|ring| ring.len() == 64));
-        assert_eq!(rings.iter().collect::<BTreeSet<_>>().len(), 3);
+        assert_eq!(rings.iter().collect::<BTreeSet<_>>().len(), 4);
         assert!(SigningKeys::from_pem(key).is_ok());
         assert!(first.iter().map(|(name, _)| name).eq(LocalSecrets::SETTINGS));
         fs::remove_dir_all(folder).unwrap();

@@ -175,7 +175,7 @@ async fn only_a_secret_with_the_keys_that_the_database_knows_replaces_another() 
     assert_eq!(replace("short", false).await.len(), 1);
     let faults = replace(new, true).await;
     let expected = format!(
-        "the new PASSWORD_PEPPER lacks the key with the id {}, which the database was last used with",
+        "the new PASSWORD_PEPPER lacks the key with the id {}, which the database was used with",
         first[0]
     );
     assert_eq!(faults, [expected]);

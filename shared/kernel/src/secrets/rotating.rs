@@ -1,16 +1,21 @@
 use std::fmt::{self, Display};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use switchyard_ambient::Timestamp;
 use switchyard_database::{Db, Error as DatabaseError};
 use switchyard_settings::{Environment, Secret};
 
-use super::{HeldSecret, OtherSecret, other_secret, record_secrets};
+use super::checks::{Comparison, compare_held, record_held};
+use super::{HeldSecret, OtherSecret};
 
 /// What a secret consists of: keys with ids.
 pub trait Keys: Sized + Send + Sync + fmt::Debug + 'static {
     /// What is wrong with a text that is not the secret, as in `must hold keys …`.
     type Fault: Display;
+
+    /// Whether what a key has made can be read with that key alone, as if it were sealed. The database then records each key
+    /// before its first use, and a program that lacks one of them does not start.
+    const SEALS: bool = false;
 
     /// Reads the keys, the one to use first.
     fn parse(text: &str) -> Result<Self, Self::Fault>;
@@ -24,13 +29,30 @@ pub trait Keys: Sized + Send + Sync + fmt::Debug + 'static {
 #[derive(Clone, Debug)]
 pub struct Rotating<K> {
     setting: &'static str,
-    current: Arc<RwLock<Option<Arc<K>>>>,
+    state: Arc<RwLock<State<K>>>,
+}
+
+#[derive(Debug)]
+struct State<K> {
+    keys: Option<Arc<K>>,
+    /// The ids of the keys in use, as far as the program has heard of them from the database.
+    recorded: Vec<String>,
 }
 
 impl<K: Keys> Rotating<K> {
-    /// The secret of this setting.
+    /// The secret of this setting, with keys that count as recorded.
     pub fn new(setting: &'static str, keys: K) -> Self {
-        Self { setting, current: Arc::new(RwLock::new(Some(Arc::new(keys)))) }
+        let recorded = keys.ids();
+        Self::with(setting, State { keys: Some(Arc::new(keys)), recorded })
+    }
+
+    /// The secret of this setting in a program that does not have it.
+    pub fn missing(setting: &'static str) -> Self {
+        Self::with(setting, State { keys: None, recorded: Vec::new() })
+    }
+
+    fn with(setting: &'static str, state: State<K>) -> Self {
+        Self { setting, state: Arc::new(RwLock::new(state)) }
     }
 
     /// Reads the secret if it is among `needed`. Returns `None` if it is missing or malformed; `environment` then has the
@@ -43,15 +65,23 @@ impl<K: Keys> Rotating<K> {
         meaning: &'static str,
     ) -> Option<Self> {
         if !needed.contains(&setting) {
-            return Some(Self { setting, current: Arc::default() });
+            return Some(Self::missing(setting));
         }
         let keys = environment.setting(setting, form, meaning).secret().required_with(K::parse);
-        Some(Self::new(setting, keys?))
+        Some(Self::with(setting, State { keys: Some(Arc::new(keys?)), recorded: Vec::new() }))
     }
 
     /// The keys, if the program has the secret.
     pub fn current(&self) -> Option<Arc<K>> {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.state().keys.clone()
+    }
+
+    /// The keys, with the id of the first one that the database has recorded. `None` if it has recorded none.
+    pub fn recorded(&self) -> Option<(Arc<K>, String)> {
+        let state = self.state();
+        let keys = state.keys.clone()?;
+        let id = keys.ids().into_iter().find(|id| state.recorded.contains(id))?;
+        Some((keys, id))
     }
 
     /// The keys.
@@ -64,10 +94,14 @@ impl<K: Keys> Rotating<K> {
             || DatabaseError::Internal(format!("{} is not among the program's secrets", self.setting));
         self.current().ok_or_else(missing)
     }
+
+    fn state(&self) -> RwLockReadGuard<'_, State<K>> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A [`Rotating`] secret of any kind.
-pub trait ReplaceableSecret: Send + Sync {
+pub trait ReplaceableSecret: fmt::Debug + Send + Sync {
     /// The name of its setting.
     fn setting(&self) -> &'static str;
 
@@ -80,6 +114,12 @@ pub trait ReplaceableSecret: Send + Sync {
     ///
     /// What is wrong with the text, as in `must hold keys …`. The text is not repeated.
     fn read_new(&self, text: &str) -> Result<NewSecret, String>;
+
+    /// Whether its current key must not be used yet, because the database may not have recorded it.
+    fn awaits_record(&self) -> bool;
+
+    /// Learns which keys the database has recorded.
+    fn note_recorded(&self, key_ids: Vec<String>);
 }
 
 /// Keys that would replace those of a secret.
@@ -102,18 +142,32 @@ impl<K: Keys> ReplaceableSecret for Rotating<K> {
     }
 
     fn held(&self) -> Option<HeldSecret> {
-        self.current().map(|keys| HeldSecret { setting: self.setting, key_ids: keys.ids() })
+        self.current().map(|keys| held(self.setting, &*keys))
     }
 
     fn read_new(&self, text: &str) -> Result<NewSecret, String> {
         let keys = K::parse(text.trim()).map_err(|fault| fault.to_string())?;
-        let held = HeldSecret { setting: self.setting, key_ids: keys.ids() };
-        let current = self.current.clone();
+        let held = held(self.setting, &keys);
+        let state = self.state.clone();
         let replace = Box::new(move || {
-            *current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(keys));
+            state.write().unwrap_or_else(PoisonError::into_inner).keys = Some(Arc::new(keys));
         });
         Ok(NewSecret { held, replace })
     }
+
+    fn awaits_record(&self) -> bool {
+        let state = self.state();
+        let current = state.keys.as_ref().and_then(|keys| keys.ids().into_iter().next());
+        K::SEALS && current.is_some_and(|id| !state.recorded.contains(&id))
+    }
+
+    fn note_recorded(&self, key_ids: Vec<String>) {
+        self.state.write().unwrap_or_else(PoisonError::into_inner).recorded = key_ids;
+    }
+}
+
+fn held<K: Keys>(setting: &'static str, keys: &K) -> HeldSecret {
+    HeldSecret { setting, key_ids: keys.ids(), seals: K::SEALS }
 }
 
 /// Replaces the secrets for which `new` has a text with other keys. Keeps those whose text is malformed, or lacks the key that
@@ -142,18 +196,19 @@ pub async fn replace_secrets<'a>(
             }
         };
         let held = std::slice::from_ref(&new.held);
-        let other =
-            if records { record_secrets(db, held, now).await? } else { other_secret(db, held).await? };
-        match other {
-            Some(OtherSecret { setting, key_id }) => faults.push(format!(
-                "the new {setting} lacks the key with the id {key_id}, which the database was last used with"
+        let compared =
+            if records { record_held(db, held, now).await? } else { compare_held(db, held).await? };
+        match compared {
+            Comparison::Other(OtherSecret { setting, key_id }) => faults.push(format!(
+                "the new {setting} lacks the key with the id {key_id}, which the database was used with"
             )),
-            None => accepted.push(new),
+            Comparison::Held(in_use) => accepted.push((secret, new, in_use)),
         }
     }
-    for new in accepted {
+    for (secret, new, in_use) in accepted {
         tracing::info!(setting = new.held.setting, "a secret was replaced");
         new.replace();
+        secret.note_recorded(in_use.concat());
     }
     Ok(faults)
 }

@@ -7,4 +7,5 @@ pub use remote::Secrets;
 pub use source::{SecretSource, read_secrets_ttl};
 
 /// The names of all secrets.
-pub const ALL_SECRETS: [&str; 4] = ["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "SIGN_IN_KEY", "AUDIT_KEY"];
+pub const ALL_SECRETS: [&str; 5] =
+    ["JWT_PRIVATE_KEY", "PASSWORD_PEPPER", "SIGN_IN_KEY", "AUDIT_KEY", "ENCRYPTION_KEY"];

@@ -6,7 +6,7 @@ use switchyard_ambient::{Ambient, Timestamp};
 use switchyard_aws::SecretsManager;
 use switchyard_database::Db;
 use switchyard_identity::Secret;
-use switchyard_kernel::{ReplaceableSecret, replace_secrets};
+use switchyard_kernel::{ReplaceableSecret, other_secret, replace_secrets};
 use switchyard_runtime::{Environment, Lifetime};
 
 use super::{SecretSource, read_secrets_ttl};
@@ -84,11 +84,18 @@ impl Secrets {
     ///
     /// Call it before each request or event: nothing runs in a function between two of them. One of them reads, and the
     /// others go on with what is there.
+    ///
+    /// If the deployment has not recorded a key yet, or the database did not answer at the start, each of them asks again.
     pub async fn keep_fresh<'a>(
         &self,
         db: &Db,
         secrets: impl IntoIterator<Item = &'a dyn ReplaceableSecret>,
     ) {
+        let secrets: Vec<_> = secrets.into_iter().collect();
+        let awaiting: Vec<_> = secrets.iter().copied().filter(|secret| secret.awaits_record()).collect();
+        if !awaiting.is_empty() {
+            let _ = other_secret(db, awaiting).await; // what needs the key reports that it cannot be used
+        }
         let Some(remote) = &self.0 else { return };
         let now = remote.ambient.now();
         if !remote.begins(now) {

@@ -1,14 +1,15 @@
-//! Tests what is sealed: against another implementation, for any text and any change of it, and as it is shown.
+//! Tests what is sealed: against another implementation, for any text and any change of it, and as it is shown. And
+//! which keys seal.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod keys;
 mod properties;
+mod records;
 mod shown;
 mod vectors;
 
 use switchyard_ambient::{Ambient, ManualClock, Randomness, SeededRandomness, Timestamp};
-use switchyard_kernel::Rotating;
 use switchyard_sealing::{SealRing, Sealer};
 
 const OLD: &str = "old-key-old-key-old-key-old-key-";
@@ -21,5 +22,5 @@ fn sealer(keys: &str) -> Sealer {
 
 fn sealer_with(keys: &str, randomness: impl Randomness) -> Sealer {
     let ambient = Ambient::new(ManualClock::at(Timestamp::from_micros(0)), randomness);
-    Sealer::new(Rotating::new(SealRing::SETTING, SealRing::parse(keys).unwrap()), ambient)
+    Sealer::with_keys(SealRing::parse(keys).unwrap(), ambient)
 }

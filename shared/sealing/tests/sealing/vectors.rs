@@ -1,4 +1,4 @@
-//! Texts sealed by another implementation. They were computed with version 50 of Python's `cryptography`:
+//! Texts sealed by another implementation. They were computed with version 48 of Python's `cryptography`:
 //!
 //! ```python
 //! import base64, hmac
