@@ -1,6 +1,7 @@
 """What schemathesis cannot know about the API from its OpenAPI document."""
 
 import collections
+import json
 import os
 import uuid
 
@@ -42,6 +43,8 @@ ADMIN_ID = ask("GET", "/auth/me", ADMIN)["id"]
 # Operations that end the caller's access, and operations that end the access of the user in the path.
 ENDS_OWN_ACCESS = {"logout", "logout_all", "change_password"}
 ENDS_ACCESS_OF = {"delete_user", "disable_user", "replace_user_roles"}
+# Path parameters of things that the test has stored, by operation. Each is sent once.
+SAMPLES = json.loads(os.environ["SAMPLES"])
 # How many valid bodies were sent, by operation.
 VALID_BODIES = collections.Counter()
 
@@ -55,6 +58,8 @@ def before_call(context, case, kwargs):
     """
     operation = operation_id(case)
     is_valid = case.meta is not None and case.meta.generation.mode.is_positive
+    if is_valid and SAMPLES.get(operation):
+        case.path_parameters |= SAMPLES[operation].pop()
     fields = case.body if is_valid and isinstance(case.body, dict) else {}
     if fields:
         VALID_BODIES[operation] += 1

@@ -13,11 +13,16 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use switchyard_ambient::Ambient;
+use switchyard_database::Db;
 use switchyard_harness::identity::{ADMIN_ENVIRONMENT, identity_environment, sign_in_admin};
 use switchyard_harness::process::{self, Process};
 use switchyard_harness::required;
 use switchyard_harness::store::{Backend, Store};
+use switchyard_identity::testing;
+use switchyard_jobs::testing::{store_cancelled, store_cron, store_dead, store_waiting};
+use switchyard_kernel::Actor;
 
 /// Starts a server whose access tokens outlast the longest run.
 async fn start(store: &Store, folder: &Path) -> Process {
@@ -65,14 +70,42 @@ fn schemathesis(server: &Process, folder: &Path, access_token: &str, backend: Ba
     command
 }
 
+/// Stores jobs in states that no request leads to, and a schedule. Returns path parameters for the operations that need them.
+async fn samples(store: &Store) -> Value {
+    let ambient = Ambient::system();
+    let db = Db::new(store.open(ambient.clone()).await.unwrap(), ambient);
+    let identity = switchyard_program::assemble(db, testing::kernel_settings(), testing::settings());
+    let jobs = switchyard_program::jobs(&identity);
+    let system = &identity.context("samples").by(Actor::System);
+    let mut parameters = BTreeMap::<&str, Vec<Value>>::new();
+    // More than one, because a valid request can be refused for the header with which it was generated.
+    for _ in 0..8 {
+        let name = json!({"name": store_cron(&jobs).await});
+        let of_job = |id: String| json!({"id": id});
+        for (operation, parameter) in [
+            ("update_cron", name.clone()),
+            ("run_cron", name),
+            ("retry_job", of_job(store_cancelled(&jobs, system).await)),
+            ("discard_job", of_job(store_dead(&jobs, system).await)),
+            ("cancel_job", of_job(store_waiting(&jobs, system).await)),
+            ("get_job", of_job(store_waiting(&jobs, system).await)),
+            ("get_job_status", of_job(store_waiting(&jobs, system).await)),
+        ] {
+            parameters.entry(operation).or_default().push(parameter);
+        }
+    }
+    json!(parameters)
+}
+
 async fn every_answer_conforms_to_the_document_on(backend: Backend) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::fresh(backend).await.unwrap();
     let server = start(&store, folder.path()).await;
     let access_token = sign_in_admin(&server.base_url).await.unwrap();
 
-    let (code, output, errors) =
-        process::run(schemathesis(&server, folder.path(), &access_token, backend)).unwrap();
+    let mut command = schemathesis(&server, folder.path(), &access_token, backend);
+    command.env("SAMPLES", samples(&store).await.to_string());
+    let (code, output, errors) = process::run(command).unwrap();
     assert_eq!(code, Some(0), "{output}{errors}{}", server.output());
     println!("{output}");
 
