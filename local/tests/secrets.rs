@@ -186,13 +186,13 @@ fn environment_with(store: &Store, keys: &str, is_function: bool) -> Environment
 /// Starts a program as a function for users, or as a server, which is also the deployment.
 async fn program_with(store: &Store, keys: &str, is_function: bool) -> Result<Program, StartError> {
     let environment = environment_with(store, keys, is_function);
-    Program::start_with(environment, &ALL_SECRETS, Ambient::system(), |database| database).await
+    Box::pin(Program::start_with(environment, &ALL_SECRETS, Ambient::system(), |database| database)).await
 }
 
 /// Starts a function that schedules run.
 async fn task_with(store: &Store, keys: &str) -> Result<Task, StartError> {
     let environment = environment_with(store, keys, true);
-    Task::start_with(environment, &["ENCRYPTION_KEY"], Ambient::system(), |database| database).await
+    Box::pin(Task::start_with(environment, &["ENCRYPTION_KEY"], Ambient::system(), |database| database)).await
 }
 
 /// The id of the key that seals.
