@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use switchyard_ambient::Timestamp;
-use switchyard_database::{Collection, Consistency, Db, Entity, Error, Field};
+use switchyard_database::{Collection, Consistency, Db, Entity, Error, Field, Stored};
 
 use crate::JobState;
 
@@ -96,13 +96,13 @@ pub(crate) async fn of_last_day(
     let hours: Vec<i64> = (0..24).map(|back| hour_of(now) - back).collect();
     let mut sums = Vec::with_capacity(kinds.len());
     for kind in kinds {
-        let mut sum = [0; COUNTED.len()];
-        for (sum, state) in sum.iter_mut().zip(COUNTED) {
-            let ids = hours.iter().map(|&hour| id_of(hour, kind, state));
-            let counts = db.collection::<CountRecord>().get_many(ids, Consistency::Eventual).await?;
-            *sum = counts.iter().flatten().map(|record| record.count).sum();
-        }
-        sums.push(sum);
+        let of_state = |state| hours.iter().map(move |&hour| id_of(hour, kind, state));
+        let ids: Vec<String> = COUNTED.into_iter().flat_map(of_state).collect();
+        let counts = db.collection::<CountRecord>().get_many(ids, Consistency::Eventual).await?;
+        let mut of_states = counts.chunks(hours.len());
+        let sum =
+            |counts: &[Option<Stored<CountRecord>>]| counts.iter().flatten().map(|record| record.count).sum();
+        sums.push(std::array::from_fn(|_| of_states.next().map(sum).unwrap_or_default()));
     }
     Ok(sums)
 }

@@ -8,7 +8,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use serde::Serialize;
-use serde_json::Value;
 use switchyard_database::Error as DatabaseError;
 
 use crate::payload::{MAX_RESULT_BYTES, json};
@@ -36,7 +35,8 @@ pub struct Done(End);
 
 #[derive(Debug)]
 enum End {
-    Succeeded(Option<Value>),
+    /// The result as JSON text.
+    Succeeded(Option<String>),
     Completed,
     Part,
 }
@@ -51,10 +51,10 @@ impl Done {
     ///
     /// # Errors
     ///
-    /// [`JobError::Fatal`] if `result` is no JSON.
+    /// [`JobError::Fatal`] if `result` has no JSON form, or a longer one.
     pub fn with(result: impl Serialize) -> Result<Self, JobError> {
-        match serde_json::to_value(result) {
-            Ok(result) => Ok(Self(End::Succeeded(Some(result)))),
+        match json(&result, MAX_RESULT_BYTES, "the result of a job") {
+            Ok(text) => Ok(Self(End::Succeeded(Some(text)))),
             Err(fault) => Err(JobError::fatal("RESULT", fault.to_string())),
         }
     }
@@ -148,13 +148,7 @@ pub(crate) enum Outcome {
 impl Outcome {
     fn of(result: Result<Done, JobError>) -> Self {
         match result {
-            Ok(Done(End::Succeeded(None))) => Self::Settle(Settlement::Succeeded { result: None }),
-            Ok(Done(End::Succeeded(Some(result)))) => {
-                match json(&result, MAX_RESULT_BYTES, "the result of a job") {
-                    Ok(text) => Self::Settle(Settlement::Succeeded { result: Some(text) }),
-                    Err(fault) => Self::dead("RESULT", fault.to_string()),
-                }
-            }
+            Ok(Done(End::Succeeded(result))) => Self::Settle(Settlement::Succeeded { result }),
             Ok(Done(End::Completed)) => Self::Completed,
             Ok(Done(End::Part)) => Self::Settle(Settlement::Again),
             Err(JobError::Retry { cause, after }) => {
@@ -194,13 +188,15 @@ impl<H: Handler> AnyHandler for H {
 }
 
 fn read<J: Job>(version: u16, payload: &str) -> Result<J, String> {
-    let current = if version == J::VERSION {
-        return serde_json::from_str(payload).map_err(|fault| position_of(&fault));
-    } else {
-        let older = serde_json::from_str(payload).map_err(|fault| position_of(&fault))?;
-        J::upgrade(version, older).ok_or_else(|| format!("version {version} cannot be read any more"))?
+    let read = || -> serde_json::Result<Option<J>> {
+        if version == J::VERSION {
+            return serde_json::from_str(payload).map(Some);
+        }
+        let upgraded = J::upgrade(version, serde_json::from_str(payload)?);
+        upgraded.map(serde_json::from_value).transpose()
     };
-    serde_json::from_value(current).map_err(|fault| position_of(&fault))
+    let job = read().map_err(|fault| position_of(&fault))?;
+    job.ok_or_else(|| format!("version {version} can no longer be read"))
 }
 
 /// Where the payload does not read. The message of the fault could contain a value of the payload.
@@ -272,11 +268,6 @@ impl Registry {
     /// The kinds, in alphabetical order.
     pub fn kinds(&self) -> impl Iterator<Item = &'static str> {
         self.kinds.keys().copied()
-    }
-
-    /// The options of a kind.
-    pub fn options(&self, kind: &str) -> Option<JobOptions> {
-        self.kinds.get(kind).map(|registered| registered.options)
     }
 
     pub(crate) fn get(&self, kind: &str) -> Option<&Registered> {

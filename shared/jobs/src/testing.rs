@@ -62,7 +62,7 @@ async fn store(jobs: &Jobs, owner: &Context, state: Option<JobState>) -> String 
         let id = jobs.outbox.enqueue(&tx, &Sample {}).await?.id;
         if let Some(state) = state {
             let stored = tx.get::<JobRecord>(&id).await?.ok_or(Error::Contended)?;
-            let mut ended = stored.transition(state, owner.now)?;
+            let mut ended = (*stored).clone().transition(state, owner.now)?;
             ended.note(&Failure::new("SAMPLE", "it is a sample"), owner.now);
             ended.finished_at = Some(owner.now);
             tx.replace(&stored, &ended)?;

@@ -7,10 +7,10 @@ use serde::Serialize;
 use switchyard_ambient::Timestamp;
 use switchyard_database::limits::MAX_PAGE;
 use switchyard_database::{Entity as _, Error, Query};
-use switchyard_kernel::{AuditEvent, Context, Effect, Faults, Refused, rfc3339};
+use switchyard_kernel::{AuditEvent, Context, Faults, Refused, rfc3339};
 use utoipa::ToSchema;
 
-use super::{JOBS_READ, JOBS_WRITE, Jobs, JobsError, actions};
+use super::{JOBS_READ, JOBS_WRITE, Jobs, JobsError, accepted_before, actions};
 use crate::Enqueued;
 use crate::schedule::record::ScheduleRecord;
 
@@ -75,11 +75,7 @@ impl Jobs {
         let (record, _) = self.schedule_record(name).await?;
         let edit = &edit;
         let paused = self
-            .kernel
             .transact(context, |tx| async move {
-                if context.principal().is_ok() {
-                    self.kernel.require_live_session(&tx, context).await?;
-                }
                 let stored = tx.get::<ScheduleRecord>(name).await?;
                 let present = CronFields { paused: stored.is_some() };
                 let paused = edit(&present)?.paused;
@@ -99,24 +95,12 @@ impl Jobs {
     /// Runs the job of a schedule now, beside its ticks. Requires `jobs:write`.
     pub async fn run_cron(&self, context: &Context, name: &str) -> Result<Enqueued, JobsError> {
         let context = &self.kernel.require_current(context, JOBS_WRITE, &resource(name)).await?;
-        if let Some(id) = context.earlier_effect().and_then(Effect::resource_id::<String>) {
-            return Ok(Enqueued { id, is_new: false });
+        if let Some(before) = accepted_before(context) {
+            return Ok(before);
         }
         let (record, _) = self.schedule_record(name).await?;
         let template = record.definition.map(|definition| definition.template).ok_or(Refused::NotFound)?;
-        let template = &template;
-        self.kernel
-            .transact(context, |tx| async move {
-                if context.principal().is_ok() {
-                    self.kernel.require_live_session(&tx, context).await?;
-                }
-                let cause = tx.cause().clone();
-                let enqueued = self.outbox.enqueue_template(&tx, cause, Ok(template.clone())).await?;
-                let event = AuditEvent::new(actions::CRON_RUN).resource(format!("jobs/{}", enqueued.id));
-                tx.record(event.detail("cron", name));
-                Ok::<_, JobsError>(enqueued)
-            })
-            .await
+        self.accept(context, &Ok(template), &AuditEvent::new(actions::CRON_RUN).detail("cron", name)).await
     }
 
     async fn schedule_record(&self, name: &str) -> Result<(ScheduleRecord, bool), JobsError> {

@@ -6,11 +6,12 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use switchyard_ambient::Timestamp;
 use switchyard_database::{Db, Entity as _, Error, Filter, Query, Stored};
-use switchyard_kernel::{AuditEvent, Context};
+use switchyard_kernel::{Action, AuditEvent, Context};
 use tokio::time::Instant;
 
-use super::{JOBS_WRITE, Jobs, JobsError, KEEPING, actions};
+use super::{JOBS_WRITE, Jobs, JobsError, KEEPING, accepted_before, actions};
 use crate::announce::Announcement;
+use crate::outbox::JobTemplate;
 use crate::record::JobRecord;
 use crate::worker::{Change, Written, write};
 use crate::{Done, Enqueued, Handler, Job, JobError, JobState, Outbox, Registry, Run};
@@ -66,26 +67,16 @@ impl Jobs {
         &self,
         context: &Context,
         dead: &DeadJobs,
-        action: switchyard_kernel::Action,
+        action: Action,
         job: &J,
     ) -> Result<Enqueued, JobsError> {
         let context = &self.kernel.require_current(context, JOBS_WRITE, "jobs").await?;
-        if let Some(id) = context.earlier_effect().and_then(switchyard_kernel::Effect::resource_id::<String>)
-        {
-            return Ok(Enqueued { id, is_new: false });
+        if let Some(before) = accepted_before(context) {
+            return Ok(before);
         }
-        self.kernel
-            .transact(context, |tx| async move {
-                if context.principal().is_ok() {
-                    self.kernel.require_live_session(&tx, context).await?;
-                }
-                let enqueued = self.outbox.enqueue(&tx, job).await?;
-                let event = AuditEvent::new(action).resource(format!("jobs/{}", enqueued.id));
-                let kind = dead.kind.as_deref().unwrap_or("all");
-                tx.record(event.detail("kind", kind).detail("before", dead.before));
-                Ok::<_, JobsError>(enqueued)
-            })
-            .await
+        let kind = dead.kind.as_deref().unwrap_or("all");
+        let event = AuditEvent::new(action).detail("kind", kind).detail("before", dead.before);
+        self.accept(context, &JobTemplate::of(job), &event).await
     }
 }
 
@@ -122,7 +113,7 @@ async fn change_dead(
     db: &Db,
     dead: &DeadJobs,
     run: &Run,
-    change: impl Fn(&JobRecord, Timestamp) -> Result<JobRecord, Error> + Send + Sync,
+    change: impl Fn(JobRecord, Timestamp) -> Result<JobRecord, Error> + Send + Sync,
     outbox: Option<&Outbox>,
 ) -> Result<Done, JobError> {
     let mut changed: u64 = run.memo()?.unwrap_or_default();
@@ -147,7 +138,7 @@ async fn change_dead(
         let now = db.ambient().now();
         let mut changes = Vec::new();
         for job in page.items {
-            let after = change(&job, now)?;
+            let after = change((*job).clone(), now)?;
             changes.push(Change::to(job, after));
         }
         let mut announcements = Vec::new();

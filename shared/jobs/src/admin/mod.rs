@@ -10,14 +10,15 @@ mod stats;
 mod view;
 
 use switchyard_ambient::Timestamp;
-use switchyard_database::{Entity as _, Filter, Query, Stored};
+use switchyard_database::{Entity as _, Error, Filter, Query, Stored};
 use switchyard_kernel::{
     Action, AuditEvent, AuditedTransaction, Context, EntityTag, Kernel, Page, PageRequest, Precondition,
     Refused, Versioned,
 };
 
+use crate::outbox::JobTemplate;
 use crate::record::{JobRecord, Keeping};
-use crate::{JobState, Outbox};
+use crate::{Enqueued, JobState, Outbox};
 
 pub use crons::{Cron, CronFields, Crons};
 pub use dead::{DeadJobs, DiscardDead, RetryDead, register};
@@ -132,7 +133,7 @@ impl Jobs {
             if !retryable(job) {
                 return Err(JobsError::NotRetryable);
             }
-            let queued = job.requeued(now)?;
+            let queued = (**job).clone().requeued(now)?;
             self.outbox.announce_after(tx, id, now);
             Ok((queued, actions::JOB_RETRIED))
         };
@@ -150,7 +151,7 @@ impl Jobs {
             if job.state != JobState::Dead {
                 return Err(JobsError::NotDiscardable);
             }
-            Ok((job.cancelled(now, &KEEPING)?, actions::JOB_DISCARDED))
+            Ok(((**job).clone().cancelled(now, &KEEPING)?, actions::JOB_DISCARDED))
         };
         self.change(context, id, precondition, change).await
     }
@@ -165,7 +166,7 @@ impl Jobs {
     ) -> Result<Cancellation, JobsError> {
         let change = |_: &AuditedTransaction, job: &Stored<JobRecord>, now: Timestamp| {
             let changed = match job.state {
-                state if state.is_waiting() => job.cancelled(now, &KEEPING)?,
+                state if state.is_waiting() => (**job).clone().cancelled(now, &KEEPING)?,
                 JobState::Running => JobRecord { cancel_requested: true, ..(**job).clone() },
                 _ => return Err(JobsError::Finished),
             };
@@ -198,11 +199,7 @@ impl Jobs {
         }
         let change = &change;
         let job = self
-            .kernel
             .transact(context, |tx| async move {
-                if context.principal().is_ok() {
-                    self.kernel.require_live_session(&tx, context).await?;
-                }
                 let stored = tx.get::<JobRecord>(id).await?.ok_or(Refused::NotFound)?;
                 precondition.check(&EntityTag::new(stored.version()))?;
                 let (changed, action) = change(&tx, &stored, context.now)?;
@@ -212,6 +209,45 @@ impl Jobs {
             .await?;
         Ok(JobDetails::of(&job))
     }
+
+    /// Stores a job that a caller has asked for, and records `event` about it.
+    async fn accept(
+        &self,
+        context: &Context,
+        template: &Result<JobTemplate, Error>,
+        event: &AuditEvent,
+    ) -> Result<Enqueued, JobsError> {
+        self.transact(context, |tx| async move {
+            let enqueue = self.outbox.enqueue_template(&tx, tx.cause().clone(), template.clone());
+            let enqueued = enqueue.await?;
+            tx.record(event.clone().resource(resource(&enqueued.id)));
+            Ok(enqueued)
+        })
+        .await
+    }
+
+    /// Runs `closure` as a transaction. A user must have a session that has not ended.
+    async fn transact<T, F, C>(&self, context: &Context, closure: C) -> Result<T, JobsError>
+    where
+        F: Future<Output = Result<T, JobsError>>,
+        C: Fn(AuditedTransaction) -> F,
+    {
+        let closure = &closure;
+        self.kernel
+            .transact(context, |tx| async move {
+                if context.principal().is_ok() {
+                    self.kernel.require_live_session(&tx, context).await?;
+                }
+                closure(tx).await
+            })
+            .await
+    }
+}
+
+/// What an earlier run of the same request has stored.
+fn accepted_before(context: &Context) -> Option<Enqueued> {
+    let id = context.earlier_effect()?.resource_id()?;
+    Some(Enqueued { id, is_new: false })
 }
 
 fn resource(id: &str) -> String {

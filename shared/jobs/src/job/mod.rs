@@ -9,7 +9,7 @@ use serde_json::Value;
 
 pub use options::{JobOptions, Keep, Priority};
 pub use retry::Retry;
-pub(crate) use retry::doubled;
+pub(crate) use retry::{doubled, growing_pause};
 
 /// A kind of job: its value is what the job is about, and is stored as JSON until the job is done.
 ///

@@ -82,8 +82,7 @@ impl Retry {
     pub(crate) fn pause(&self, attempt: u32, ambient: &Ambient) -> Duration {
         match self.pauses {
             Pauses::Growing { base, ceiling } => {
-                let longest = doubled(base, attempt.saturating_sub(1), ceiling);
-                longest / 2 + ambient.jitter(longest / 2)
+                growing_pause(base, attempt.saturating_sub(1), ceiling, ambient)
             }
             Pauses::Listed(seconds) => {
                 let index = usize::try_from(attempt.saturating_sub(1)).unwrap_or(usize::MAX);
@@ -93,6 +92,12 @@ impl Retry {
             }
         }
     }
+}
+
+/// A pause of `base · 2ⁿ`, at most `ceiling`, of which a random half is left out.
+pub(crate) fn growing_pause(base: Duration, n: u32, ceiling: Duration, ambient: &Ambient) -> Duration {
+    let longest = doubled(base, n, ceiling);
+    longest / 2 + ambient.jitter(longest / 2)
 }
 
 /// `base · 2ⁿ`, at most `ceiling`.

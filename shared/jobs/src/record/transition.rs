@@ -68,16 +68,16 @@ impl JobRecord {
     /// # Errors
     ///
     /// If a job cannot get from its state into that one, which is a fault of the program.
-    pub(crate) fn transition(&self, state: JobState, at: Timestamp) -> Result<Self, Error> {
+    pub(crate) fn transition(self, state: JobState, at: Timestamp) -> Result<Self, Error> {
         if !self.state.may_become(state) {
             let (id, from, to) = (&self.id, self.state.as_str(), state.as_str());
             return Err(Error::Internal(format!("the job {id} is {from} and cannot become {to}")));
         }
-        Ok(Self { state, lane: state.lane(self.priority), at, ..self.clone() })
+        Ok(Self { state, lane: state.lane(self.priority), at, ..self })
     }
 
     /// This job at its end.
-    fn ended(&self, state: JobState, now: Timestamp, keeping: &Keeping) -> Result<Self, Error> {
+    fn ended(self, state: JobState, now: Timestamp, keeping: &Keeping) -> Result<Self, Error> {
         let ended = self.transition(state, now)?;
         let forgotten_at = Some(now + keeping.of(state));
         Ok(Self { dedupe_key: None, finished_at: Some(now), forgotten_at, ..ended })
@@ -85,126 +85,127 @@ impl JobRecord {
 
     /// This job, claimed by a worker, or what the worker writes because it must not be run.
     pub(crate) fn claimed(
-        &self,
+        mut self,
         worker: &str,
         lease: Duration,
         now: Timestamp,
         keeping: &Keeping,
     ) -> Result<Next, Error> {
-        let mut job = self.clone();
-        if job.state == JobState::Running {
+        if self.state == JobState::Running {
             // Whatever it was that ended the worker must not end all others, one after another.
-            let worker = job.worker.as_deref().unwrap_or("unknown");
+            let worker = self.worker.as_deref().unwrap_or("unknown");
             let failure =
                 Failure::new("WORKER_DIED", format!("the worker {worker} did not finish the attempt"));
-            job.note(&failure, now);
-            if job.cancel_requested {
-                return Ok(Next::Write(job.ended(JobState::Cancelled, now, keeping)?));
+            self.note(&failure, now);
+            if self.cancel_requested {
+                return Ok(Next::Write(self.ended(JobState::Cancelled, now, keeping)?));
             }
-            if !job.may_be_tried_again(now) {
-                return Ok(Next::Write(job.ended(JobState::Dead, now, keeping)?));
+            if !self.may_be_tried_again(now) {
+                return Ok(Next::Write(self.ended(JobState::Dead, now, keeping)?));
             }
-        } else if (job.attempt > 0 || job.parked > 0) && job.give_up_at.is_some_and(|end| end < now) {
-            job.note(&Failure::new("GIVEN_UP", "the time for attempts is over"), now);
-            return Ok(Next::Write(job.ended(JobState::Dead, now, keeping)?));
+        } else if (self.attempt > 0 || self.parked > 0) && self.give_up_at.is_some_and(|end| end < now) {
+            self.note(&Failure::new("GIVEN_UP", "the time for attempts is over"), now);
+            return Ok(Next::Write(self.ended(JobState::Dead, now, keeping)?));
         }
-        let claimed = job.transition(JobState::Running, now + lease)?;
-        let dedupe_key = claimed.dedupe_key.clone().filter(|_| claimed.dedupe != Some(DedupeScope::Claim));
-        Ok(Next::Run(Self {
-            attempt: job.attempt + 1,
-            worker: Some(worker.to_owned()),
-            started_at: Some(now),
-            unknown_since: None,
-            dedupe_key,
-            ..claimed
-        }))
+        let mut claimed = self.transition(JobState::Running, now + lease)?;
+        claimed.attempt += 1;
+        claimed.worker = Some(worker.to_owned());
+        claimed.started_at = Some(now);
+        claimed.unknown_since = None;
+        if claimed.dedupe == Some(DedupeScope::Claim) {
+            claimed.dedupe_key = None;
+        }
+        Ok(Next::Run(claimed))
     }
 
     /// This job, put off because its provider is down.
-    pub(crate) fn parked(&self, pause: Duration, now: Timestamp) -> Result<Self, Error> {
-        let parked = self.transition(JobState::Retrying, now + pause)?;
-        Ok(Self { parked: self.parked.saturating_add(1), ..parked })
+    pub(crate) fn parked(self, pause: Duration, now: Timestamp) -> Result<Self, Error> {
+        let mut parked = self.transition(JobState::Retrying, now + pause)?;
+        parked.parked = parked.parked.saturating_add(1);
+        Ok(parked)
     }
 
     /// This job, put off because this worker does not know its kind or the version of its payload. After a day it is dead.
-    pub(crate) fn put_off_as_unknown(&self, now: Timestamp, keeping: &Keeping) -> Result<Self, Error> {
-        let since = self.unknown_since.unwrap_or(now);
+    pub(crate) fn put_off_as_unknown(mut self, now: Timestamp, keeping: &Keeping) -> Result<Self, Error> {
+        let since = *self.unknown_since.get_or_insert(now);
         if since + UNKNOWN_FOR <= now {
-            let mut job = self.clone();
             let message = format!("no worker knows version {} of {}", self.version, self.kind);
-            job.note(&Failure::new("UNKNOWN_KIND", message), now);
-            return job.ended(JobState::Dead, now, keeping);
+            self.note(&Failure::new("UNKNOWN_KIND", message), now);
+            return self.ended(JobState::Dead, now, keeping);
         }
-        let put_off = self.transition(JobState::Retrying, now + UNKNOWN_PAUSE)?;
-        Ok(Self { unknown_since: Some(since), ..put_off })
+        self.transition(JobState::Retrying, now + UNKNOWN_PAUSE)
     }
 
     /// This job after an attempt; `None` if nothing is to be left of it.
     pub(crate) fn settled(
-        &self,
+        mut self,
         settlement: Settlement,
         keep: Keep,
         now: Timestamp,
         keeping: &Keeping,
     ) -> Result<Option<Self>, Error> {
-        let mut job = self.clone();
         // An attempt has asked the provider.
-        job.parked = 0;
+        self.parked = 0;
         let settled = match settlement {
             Settlement::Again | Settlement::Later { .. } | Settlement::Failed { .. }
-                if job.cancel_requested =>
+                if self.cancel_requested =>
             {
-                job.ended(JobState::Cancelled, now, keeping)?
+                self.ended(JobState::Cancelled, now, keeping)?
             }
             Settlement::Succeeded { .. } if keep == Keep::Nothing => return Ok(None),
             Settlement::Succeeded { result } => {
-                let done = job.ended(JobState::Succeeded, now, keeping)?;
-                let payload = done.payload.clone().filter(|_| !done.is_sealed);
-                Self { payload, memo: None, result, cancel_requested: false, ..done }
+                let mut done = self.ended(JobState::Succeeded, now, keeping)?;
+                if done.is_sealed {
+                    done.payload = None;
+                }
+                Self { memo: None, result, cancel_requested: false, ..done }
             }
             Settlement::Again => {
-                job.uncounted += 1;
-                job.transition(JobState::Queued, now)?
+                self.uncounted += 1;
+                self.transition(JobState::Queued, now)?
             }
             Settlement::Later { failure, after } => {
-                job.note(&failure, now);
-                job.uncounted += 1;
-                let at = now + after;
-                if job.may_be_tried_again(at) {
-                    job.transition(JobState::Retrying, at)?
-                } else {
-                    job.ended(JobState::Dead, now, keeping)?
-                }
+                self.uncounted += 1;
+                self.retrying_or_dead(&failure, after, now, keeping)?
             }
-            Settlement::Failed { failure, pause } => {
-                job.note(&failure, now);
-                let at = now + pause;
-                if job.may_be_tried_again(at) {
-                    job.transition(JobState::Retrying, at)?
-                } else {
-                    job.ended(JobState::Dead, now, keeping)?
-                }
-            }
+            Settlement::Failed { failure, pause } => self.retrying_or_dead(&failure, pause, now, keeping)?,
             Settlement::Dead { failure } => {
-                job.note(&failure, now);
-                job.ended(JobState::Dead, now, keeping)?
+                self.note(&failure, now);
+                self.ended(JobState::Dead, now, keeping)?
             }
-            Settlement::Cancelled => job.ended(JobState::Cancelled, now, keeping)?,
+            Settlement::Cancelled => self.ended(JobState::Cancelled, now, keeping)?,
         };
         Ok(Some(settled))
     }
 
+    /// This job, to be tried again after a pause. It is dead if no attempts are left, or no time for them.
+    fn retrying_or_dead(
+        mut self,
+        failure: &Failure,
+        pause: Duration,
+        now: Timestamp,
+        keeping: &Keeping,
+    ) -> Result<Self, Error> {
+        self.note(failure, now);
+        let at = now + pause;
+        if self.may_be_tried_again(at) {
+            self.transition(JobState::Retrying, at)
+        } else {
+            self.ended(JobState::Dead, now, keeping)
+        }
+    }
+
     /// This job, cancelled before it ran.
-    pub(crate) fn cancelled(&self, now: Timestamp, keeping: &Keeping) -> Result<Self, Error> {
+    pub(crate) fn cancelled(self, now: Timestamp, keeping: &Keeping) -> Result<Self, Error> {
         self.ended(JobState::Cancelled, now, keeping)
     }
 
     /// This job, to be run again now by hand. Its attempts and its time begin again.
-    pub(crate) fn requeued(&self, now: Timestamp) -> Result<Self, Error> {
+    pub(crate) fn requeued(self, now: Timestamp) -> Result<Self, Error> {
         let queued = self.transition(JobState::Queued, now)?;
-        let give_up_after = self.give_up_at.map(|end| end.since(self.created_at));
+        let give_up_after = queued.give_up_at.map(|end| end.since(queued.created_at));
         Ok(Self {
-            uncounted: self.attempt,
+            uncounted: queued.attempt,
             parked: 0,
             give_up_at: give_up_after.map(|time| now + time),
             unknown_since: None,

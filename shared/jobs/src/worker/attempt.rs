@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use switchyard_ambient::Timestamp;
 use switchyard_database::{Stored, retry};
-use switchyard_kernel::{Actor, Context};
+use switchyard_kernel::Context;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -95,7 +95,7 @@ impl Core {
         let options = registered.options;
         let now = self.db.ambient().now();
         self.observer.began(job.priority.as_str(), now.since(due));
-        let context = Context::anonymous(job.cause.request_id.clone(), now).by(Actor::System);
+        let context = Context::system(job.cause.request_id.clone(), now);
         let run = Run {
             claimed: (*job).clone(),
             ambient: self.db.ambient().clone(),

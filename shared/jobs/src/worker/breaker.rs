@@ -7,7 +7,7 @@ use std::time::Duration;
 use switchyard_ambient::{Ambient, Timestamp};
 
 use crate::Priority;
-use crate::job::doubled;
+use crate::job::{doubled, growing_pause};
 
 /// The failures in a row after which a provider counts as down.
 const FAILURES: u32 = 5;
@@ -72,8 +72,7 @@ impl Breaker {
 /// How long a job that was put off `parked` times waits.
 pub(crate) fn pause(parked: u32, priority: Priority, ambient: &Ambient) -> Duration {
     let ceiling = if priority == Priority::Urgent { LONGEST_URGENT_PAUSE } else { LONGEST_PAUSE };
-    let longest = doubled(FIRST_PAUSE, parked, ceiling);
-    longest / 2 + ambient.jitter(longest / 2)
+    growing_pause(FIRST_PAUSE, parked, ceiling, ambient)
 }
 
 #[cfg(test)]

@@ -71,14 +71,14 @@ impl Core {
     fn next(&self, job: &JobRecord) -> Result<Next, Error> {
         let now = self.db.ambient().now();
         let Some(known) = self.registry.get(&job.kind).filter(|known| job.version <= known.version) else {
-            return Ok(Next::Write(job.put_off_as_unknown(now, &self.keeping)?));
+            return Ok(Next::Write(job.clone().put_off_as_unknown(now, &self.keeping)?));
         };
         let options = known.options;
-        let next = job.claimed(&self.id, options.lease, now, &self.keeping)?;
+        let next = job.clone().claimed(&self.id, options.lease, now, &self.keeping)?;
         let is_waiting = job.state.is_waiting() && options.retry.needs_provider;
         if matches!(next, Next::Run(_)) && is_waiting && !self.breakers.permits(&job.kind, now) {
             let pause = pause(job.parked, job.priority, self.db.ambient());
-            return Ok(Next::Write(job.parked(pause, now)?));
+            return Ok(Next::Write(job.clone().parked(pause, now)?));
         }
         Ok(next)
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use futures::future::try_join_all;
 use switchyard_ambient::Timestamp;
 use switchyard_database::limits::MAX_PAGE;
-use switchyard_database::{Db, Error, Query, Stored, TypedPage};
+use switchyard_database::{Db, Entity as _, Error, Query, Stored, TypedPage};
 
 use crate::record::{CLOCK_SKEW, JobRecord};
 
@@ -30,7 +30,7 @@ pub(crate) async fn due(db: &Db, free: usize, now: Timestamp) -> Result<Due, Err
     let limit = u32::try_from(free.saturating_mul(LOOKED_AT)).unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
     let lanes = LANES.map(|lane| {
         let until = if lane == RUNNING { now - CLOCK_SKEW } else { now };
-        let query = Query::new(<JobRecord as switchyard_database::Entity>::COLLECTION, JobRecord::BY_PLACE)
+        let query = Query::new(JobRecord::COLLECTION, JobRecord::BY_PLACE)
             .at_least([lane])
             .at_most([lane, until.as_micros()])
             .limit(limit);

@@ -6,16 +6,15 @@ mod claim;
 mod due;
 mod serve;
 mod settler;
+mod work;
 mod write;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use switchyard_database::{Db, Error, Stored};
+use switchyard_database::{Db, Error};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::counts::Counts;
@@ -26,6 +25,7 @@ use crate::{EndedAttempt, JobObserver, Outbox, Registry};
 
 use breaker::Breakers;
 use settler::Settler;
+use work::Work;
 
 pub(crate) use write::{Change, Written, write};
 
@@ -131,52 +131,27 @@ impl Worker {
     pub async fn work_until(&self, deadline: Instant) -> Result<Worked, Error> {
         let core = &self.0;
         core.tick().await;
-        let (end, ending) = watch::channel(false);
-        let mut running = JoinSet::new();
-        let mut waiting: VecDeque<Stored<JobRecord>> = VecDeque::new();
-        let (mut worked, dead_before) = (Worked::default(), core.counts.dead());
-        let (mut may_have_more, mut failure) = (true, None);
+        let (mut work, dead_before) = (Work::new(core.clone()), core.counts.dead());
+        let mut failure = None;
         while Instant::now() < deadline {
-            let free = core.settings.concurrency - running.len();
-            if waiting.is_empty() && may_have_more && free > 0 {
-                match core.find_due(free).await {
-                    Ok(due) => waiting.extend(due.jobs),
-                    Err(fault) => {
-                        // Those that run are given back below.
-                        failure = Some(fault);
-                        break;
-                    }
-                }
-                may_have_more = !waiting.is_empty();
-            }
-            let taken: Vec<_> = waiting.drain(..free.min(waiting.len())).collect();
-            let has_taken = !taken.is_empty();
-            let claims = core.claim(taken).await;
-            if has_taken && !claims.changed_something {
-                waiting.clear();
-                may_have_more = false;
-            }
-            for claimed in claims.claimed {
-                worked.ran += 1;
-                let (core, ending) = (core.clone(), ending.clone());
-                running.spawn(async move { core.attempt(claimed, ending).await });
-            }
-            if running.is_empty() {
-                if waiting.is_empty() && !may_have_more {
+            if work.can_take() {
+                if let Err(fault) = work.take().await {
+                    // Those that run are given back below.
+                    failure = Some(fault);
                     break;
                 }
-            } else if running.len() >= core.settings.concurrency || waiting.is_empty() {
-                let ended = tokio::time::timeout_at(deadline, running.join_next()).await;
-                may_have_more |= ended.is_ok();
-                while running.try_join_next().is_some() {}
+            } else if work.running.is_empty() {
+                break;
+            } else if tokio::time::timeout_at(deadline, work.running.join_next()).await.is_ok() {
+                // What has ended may have made another job due.
+                work.has_more = true;
             }
         }
-        worked.has_more |= !waiting.is_empty() || !running.is_empty();
-        end.send_replace(true);
-        while running.join_next().await.is_some() {}
-        worked.dead = core.counts.dead() - dead_before;
+        let has_more = work.has_more || !work.waiting.is_empty() || !work.running.is_empty();
+        work.give_back().await;
+        let dead = core.counts.dead() - dead_before;
         core.flush().await;
-        failure.map_or(Ok(worked), Err)
+        failure.map_or(Ok(Worked { ran: work.ran, has_more, dead }), Err)
     }
 
     /// Runs one job, if it is due.

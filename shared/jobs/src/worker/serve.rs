@@ -1,15 +1,13 @@
 //! The worker of a server: it runs until it is told to stop.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::time::Duration;
 
 use switchyard_ambient::Timestamp;
-use switchyard_database::{Consistency, Stored};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use switchyard_database::{Consistency, Error};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::work::Work;
 use super::{Core, Worker};
 use crate::announce::{Announcement, Announcements};
 use crate::presence::{BEAT, Presence};
@@ -33,13 +31,12 @@ impl Worker {
     ) {
         let core = self.0;
         let presence = Presence::of(&core);
-        let (end, ending) = watch::channel(false);
-        let mut work = Work { running: JoinSet::new(), waiting: VecDeque::new(), has_more: true, ending };
+        let mut work = Work::new(core.clone());
         let mut next_poll = Instant::now();
         let (mut next_beat, mut next_tick) = (Instant::now(), Instant::now());
         tokio::pin!(stop);
         loop {
-            let free = core.settings.concurrency - work.running.len();
+            let free = work.free();
             tokio::select! {
                 biased;
                 () = &mut stop => break,
@@ -54,25 +51,20 @@ impl Worker {
                     core.tick().await;
                 }
                 announced = announcements.next(core.settings.batch.max(free)), if free > 0 => {
-                    next_poll = next_poll.min(work.take_announced(&core, announced).await);
+                    next_poll = next_poll.min(work.note_announced(&core, announced).await);
                 }
                 () = sleep_until(next_poll), if free > 0 => {
-                    next_poll = match work.look_for_more(&core, free).await {
-                        Ok(()) => Instant::now() + pause_until_poll(&core),
-                        Err(()) => Instant::now() + AFTER_FAULT,
-                    };
+                    next_poll = Instant::now() + pause_after(&core, work.look().await);
                 }
-                () = std::future::ready(()), if free > 0 && work.has_something() => {
-                    work.take_waiting(&core, free).await;
+                () = std::future::ready(()), if work.can_take() => {
+                    if let Err(fault) = work.take().await {
+                        next_poll = Instant::now() + pause_after(&core, Err(fault));
+                    }
                 }
             }
         }
-        let drained = timeout(grace, async { while work.running.join_next().await.is_some() {} }).await;
-        if drained.is_err() {
-            end.send_replace(true);
-            let given_back =
-                timeout(GIVING_BACK, async { while work.running.join_next().await.is_some() {} });
-            let _ = given_back.await;
+        if timeout(grace, work.finish()).await.is_err() {
+            let _ = timeout(GIVING_BACK, work.give_back()).await;
         }
         core.flush().await;
         presence.end(&core).await;
@@ -80,55 +72,18 @@ impl Worker {
 }
 
 /// The pause before the worker looks for jobs again. Workers that started together do not all look at the same time.
-fn pause_until_poll(core: &Core) -> Duration {
+fn pause_after(core: &Core, look: Result<(), Error>) -> Duration {
+    if let Err(fault) = look {
+        tracing::warn!(%fault, "the jobs cannot be listed");
+        return AFTER_FAULT;
+    }
     let poll = core.settings.poll;
     poll - poll / 4 + core.db.ambient().jitter(poll / 4)
 }
 
-/// What the worker of a server has in hand.
-struct Work {
-    running: JoinSet<()>,
-    /// Jobs that were found, in the order in which they are to be taken.
-    waiting: VecDeque<Stored<JobRecord>>,
-    /// Whether the last look left jobs behind.
-    has_more: bool,
-    ending: watch::Receiver<bool>,
-}
-
 impl Work {
-    fn has_something(&self) -> bool {
-        self.has_more || !self.waiting.is_empty()
-    }
-
-    async fn look_for_more(&mut self, core: &std::sync::Arc<Core>, free: usize) -> Result<(), ()> {
-        // More than one round: each look costs a query of each lane.
-        match core.find_due(free.max(core.settings.batch)).await {
-            Ok(due) => {
-                self.has_more = due.has_more;
-                self.waiting = due.jobs.into();
-                Ok(())
-            }
-            Err(fault) => {
-                tracing::warn!(%fault, "the jobs cannot be listed");
-                self.has_more = false;
-                Err(())
-            }
-        }
-    }
-
-    async fn take_waiting(&mut self, core: &std::sync::Arc<Core>, free: usize) {
-        if self.waiting.is_empty() && self.look_for_more(core, free).await.is_err() {
-            return;
-        }
-        if self.waiting.is_empty() {
-            self.has_more = false;
-        }
-        let taken: Vec<_> = self.waiting.drain(..free.min(self.waiting.len())).collect();
-        self.start(core, taken).await;
-    }
-
-    /// Runs announced jobs that are due. Returns when to look for jobs because of the others.
-    async fn take_announced(&mut self, core: &std::sync::Arc<Core>, announced: Vec<Announcement>) -> Instant {
+    /// Puts announced jobs that are due before the others. Returns when to look for jobs because of those that are due later.
+    async fn note_announced(&mut self, core: &Core, announced: Vec<Announcement>) -> Instant {
         let now = core.db.ambient().now();
         let (due, later): (Vec<_>, Vec<_>) = announced.into_iter().partition(|job| job.due <= now);
         let ids: Vec<String> = due.into_iter().map(|job| job.id).collect();
@@ -146,19 +101,6 @@ impl Work {
         }
         let next_due = later.iter().map(|job| job.due).min();
         next_due.map_or_else(far, |due: Timestamp| Instant::now() + due.since(now))
-    }
-
-    async fn start(&mut self, core: &std::sync::Arc<Core>, jobs: Vec<Stored<JobRecord>>) {
-        let claims = core.claim(jobs).await;
-        if !claims.changed_something {
-            // Others have taken these jobs. What the list shows next is no newer.
-            self.has_more = false;
-            self.waiting.clear();
-        }
-        for claimed in claims.claimed {
-            let (core, ending) = (core.clone(), self.ending.clone());
-            self.running.spawn(async move { core.attempt(claimed, ending).await });
-        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Conditional writes of jobs, many in one commit.
 
+use std::sync::{Mutex, PoisonError};
+
 use switchyard_database::{Consistency, Db, Error, Stored};
 
 use crate::record::JobRecord;
@@ -43,7 +45,8 @@ async fn write_part(db: &Db, changes: &[Change]) -> Vec<Written> {
     let mut written: Vec<Option<Written>> = changes.iter().map(|_| None).collect();
     for _ in 0..2 {
         let open: Vec<usize> = (0..changes.len()).filter(|&index| written[index].is_none()).collect();
-        match commit(db, open.iter().map(|&index| &changes[index])).await {
+        let left: Vec<&Change> = open.iter().map(|&index| &changes[index]).collect();
+        match commit(db, &left).await {
             Ok(stored) => {
                 for (index, stored) in open.into_iter().zip(stored) {
                     written[index] = Some(Written::Applied(stored.map(Box::new)));
@@ -77,7 +80,7 @@ async fn write_part(db: &Db, changes: &[Change]) -> Vec<Written> {
 }
 
 async fn write_one(db: &Db, change: &Change) -> Written {
-    match commit(db, [change].into_iter()).await {
+    match commit(db, &[change]).await {
         Ok(mut stored) => Written::Applied(stored.pop().flatten().map(Box::new)),
         Err(Error::Rejected(_)) => Written::Refused,
         Err(fault) => Written::Failed(fault),
@@ -85,48 +88,40 @@ async fn write_one(db: &Db, change: &Change) -> Written {
 }
 
 /// Commits all changes or none.
-async fn commit<'a>(
-    db: &Db,
-    changes: impl Iterator<Item = &'a Change> + Clone,
-) -> Result<Vec<Option<Stored<JobRecord>>>, Error> {
-    if changes.clone().next().is_none() {
-        return Ok(Vec::new());
-    }
-    let intended = std::sync::Mutex::new(Vec::new());
-    let (intended_ref, changes_ref) = (&intended, &changes);
-    let committed = db
-        .transact(|tx| async move {
-            let mut stored = Vec::new();
-            for Change { before, after } in changes_ref.clone() {
-                stored.push(match after {
-                    Some(after) => Some(tx.replace(before, after)?),
-                    None => {
-                        tx.delete(before)?;
-                        None
-                    }
-                });
-            }
-            intended_ref.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone_from(&stored);
-            Ok::<_, Error>(stored)
-        })
-        .await;
-    match committed {
-        Err(fault @ Error::OutcomeUnknown(_)) => {
-            let intended = intended.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-            if was_applied(db, changes, &intended).await? { Ok(intended) } else { Err(fault) }
+async fn commit(db: &Db, changes: &[&Change]) -> Result<Vec<Option<Stored<JobRecord>>>, Error> {
+    // What the commit writes, also if it is not known whether it did.
+    let intended = &Mutex::new(Vec::new());
+    let committed = db.transact(|tx| async move {
+        let mut stored = Vec::new();
+        for Change { before, after } in changes {
+            stored.push(match after {
+                Some(after) => Some(tx.replace(before, after)?),
+                None => {
+                    tx.delete(before)?;
+                    None
+                }
+            });
         }
-        committed => committed,
+        *intended.lock().unwrap_or_else(PoisonError::into_inner) = stored;
+        Ok::<_, Error>(())
+    });
+    let committed = committed.await;
+    let intended = std::mem::take(&mut *intended.lock().unwrap_or_else(PoisonError::into_inner));
+    match committed {
+        Err(fault @ Error::OutcomeUnknown(_)) if !was_applied(db, changes, &intended).await? => Err(fault),
+        Ok(()) | Err(Error::OutcomeUnknown(_)) => Ok(intended),
+        Err(fault) => Err(fault),
     }
 }
 
 /// Whether a commit whose outcome is unknown was applied: it was if one of its documents has the version that it wrote. A
 /// later write can hide that, and then the job belongs to somebody else anyway.
-async fn was_applied<'a>(
+async fn was_applied(
     db: &Db,
-    changes: impl Iterator<Item = &'a Change>,
+    changes: &[&Change],
     intended: &[Option<Stored<JobRecord>>],
 ) -> Result<bool, Error> {
-    let ids: Vec<&str> = changes.map(|change| change.before.id.as_str()).collect();
+    let ids = changes.iter().map(|change| &change.before.id);
     let present = db.collection::<JobRecord>().get_many(ids, Consistency::Linearizable).await?;
     let is_as_intended = |(intended, present): (&Option<Stored<JobRecord>>, Option<Stored<JobRecord>>)| {
         intended.as_ref().map(Stored::version) == present.map(|present| present.version())
