@@ -1,139 +1,15 @@
 //! Tests of `transact`, in particular with a database whose commits fail.
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
-use std::collections::VecDeque;
+mod effects;
+mod scripted;
+
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
-use switchyard_ambient::Ambient;
-use switchyard_database::conformance::Memory;
-use switchyard_database::{
-    Addition, Batch, Cause, Collection, Consistency, Database, Db, Document, Entity, Error, Field, Key, Page,
-    Query, Rejection, Result, Scan, Schema, Search, Unique, UniqueKey, Version, retry,
-};
+use switchyard_database::{Cause, Db, Entity as _, Error, Key, Result, retry};
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Account {
-    id: String,
-    email: Option<String>,
-    balance: i64,
-    points: i64,
-}
-
-impl Entity for Account {
-    const COLLECTION: &'static Collection = &Collection::new("accounts")
-        .fields(&[Field::string("email"), Field::integer("balance"), Field::integer("points")])
-        .uniques(&[Unique::new("email", &["email"])])
-        .counters(&["balance", "points"]);
-
-    fn id(&self) -> &str {
-        &self.id
-    }
-}
-
-fn account(id: &str, balance: i64) -> Account {
-    Account { id: id.to_owned(), email: None, balance, points: 0 }
-}
-
-fn with_email(id: &str, email: &str) -> Account {
-    Account { email: Some(email.to_owned()), ..account(id, 0) }
-}
-
-fn rejected(id: &str, cause: Cause) -> Error {
-    let key = Key::new(Account::COLLECTION, id).unwrap();
-    Error::Rejected(vec![Rejection { operation: 0, key, cause }])
-}
-
-/// An in-memory store whose commits fail with the errors of a script until the script ends.
-#[derive(Debug)]
-struct Scripted {
-    memory: Memory,
-    script: Mutex<VecDeque<Error>>,
-    commits: Mutex<Vec<Vec<Version>>>,
-    /// The id of a document that cannot be read.
-    unreadable: Mutex<Option<String>>,
-}
-
-impl Scripted {
-    fn new(script: impl IntoIterator<Item = Error>) -> (Arc<Self>, Db) {
-        let ambient = Ambient::system();
-        let script = Mutex::new(script.into_iter().collect());
-        let memory = Memory::new(ambient.clone());
-        let (commits, unreadable) = Default::default();
-        let database = Arc::new(Self { memory, script, commits, unreadable });
-        (Arc::clone(&database), Db::new(database, ambient))
-    }
-
-    fn commits(&self) -> usize {
-        self.commits.lock().unwrap().len()
-    }
-}
-
-#[async_trait]
-impl Database for Scripted {
-    async fn migrate(&self, schema: &Schema) -> Result<()> {
-        self.memory.migrate(schema).await
-    }
-
-    async fn get(&self, key: &Key) -> Result<Option<Document>> {
-        if self.unreadable.lock().unwrap().as_deref() == Some(key.id()) {
-            return Err(unavailable());
-        }
-        self.memory.get(key).await
-    }
-
-    async fn get_many(&self, keys: &[Key], consistency: Consistency) -> Result<Vec<Option<Document>>> {
-        self.memory.get_many(keys, consistency).await
-    }
-
-    async fn lookup(&self, unique: &UniqueKey) -> Result<Option<Document>> {
-        self.memory.lookup(unique).await
-    }
-
-    async fn query(&self, query: &Query) -> Result<Page> {
-        self.memory.query(query).await
-    }
-
-    async fn search(&self, search: &Search) -> Result<Page> {
-        self.memory.search(search).await
-    }
-
-    async fn scan(&self, scan: &Scan) -> Result<Page> {
-        self.memory.scan(scan).await
-    }
-
-    async fn commit(&self, batch: &Batch) -> Result<Vec<Version>> {
-        self.commits.lock().unwrap().push(batch.versions());
-        let scripted = self.script.lock().unwrap().pop_front();
-        match scripted {
-            Some(error) => Err(error),
-            None => self.memory.commit(batch).await,
-        }
-    }
-
-    async fn add(&self, addition: &Addition) -> Result<i64> {
-        self.memory.add(addition).await
-    }
-
-    async fn sweep_expired(&self, at_most: u32) -> Result<u64> {
-        self.memory.sweep_expired(at_most).await
-    }
-
-    async fn ping(&self) -> Result<()> {
-        self.memory.ping().await
-    }
-}
-
-fn unavailable() -> Error {
-    Error::Unavailable("the database does not respond".to_owned())
-}
-
-async fn stored(db: &Db, id: &str) -> Option<Account> {
-    db.collection::<Account>().get(id).await.unwrap().map(|stored| stored.into_value())
-}
+use scripted::{Account, Scripted, account, rejected, stale, stored, unavailable, with_email};
 
 /// The backend has already retried. If this layer did too, the attempts of both would multiply.
 #[tokio::test]
@@ -150,66 +26,6 @@ async fn an_error_of_a_commit_ends_the_transaction_without_a_retry() {
             .await;
         assert_eq!((outcome, runs.load(Ordering::Relaxed), database.commits()), (Err(error), 1, 1));
     }
-}
-
-/// A transaction that stores an account, and an effect that notes the number of the run.
-async fn with_effect(db: &Db, effects: &Arc<Mutex<Vec<u32>>>) -> Result<()> {
-    let runs = &AtomicU32::new(0);
-    db.transact(|tx| async move {
-        let run = runs.fetch_add(1, Ordering::Relaxed);
-        let effects = Arc::clone(effects);
-        tx.after_commit(async move { effects.lock().unwrap().push(run) });
-        tx.get::<Account>("read").await?;
-        tx.insert(&account("a", 1)).map(drop)
-    })
-    .await
-}
-
-#[tokio::test]
-async fn an_effect_runs_after_the_commit_that_counts_and_for_no_other_run() {
-    let (_, db) = Scripted::new([stale(), stale()]);
-    let effects = Arc::default();
-    with_effect(&db, &effects).await.unwrap();
-    assert_eq!(*effects.lock().unwrap(), [2]);
-}
-
-#[tokio::test]
-async fn an_effect_runs_if_the_outcome_is_unknown_and_not_if_nothing_was_applied() {
-    let unknown = Error::OutcomeUnknown("the response was lost".to_owned());
-    for (error, expected) in
-        [(unknown, &[0][..]), (unavailable(), &[]), (rejected("a", Cause::AlreadyExists), &[])]
-    {
-        let (_, db) = Scripted::new([error.clone()]);
-        let effects = Arc::default();
-        assert_eq!(with_effect(&db, &effects).await, Err(error));
-        assert_eq!(*effects.lock().unwrap(), expected);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn effects_that_take_longer_than_a_second_are_dropped() {
-    let (_, db) = Scripted::new([]);
-    let (started, ended) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
-    let (start, end) = (&started, &ended);
-    let outcome = db.transact(|tx| async move {
-        for milliseconds in [400, 400, 400, 400] {
-            let (start, end) = (Arc::clone(start), Arc::clone(end));
-            tx.after_commit(async move {
-                start.fetch_add(1, Ordering::Relaxed);
-                tokio::time::sleep(Duration::from_millis(milliseconds)).await;
-                end.fetch_add(1, Ordering::Relaxed);
-            });
-        }
-        tx.insert(&account("a", 1)).map(drop)
-    });
-    outcome.await.unwrap();
-    assert_eq!((started.load(Ordering::Relaxed), ended.load(Ordering::Relaxed)), (3, 2));
-    assert!(stored(&db, "a").await.is_some());
-}
-
-/// The document of a `Check` is always reported as changed.
-fn stale() -> Error {
-    rejected("read", Cause::CheckFailed)
 }
 
 async fn insert_after_a_read(db: &Db, runs: &AtomicU32) -> Result<()> {
