@@ -2,8 +2,8 @@
 //! kills and restarts the database. Clients check each answer. Afterwards every acknowledged write must exist.
 //!
 //! Run `cargo bench -p switchyard-local --bench endurance`. Optional arguments after `--` are the name of one database
-//! (sqlite, postgres, dynamodb), the duration in seconds instead of 600, and a rate as in `2260/s`, which is then sent without
-//! looking for the highest one: to compare with an earlier run. Prints the results, and writes a graph:
+//! (sqlite, postgres, dynamodb) and the duration in seconds instead of 600. The variable `RATE` sets the number of requests a
+//! second, to compare with an earlier run; otherwise the highest one is looked for. Prints the results, and writes a graph:
 //! `endurance-sqlite.svg` and so on.
 
 #[path = "../support/arguments.rs"]
@@ -43,8 +43,10 @@ const GRACE: f64 = 5.0;
 fn main() -> anyhow::Result<()> {
     let (backends, seconds) = arguments::read(&Backend::ALL)?;
     let length = Duration::from_secs(seconds.unwrap_or(600));
+    let rate =
+        std::env::var("RATE").ok().map(|rate| rate.parse()).transpose().context("RATE must be a number")?;
     for backend in backends {
-        tokio::runtime::Runtime::new()?.block_on(endure(backend, length, arguments::rate()))?;
+        tokio::runtime::Runtime::new()?.block_on(endure(backend, length, rate))?;
     }
     Ok(())
 }
