@@ -55,11 +55,13 @@ pub(crate) async fn serve() -> anyhow::Result<()> {
         show_admin();
         is_greeted = true;
     };
-    let anchors = environment().read(AnchorSettings::read)?;
+    let (database, grace) = (&runtime.settings().database_url, runtime.settings().shutdown_timeout);
+    let (anchors, jobs) = environment().read(|environment| {
+        let anchors = AnchorSettings::read(environment);
+        let jobs = worker::read_settings(environment, Some(database));
+        Some((anchors?, jobs?))
+    })?;
     let anchoring = tokio::spawn(audit::write_regularly(identity.clone(), anchors));
-    let settings = runtime.settings();
-    let (database, grace) = (settings.database_url.clone(), settings.shutdown_timeout);
-    let jobs = environment().read(|environment| worker::read_settings(environment, Some(&database)))?;
     let worker = worker::new(&jobs, &identity, runtime.metrics());
     let work = |stopped: Stopped| async move {
         if let Some(worker) = worker {

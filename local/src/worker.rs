@@ -1,8 +1,7 @@
 //! The worker of the server: it runs the jobs of all domains.
 
-use switchyard_database::Db;
 use switchyard_identity::Identity;
-use switchyard_jobs::{JobsSettings, Registry, Worker, WorkerMode};
+use switchyard_jobs::{JobsSettings, Worker, WorkerMode};
 use switchyard_runtime::{DatabaseUrl, Environment, Metrics};
 
 /// Reads the settings of the worker.
@@ -13,13 +12,6 @@ pub(crate) fn read_settings(
     JobsSettings::read(environment, matches!(database, Some(DatabaseUrl::DynamoDb(_))))
 }
 
-/// Every handler.
-fn registry(db: &Db, identity: &Identity) -> Registry {
-    let mut registry = Registry::new();
-    switchyard_jobs::register(&mut registry, db, identity.outbox());
-    registry
-}
-
 /// The worker, unless the settings say that this server has none.
 pub(crate) fn new(settings: &JobsSettings, identity: &Identity, metrics: &Metrics) -> Option<Worker> {
     if settings.mode == WorkerMode::Off {
@@ -27,7 +19,8 @@ pub(crate) fn new(settings: &JobsSettings, identity: &Identity, metrics: &Metric
     }
     let db = identity.kernel().db().clone();
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let (registry, outbox) = (registry(&db, identity), identity.outbox().clone());
+    let outbox = identity.outbox().clone();
+    let registry = switchyard_fn_worker::registry(&db, &outbox);
     let worker = Worker::new(db, outbox, registry, settings.worker.clone(), &host, metrics.job_observer());
     tracing::info!(worker = worker.id(), "running jobs");
     Some(worker)
@@ -38,10 +31,8 @@ mod tests {
     use std::sync::Arc;
 
     use switchyard_ambient::Ambient;
-    use switchyard_database::Memory;
+    use switchyard_database::{Db, Memory};
     use switchyard_identity::testing;
-
-    use super::*;
 
     #[test]
     fn there_is_a_handler_for_each_declared_kind() {
@@ -53,6 +44,9 @@ mod tests {
             switchyard_domains::JOBS.iter().copied().flatten().map(|job| job.kind).collect();
         declared.sort_unstable();
         assert!(declared.len() > 1, "kinds are declared");
-        assert_eq!(registry(&db, &identity).kinds().collect::<Vec<_>>(), declared);
+        assert_eq!(
+            switchyard_fn_worker::registry(&db, identity.outbox()).kinds().collect::<Vec<_>>(),
+            declared
+        );
     }
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use anyhow::bail;
-use switchyard_jobs::{Registry, Worker, WorkerSettings};
+use switchyard_database::Db;
+use switchyard_jobs::{Outbox, Registry, Worker, WorkerSettings};
 use switchyard_program::Task;
 use switchyard_runtime::Access::{Add, List, Read, Replace};
 use switchyard_runtime::{Function, Metrics, Schedule};
@@ -26,11 +27,17 @@ const MARGIN: Duration = Duration::from_secs(20);
 /// The number of jobs that run at once.
 const CONCURRENCY: usize = 10;
 
+/// The handlers of all domains, for this function and for the worker of a server.
+pub fn registry(db: &Db, outbox: &Outbox) -> Registry {
+    let mut registry = Registry::new();
+    switchyard_jobs::register(&mut registry, db, outbox);
+    registry
+}
+
 /// Runs what is due, each time that the schedule says so, until Lambda ends the process.
 pub async fn serve(task: Task) -> anyhow::Result<()> {
     let (db, outbox) = (task.kernel.db().clone(), task.outbox());
-    let mut registry = Registry::new();
-    switchyard_jobs::register(&mut registry, &db, &outbox);
+    let registry = registry(&db, &outbox);
     // Each commit of one document: on DynamoDB a batch is a transaction, which costs twice as much.
     let settings = WorkerSettings { concurrency: CONCURRENCY, batch: 1, ..WorkerSettings::default() };
     let Task { runtime, kernel, secrets, .. } = task;
